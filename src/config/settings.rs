@@ -1,0 +1,148 @@
+//! Checked settings, as the rest of the library reads them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::producer::Partitioner;
+use crate::types::Address;
+
+/// What concerns every connection and the cluster's metadata.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientSettings {
+    /// `bootstrap.servers`, not yet resolved; at least one.
+    pub(crate) bootstrap: Vec<Address>,
+    /// `client.id`.
+    pub(crate) client_id: Arc<str>,
+    /// `request.timeout.ms`.
+    pub(crate) request_timeout: Duration,
+    /// `retry.backoff.ms`, `retry.backoff.max.ms`.
+    pub(crate) retry_backoff: Backoff,
+    /// `reconnect.backoff.ms`, `reconnect.backoff.max.ms`.
+    pub(crate) reconnect_backoff: Backoff,
+    /// `metadata.max.age.ms`.
+    pub(crate) metadata_max_age: Duration,
+    /// `connections.max.idle.ms`; `None` never closes an idle connection.
+    pub(crate) connections_max_idle: Option<Duration>,
+    /// `socket.connection.setup.timeout.ms`, one attempt's limit.
+    pub(crate) connect_timeout: Duration,
+    /// `send.buffer.bytes`; `None` leaves it to the operating system.
+    pub(crate) send_buffer: Option<u32>,
+    /// `receive.buffer.bytes`; `None` leaves it to the operating system.
+    pub(crate) receive_buffer: Option<u32>,
+    /// `metadata.recovery.strategy=rebootstrap` (KIP-899); false is `none`.
+    pub(crate) rebootstrap: bool,
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
+    pub(crate) rebootstrap_trigger: Duration,
+    /// Largest answer accepted from a broker, before anything is allocated for it.
+    pub(crate) max_response_bytes: usize,
+}
+
+/// What one producer does.
+#[derive(Clone)]
+pub(crate) struct ProducerSettings {
+    /// `batch.size`, in bytes before compression.
+    pub(crate) batch_size: usize,
+    /// `linger.ms`.
+    pub(crate) linger: Duration,
+    /// `buffer.memory`, in bytes.
+    pub(crate) buffer_memory: usize,
+    /// `max.block.ms`.
+    pub(crate) max_block: Duration,
+    /// `acks`.
+    pub(crate) acks: Acks,
+    /// `enable.idempotence`.
+    pub(crate) idempotence: bool,
+    /// `retries`.
+    pub(crate) retries: u32,
+    /// `retry.backoff.ms`, `retry.backoff.max.ms`.
+    pub(crate) retry_backoff: Backoff,
+    /// `delivery.timeout.ms`.
+    pub(crate) delivery_timeout: Duration,
+    /// `request.timeout.ms`: the producer's own, by default the client's.
+    pub(crate) request_timeout: Duration,
+    /// `max.in.flight.requests.per.connection`, 1 to 5 with idempotence.
+    pub(crate) max_in_flight: usize,
+    /// `max.request.size`, in bytes.
+    pub(crate) max_request_size: usize,
+    /// `compression.type` with its level.
+    pub(crate) compression: Compression,
+    /// `partitioner.class`.
+    pub(crate) partitioner: PartitionerChoice,
+    /// `partitioner.ignore.keys` (KIP-794).
+    pub(crate) ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable` (KIP-794).
+    pub(crate) adaptive: bool,
+}
+
+/// How many replicas must have a record before the broker acknowledges it. Kafka: `acks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Acks {
+    /// None: no answer is awaited, offsets stay unknown, and a lost record goes unnoticed. Kafka: `0`.
+    None,
+    /// The partition's leader alone. A record is lost when the leader fails before it was copied. Kafka: `1`.
+    Leader,
+    /// All in-sync replicas, at least `min.insync.replicas` of them. Kafka: `all` or `-1`. The default.
+    #[default]
+    All,
+}
+
+/// How batches are compressed. Kafka: `compression.type` and `compression.{gzip,lz4,zstd}.level`.
+///
+/// Levels are the codec's own; `None` stands for its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all. The default.
+    #[default]
+    None,
+    /// gzip, level 1 to 9.
+    Gzip(Option<i32>),
+    /// Snappy, which has no levels.
+    Snappy,
+    /// LZ4 in Kafka's frame format. Kafka's levels 1 to 17 are accepted; this library's encoder has one.
+    Lz4(Option<i32>),
+    /// Zstandard, level -7 to 4 in the default build.
+    Zstd(Option<i32>),
+}
+
+/// Exponential delays with jitter: `base`, twice as long after each failure, at most `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    pub(crate) base: Duration,
+    pub(crate) max: Duration,
+}
+
+impl Backoff {
+    /// The delay after `failures` failures in a row (1 or more); `jitter` is from 0.0 to 1.0.
+    pub(crate) fn delay(self, failures: u32, jitter: f64) -> Duration {
+        let doubled = 2f64.powi(failures.saturating_sub(1).min(30) as i32);
+        let limit = self.max.max(self.base).as_secs_f64();
+        let delay = (self.base.as_secs_f64() * doubled).min(limit);
+        // As in Java (KIP-580): 20 % to either side.
+        Duration::from_secs_f64(delay * (0.8 + 0.4 * jitter))
+    }
+}
+
+/// `partitioner.class`.
+#[derive(Clone, Default)]
+pub(crate) enum PartitionerChoice {
+    /// murmur2 of the key, sticky without one.
+    #[default]
+    Default,
+    /// Each partition in turn, keys ignored.
+    RoundRobin,
+    /// The application's.
+    Custom(Arc<dyn Partitioner>),
+}
+
+impl fmt::Debug for PartitionerChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::RoundRobin => "round_robin",
+            Self::Custom(_) => "custom",
+        })
+    }
+}

@@ -1,0 +1,303 @@
+//! The one error type, and what can be asked of it.
+
+mod code;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use code::ErrorCode;
+
+use crate::types::TopicPartition;
+
+/// What this library's calls return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed, and what to do about it.
+///
+/// Ask [`is_retriable`](Self::is_retriable), [`is_fatal`](Self::is_fatal) and
+/// [`possibly_written`](Self::possibly_written) rather than matching every variant. Errors are cheap
+/// to clone: the records of one batch share theirs.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is unknown, does not parse, is out of bounds, or conflicts with another one.
+    #[error("setting \"{setting}\": {reason}")]
+    Config {
+        /// The setting, by its Kafka name.
+        setting: Arc<str>,
+        /// What is wrong with it, and what would be right.
+        reason: Arc<str>,
+    },
+
+    /// No connection could be made to a server.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+
+    /// None of the `bootstrap.servers` could be used.
+    #[error("none of the bootstrap servers answered: {attempts}")]
+    Bootstrap {
+        /// Each server with its own error.
+        attempts: Arc<str>,
+    },
+
+    /// What listens at the address does not speak Kafka's protocol (or wants TLS).
+    #[error("{address} is not a plaintext Kafka listener: {found}")]
+    NotKafka {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// What it looks like, and what to check.
+        found: Arc<str>,
+    },
+
+    /// A connection ended while a request was on the way; whether the broker acted on it is unknown.
+    #[error("connection to {address} lost: {reason}")]
+    Disconnected {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// How it ended.
+        reason: Arc<str>,
+    },
+
+    /// A broker sent bytes that are not valid Kafka protocol; the connection was closed.
+    #[error("malformed answer from {address}: {reason}")]
+    Protocol {
+        /// The server, `host:port`, or where else the bytes came from.
+        address: Arc<str>,
+        /// What was wrong with them.
+        reason: Arc<str>,
+    },
+
+    /// A broker did not answer within `request.timeout.ms`; its connection was closed.
+    #[error("{request} to {address} was not answered within {timeout:?}")]
+    RequestTimeout {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// The request's name.
+        request: &'static str,
+        /// The limit that passed.
+        timeout: Duration,
+    },
+
+    /// The broker is too old (or too new) for what was asked.
+    #[error("{feature} is not supported by {address}: {reason}")]
+    Unsupported {
+        /// What was asked.
+        feature: &'static str,
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// Which versions each side speaks.
+        reason: Arc<str>,
+    },
+
+    /// A broker refused a request.
+    #[error("{context}: {code}{}", suffix(.message.as_deref()))]
+    Broker {
+        /// Kafka's error code.
+        code: ErrorCode,
+        /// The broker's own words, where it gave any.
+        message: Option<Arc<str>>,
+        /// What was asked of it.
+        context: Arc<str>,
+    },
+
+    /// The topic, or the partition, was not in the cluster's metadata within `max.block.ms`.
+    #[error(
+        "{what} is not in the cluster's metadata after {waited:?}: create it, or check its name and your rights"
+    )]
+    UnknownTopic {
+        /// The topic, or the partition.
+        what: Arc<str>,
+        /// How long the call waited.
+        waited: Duration,
+    },
+
+    /// A topic's name is empty, too long, or has characters that Kafka does not allow.
+    #[error(
+        "invalid topic name {name:?}: use 1 to 249 of A-Z a-z 0-9 . _ - (and neither \".\" nor \"..\")"
+    )]
+    InvalidTopic {
+        /// The name.
+        name: Arc<str>,
+    },
+
+    /// A record is larger than a limit; nothing of it was kept.
+    #[error("record of {size} bytes is larger than {setting} = {limit}")]
+    RecordTooLarge {
+        /// The record's size as it would be sent, uncompressed.
+        size: usize,
+        /// The limit.
+        limit: usize,
+        /// Which limit, by its Kafka name.
+        setting: &'static str,
+    },
+
+    /// `buffer.memory` was used up for as long as `max.block.ms` (or now, for `try_enqueue`).
+    #[error(
+        "no room in buffer.memory = {limit} bytes for a record of {size} bytes within {waited:?}: \
+         the brokers take records more slowly than they are sent"
+    )]
+    BufferFull {
+        /// The record's size.
+        size: usize,
+        /// `buffer.memory`.
+        limit: usize,
+        /// How long the call waited.
+        waited: Duration,
+    },
+
+    /// A record that had been accepted could not be delivered.
+    #[error(
+        "record not delivered to {target} ({}; {attempts} attempts): {cause}",
+        if *.possibly_written { "it may be in the log all the same" } else { "it is not in the log" }
+    )]
+    Delivery {
+        /// Where it should have gone.
+        target: TopicPartition,
+        /// Whether the record may be in the log all the same: an answer was never seen.
+        possibly_written: bool,
+        /// How often the record's batch was sent.
+        attempts: u32,
+        /// The error that ended it: of the last attempt, or [`Error::DeliveryTimeout`].
+        cause: Arc<Error>,
+    },
+
+    /// `delivery.timeout.ms` passed before the record's outcome was known.
+    #[error("delivery.timeout.ms = {timeout:?} passed{}", last.as_ref().map(|e| format!("; last error: {e}")).unwrap_or_default())]
+    DeliveryTimeout {
+        /// The limit.
+        timeout: Duration,
+        /// The last attempt's error, where there was an attempt.
+        last: Option<Arc<Error>>,
+    },
+
+    /// A custom partitioner returned a partition that the topic does not have, or panicked.
+    #[error("partitioner failed for topic {topic}: {reason}")]
+    Partitioner {
+        /// The topic.
+        topic: Arc<str>,
+        /// What it did.
+        reason: Arc<str>,
+    },
+
+    /// The client, the role or the runtime was closed or dropped.
+    #[error("{what} is closed")]
+    Closed {
+        /// What was closed.
+        what: &'static str,
+    },
+
+    /// `flush`, `close` or an admin call did not end within its own limit.
+    #[error("{what} did not end within {limit:?}")]
+    Deadline {
+        /// The call.
+        what: &'static str,
+        /// Its limit.
+        limit: Duration,
+    },
+}
+
+fn suffix(message: Option<&str>) -> String {
+    message.map(|m| format!(" ({m})")).unwrap_or_default()
+}
+
+impl Error {
+    /// Whether the same call may succeed later without a change to the call or the cluster's settings.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Bootstrap { .. }
+            | Self::Disconnected { .. }
+            | Self::RequestTimeout { .. }
+            | Self::UnknownTopic { .. }
+            | Self::BufferFull { .. }
+            | Self::DeliveryTimeout { .. }
+            | Self::Deadline { .. } => true,
+            Self::Broker { code, .. } => code.is_retriable(),
+            Self::Delivery { cause, .. } => cause.is_retriable(),
+            Self::Config { .. }
+            | Self::NotKafka { .. }
+            | Self::Protocol { .. }
+            | Self::Unsupported { .. }
+            | Self::InvalidTopic { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::Partitioner { .. }
+            | Self::Closed { .. } => false,
+        }
+    }
+
+    /// Whether the client (or role) that returned it is of no more use and must be built anew.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            Self::Broker { code, .. } => matches!(
+                *code,
+                ErrorCode::CLUSTER_AUTHORIZATION_FAILED | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+            ),
+            Self::Delivery { cause, .. } => cause.is_fatal(),
+            _ => false,
+        }
+    }
+
+    /// Whether a record that failed with this error may be in the log all the same.
+    ///
+    /// `false` is a promise: the record is not in the log and never will be. Sending it again is
+    /// then safe; after `true` it may make a second copy.
+    #[must_use]
+    pub fn possibly_written(&self) -> bool {
+        matches!(
+            self,
+            Self::Delivery {
+                possibly_written: true,
+                ..
+            }
+        )
+    }
+
+    /// The broker's error code at the root of this error, where a broker gave one.
+    #[must_use]
+    pub fn broker_code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Broker { code, .. } => Some(*code),
+            Self::Delivery { cause, .. } => cause.broker_code(),
+            Self::DeliveryTimeout {
+                last: Some(last), ..
+            } => last.broker_code(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn config(setting: &str, reason: impl Into<Arc<str>>) -> Self {
+        Self::Config {
+            setting: setting.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn broker(
+        code: ErrorCode,
+        message: Option<Arc<str>>,
+        context: impl Into<Arc<str>>,
+    ) -> Self {
+        Self::Broker {
+            code,
+            message,
+            context: context.into(),
+        }
+    }
+
+    /// For bytes that do not parse; `address` says where they came from.
+    pub(crate) fn protocol(address: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
+        Self::Protocol {
+            address: address.into(),
+            reason: reason.into(),
+        }
+    }
+}

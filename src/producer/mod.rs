@@ -1,0 +1,5 @@
+//! The producer.
+
+mod partitioner;
+
+pub use partitioner::Partitioner;

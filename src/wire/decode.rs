@@ -1,0 +1,207 @@
+//! Checked reading of untrusted bytes: every length is bounded by the bytes that are left.
+
+use std::borrow::Cow;
+
+use bytes::{Buf, Bytes};
+
+/// Bytes that are not what the protocol says they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(pub(crate) Cow<'static, str>);
+
+impl Malformed {
+    pub(crate) fn new(what: impl Into<Cow<'static, str>>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// A cursor over a frame; strings and byte fields are slices of it, not copies.
+#[derive(Clone, Debug)]
+pub(crate) struct Decoder {
+    rest: Bytes,
+    flexible: bool,
+}
+
+impl Decoder {
+    /// `flexible` chooses compact lengths and tagged fields (KIP-482).
+    pub(crate) fn new(bytes: Bytes, flexible: bool) -> Self {
+        Self {
+            rest: bytes,
+            flexible,
+        }
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<Bytes, Malformed> {
+        if len > self.rest.len() {
+            return Err(Malformed::new(format!(
+                "{len} bytes wanted, {} left",
+                self.rest.len()
+            )));
+        }
+        Ok(self.rest.split_to(len))
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
+        Ok(self.i8()? != 0)
+    }
+
+    pub(crate) fn i8(&mut self) -> Result<i8, Malformed> {
+        self.rest.try_get_i8().map_err(short)
+    }
+
+    pub(crate) fn i16(&mut self) -> Result<i16, Malformed> {
+        self.rest.try_get_i16().map_err(short)
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, Malformed> {
+        self.rest.try_get_i32().map_err(short)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
+        self.rest.try_get_i64().map_err(short)
+    }
+
+    pub(crate) fn uuid(&mut self) -> Result<[u8; 16], Malformed> {
+        let mut id = [0; 16];
+        self.rest.try_copy_to_slice(&mut id).map_err(short)?;
+        Ok(id)
+    }
+
+    pub(crate) fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.rest.try_get_u8().map_err(short)?;
+            if shift == 28 && byte > 0x0f {
+                break;
+            }
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::new("varint longer than 32 bits"))
+    }
+
+    /// The length of a string or byte field, `None` for null; `short_form` where the rigid form is 16 bits.
+    fn length(&mut self, short_form: bool) -> Result<Option<usize>, Malformed> {
+        let len = if self.flexible {
+            i64::from(self.unsigned_varint()?) - 1
+        } else if short_form {
+            i64::from(self.i16()?)
+        } else {
+            i64::from(self.i32()?)
+        };
+        match len {
+            -1 => Ok(None),
+            n => usize::try_from(n)
+                .map(Some)
+                .map_err(|_| Malformed::new(format!("length {n}"))),
+        }
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Option<Bytes>, Malformed> {
+        self.length(false)?.map(|len| self.take(len)).transpose()
+    }
+
+    /// A string that may be null, checked to be UTF-8, still a slice of the frame.
+    pub(crate) fn nullable_string(&mut self) -> Result<Option<Text>, Malformed> {
+        let Some(len) = self.length(true)? else {
+            return Ok(None);
+        };
+        let bytes = self.take(len)?;
+        if std::str::from_utf8(&bytes).is_err() {
+            return Err(Malformed::new("string is not UTF-8"));
+        }
+        Ok(Some(Text(bytes)))
+    }
+
+    pub(crate) fn string(&mut self) -> Result<Text, Malformed> {
+        self.nullable_string()?
+            .ok_or_else(|| Malformed::new("null where a string must be"))
+    }
+
+    /// An array's element count, at most the bytes left divided by the least an element takes; null is 0.
+    pub(crate) fn array_len(&mut self, least_element: usize) -> Result<usize, Malformed> {
+        let count = self.length(false)?.unwrap_or(0);
+        if count > self.rest.len() / least_element.max(1) {
+            return Err(Malformed::new(format!(
+                "array of {count} elements in {} bytes",
+                self.rest.len()
+            )));
+        }
+        Ok(count)
+    }
+
+    /// Reads an array, element by element.
+    pub(crate) fn array<T>(
+        &mut self,
+        least_element: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
+        let count = self.array_len(least_element)?;
+        // Elements in memory may be larger than on the wire: the capacity grows as they are really there.
+        let mut all = Vec::with_capacity(count.min(1024));
+        for _ in 0..count {
+            all.push(element(self)?);
+        }
+        Ok(all)
+    }
+
+    /// Tagged fields: `known` is offered each tag with its own decoder; others are skipped.
+    pub(crate) fn tags(
+        &mut self,
+        mut known: impl FnMut(u32, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        if !self.flexible {
+            return Ok(());
+        }
+        for _ in 0..self.unsigned_varint()? {
+            let tag = self.unsigned_varint()?;
+            let len = self.unsigned_varint()? as usize;
+            let mut field = Self::new(self.take(len)?, true);
+            known(tag, &mut field)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn skip_tags(&mut self) -> Result<(), Malformed> {
+        self.tags(|_, _| Ok(()))
+    }
+
+    /// Checks that nothing is left.
+    pub(crate) fn finish(self) -> Result<(), Malformed> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed::new(format!(
+                "{} trailing bytes",
+                self.rest.len()
+            )))
+        }
+    }
+}
+
+fn short(_: bytes::TryGetError) -> Malformed {
+    Malformed::new("frame ends in the middle of a field")
+}
+
+/// UTF-8 that is still a slice of its frame: copy it out before keeping it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Text(Bytes);
+
+impl Text {
+    pub(crate) fn as_str(&self) -> &str {
+        // Checked when it was read; a failure here cannot happen and reads as empty.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self.as_str(), f)
+    }
+}
