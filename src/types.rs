@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A broker's id, as the cluster's metadata names it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +105,12 @@ pub(crate) struct ProducerId {
 impl ProducerId {
     /// The identity of a producer that is not idempotent.
     pub(crate) const NONE: Self = Self { id: -1, epoch: -1 };
+}
+
+/// The time `wait` after `now`, or as late as can be told.
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
+    const DECADES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now.checked_add(wait).unwrap_or_else(|| now + DECADES)
 }
 
 /// A server's host and port, as written in `bootstrap.servers` or told by the cluster.

@@ -1,6 +1,16 @@
 //! Settings: Kafka's property names and typed builders, checked before use.
 
+mod client;
+mod producer;
+mod properties;
 mod settings;
+mod unknown;
+mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use client::ClientBuilder;
+pub(crate) use producer::ProducerOptions;
 pub use settings::{Acks, Compression};
 pub(crate) use settings::{Backoff, ClientSettings, PartitionerChoice, ProducerSettings};

@@ -30,6 +30,15 @@ pub enum Error {
         reason: Arc<str>,
     },
 
+    /// No setting has this name.
+    #[error("unknown setting {name:?}: {hint}")]
+    UnknownSetting {
+        /// The name as it was given.
+        name: Arc<str>,
+        /// The name that was probably meant, where one is close enough.
+        hint: Arc<str>,
+    },
+
     /// No connection could be made to a server.
     #[error("cannot connect to {address}: {source}")]
     Connect {
@@ -222,6 +231,7 @@ impl Error {
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),
             Self::Config { .. }
+            | Self::UnknownSetting { .. }
             | Self::NotKafka { .. }
             | Self::Protocol { .. }
             | Self::Unsupported { .. }

@@ -1,5 +1,214 @@
-//! The producer.
+//! The producer: a handle, and the tasks that carry its records to the brokers.
 
+mod accept;
+mod answer;
+mod builder;
+mod identity;
+mod lane;
+mod memory;
+mod metrics;
+mod outcome;
 mod partitioner;
+mod sender;
+mod shared;
+mod topics;
+mod watch;
 
-pub use partitioner::Partitioner;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::accept::Refused;
+use self::shared::Shared;
+use crate::client::Client;
+use crate::config::ProducerSettings;
+use crate::error::{Error, Result};
+use crate::metrics::ProducerMetrics;
+use crate::record::Record;
+use crate::types::after;
+
+pub use self::builder::ProducerBuilder;
+pub use self::outcome::{Delivery, RecordMetadata};
+pub use self::partitioner::Partitioner;
+
+/// Sends records.
+///
+/// Cheap to clone, and made to be shared: all clones fill the same batches. Built by
+/// [`Client::producer`](crate::Client::producer).
+///
+/// Records are batched by partition for up to `linger.ms`, compressed, and sent with up to five
+/// requests in flight to each broker. With the default settings an acknowledged record is in the log
+/// exactly once, at the offset reported, and the records of one partition are in the order in which
+/// they were accepted.
+///
+/// Dropping the last clone lets what was accepted be delivered in the background for as long as the
+/// runtime lives; call [`close`](Self::close) to wait for it.
+#[derive(Clone)]
+pub struct Producer {
+    handle: Arc<Handle>,
+}
+
+/// Tells the tasks when the last clone is gone.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.begin_closing();
+        self.shared.deadlines.wake();
+    }
+}
+
+/// A record that [`Producer::try_enqueue`] could not take at once, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct NotEnqueued<'a> {
+    /// The record, as it was given.
+    pub record: Record<'a>,
+    /// Why it was not taken.
+    #[source]
+    pub error: Error,
+}
+
+impl Producer {
+    /// Starts a producer's tasks on the current runtime.
+    pub(crate) fn start(client: Client, settings: ProducerSettings) -> Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|_| Error::Closed { what: "the tokio runtime (build the producer inside one)" })?;
+        let shared = Arc::new(Shared::new(client.cluster().clone(), settings, runtime.clone()));
+        runtime.spawn(watch::run(Arc::clone(&shared)));
+        Ok(Self { handle: Arc::new(Handle { shared }) })
+    }
+
+    #[inline]
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// Sends a record and waits for its acknowledgement.
+    ///
+    /// Awaiting each record before sending the next costs a round trip to the broker for each; use
+    /// [`enqueue`](Self::enqueue) to keep many on the way.
+    ///
+    /// Dropping the future before it is ready either sends nothing, or sends the record once with its
+    /// outcome unseen.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue); and [`Error::Delivery`] when the record was accepted but not
+    /// acknowledged, which tells with [`Error::possibly_written`] whether it may be in the log.
+    pub async fn send(&self, record: Record<'_>) -> Result<RecordMetadata> {
+        let delivery = self.enqueue(record).await?;
+        delivery.await
+    }
+
+    /// Hands a record over to be sent; the returned [`Delivery`] is its acknowledgement.
+    ///
+    /// Waits, up to `max.block.ms`, while the topic is unknown or `buffer.memory` is used up; callers
+    /// who wait for memory are served in order. Dropping the future before it is ready hands over
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::BufferFull`], [`Error::RecordTooLarge`] (nothing is
+    /// reserved), [`Error::InvalidTopic`], [`Error::Partitioner`], [`Error::Closed`], or a broker's
+    /// refusal to tell about the topic. The record is not in the log after any of them.
+    #[inline]
+    pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery> {
+        let shared = self.shared();
+        if shared.yield_due.load(Ordering::Relaxed) {
+            shared.yield_due.store(false, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+        match shared.accept(&record, None) {
+            Ok(delivery) => Ok(delivery),
+            Err(refused) => Box::pin(shared.accept_slowly(&record, refused)).await,
+        }
+    }
+
+    /// Hands a record over if that needs no waiting; else gives it back.
+    ///
+    /// A topic that this producer has not sent to yet is unknown to it: [`prepare`](Self::prepare) it first.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue), at once, with the record.
+    pub fn try_enqueue<'a>(&self, record: Record<'a>) -> Result<Delivery, NotEnqueued<'a>> {
+        let shared = self.shared();
+        let refused = match shared.accept(&record, None) {
+            Ok(delivery) => return Ok(delivery),
+            Err(refused) => refused,
+        };
+        let unknown = |what: String| Error::UnknownTopic { what: what.into(), waited: Duration::ZERO };
+        let error = match refused {
+            Refused::Error(error) => error,
+            Refused::UnknownTopic => {
+                shared.cluster.add_interest(record.topic());
+                unknown(format!("topic {}", record.topic()))
+            }
+            Refused::UnknownPartition(partition) => {
+                shared.cluster.request_refresh();
+                unknown(format!("partition {partition} of topic {}", record.topic()))
+            }
+            Refused::Full(wanted) => shared.buffer_full(wanted, Duration::ZERO),
+        };
+        Err(NotEnqueued { record, error })
+    }
+
+    /// Learns about a topic before the first record, and tells how many partitions it has.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`] after `max.block.ms`, or a broker's refusal.
+    pub async fn prepare(&self, topic: &str) -> Result<u32> {
+        let shared = self.shared();
+        shared.check_open()?;
+        let deadline = after(Instant::now().into_std(), shared.settings.max_block).into();
+        let topic = shared.cluster.topic(topic, deadline).await?;
+        Ok(shared.adopt(&topic).partitions)
+    }
+
+    /// Sends what is buffered without waiting for `linger.ms`, and waits until every record accepted
+    /// before the call has been acknowledged or has failed.
+    ///
+    /// A failed record does not fail the flush: its [`Delivery`] has the error. The wait is bounded by
+    /// `delivery.timeout.ms`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the producer was closed before.
+    pub async fn flush(&self) -> Result<()> {
+        self.shared().check_open()?;
+        watch::flush(self.shared()).await;
+        Ok(())
+    }
+
+    /// Accepts no more records, delivers those that were, and ends the producer's tasks.
+    ///
+    /// What is not delivered within `deadline` fails with [`Error::Delivery`], so that every
+    /// [`Delivery`] is resolved when `close` returns. All clones are closed. Closing again is no error.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] when records had to be failed.
+    pub async fn close(&self, deadline: Duration) -> Result<()> {
+        let shared = self.shared();
+        shared.begin_closing();
+        let flushed = tokio::time::timeout(deadline, watch::flush(shared)).await;
+        shared.abort(&Error::Closed { what: "producer" });
+        flushed.map_err(|_| Error::Deadline { what: "close", limit: deadline })
+    }
+
+    /// What the producer has done so far, and what it holds now.
+    #[must_use]
+    pub fn metrics(&self) -> ProducerMetrics {
+        let shared = self.shared();
+        shared.counters.snapshot(&shared.memory, shared.settings.batch_size, &shared.all_lanes())
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("buffer_used", &self.shared().memory.used())
+            .finish_non_exhaustive()
+    }
+}

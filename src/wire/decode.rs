@@ -205,3 +205,83 @@ impl std::fmt::Debug for Text {
         std::fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder(bytes: &'static [u8], flexible: bool) -> Decoder {
+        Decoder::new(Bytes::from_static(bytes), flexible)
+    }
+
+    #[test]
+    fn a_varint_is_read_up_to_32_bits_and_refused_beyond() {
+        for (bytes, expected) in [
+            (&[0x00][..], Some(0)),
+            (&[0x01], Some(1)),
+            (&[0x80, 0x01], Some(128)),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f], Some(u32::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0x1f], None),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01], None),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00], None),
+            (&[0x80, 0x80], None),
+            (&[], None),
+        ] {
+            let read = decoder(bytes, true).unsigned_varint().ok();
+            assert_eq!(read, expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_refused_before_its_first_element_when_its_elements_cannot_be_there() {
+        for (bytes, flexible, least, expected) in [
+            (&[0, 0, 0, 2, 1, 2, 3, 4][..], false, 2, Some(2)),
+            (&[0, 0, 0, 2, 1, 2, 3], false, 2, None),
+            (&[0xff, 0xff, 0xff, 0xff], false, 2, Some(0)),
+            (&[0xff, 0xff, 0xff, 0xfe], false, 2, None),
+            (&[0x80, 0, 0, 0], false, 1, None),
+            (&[0x7f, 0xff, 0xff, 0xff, 0], false, 1, None),
+            (&[3, 1, 2, 3, 4], true, 2, Some(2)),
+            (&[3, 1, 2, 3], true, 2, None),
+            (&[0, 1, 2, 3], true, 2, Some(0)),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f, 0], true, 1, None),
+        ] {
+            let read = decoder(bytes, flexible).array_len(least).ok();
+            assert_eq!(read, expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn strings_and_bytes_are_bounded_by_what_is_left_and_tell_null_from_empty() {
+        for (bytes, flexible, expected) in [
+            (&[0, 1, b'a'][..], false, Some(Some("a"))),
+            (&[0, 0], false, Some(Some(""))),
+            (&[0xff, 0xff], false, Some(None)),
+            (&[0xff, 0xfe], false, None),
+            (&[0x80, 0], false, None),
+            (&[0x7f, 0xff, b'a'], false, None),
+            (&[0, 2, b'a'], false, None),
+            (&[2, b'a'], true, Some(Some("a"))),
+            (&[1], true, Some(Some(""))),
+            (&[0], true, Some(None)),
+            (&[3, b'a'], true, None),
+            (&[2, 0xff], true, None),
+        ] {
+            let read = decoder(bytes, flexible).nullable_string().ok();
+            let read = read.as_ref().map(|t| t.as_ref().map(Text::as_str));
+            assert_eq!(read, expected, "{bytes:x?}");
+        }
+        assert!(decoder(&[0], true).string().is_err(), "null");
+        let bytes = decoder(&[0, 0, 0, 1, 7], false).bytes().unwrap();
+        assert_eq!(bytes.unwrap().as_ref(), [7]);
+        decoder(&[0, 0, 0, 2, 7], false).bytes().unwrap_err();
+    }
+
+    #[test]
+    fn a_billion_tagged_fields_end_with_the_bytes() {
+        let claimed = &[0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 2, 0];
+        decoder(claimed, true).skip_tags().unwrap_err();
+        decoder(&[1, 5, 200, 0], true).skip_tags().unwrap_err();
+        decoder(&[], false).skip_tags().unwrap();
+    }
+}

@@ -159,6 +159,8 @@ public final class Helper {
         properties.put("auto.offset.reset", "earliest");
         properties.put("max.partition.fetch.bytes", Integer.toString(8 << 20));
         properties.put("max.poll.records", "10000");
+        // Partitions that are read to their end must not hold up the others.
+        properties.put("fetch.max.wait.ms", "20");
         return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 

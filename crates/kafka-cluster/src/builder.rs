@@ -69,10 +69,14 @@ impl Builder {
 
     /// Opens a second listener on every broker, for clients that come through a proxy.
     ///
-    /// A client that connects by [`Cluster::behind_proxy`] is told that broker `n` lives at `addresses[n - 1]`, so all
-    /// of its connections go through the proxy; every other client is unaffected.
+    /// A client that connects by [`Cluster::behind_proxy`] is told that broker `n` lives at
+    /// `addresses[n - 1]`, so all of its connections go through the proxy; every other client is
+    /// unaffected.
     pub fn proxies<A: ToString>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
-        self.proxies = addresses.into_iter().map(|address| address.to_string()).collect();
+        self.proxies = addresses
+            .into_iter()
+            .map(|address| address.to_string())
+            .collect();
         self
     }
 
@@ -82,7 +86,8 @@ impl Builder {
         self
     }
 
-    /// Keeps the cluster's files there, to be found again by the next start; default: a temporary directory.
+    /// Keeps the cluster's files there, to be found again by the next start; default: a temporary
+    /// directory.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
@@ -92,14 +97,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When Java or Maven is missing, the settings make no sense, or a process does not become ready.
+    /// When Java or Maven is missing, the settings make no sense, or a process does not become
+    /// ready.
     pub fn start(self) -> Result<Cluster, Error> {
         if self.nodes == 0 {
             return Err(Error::Invalid("a cluster has at least one node".to_owned()));
         }
         if !self.proxies.is_empty() && self.proxies.len() != self.nodes {
             let (proxies, nodes) = (self.proxies.len(), self.nodes);
-            return Err(Error::Invalid(format!("{proxies} proxies for {nodes} nodes")));
+            return Err(Error::Invalid(format!(
+                "{proxies} proxies for {nodes} nodes"
+            )));
         }
         let mut attempts = 3;
         loop {
@@ -107,8 +115,10 @@ impl Builder {
             let plan = self.plan()?;
             let again = plan.ports.are_chosen() && self.dir.is_none() && attempts > 0;
             match Cluster::launch(plan, self.dir.is_some()) {
-                // A port that was free may be taken by an unrelated process before the broker binds it.
-                Err(Error::Failed { output, .. }) if again && output.contains("Address already in use") => {}
+                // A port that was free may be taken by an unrelated process before the broker binds
+                // it.
+                Err(Error::Failed { output, .. })
+                    if again && output.contains("Address already in use") => {}
                 result => return result,
             }
         }
@@ -120,8 +130,11 @@ impl Builder {
             Some(base) => Ports::fixed(base, self.nodes)?,
             None => Ports::free(self.nodes)?,
         };
+        ports.check()?;
         let dir = match &self.dir {
-            Some(dir) => std::path::absolute(dir).context(|| format!("finding {}", dir.display()))?,
+            Some(dir) => {
+                std::path::absolute(dir).context(|| format!("finding {}", dir.display()))?
+            }
             None => temporary()?,
         };
         Ok(Plan {
@@ -145,7 +158,11 @@ fn temporary() -> Result<PathBuf, Error> {
         match fs::create_dir(&dir) {
             // Left by an earlier process with our id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result.map(|()| dir.clone()).context(|| format!("creating {}", dir.display())),
+            result => {
+                return result
+                    .map(|()| dir.clone())
+                    .context(|| format!("creating {}", dir.display()));
+            }
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     ports::Ports,
 };
 
-/// log4j 1 and log4j 2 bindings are both among 4.x's jars, and the order of a class path's wildcard decides.
+/// log4j 1 and log4j 2 bindings are both among 4.x's jars, and the order of a class path's
+/// wildcard decides.
 const LOG4J1: &str = "\
 log4j.rootLogger=WARN, OUT
 log4j.appender.OUT=org.apache.log4j.ConsoleAppender
@@ -81,21 +82,25 @@ impl Plan {
         let dir = self.node_dir(node);
         fs::create_dir_all(&dir).context(|| format!("creating {}", dir.display()))?;
         let path = dir.join("server.properties");
-        let text: String = self.settings(node).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let text: String = self
+            .settings(node)
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
         write(&path, &text)?;
         Ok(path)
     }
 
     fn settings(&self, node: usize) -> BTreeMap<String, String> {
-        let index = node - 1;
-        let client = self.ports.client[index];
-        let mut listeners = format!("PLAINTEXT://127.0.0.1:{client}");
+        let port = |ports: &[u16]| ports.get(node - 1).copied().unwrap_or_default();
+        let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", port(&self.ports.client));
         let mut advertised = listeners.clone();
-        let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,\
+        let mut protocols =
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,\
                              SASL_SSL:SASL_SSL"
-            .to_owned();
-        if let Some(proxy) = self.proxies.get(index) {
-            listeners += &format!(",PROXIED://127.0.0.1:{}", self.ports.proxied[index]);
+                .to_owned();
+        if let Some(proxy) = self.proxies.get(node - 1) {
+            listeners += &format!(",PROXIED://127.0.0.1:{}", port(&self.ports.proxied));
             advertised += &format!(",PROXIED://{proxy}");
             protocols += ",PROXIED:PLAINTEXT";
         }
@@ -103,18 +108,26 @@ impl Plan {
         let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
         if self.version.uses_zookeeper() {
             set("broker.id", node.to_string());
-            set("zookeeper.connect", format!("127.0.0.1:{}", self.ports.zookeeper));
+            set(
+                "zookeeper.connect",
+                format!("127.0.0.1:{}", self.ports.zookeeper),
+            );
             // A broker that was killed cannot come back before its session has ended.
             set("zookeeper.session.timeout.ms", "6000".to_owned());
         } else {
-            let voters: Vec<String> = (1..=self.nodes())
-                .map(|voter| format!("{voter}@127.0.0.1:{}", self.ports.controller[voter - 1]))
+            let voters: Vec<String> = (1..)
+                .zip(&self.ports.controller)
+                .map(|(voter, port)| format!("{voter}@127.0.0.1:{port}"))
                 .collect();
             set("process.roles", "broker,controller".to_owned());
             set("node.id", node.to_string());
             set("controller.quorum.voters", voters.join(","));
+            // Kafka's default is 9 s: before a killed node's session is over it may not register
+            // again, and its leaderships do not move.
+            set("broker.session.timeout.ms", "5000".to_owned());
+            set("broker.heartbeat.interval.ms", "500".to_owned());
             set("controller.listener.names", "CONTROLLER".to_owned());
-            listeners += &format!(",CONTROLLER://127.0.0.1:{}", self.ports.controller[index]);
+            listeners += &format!(",CONTROLLER://127.0.0.1:{}", port(&self.ports.controller));
         }
         set("listeners", listeners);
         set("advertised.listeners", advertised);
@@ -129,14 +142,20 @@ impl Plan {
         let mut settings = BTreeMap::new();
         let mut set = |name: &str, value: &str| settings.insert(name.to_owned(), value.to_owned());
         set("broker.rack", &format!("rack-{node}"));
-        set("log.dirs", &self.node_dir(node).join("logs").display().to_string());
+        set(
+            "log.dirs",
+            &self.node_dir(node).join("logs").display().to_string(),
+        );
         for name in ["default", "offsets.topic", "transaction.state.log"] {
             set(&format!("{name}.replication.factor"), &replication);
         }
         set("min.insync.replicas", &in_sync);
         set("transaction.state.log.min.isr", &in_sync);
         if !self.version.uses_zookeeper() {
-            set("share.coordinator.state.topic.replication.factor", &replication);
+            set(
+                "share.coordinator.state.topic.replication.factor",
+                &replication,
+            );
             set("share.coordinator.state.topic.min.isr", &in_sync);
             set("share.coordinator.state.topic.num.partitions", "4");
         }
@@ -163,33 +182,47 @@ impl Plan {
         }
         fs::create_dir_all(&logs).context(|| format!("creating {}", logs.display()))?;
         let template = self.jars.template()?;
-        for entry in fs::read_dir(&template).context(|| format!("reading {}", template.display()))? {
-            let path = entry.context(|| format!("reading {}", template.display()))?.path();
+        for entry in
+            fs::read_dir(&template).context(|| format!("reading {}", template.display()))?
+        {
+            let path = entry
+                .context(|| format!("reading {}", template.display()))?
+                .path();
             if let Some(name) = path.file_name() {
-                fs::copy(&path, logs.join(name)).context(|| format!("copying {}", path.display()))?;
+                fs::copy(&path, logs.join(name))
+                    .context(|| format!("copying {}", path.display()))?;
             }
         }
         let directory_id = random_id();
-        let text = format!("version=1\nnode.id={node}\ncluster.id={cluster_id}\ndirectory.id={directory_id}\n");
+        let text = format!(
+            "version=1\nnode.id={node}\ncluster.id={cluster_id}\ndirectory.id={directory_id}\n"
+        );
         write(&meta, &text)
     }
 
     /// The id that some node of a kept directory already has, else a new one.
     fn cluster_id(&self) -> String {
         (1..=self.nodes())
-            .filter_map(|node| fs::read_to_string(self.node_dir(node).join("logs/meta.properties")).ok())
-            .find_map(|text| text.lines().find_map(|line| line.strip_prefix("cluster.id=").map(str::to_owned)))
+            .find_map(|node| self.cluster_id_of(node))
             .unwrap_or_else(random_id)
+    }
+
+    /// The cluster that a node's directory belongs to.
+    pub(crate) fn cluster_id_of(&self, node: usize) -> Option<String> {
+        let meta = fs::read_to_string(self.node_dir(node).join("logs/meta.properties")).ok()?;
+        let id = meta
+            .lines()
+            .find_map(|line| line.strip_prefix("cluster.id="))?;
+        Some(id.to_owned())
     }
 }
 
 /// A Kafka uuid: 128 bits as 22 URL-safe base64 digits, the last of which holds two bits.
 fn random_id() -> String {
-    const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let digits: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
     let random = RandomState::new();
     let mut id: String = (0..21u64)
-        .map(|place| usize::try_from(random.hash_one(place) % 62).unwrap_or(0))
-        .map(|digit| char::from(DIGITS[digit]))
+        .filter_map(|place| digits.get(usize::try_from(random.hash_one(place) % 62).ok()?))
         .collect();
     id.push('A');
     id

@@ -41,7 +41,9 @@ impl fmt::Display for Error {
             Self::Missing(text) | Self::Invalid(text) | Self::Java(text) => f.write_str(text),
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
             Self::Failed { what, output } if output.trim().is_empty() => f.write_str(what),
-            Self::Failed { what, output } => write!(f, "{what}; its output ends with:\n{}", output.trim_end()),
+            Self::Failed { what, output } => {
+                write!(f, "{what}; its output ends with:\n{}", output.trim_end())
+            }
             Self::Timeout { what, limit } => write!(f, "{what} did not happen within {limit:?}"),
         }
     }
@@ -63,6 +65,9 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, doing: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { doing: doing(), source: source.into() })
+        self.map_err(|source| Error::Io {
+            doing: doing(),
+            source: source.into(),
+        })
     }
 }

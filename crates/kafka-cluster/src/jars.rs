@@ -46,7 +46,10 @@ pub fn available() -> Result<(), String> {
             if !helper_classes(&Jars::at(CLIENTS)).exists() {
                 check_javac().map_err(|error| error.to_string())?;
             }
-            if Version::ALL.into_iter().all(|version| Jars::at(version).home.join("done").exists()) {
+            if Version::ALL
+                .into_iter()
+                .all(|version| Jars::at(version).home.join("done").exists())
+            {
                 return Ok(());
             }
             check_maven().map_err(|error| error.to_string())
@@ -63,7 +66,10 @@ pub(crate) struct Jars {
 
 impl Jars {
     fn at(version: Version) -> Self {
-        Self { home: cache().join(version.as_str()), version }
+        Self {
+            home: cache().join(version.as_str()),
+            version,
+        }
     }
 
     /// Finds the jars, or downloads them.
@@ -82,13 +88,22 @@ impl Jars {
     fn download(&self) -> Result<(), Error> {
         check_maven()?;
         let home = &self.home;
-        eprintln!("kafka-cluster: downloading Kafka {} to {}", self.version, home.display());
+        eprintln!(
+            "kafka-cluster: downloading Kafka {} to {}",
+            self.version,
+            home.display()
+        );
         // What an interrupted download left behind is not trusted.
         let _ = fs::remove_dir_all(home);
         fs::create_dir_all(home).context(|| format!("creating {}", home.display()))?;
         write(&home.join("pom.xml"), &pom(self.version))?;
         let output = Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"])
+            .args([
+                "-q",
+                "-B",
+                "dependency:copy-dependencies",
+                "-DoutputDirectory=libs",
+            ])
             .current_dir(home)
             .stdin(Stdio::null())
             .output()
@@ -96,7 +111,10 @@ impl Jars {
         if !output.status.success() {
             let text = format!("{}{}", text(&output.stdout), text(&output.stderr));
             let what = format!("Maven could not download Kafka {}", self.version);
-            return Err(Error::Failed { what, output: tail_of(&text) });
+            return Err(Error::Failed {
+                what,
+                output: tail_of(&text),
+            });
         }
         write(&home.join("log4j2.properties"), LOG4J2)?;
         write(&home.join("done"), "")
@@ -110,11 +128,17 @@ impl Jars {
     fn java_with(&self, classes: Option<&Path>) -> Command {
         let mut command = Command::new(java());
         let libs = format!("{}/libs/*", self.home.display());
-        let path = classes.map_or_else(|| libs.clone(), |classes| format!("{}:{libs}", classes.display()));
+        let path = classes.map_or_else(
+            || libs.clone(),
+            |classes| format!("{}:{libs}", classes.display()),
+        );
         command
             .arg("-Djava.awt.headless=true")
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-            .arg(format!("-Dlog4j2.configurationFile={}", self.home.join("log4j2.properties").display()))
+            .arg(format!(
+                "-Dlog4j2.configurationFile={}",
+                self.home.join("log4j2.properties").display()
+            ))
             .args(["-cp", &path]);
         command
     }
@@ -141,13 +165,22 @@ impl Jars {
         write(&config, &format!("{settings}log.dirs={}\n", data.display()))?;
         let output = self
             .java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c"])
+            .args([
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "AAAAAAAAAAAAAAAAAAAAAQ",
+                "-c",
+            ])
             .arg(&config)
             .output()
             .context(|| "running Java".to_owned())?;
         if !output.status.success() {
             let what = "formatting a KRaft directory failed".to_owned();
-            return Err(Error::Failed { what, output: text(&output.stdout) + &text(&output.stderr) });
+            return Err(Error::Failed {
+                what,
+                output: text(&output.stdout) + &text(&output.stderr),
+            });
         }
         fs::rename(&data, &template).context(|| format!("creating {}", template.display()))?;
         let _ = fs::remove_dir_all(&work);
@@ -166,7 +199,12 @@ pub(crate) fn helper() -> Result<Command, Error> {
         }
     }
     let mut command = jars.java_with(Some(&classes));
-    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "Helper"]);
+    command.args([
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "Helper",
+    ]);
     Ok(command)
 }
 
@@ -185,12 +223,20 @@ fn compile(jars: &Jars, classes: &Path) -> Result<(), Error> {
     let source = work.join("Helper.java");
     write(&source, HELPER)?;
     let output = Command::new(tool("javac"))
-        .args(["-nowarn", "-cp", &format!("{}/libs/*", jars.home.display()), "-d"])
+        .args([
+            "-nowarn",
+            "-cp",
+            &format!("{}/libs/*", jars.home.display()),
+            "-d",
+        ])
         .args([&work, &source])
         .output()
         .context(|| "running javac".to_owned())?;
     if !output.status.success() {
-        return Err(Error::Failed { what: "javac failed".to_owned(), output: text(&output.stderr) });
+        return Err(Error::Failed {
+            what: "javac failed".to_owned(),
+            output: text(&output.stderr),
+        });
     }
     fs::rename(&work, classes).context(|| format!("creating {}", classes.display()))
 }
@@ -230,12 +276,16 @@ fn lock(dir: &Path, name: &str) -> Result<File, Error> {
         .write(true)
         .open(&path)
         .context(|| format!("opening {}", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive).context(|| format!("locking {}", path.display()))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .context(|| format!("locking {}", path.display()))?;
     Ok(file)
 }
 
 fn tool(name: &str) -> PathBuf {
-    env::var_os("JAVA_HOME").map_or_else(|| name.into(), |home| Path::new(&home).join("bin").join(name))
+    env::var_os("JAVA_HOME").map_or_else(
+        || name.into(),
+        |home| Path::new(&home).join("bin").join(name),
+    )
 }
 
 fn java() -> PathBuf {
@@ -251,8 +301,11 @@ fn missing_java(found: &str) -> Error {
 fn check_java() -> Result<(), Error> {
     static MAJOR: OnceLock<Result<u32, String>> = OnceLock::new();
     let major = MAJOR.get_or_init(|| match Command::new(java()).arg("-version").output() {
-        Ok(output) => java_major(&text(&output.stderr)).ok_or_else(|| "its version could not be read".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("java was not found".to_owned()),
+        Ok(output) => java_major(&text(&output.stderr))
+            .ok_or_else(|| "its version could not be read".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err("java was not found".to_owned())
+        }
         Err(error) => Err(format!("java did not start: {error}")),
     });
     match major {
@@ -273,11 +326,18 @@ fn check_javac() -> Result<(), Error> {
 /// The major version from what `java -version` prints.
 fn java_major(printed: &str) -> Option<u32> {
     let version = printed.split('"').nth(1)?;
-    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn check_maven() -> Result<(), Error> {
-    let found = Command::new("mvn").arg("-version").stdin(Stdio::null()).output();
+    let found = Command::new("mvn")
+        .arg("-version")
+        .stdin(Stdio::null())
+        .output();
     match found {
         Ok(output) if output.status.success() => Ok(()),
         _ => Err(Error::Missing(
@@ -302,7 +362,10 @@ mod tests {
 
     #[test]
     fn java_version_is_read_from_old_and_new_forms() {
-        assert_eq!(java_major("openjdk version \"17.0.15\" 2025-04-15\n"), Some(17));
+        assert_eq!(
+            java_major("openjdk version \"17.0.15\" 2025-04-15\n"),
+            Some(17)
+        );
         assert_eq!(java_major("openjdk version \"25\" 2025-09-16\n"), Some(25));
         assert_eq!(java_major("openjdk version \"22-ea\" 2024\n"), Some(22));
         assert_eq!(java_major("java version \"1.8.0_392\"\n"), Some(1));

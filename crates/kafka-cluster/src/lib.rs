@@ -1,4 +1,5 @@
-//! Real Apache Kafka processes for Rust tests: start, stop, kill, pause, and ask them what they hold.
+//! Real Apache Kafka processes for Rust tests: start, stop, kill, pause, and ask them what they
+//! hold.
 //!
 //! ```no_run
 //! use kafka_cluster::{Cluster, Version};
@@ -17,8 +18,9 @@
 //! # }
 //! ```
 //!
-//! Nothing here uses a Rust Kafka client: topics are made and read by Java's own clients, so what they report is an
-//! independent check. Every process ends when the [`Cluster`] is dropped, and also when the test process is killed.
+//! Nothing here uses a Rust Kafka client: topics are made and read by Java's own clients, so what
+//! they report is an independent check. Every process ends when the [`Cluster`] is dropped, and
+//! also when the test process is killed.
 
 #![forbid(unsafe_code)]
 

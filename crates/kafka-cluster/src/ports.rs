@@ -23,7 +23,8 @@ pub(crate) struct Ports {
     pub(crate) proxied: Vec<u16>,
     /// ZooKeeper's port.
     pub(crate) zookeeper: u16,
-    /// Other processes of this crate see these locks and keep off the ports, also while nothing listens there.
+    /// Other processes of this crate see these locks and keep off the ports, also while nothing
+    /// listens there.
     locks: Vec<File>,
 }
 
@@ -48,7 +49,9 @@ impl Ports {
             }
         }
         if found.len() < wanted {
-            return Err(Error::Invalid(format!("no {wanted} free ports in {range:?}")));
+            return Err(Error::Invalid(format!(
+                "no {wanted} free ports in {range:?}"
+            )));
         }
         let mut found = found.into_iter();
         Ok(Self {
@@ -66,10 +69,31 @@ impl Ports {
             (0..nodes)
                 .map(|node| u16::try_from(usize::from(base) + usize::from(offset) + 10 * node))
                 .collect::<Result<_, _>>()
-                .map_err(|_| Error::Invalid(format!("port {base} leaves no room for {nodes} nodes")))
+                .map_err(|_| {
+                    Error::Invalid(format!("port {base} leaves no room for {nodes} nodes"))
+                })
         };
         let zookeeper = at(5)?.first().copied().unwrap_or_default();
-        Ok(Self { client: at(0)?, controller: at(1)?, proxied: at(2)?, zookeeper, locks: Vec::new() })
+        Ok(Self {
+            client: at(0)?,
+            controller: at(1)?,
+            proxied: at(2)?,
+            zookeeper,
+            locks: Vec::new(),
+        })
+    }
+
+    /// Says which port is in use, before a broker says it in a stack trace.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let nodes = [&self.client[..], &self.controller, &self.proxied].concat();
+        nodes
+            .into_iter()
+            .chain([self.zookeeper])
+            .try_for_each(|port| {
+                TcpListener::bind(("127.0.0.1", port))
+                    .map(drop)
+                    .map_err(|error| Error::Invalid(format!("port {port} cannot be used: {error}")))
+            })
     }
 
     /// Whether these were chosen by [`Ports::free`], and may be chosen again.
@@ -83,19 +107,26 @@ fn reserve(port: u16) -> Result<Option<File>, Error> {
     let dir = std::env::temp_dir().join("kafka-cluster-ports");
     fs::create_dir_all(&dir).context(|| format!("creating {}", dir.display()))?;
     let path = dir.join(port.to_string());
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     // Another user's lock file: that user's port.
     let Ok(file) = file else { return Ok(None) };
     let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
     Ok((locked && TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(file))
 }
 
-/// An outgoing connection must not sit on a port whose broker is being restarted, so the ephemeral range is left out.
+/// An outgoing connection must not sit on a port whose broker is being restarted, so the ephemeral
+/// range is left out.
 fn range() -> Range<u16> {
-    let ephemeral = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok().and_then(|text| {
-        let mut words = text.split_whitespace().map(str::parse::<u16>);
-        Some((words.next()?.ok()?, words.next()?.ok()?))
-    });
+    let ephemeral = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|text| {
+            let mut words = text.split_whitespace().map(str::parse::<u16>);
+            Some((words.next()?.ok()?, words.next()?.ok()?))
+        });
     match ephemeral {
         Some((low, _)) if low > 12_000 => 10_000..low,
         Some((_, high)) if high < 64_000 => high + 1..u16::MAX,

@@ -15,6 +15,7 @@ const ANSWER_CAP: usize = 64 << 20;
 /// What one broker says about the cluster.
 #[derive(Debug)]
 pub(crate) struct View {
+    pub(crate) cluster_id: String,
     pub(crate) brokers: Vec<i32>,
     pub(crate) controller: i32,
     pub(crate) topics: BTreeMap<String, TopicView>,
@@ -77,7 +78,10 @@ fn request(ask: Ask<'_>) -> Vec<u8> {
         }
     }
     body.push(0);
-    let mut frame = u32::try_from(body.len()).unwrap_or(0).to_be_bytes().to_vec();
+    let mut frame = u32::try_from(body.len())
+        .unwrap_or(0)
+        .to_be_bytes()
+        .to_vec();
     frame.extend(body);
     frame
 }
@@ -89,7 +93,7 @@ fn view(reader: &mut Reader<'_>) -> io::Result<View> {
         let (_host, _port, _rack) = (reader.string()?, reader.i32()?, reader.string()?);
         Ok(id)
     })?;
-    let _cluster = reader.string()?;
+    let cluster_id = reader.string()?;
     let controller = reader.i32()?;
     let topics = reader.array(|reader| {
         let error = reader.i16()?;
@@ -99,11 +103,29 @@ fn view(reader: &mut Reader<'_>) -> io::Result<View> {
             let (_error, index, leader) = (reader.i16()?, reader.i32()?, reader.i32()?);
             let (replicas, in_sync) = (reader.array(Reader::i32)?, reader.array(Reader::i32)?);
             let _offline = reader.array(Reader::i32)?;
-            Ok((index, PartitionView { leader, replicas, in_sync }))
+            Ok((
+                index,
+                PartitionView {
+                    leader,
+                    replicas,
+                    in_sync,
+                },
+            ))
         })?;
-        Ok((name, TopicView { error, partitions: partitions.into_iter().collect() }))
+        Ok((
+            name,
+            TopicView {
+                error,
+                partitions: partitions.into_iter().collect(),
+            },
+        ))
     })?;
-    Ok(View { brokers, controller, topics: topics.into_iter().collect() })
+    Ok(View {
+        cluster_id,
+        brokers,
+        controller,
+        topics: topics.into_iter().collect(),
+    })
 }
 
 fn malformed() -> io::Error {

@@ -18,9 +18,10 @@ pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// A process group with a watchdog that ends the whole group when this process goes away.
 ///
-/// The watchdog leads the group and reads a pipe whose only writer is this process. However this process ends, `kill -9`
-/// included, the pipe closes and the watchdog kills its own group: no process ids are kept, so none can go stale. Being
-/// in a group of their own, the members do not see a Ctrl-C meant for the test run.
+/// The watchdog leads the group and reads a pipe whose only writer is this process. However this
+/// process ends, `kill -9` included, the pipe closes and the watchdog kills its own group: no
+/// process ids are kept, so none can go stale. Being in a group of their own, the members do not
+/// see a Ctrl-C meant for the test run.
 #[derive(Debug)]
 pub(crate) struct Group {
     watchdog: Child,
@@ -29,7 +30,10 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new() -> Result<Self, Error> {
         let watchdog = Command::new("sh")
-            .args(["-c", "trap '' HUP INT QUIT TERM; read -r line; kill -s KILL 0"])
+            .args([
+                "-c",
+                "trap '' HUP INT QUIT TERM; read -r line; kill -s KILL 0",
+            ])
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -65,8 +69,14 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn spawn(group: &Group, mut command: Command) -> Result<Self, Error> {
         group.adopt(&mut command)?;
-        let child = command.stdin(Stdio::null()).spawn().context(|| "starting Java".to_owned())?;
-        Ok(Self { child, paused: false })
+        let child = command
+            .stdin(Stdio::null())
+            .spawn()
+            .context(|| "starting Java".to_owned())?;
+        Ok(Self {
+            child,
+            paused: false,
+        })
     }
 
     /// How the process ended, once it has.
@@ -122,8 +132,16 @@ pub(crate) fn wait_for(limit: Duration, mut condition: impl FnMut() -> bool) -> 
 }
 
 /// Runs a command to its end with `input` on its standard input, and kills it after `limit`.
-pub(crate) fn run(mut command: Command, input: &[u8], limit: Duration, what: &str) -> Result<Output, Error> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+pub(crate) fn run(
+    mut command: Command,
+    input: &[u8],
+    limit: Duration,
+    what: &str,
+) -> Result<Output, Error> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().context(|| format!("starting {what}"))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
@@ -147,8 +165,15 @@ pub(crate) fn run(mut command: Command, input: &[u8], limit: Duration, what: &st
         let stdout = stdout.join().unwrap_or_default();
         let stderr = stderr.join().unwrap_or_default();
         match status {
-            Some(status) => Ok(Output { status, stdout, stderr }),
-            None => Err(Error::Timeout { what: format!("the end of {what}"), limit }),
+            Some(status) => Ok(Output {
+                status,
+                stdout,
+                stderr,
+            }),
+            None => Err(Error::Timeout {
+                what: format!("the end of {what}"),
+                limit,
+            }),
         }
     })
 }
@@ -170,5 +195,8 @@ pub(crate) fn tail(log: &Path) -> String {
 /// The last lines of a text.
 pub(crate) fn tail_of(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
+    lines
+        .get(lines.len().saturating_sub(25)..)
+        .unwrap_or_default()
+        .join("\n")
 }

@@ -39,10 +39,15 @@ impl Version {
     pub(crate) fn artifacts(self) -> Vec<(&'static str, &'static str, &'static str)> {
         let version = self.as_str();
         if self.uses_zookeeper() {
-            return vec![("org.apache.kafka", "kafka_2.12", version), ("org.slf4j", "slf4j-simple", "1.7.30")];
+            return vec![
+                ("org.apache.kafka", "kafka_2.12", version),
+                ("org.slf4j", "slf4j-simple", "1.7.30"),
+            ];
         }
-        let mut artifacts =
-            vec![("org.apache.kafka", "kafka_2.13", version), ("org.apache.kafka", "kafka-tools", version)];
+        let mut artifacts = vec![
+            ("org.apache.kafka", "kafka_2.13", version),
+            ("org.apache.kafka", "kafka-tools", version),
+        ];
         // 3.x brings its own logging binding.
         if self == Self::V4_3_0 {
             artifacts.push(("org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"));
@@ -64,6 +69,10 @@ impl FromStr for Version {
         Self::ALL
             .into_iter()
             .find(|version| version.as_str() == text)
-            .ok_or_else(|| Error::Invalid(format!("unknown Kafka version {text:?}; known are 2.5.0, 3.9.1 and 4.3.0")))
+            .ok_or_else(|| {
+                Error::Invalid(format!(
+                    "unknown Kafka version {text:?}; known are 2.5.0, 3.9.1 and 4.3.0"
+                ))
+            })
     }
 }

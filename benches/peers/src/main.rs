@@ -1,0 +1,91 @@
+//! The same work through one Rust client a process; prints one JSON line of figures.
+//!
+//! To add a client: a file with a [`Peer`] in it, a variant of [`Client`], an arm in `main`.
+
+mod krafka;
+mod observe;
+#[cfg(feature = "ottla")]
+mod ottla;
+mod peer;
+mod rdkafka;
+mod rskafka;
+mod topics;
+
+use crate::peer::{Peer, Pool};
+use clap::{Parser, ValueEnum};
+use peers::figures::{Figures, Outcome};
+use peers::usage::Usage;
+use peers::work::Work;
+use std::time::Instant;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Client {
+    #[cfg(feature = "ottla")]
+    Ottla,
+    Rdkafka,
+    Krafka,
+    Rskafka,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// Every record enqueued as fast as it goes, every acknowledgement observed
+    Produce,
+    /// One record at a time, each acknowledged before the next
+    Latency,
+    /// A group of one reads from the beginning
+    Consume,
+    /// Create the topic, replacing one that exists (through rdkafka, whatever the client)
+    Create,
+    /// Delete the topic (through rdkafka, whatever the client)
+    Delete,
+}
+
+#[derive(Parser, Debug)]
+#[command(about = "The same work through one client: prints one JSON line of figures")]
+struct Args {
+    client: Client,
+    mode: Mode,
+    #[command(flatten)]
+    work: Work,
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let Args { client, mode, work } = Args::parse();
+    match mode {
+        Mode::Create => return topics::create(&work).await,
+        Mode::Delete => return topics::delete(&work).await,
+        Mode::Produce | Mode::Latency | Mode::Consume => {}
+    }
+    let pool = Pool::new(&work);
+    let (before, start) = (Usage::so_far(), Instant::now());
+    let done = match client {
+        #[cfg(feature = "ottla")]
+        Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
+        Client::Rdkafka => run::<rdkafka::Rdkafka>(mode, &work, &pool).await?,
+        Client::Krafka => run::<krafka::Krafka>(mode, &work, &pool).await?,
+        Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,
+    };
+    let wall = start.elapsed();
+    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    Figures::new(
+        &name(&client),
+        &name(&mode),
+        &work,
+        &done,
+        wall,
+        before,
+        Usage::so_far(),
+    )
+    .print()
+}
+
+async fn run<P: Peer>(mode: Mode, work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
+    match mode {
+        Mode::Produce => P::produce(work, pool).await,
+        Mode::Latency => P::latency(work, pool).await,
+        Mode::Consume => P::consume(work).await,
+        Mode::Create | Mode::Delete => unreachable!("handled before any client is made"),
+    }
+}

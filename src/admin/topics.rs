@@ -1,0 +1,258 @@
+//! Creating, deleting and describing topics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Admin;
+use crate::error::{Error, ErrorCode, Result};
+use crate::types::TopicId;
+use crate::wire::{
+    CreateTopics, DeleteTopics, MetadataCall, MetadataTopics, NewTopicSpec, PartitionMeta, TopicMeta,
+};
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    name: Arc<str>,
+    partitions: i32,
+    replication: i16,
+    assignments: Vec<(i32, Vec<i32>)>,
+    configs: Vec<(String, Option<String>)>,
+}
+
+impl NewTopic {
+    /// A topic with the broker's default partitions and replication (`num.partitions`,
+    /// `default.replication.factor`).
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            partitions: -1,
+            replication: -1,
+            assignments: Vec::new(),
+            configs: Vec::new(),
+        }
+    }
+
+    /// How many partitions; at least 1.
+    #[must_use]
+    pub fn partitions(mut self, count: i32) -> Self {
+        self.partitions = count;
+        self
+    }
+
+    /// How many brokers hold each partition; at least 1.
+    #[must_use]
+    pub fn replication(mut self, factor: i16) -> Self {
+        self.replication = factor;
+        self
+    }
+
+    /// Says which brokers hold a partition, its preferred leader first; to be said of every partition.
+    #[must_use]
+    pub fn assignment(mut self, partition: i32, brokers: impl Into<Vec<i32>>) -> Self {
+        self.assignments.push((partition, brokers.into()));
+        self
+    }
+
+    /// A topic setting by its Kafka name, such as `retention.ms`.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configs.push((name.into(), Some(value.into())));
+        self
+    }
+
+    fn spec(&self) -> NewTopicSpec {
+        let assigned = !self.assignments.is_empty();
+        NewTopicSpec {
+            name: Arc::clone(&self.name),
+            partitions: if assigned { -1 } else { self.partitions },
+            replication: if assigned { -1 } else { self.replication },
+            assignments: self.assignments.clone(),
+            configs: self.configs.clone(),
+        }
+    }
+}
+
+/// A topic that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CreatedTopic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id; zero on a broker older than Kafka 2.8.
+    pub id: TopicId,
+    /// Its partitions, where the broker tells.
+    pub partitions: Option<i32>,
+    /// Its replication factor, where the broker tells.
+    pub replication: Option<i16>,
+}
+
+/// What the cluster knows about a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id; zero on a broker older than Kafka 2.8.
+    pub id: TopicId,
+    /// Whether Kafka keeps it for itself, such as `__consumer_offsets`.
+    pub internal: bool,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// What the cluster knows about a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionDescription {
+    /// Its number, from 0.
+    pub partition: i32,
+    /// The broker that leads it, `None` while there is none.
+    pub leader: Option<i32>,
+    /// How often the leader changed; -1 where the broker does not tell.
+    pub leader_epoch: i32,
+    /// The brokers that hold it, the preferred leader first.
+    pub replicas: Vec<i32>,
+    /// Those of them that are up to date.
+    pub in_sync: Vec<i32>,
+    /// Those of them that are away.
+    pub offline: Vec<i32>,
+}
+
+impl Admin {
+    /// Creates topics; each has its own result, in order. Kafka: `CreateTopics`.
+    ///
+    /// The cluster knows a created topic at once, its brokers a moment later:
+    /// [`Producer`](crate::Producer) waits for that.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A topic's own result has the broker's error, such as
+    /// `TOPIC_ALREADY_EXISTS`.
+    pub async fn create_topics(
+        &self,
+        topics: impl IntoIterator<Item = NewTopic>,
+    ) -> Result<Vec<Result<CreatedTopic>>> {
+        let topics: Vec<_> = topics.into_iter().map(|topic| topic.spec()).collect();
+        let call = CreateTopics { topics, timeout: self.broker_timeout(), validate_only: false };
+        let call = &call;
+        let answer = self
+            .with_retries("create topics", || async move {
+                let connection = self.cluster.controller().await?;
+                let answer = connection.call(call, self.request_timeout()).await?;
+                retry_all(answer.topics.iter().map(|topic| topic.code), "creating topics")?;
+                Ok(answer)
+            })
+            .await?;
+        let result = |topic: crate::wire::CreatedTopic| {
+            topic.code.ok().map_err(|code| {
+                Error::broker(code, topic.message, format!("creating topic {}", topic.name))
+            })?;
+            Ok(CreatedTopic {
+                name: topic.name,
+                id: topic.id,
+                partitions: (topic.partitions >= 0).then_some(topic.partitions),
+                replication: (topic.replication >= 0).then_some(topic.replication),
+            })
+        };
+        Ok(answer.topics.into_iter().map(result).collect())
+    }
+
+    /// Deletes topics with all their records; each has its own result, in order. Kafka: `DeleteTopics`.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A topic's own result has the broker's error, such as
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub async fn delete_topics<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Result<()>>> {
+        let names = names.into_iter().map(|name| name.as_ref().into()).collect();
+        let call = DeleteTopics { names, timeout: self.broker_timeout() };
+        let call = &call;
+        let answer = self
+            .with_retries("delete topics", || async move {
+                let connection = self.cluster.controller().await?;
+                let answer = connection.call(call, self.request_timeout()).await?;
+                retry_all(answer.topics.iter().map(|topic| topic.code), "deleting topics")?;
+                Ok(answer)
+            })
+            .await?;
+        let result = |topic: crate::wire::DeletedTopic| {
+            let name = topic.name;
+            topic.code.ok().map_err(|code| {
+                Error::broker(code, topic.message, format!("deleting topic {name}"))
+            })
+        };
+        Ok(answer.topics.into_iter().map(result).collect())
+    }
+
+    /// Describes topics; each has its own result, in order. Kafka: `DescribeTopics`, by `Metadata`.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A topic's own result has the broker's error, such as
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub async fn describe_topics<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Result<TopicDescription>>> {
+        let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
+        let call = MetadataCall {
+            topics: MetadataTopics::Names(names.clone()),
+            allow_auto_create: false,
+        };
+        let call = &call;
+        let answer = self
+            .with_retries("describe topics", || async move {
+                let connection = self.cluster.any().await?;
+                connection.call(call, self.request_timeout()).await
+            })
+            .await?;
+        let mut told = answer.topics;
+        let find = |name: Arc<str>| {
+            let at = told.iter().position(|topic| topic.name.as_deref() == Some(&*name));
+            let context = || format!("describing topic {name}");
+            match at.map(|at| told.swap_remove(at)) {
+                None => Err(Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None, context())),
+                Some(topic) => match topic.code {
+                    ErrorCode::NONE => Ok(describe(Arc::clone(&name), topic)),
+                    code => Err(Error::broker(code, None, context())),
+                },
+            }
+        };
+        Ok(names.into_iter().map(find).collect())
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.cluster.settings().request_timeout.min(self.timeout)
+    }
+
+    /// What the broker is told, so that its answer comes before the request times out here.
+    fn broker_timeout(&self) -> Duration {
+        self.request_timeout() * 9 / 10
+    }
+}
+
+/// An error for the whole call when every topic failed in a way that another try may mend.
+fn retry_all(mut codes: impl Iterator<Item = ErrorCode>, context: &str) -> Result<()> {
+    let Some(first) = codes.next() else { return Ok(()) };
+    let error = Error::broker(first, None, context);
+    if super::is_transient(&error) && codes.all(|code| code == first) { Err(error) } else { Ok(()) }
+}
+
+fn describe(name: Arc<str>, topic: TopicMeta) -> TopicDescription {
+    let mut partitions: Vec<_> = topic.partitions.into_iter().map(describe_partition).collect();
+    partitions.sort_by_key(|partition| partition.partition);
+    TopicDescription { name, id: topic.id, internal: topic.internal, partitions }
+}
+
+fn describe_partition(partition: PartitionMeta) -> PartitionDescription {
+    let ids = |brokers: Vec<crate::types::BrokerId>| brokers.into_iter().map(|b| b.0).collect();
+    PartitionDescription {
+        partition: partition.partition,
+        leader: partition.leader.map(|leader| leader.0),
+        leader_epoch: partition.leader_epoch,
+        replicas: ids(partition.replicas),
+        in_sync: ids(partition.isr),
+        offline: ids(partition.offline),
+    }
+}

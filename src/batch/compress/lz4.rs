@@ -1,0 +1,167 @@
+//! LZ4 frames around lz4_flex's blocks.
+//!
+//! The frame is our own: lz4_flex's encoder allocates its tables and buffers anew for each frame,
+//! and its decoder copies once more and takes a frame without an end for a whole one.
+
+use lz4_flex::block::{
+    CompressTable, compress_into_with_table, decompress_into_with_dict, get_maximum_output_size,
+};
+
+use super::{failed, split, split_array, too_large};
+use crate::error::Error;
+use crate::wire::Malformed;
+
+const MAGIC: u32 = 0x184d_2204;
+/// Frames of other content, to be skipped: 16 magic numbers.
+const SKIPPABLE: u32 = 0x184d_2a50;
+
+/// Magic, independent blocks without checksums, of up to 64 kB, and the checksum of these two bytes.
+const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+const END_MARK: [u8; 4] = [0; 4];
+const BLOCK: usize = 64 << 10;
+/// Set in a block's length when its bytes are as they were.
+const STORED: u32 = 1 << 31;
+
+/// A byte of input adds at most 255 to a match's length: no block becomes more than this many times as long.
+const MOST_EXPANSION: usize = 255;
+/// How far back a block may refer into those before it.
+const WINDOW: usize = 64 << 10;
+
+/// A hash table, and one block's output.
+pub(super) struct Encoder {
+    table: CompressTable,
+    block: Vec<u8>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self {
+            table: CompressTable::large(),
+            block: Vec::new(),
+        }
+    }
+}
+
+impl Encoder {
+    pub(super) fn compress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        self.block.resize(get_maximum_output_size(BLOCK), 0);
+        out.extend_from_slice(&HEADER);
+        for block in input.chunks(BLOCK) {
+            let len = compress_into_with_table(block, &mut self.block, &mut self.table)
+                .map_err(|e| failed("lz4", e))?;
+            // Lengths are below 2^31, by the block's size.
+            let (mark, bytes) = match self.block.get(..len) {
+                Some(packed) if len < block.len() => (len as u32, packed),
+                _ => (block.len() as u32 | STORED, block),
+            };
+            out.extend_from_slice(&mark.to_le_bytes());
+            out.extend_from_slice(bytes);
+        }
+        out.extend_from_slice(&END_MARK);
+        Ok(())
+    }
+}
+
+/// Reads one frame or several, their blocks independent or linked.
+///
+/// Checksums are stepped over: the batch's CRC covers the same bytes.
+pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+    let mut out = Vec::new();
+    while !input.is_empty() {
+        match u32::from_le_bytes(split_array(&mut input)?) {
+            MAGIC => frame(&mut input, &mut out, limit)?,
+            magic if magic & !0xf == SKIPPABLE => {
+                let len = u32::from_le_bytes(split_array(&mut input)?);
+                split(&mut input, usize::try_from(len).unwrap_or(usize::MAX))?;
+            }
+            magic => {
+                return Err(Malformed::new(format!("{magic:#010x} begins no LZ4 frame")));
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn frame(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malformed> {
+    let [flags, sizes] = split_array(input)?;
+    if flags >> 6 != 1 {
+        return Err(Malformed::new(format!("LZ4 frame version {}", flags >> 6)));
+    }
+    if flags & 0x01 != 0 {
+        return Err(Malformed::new("LZ4 frame that needs a dictionary"));
+    }
+    let (linked, block_checksum) = (flags & 0x20 == 0, flags & 0x10 != 0);
+    let (content_size, content_checksum) = (flags & 0x08 != 0, flags & 0x04 != 0);
+    let most = match sizes >> 4 & 7 {
+        code @ 4..=7 => 1usize << (8 + 2 * code),
+        code => return Err(Malformed::new(format!("LZ4 block size code {code}"))),
+    };
+    let start = out.len();
+    let claimed = if content_size {
+        Some(u64::from_le_bytes(split_array(input)?))
+    } else {
+        None
+    };
+    split(input, 1)?; // the header's checksum
+    loop {
+        let mark = u32::from_le_bytes(split_array(input)?);
+        if mark == 0 {
+            break;
+        }
+        let len = usize::try_from(mark & !STORED).unwrap_or(usize::MAX);
+        if len > most {
+            return Err(Malformed::new(format!("LZ4 block of {len} bytes")));
+        }
+        let bytes = split(input, len)?;
+        if mark & STORED != 0 {
+            if len > limit.saturating_sub(out.len()) {
+                return Err(too_large(limit));
+            }
+            out.extend_from_slice(bytes);
+        } else {
+            let window = if linked { start } else { out.len() };
+            block(bytes, out, window, most, limit)?;
+        }
+        if block_checksum {
+            split(input, 4)?;
+        }
+    }
+    if content_checksum {
+        split(input, 4)?;
+    }
+    match claimed {
+        Some(size) if size != (out.len() - start) as u64 => {
+            Err(Malformed::new("LZ4 frame of another length than it says"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Decompresses a block to the end of `out`; it may refer to what is there from `window` on.
+fn block(
+    input: &[u8],
+    out: &mut Vec<u8>,
+    window: usize,
+    most: usize,
+    limit: usize,
+) -> Result<(), Malformed> {
+    let start = out.len();
+    let left = limit.saturating_sub(start);
+    let room = most
+        .min(left)
+        .min(input.len().saturating_mul(MOST_EXPANSION));
+    out.resize(start + room, 0);
+    let (past, place) = out.split_at_mut(start);
+    let window = past.get(window.max(start.saturating_sub(WINDOW))..);
+    match decompress_into_with_dict(input, place, window.unwrap_or_default()) {
+        Ok(len) => {
+            out.truncate(start + len);
+            Ok(())
+        }
+        // With less room than a block may take, it is the limit that was met.
+        Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if room == left => {
+            Err(too_large(limit))
+        }
+        Err(e) => Err(Malformed::new(e.to_string())),
+    }
+}

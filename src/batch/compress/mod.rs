@@ -1,0 +1,119 @@
+//! The codecs of record batches: what is written, and what is accepted with a cap on its size.
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
+
+use std::cell::RefCell;
+
+use super::header::Codec;
+use crate::config::Compression;
+use crate::error::Error;
+use crate::wire::Malformed;
+
+#[cfg(test)]
+mod tests;
+
+/// Output buffers up to this long stay with their thread.
+const KEPT_OUTPUT: usize = 2 << 20;
+
+/// What the encoders reuse from batch to batch; the large parts are made when they are first needed.
+#[derive(Default)]
+pub(super) struct Scratch {
+    gzip: gzip::Encoder,
+    snappy: snappy::Encoder,
+    lz4: lz4::Encoder,
+    zstd: zstd::Encoder,
+}
+
+impl Scratch {
+    /// Lends out this thread's scratch and an empty output buffer.
+    pub(super) fn with<T>(work: impl FnOnce(&mut Self, &mut Vec<u8>) -> T) -> T {
+        thread_local! {
+            static SCRATCH: RefCell<(Scratch, Vec<u8>)> = RefCell::default();
+        }
+        SCRATCH.with_borrow_mut(|(scratch, out)| {
+            out.clear();
+            let done = work(scratch, out);
+            if out.capacity() > KEPT_OUTPUT {
+                *out = Vec::new();
+            }
+            done
+        })
+    }
+}
+
+pub(super) fn codec(compression: Compression) -> Codec {
+    match compression {
+        Compression::None => Codec::None,
+        Compression::Gzip(_) => Codec::Gzip,
+        Compression::Snappy => Codec::Snappy,
+        Compression::Lz4(_) => Codec::Lz4,
+        Compression::Zstd(_) => Codec::Zstd,
+    }
+}
+
+/// Appends `input`, compressed, to `out`.
+///
+/// Levels: gzip 1 to 9 (default 6), zstd -7 to 4 (default 3); lz4's is ignored, its encoder has
+/// one speed, and snappy has none.
+pub(super) fn compress(
+    scratch: &mut Scratch,
+    compression: Compression,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    match compression {
+        Compression::None => {
+            out.extend_from_slice(input);
+            Ok(())
+        }
+        Compression::Gzip(level) => scratch.gzip.compress(level, input, out),
+        Compression::Snappy => scratch.snappy.compress(input, out),
+        Compression::Lz4(_) => scratch.lz4.compress(input, out),
+        Compression::Zstd(level) => scratch.zstd.compress(level, input, out),
+    }
+}
+
+/// Decompresses `input`, refusing to make more than `limit` bytes of it.
+pub(super) fn decompress(codec: Codec, input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+    match codec {
+        Codec::None if input.len() > limit => Err(too_large(limit)),
+        Codec::None => Ok(input.to_vec()),
+        Codec::Gzip => gzip::decompress(input, limit),
+        Codec::Snappy => snappy::decompress(input, limit),
+        Codec::Lz4 => lz4::decompress(input, limit),
+        Codec::Zstd => zstd::decompress(input, limit),
+    }
+}
+
+#[cold]
+fn too_large(limit: usize) -> Malformed {
+    Malformed::new(format!("more than {limit} bytes when decompressed"))
+}
+
+#[cold]
+fn truncated() -> Malformed {
+    Malformed::new("compressed data ends too early")
+}
+
+/// For an encoder that fails on valid input: none of them does, but their signatures say so.
+#[cold]
+fn failed(codec: &'static str, error: impl std::fmt::Display) -> Error {
+    Error::config("compression.type", format!("{codec} failed: {error}"))
+}
+
+/// Splits `len` bytes off the front.
+fn split<'a>(input: &mut &'a [u8], len: usize) -> Result<&'a [u8], Malformed> {
+    let (front, rest) = input.split_at_checked(len).ok_or_else(truncated)?;
+    *input = rest;
+    Ok(front)
+}
+
+/// Splits an array off the front.
+fn split_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Malformed> {
+    let (front, rest) = input.split_first_chunk().ok_or_else(truncated)?;
+    *input = rest;
+    Ok(*front)
+}

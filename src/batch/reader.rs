@@ -1,0 +1,130 @@
+//! Takes a fetched record set apart into its batches.
+
+use bytes::Bytes;
+
+use super::compress;
+use super::header::{BatchHeader, Codec, HEADER_LEN, LENGTH_END, MAGIC_AT, crc};
+use super::records::Records;
+use crate::wire::Malformed;
+
+/// Reads batches one after another from a fetched record set; a partial last batch ends iteration quietly.
+///
+/// A broker cuts its answer at a byte count, so the last batch may be there in part. An error ends
+/// iteration: where the next batch starts is unknown.
+#[derive(Clone, Debug)]
+pub(crate) struct Batches {
+    rest: Bytes,
+}
+
+impl Batches {
+    pub(crate) fn new(record_set: Bytes) -> Self {
+        Self { rest: record_set }
+    }
+
+    fn batch(&mut self) -> Result<Option<Batch>, Malformed> {
+        // Older formats are shorter than a header, so the magic byte is looked at first.
+        let Some(&magic) = self.rest.get(MAGIC_AT) else {
+            return Ok(None);
+        };
+        if magic != 2 {
+            return Err(wrong_magic(magic));
+        }
+        let Some(length) = self
+            .rest
+            .get(LENGTH_END - 4..)
+            .and_then(<[u8]>::first_chunk)
+        else {
+            return Ok(None);
+        };
+        let length = i32::from_be_bytes(*length);
+        let size = usize::try_from(length)
+            .ok()
+            .and_then(|length| length.checked_add(LENGTH_END))
+            .filter(|&size| size >= HEADER_LEN)
+            .ok_or_else(|| Malformed::new(format!("batch of length {length}")))?;
+        if size > self.rest.len() {
+            return Ok(None);
+        }
+        let bytes = self.rest.split_to(size);
+        let Some(header) = bytes.first_chunk().map(BatchHeader::read) else {
+            return Ok(None);
+        };
+        header.check()?;
+        Ok(Some(Batch { header, bytes }))
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batch();
+        if !matches!(batch, Ok(Some(_))) {
+            self.rest = Bytes::new();
+        }
+        batch.transpose()
+    }
+}
+
+#[cold]
+fn wrong_magic(magic: u8) -> Malformed {
+    Malformed::new(match magic {
+        0 | 1 => format!(
+            "record format v{magic}, from before Kafka 0.11, is not supported: \
+             let the broker (3.x or older) rewrite the topic, or skip these offsets"
+        ),
+        _ => format!("unknown record format v{magic}"),
+    })
+}
+
+/// One batch, its records still compressed.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    header: BatchHeader,
+    bytes: Bytes,
+}
+
+impl Batch {
+    pub(crate) fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// Bytes on the wire, the header's included.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Checks that the batch is what its producer (or broker) wrote.
+    pub(crate) fn verify_crc(&self) -> Result<(), Malformed> {
+        let found = crc(&self.bytes);
+        if found == self.header.crc {
+            return Ok(());
+        }
+        Err(Malformed::new(format!(
+            "batch at offset {}: CRC is {found:#010x}, its header says {:#010x}",
+            self.header.base_offset, self.header.crc
+        )))
+    }
+
+    /// The records, decompressed to at most `limit` bytes.
+    ///
+    /// Uncompressed ones are slices of the fetched frame, whatever their size, and keep all of it
+    /// in memory for as long as one of them is held.
+    pub(crate) fn records(&self, limit: usize) -> Result<Records, Malformed> {
+        let packed = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
+        let plain = match self.header.compression()? {
+            Codec::None => packed,
+            // No records need no bytes; compaction leaves such batches, with a codec and without content.
+            _ if self.header.count == 0 && packed.is_empty() => packed,
+            codec => compress::decompress(codec, &packed, limit)
+                .map(Bytes::from)
+                .map_err(|e| {
+                    Malformed::new(format!(
+                        "batch at offset {}: {codec:?}: {e}",
+                        self.header.base_offset
+                    ))
+                })?,
+        };
+        Records::new(&self.header, plain)
+    }
+}

@@ -1,0 +1,265 @@
+//! Decodes a batch's records, one at a time and only when asked to.
+
+use bytes::Bytes;
+
+use super::header::{BatchHeader, TimestampType};
+use super::varint::Cursor;
+use crate::wire::Malformed;
+
+/// The shortest record: seven numbers of one byte.
+const LEAST_RECORD: usize = 7;
+/// The shortest header of a record: two lengths.
+const LEAST_HEADER: usize = 2;
+
+/// Lazily decoded records; each borrowed or as slices of `Bytes`. An error ends them.
+#[derive(Clone, Debug)]
+pub(crate) struct Records {
+    bytes: Bytes,
+    progress: Progress,
+}
+
+/// Apart from the bytes, so that a record can borrow these while this moves on.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// How many of the bytes are decoded.
+    at: usize,
+    /// How many records are to come.
+    left: usize,
+    base_offset: i64,
+    last_offset_delta: i32,
+    base_timestamp: i64,
+    /// The broker's time, which stands for each record's own.
+    append_time: Option<i64>,
+}
+
+/// A record that borrows its batch's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordRef<'a> {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Read through once already: doing so again cannot fail.
+    headers: &'a [u8],
+    header_count: usize,
+}
+
+/// A record that shares its batch's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct RawRecord {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Headers,
+}
+
+impl Records {
+    pub(super) fn new(header: &BatchHeader, bytes: Bytes) -> Result<Self, Malformed> {
+        let left = usize::try_from(header.count).unwrap_or_default();
+        if left > bytes.len() / LEAST_RECORD {
+            return Err(Malformed::new(format!(
+                "batch at offset {}: {left} records in {} bytes",
+                header.base_offset,
+                bytes.len()
+            )));
+        }
+        let progress = Progress {
+            at: 0,
+            left,
+            base_offset: header.base_offset,
+            last_offset_delta: header.last_offset_delta,
+            base_timestamp: header.base_timestamp,
+            append_time: match header.timestamp_type() {
+                TimestampType::Create => None,
+                TimestampType::LogAppend => Some(header.max_timestamp),
+            },
+        };
+        Ok(Self { bytes, progress })
+    }
+
+    /// How many records are still to come, if none of them is malformed.
+    pub(crate) fn remaining(&self) -> usize {
+        self.progress.left
+    }
+
+    /// The next record, borrowed: no reference count is touched.
+    #[inline]
+    pub(crate) fn next_ref(&mut self) -> Option<Result<RecordRef<'_>, Malformed>> {
+        self.progress.next(&self.bytes)
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<RawRecord, Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.progress.next(&self.bytes)? {
+            Ok(record) => Some(Ok(record.share(&self.bytes))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl Progress {
+    #[inline]
+    fn next<'a>(&mut self, bytes: &'a [u8]) -> Option<Result<RecordRef<'a>, Malformed>> {
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        if self.left == 0 {
+            self.at = bytes.len();
+            return (!rest.is_empty()).then(|| Err(self.trailing(rest.len())));
+        }
+        let mut cursor = Cursor::new(rest);
+        match self.decode(&mut cursor) {
+            Ok(record) => {
+                self.at = bytes.len() - cursor.rest().len();
+                self.left -= 1;
+                Some(Ok(record))
+            }
+            Err(error) => {
+                let error = self.located(&error);
+                self.left = 0;
+                self.at = bytes.len();
+                Some(Err(error))
+            }
+        }
+    }
+
+    #[inline]
+    fn decode<'a>(&self, cursor: &mut Cursor<'a>) -> Result<RecordRef<'a>, Malformed> {
+        let len = cursor
+            .length()?
+            .ok_or_else(|| Malformed::new("a record without a length"))?;
+        let mut body = Cursor::new(cursor.take(len)?);
+        body.u8()?; // attributes, of which none is in use
+        let timestamp_delta = body.i64()?;
+        let offset_delta = body.i32()?;
+        if offset_delta < 0 || offset_delta > self.last_offset_delta {
+            return Err(self.outside(offset_delta));
+        }
+        let key = body.field()?;
+        let value = body.field()?;
+        let header_count = body.count(LEAST_HEADER)?;
+        let headers = body.rest();
+        for _ in 0..header_count {
+            header(&mut body)?;
+        }
+        if !body.rest().is_empty() {
+            return Err(Malformed::new("a record longer than its fields"));
+        }
+        Ok(RecordRef {
+            // At most the batch's last offset, of which the header's check has seen that it fits.
+            offset: self.base_offset.saturating_add(i64::from(offset_delta)),
+            // Wraps as the writer does.
+            timestamp: self
+                .append_time
+                .unwrap_or_else(|| self.base_timestamp.wrapping_add(timestamp_delta)),
+            key,
+            value,
+            headers,
+            header_count,
+        })
+    }
+
+    #[cold]
+    fn outside(&self, offset_delta: i32) -> Malformed {
+        let last = self.last_offset_delta;
+        Malformed::new(format!("offset delta {offset_delta}, the last is {last}"))
+    }
+
+    #[cold]
+    fn trailing(&self, len: usize) -> Malformed {
+        Malformed::new(format!(
+            "batch at offset {}: {len} bytes behind its last record",
+            self.base_offset
+        ))
+    }
+
+    #[cold]
+    fn located(&self, error: &Malformed) -> Malformed {
+        Malformed::new(format!(
+            "batch at offset {}, {} records before its end: {error}",
+            self.base_offset, self.left
+        ))
+    }
+}
+
+impl<'a> RecordRef<'a> {
+    /// The headers, in order.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        let mut cursor = Cursor::new(self.headers);
+        (0..self.header_count).map_while(move |_| header(&mut cursor).ok())
+    }
+
+    #[inline]
+    fn share(&self, batch: &Bytes) -> RawRecord {
+        RawRecord {
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key.map(|key| batch.slice_ref(key)),
+            value: self.value.map(|value| batch.slice_ref(value)),
+            headers: Headers {
+                bytes: batch.slice_ref(self.headers),
+                count: self.header_count,
+            },
+        }
+    }
+}
+
+/// A record's headers, decoded when they are asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers {
+    /// Read through once already: doing so again cannot fail.
+    bytes: Bytes,
+    count: usize,
+}
+
+impl Headers {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Names and values, in order; names may repeat, and are text only by custom.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> + '_ {
+        let mut cursor = Cursor::new(&self.bytes);
+        (0..self.count).map_while(move |_| {
+            let (name, value) = header(&mut cursor).ok()?;
+            let value = value.map(|value| self.bytes.slice_ref(value));
+            Some((self.bytes.slice_ref(name), value))
+        })
+    }
+}
+
+#[inline]
+fn header<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Option<&'a [u8]>), Malformed> {
+    let name = cursor
+        .field()?
+        .ok_or_else(|| Malformed::new("a header without a name"))?;
+    Ok((name, cursor.field()?))
+}
+
+/// What a control batch's record says about its producer's transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlType {
+    Abort,
+    Commit,
+    /// A kind from the future, or of the cluster's own metadata: skipped.
+    Other(i16),
+}
+
+/// Reads a control record's key: a version, which may grow, and the type.
+pub(crate) fn control_type(key: Option<&[u8]>) -> Result<ControlType, Malformed> {
+    match key {
+        Some([0..=0x7f, _, high, low, ..]) => Ok(match i16::from_be_bytes([*high, *low]) {
+            0 => ControlType::Abort,
+            1 => ControlType::Commit,
+            other => ControlType::Other(other),
+        }),
+        _ => Err(Malformed::new("a control record's key is not one")),
+    }
+}

@@ -1,0 +1,92 @@
+//! The client: one cluster's connections and metadata, from which the roles are made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::admin::Admin;
+use crate::cluster::Cluster;
+use crate::config::{ClientBuilder, ClientSettings, ProducerOptions};
+use crate::error::Result;
+use crate::net::{Connector, TcpConnector};
+use crate::producer::ProducerBuilder;
+
+/// A connection to one Kafka cluster.
+///
+/// Cheap to clone; producers and admin clients made from it share its view of the cluster.
+#[derive(Clone)]
+pub struct Client {
+    cluster: Cluster,
+    producer_defaults: ProducerOptions,
+}
+
+impl Client {
+    /// Connects with default settings; `bootstrap_servers` is one `host:port` or several with commas.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for an address that does not parse, and
+    /// [`Error::Bootstrap`](crate::Error::Bootstrap) or [`Error::NotKafka`](crate::Error::NotKafka)
+    /// when no server can be used.
+    pub async fn connect(bootstrap_servers: &str) -> Result<Self> {
+        Self::builder().bootstrap_servers(bootstrap_servers).connect().await
+    }
+
+    /// Sets what differs from the defaults, then connects.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Connects with settings under Kafka's own names, such as those of a file.
+    ///
+    /// Names of producer settings are kept for the producers made from this client.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); an unknown name is refused with a suggestion.
+    pub async fn from_properties<N, V>(properties: impl IntoIterator<Item = (N, V)>) -> Result<Self>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        Self::builder().properties(properties)?.connect().await
+    }
+
+    /// A producer for this cluster.
+    #[must_use]
+    pub fn producer(&self) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone(), self.producer_defaults.clone())
+    }
+
+    /// Calls that create, delete and describe topics.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster.clone())
+    }
+
+    pub(crate) fn settings(&self) -> &ClientSettings {
+        self.cluster.settings()
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl ClientBuilder {
+    /// Checks the settings and connects to the first bootstrap server that answers.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect(self) -> Result<Client> {
+        let (settings, producer_defaults) = self.build_settings()?;
+        let settings = Arc::new(settings);
+        let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new(&settings));
+        let cluster = Cluster::connect(settings, connector).await?;
+        Ok(Client { cluster, producer_defaults })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}

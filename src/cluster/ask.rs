@@ -1,0 +1,113 @@
+//! Asks one server after the other: the first good answer counts, and a slow server does not hold up the next.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::shared::Shared;
+use crate::error::Error;
+use crate::net::{Connection, Purpose};
+use crate::types::Address;
+
+/// How long a server may take before the next one is asked too.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Each server that was asked, with its error.
+pub(super) type Failures = Vec<(Address, Error)>;
+
+/// The first good answer of `servers`, asked in this order.
+pub(super) async fn first<T, F>(
+    servers: Vec<Address>,
+    ask: impl Fn(Address) -> F,
+) -> Result<T, Failures>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let mut servers = servers.into_iter();
+    let mut asked = JoinSet::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(server) = servers.next() {
+            let answer = ask(server.clone());
+            asked.spawn(async move { (server, answer.await) });
+        }
+        let patience = if servers.len() == 0 { Duration::MAX } else { PATIENCE };
+        match timeout(patience, asked.join_next()).await {
+            Ok(Some(Ok((_, Ok(answer))))) => return Ok(answer),
+            Ok(Some(Ok((server, Err(error))))) => failures.push((server, error)),
+            // The runtime is being shut down.
+            Ok(Some(Err(_))) => {}
+            Ok(None) => return Err(failures),
+            Err(_) => {}
+        }
+    }
+}
+
+/// The known brokers, those first that are likely to answer soon.
+pub(super) fn known(shared: &Shared) -> Vec<Address> {
+    let topology = shared.topology();
+    let mut all: Vec<(u8, u32, Address)> = topology
+        .brokers
+        .values()
+        .map(|address| (rank(shared, address), fastrand::u32(..), address.clone()))
+        .collect();
+    all.sort_by_key(|(rank, random, _)| (*rank, *random));
+    all.into_iter().map(|(_, _, address)| address).collect()
+}
+
+fn rank(shared: &Shared, address: &Address) -> u8 {
+    match shared.pool.live(address, Purpose::Control) {
+        Some(connection) if connection.in_flight() == 0 => 0,
+        // One that owes an answer may be stuck.
+        Some(_) => 2,
+        None if shared.pool.is_backing_off(address) => 3,
+        None => 1,
+    }
+}
+
+/// A connection to some server: a known broker, or a bootstrap server when none is left.
+pub(super) async fn any(shared: &Arc<Shared>) -> Result<Connection, Error> {
+    let connect = |address: Address| {
+        let pool = shared.pool.clone();
+        async move { pool.connection(&address, Purpose::Control).await }
+    };
+    let mut failures = match first(known(shared), connect).await {
+        Ok(connection) => return Ok(connection),
+        Err(failures) => failures,
+    };
+    if shared.settings.rebootstrap || failures.is_empty() {
+        match first(shared.settings.bootstrap.clone(), connect).await {
+            Ok(connection) => return Ok(connection),
+            Err(more) => failures.extend(more),
+        }
+    }
+    shared.request_refresh();
+    Err(summary(failures))
+}
+
+/// One error for all; a server that is no Kafka explains the most.
+pub(super) fn summary(failures: Failures) -> Error {
+    let special = |error: &Error| matches!(error, Error::NotKafka { .. } | Error::Closed { .. });
+    if let Some((_, error)) = failures.iter().find(|(_, error)| special(error)) {
+        return error.clone();
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for (address, error) in failures {
+        let text = error.to_string();
+        let line = if text.contains(&address.to_string()) {
+            text
+        } else {
+            format!("{address}: {text}")
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    Error::Bootstrap {
+        attempts: lines.join("; ").into(),
+    }
+}

@@ -1,0 +1,161 @@
+//! The task that keeps the snapshot fresh: on request, by age, and from the bootstrap servers when all brokers are gone.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, info};
+
+use super::ask::{self, Failures};
+use super::shared::Shared;
+use crate::error::{Error, ErrorCode};
+use crate::net::Purpose;
+use crate::types::{Address, TopicName};
+use crate::wire::{ApiKey, MetadataAnswer, MetadataCall, MetadataTopics};
+
+/// Ends the cluster with its task, so that nobody waits for a refresh that never comes.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The first snapshot.
+pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
+    let answer = ask(shared, shared.settings.bootstrap.clone(), &[]).await;
+    let answer = answer.map_err(ask::summary)?;
+    shared.update(|topology| Some(topology.merge(&answer, &[])));
+    Ok(())
+}
+
+/// Refreshes until the cluster is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let guard = Guard(shared);
+    let shared = &guard.0;
+    let settings = &shared.settings;
+    let mut due = Instant::now() + settings.metadata_max_age;
+    // Refreshes in a row that failed or left something out, and since when the former.
+    let mut unfinished = 0u32;
+    let mut failing: Option<Instant> = None;
+    while shared.wanted(due).await {
+        let serving = shared.begin();
+        let began = Instant::now();
+        let since = *failing.get_or_insert(began);
+        let outcome = tokio::select! {
+            outcome = refresh(shared, since) => outcome,
+            () = closed(shared) => return,
+        };
+        let max = settings.metadata_max_age;
+        match outcome {
+            Ok(()) => {
+                shared.succeeded(serving);
+                failing = None;
+                due = Instant::now() + max;
+                let incomplete = shared.topology().is_incomplete();
+                unfinished = if incomplete { unfinished.saturating_add(1) } else { 0 };
+            }
+            Err(error) => {
+                unfinished = unfinished.saturating_add(1);
+                debug!(failures = unfinished, %error, "metadata refresh failed");
+                shared.failed(error);
+            }
+        }
+        let delay = settings.retry_backoff.delay(unfinished.max(1), fastrand::f64());
+        let next = Instant::now() + delay;
+        if unfinished > 0 {
+            due = due.min(next);
+        }
+        if !shared.pause(next).await {
+            return;
+        }
+    }
+}
+
+async fn closed(shared: &Shared) {
+    let mut changes = shared.changes();
+    while changes.changed().await.is_ok() {}
+}
+
+/// One refresh: from a known broker, else from a bootstrap server.
+async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Error> {
+    let settings = &shared.settings;
+    let topics = shared.interest();
+    let servers = ask::known(shared);
+    let mut failures = Failures::new();
+    if !servers.is_empty() {
+        let asked = ask(shared, servers, &topics);
+        // KIP-1102: brokers that neither answer nor fail are given up too, after the trigger's time.
+        let give_up = match settings.rebootstrap {
+            true => failing_since + settings.rebootstrap_trigger,
+            false => Instant::now() + settings.request_timeout * 10,
+        };
+        match timeout_at(give_up, asked).await {
+            Ok(Ok(answer)) => return take(shared, &answer, &topics),
+            Ok(Err(more)) => failures.extend(more),
+            Err(_) => {}
+        }
+        if !settings.rebootstrap {
+            return Err(ask::summary(failures));
+        }
+        info!("no known broker answers: asking the bootstrap servers");
+    }
+    match ask(shared, settings.bootstrap.clone(), &topics).await {
+        Ok(answer) => take(shared, &answer, &topics),
+        Err(more) => {
+            failures.extend(more);
+            Err(ask::summary(failures))
+        }
+    }
+}
+
+fn take(shared: &Shared, answer: &MetadataAnswer, asked: &[TopicName]) -> Result<(), Error> {
+    shared.update_with(|topology, interest| {
+        // What nobody wants any more must not come back.
+        let asked: Vec<TopicName> = asked.iter().filter(|t| interest.contains(*t)).cloned().collect();
+        Some(topology.merge(answer, &asked))
+    });
+    Ok(())
+}
+
+/// The first usable metadata that one of `servers` gives.
+async fn ask(
+    shared: &Arc<Shared>,
+    servers: Vec<Address>,
+    topics: &[TopicName],
+) -> Result<MetadataAnswer, Failures> {
+    let call = Arc::new(MetadataCall {
+        topics: MetadataTopics::Names(topics.to_vec()),
+        allow_auto_create: true,
+    });
+    ask::first(servers, |address| one(shared.clone(), address, call.clone())).await
+}
+
+/// One server's metadata, within one request's time, connecting included.
+async fn one(
+    shared: Arc<Shared>,
+    address: Address,
+    call: Arc<MetadataCall>,
+) -> Result<MetadataAnswer, Error> {
+    let limit = shared.settings.request_timeout;
+    let asking = async {
+        let connection = shared.pool.connection(&address, Purpose::Control).await?;
+        connection.call(call.as_ref(), limit).await
+    };
+    let answer = timeout(limit, asking).await.unwrap_or_else(|_| {
+        Err(Error::RequestTimeout {
+            address: address.to_string().into(),
+            request: ApiKey::Metadata.name(),
+            timeout: limit,
+        })
+    })?;
+    let context = || format!("metadata from {address}");
+    // KIP-1102: such a broker sends us back to the bootstrap servers.
+    answer.code.ok().map_err(|code| Error::broker(code, None, context()))?;
+    if answer.brokers.is_empty() {
+        // A broker that is starting knows of nobody; what is known is better.
+        let code = ErrorCode::BROKER_NOT_AVAILABLE;
+        return Err(Error::broker(code, None, context()));
+    }
+    Ok(answer)
+}

@@ -1,0 +1,345 @@
+//! The client's settings: raw as they are set, typed setters and Kafka's names, checked together in the end.
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::producer::ProducerOptions;
+use super::properties as p;
+use super::settings::{Backoff, ClientSettings};
+use crate::error::{Error, Result};
+use crate::types::Address;
+
+const DEFAULT_CLIENT_ID: &str = "ottla";
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_RETRY_BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(100),
+    max: Duration::from_secs(1),
+};
+const DEFAULT_RECONNECT_BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(50),
+    max: Duration::from_secs(1),
+};
+const DEFAULT_METADATA_MAX_AGE: Duration = Duration::from_secs(300);
+const DEFAULT_CONNECTIONS_MAX_IDLE: Duration = Duration::from_secs(540);
+const DEFAULT_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_REBOOTSTRAP_TRIGGER: Duration = Duration::from_secs(300);
+/// As large as the largest request that a broker takes (its `socket.request.max.bytes`).
+const MAX_RESPONSE_BYTES: usize = 100 << 20;
+
+/// What was set, by whichever way; `None` is the default.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClientOptions {
+    pub(super) bootstrap: Option<Vec<Address>>,
+    pub(super) client_id: Option<String>,
+    pub(super) request_timeout: Option<Duration>,
+    pub(super) retry_backoff: Option<Duration>,
+    pub(super) retry_backoff_max: Option<Duration>,
+    pub(super) reconnect_backoff: Option<Duration>,
+    pub(super) reconnect_backoff_max: Option<Duration>,
+    pub(super) metadata_max_age: Option<Duration>,
+    pub(super) connections_max_idle: Option<Option<Duration>>,
+    pub(super) connection_setup_timeout: Option<Duration>,
+    pub(super) connection_setup_timeout_max: Option<Duration>,
+    pub(super) send_buffer: Option<Option<usize>>,
+    pub(super) receive_buffer: Option<Option<usize>>,
+    pub(super) rebootstrap: Option<bool>,
+    pub(super) rebootstrap_trigger: Option<Duration>,
+}
+
+impl ClientOptions {
+    fn check(self) -> Result<ClientSettings> {
+        let bootstrap = self.bootstrap.unwrap_or_default();
+        match bootstrap.as_slice() {
+            [] => {
+                let reason = "not set: give one or more servers as host:port, separated by commas";
+                return Err(Error::config(p::BOOTSTRAP_SERVERS.name, reason));
+            }
+            [only] => debug!(
+                server = %only,
+                "one bootstrap server: name two or more to connect while it is down"
+            ),
+            _ => {}
+        }
+        // An empty name is Java's default, and stands for ours.
+        let client_id = self.client_id.unwrap_or_default();
+        let client_id = match p::CLIENT_ID.parse(&client_id)?.as_str() {
+            "" => DEFAULT_CLIENT_ID.into(),
+            given => given.into(),
+        };
+        let setup_timeout =
+            p::SETUP_TIMEOUT.pick(self.connection_setup_timeout, DEFAULT_SETUP_TIMEOUT)?;
+        if let Some(max) = self.connection_setup_timeout_max {
+            ordered(
+                (p::SETUP_TIMEOUT.name, setup_timeout),
+                (p::SETUP_TIMEOUT_MAX.name, p::SETUP_TIMEOUT_MAX.check(max)?),
+            )?;
+        }
+        Ok(ClientSettings {
+            bootstrap,
+            client_id,
+            request_timeout: p::REQUEST_TIMEOUT
+                .pick(self.request_timeout, DEFAULT_REQUEST_TIMEOUT)?,
+            retry_backoff: retry_backoff(
+                self.retry_backoff,
+                self.retry_backoff_max,
+                DEFAULT_RETRY_BACKOFF,
+            )?,
+            reconnect_backoff: ordered(
+                (
+                    p::RECONNECT_BACKOFF.name,
+                    p::RECONNECT_BACKOFF
+                        .pick(self.reconnect_backoff, DEFAULT_RECONNECT_BACKOFF.base)?,
+                ),
+                (
+                    p::RECONNECT_BACKOFF_MAX.name,
+                    p::RECONNECT_BACKOFF_MAX
+                        .pick(self.reconnect_backoff_max, DEFAULT_RECONNECT_BACKOFF.max)?,
+                ),
+            )?,
+            metadata_max_age: p::METADATA_MAX_AGE
+                .pick(self.metadata_max_age, DEFAULT_METADATA_MAX_AGE)?,
+            connections_max_idle: p::CONNECTIONS_MAX_IDLE.pick(
+                self.connections_max_idle,
+                Some(DEFAULT_CONNECTIONS_MAX_IDLE),
+            )?,
+            connect_timeout: setup_timeout,
+            // `check` has bounded them by i32::MAX.
+            send_buffer: p::SEND_BUFFER
+                .pick(self.send_buffer, None)?
+                .map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+            receive_buffer: p::RECEIVE_BUFFER
+                .pick(self.receive_buffer, None)?
+                .map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+            rebootstrap: self.rebootstrap.unwrap_or(true),
+            rebootstrap_trigger: p::REBOOTSTRAP_TRIGGER
+                .pick(self.rebootstrap_trigger, DEFAULT_REBOOTSTRAP_TRIGGER)?,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+        })
+    }
+}
+
+/// A pair `base`, `max`, each with its name; refused when `base` is the longer one.
+fn ordered(base: (&str, Duration), max: (&str, Duration)) -> Result<Backoff> {
+    let ((base_name, base), (max_name, max)) = (base, max);
+    if base > max {
+        return Err(Error::config(
+            base_name,
+            format!(
+                "{} is above {max_name} = {}: lower it, or raise {max_name}",
+                base.as_millis(),
+                max.as_millis()
+            ),
+        ));
+    }
+    Ok(Backoff { base, max })
+}
+
+/// `retry.backoff.ms` and `retry.backoff.max.ms`, which clients and producers have alike.
+pub(super) fn retry_backoff(
+    base: Option<Duration>,
+    max: Option<Duration>,
+    default: Backoff,
+) -> Result<Backoff> {
+    ordered(
+        (
+            p::RETRY_BACKOFF.name,
+            p::RETRY_BACKOFF.pick(base, default.base)?,
+        ),
+        (
+            p::RETRY_BACKOFF_MAX.name,
+            p::RETRY_BACKOFF_MAX.pick(max, default.max)?,
+        ),
+    )
+}
+
+/// Collects a client's settings, by typed setters or by Kafka's names; the last one set holds.
+///
+/// Values by name are checked at once, all others and the conflicts between settings when the client is built.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ClientBuilder {
+    client: ClientOptions,
+    /// Producers' settings that were given to the client: the defaults of its producers.
+    producers: ProducerOptions,
+    /// Of `bootstrap_servers`, which cannot return it itself.
+    bad_servers: Option<Error>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets one setting by its Kafka name.
+    ///
+    /// A producer's setting becomes the default of this client's producers. White space around name and value is
+    /// ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownSetting`] with the name that was probably meant; [`Error::Config`] where the value does not
+    /// parse or is out of bounds, or the name is another client's.
+    pub fn set(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        p::set_client(&mut self.client, &mut self.producers, name, value)?;
+        if name.trim() == p::BOOTSTRAP_SERVERS.name {
+            self.bad_servers = None;
+        }
+        Ok(self)
+    }
+
+    /// Sets each of many settings by its Kafka name, as [`set`](Self::set) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set`](Self::set), for the first setting that is refused.
+    pub fn properties<N, V>(self, properties: impl IntoIterator<Item = (N, V)>) -> Result<Self>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        properties
+            .into_iter()
+            .try_fold(self, |builder, (name, value)| builder.set(name, value))
+    }
+
+    /// Servers to find the cluster by, as `host:port`, separated by commas; IPv6 as `[::1]:9092`.
+    ///
+    /// No default; at least one. Name two or more, so that one of them may be down. Kafka: `bootstrap.servers`.
+    pub fn bootstrap_servers(mut self, servers: impl AsRef<str>) -> Self {
+        match p::BOOTSTRAP_SERVERS.parse(servers.as_ref()) {
+            Ok(servers) => {
+                self.client.bootstrap = Some(servers);
+                self.bad_servers = None;
+            }
+            Err(error) => self.bad_servers = Some(error),
+        }
+        self
+    }
+
+    /// The name that brokers show in their logs, metrics and quotas.
+    ///
+    /// Default `ottla`; at most 32767 bytes, no control characters. Kafka: `client.id`.
+    pub fn client_id(mut self, name: impl Into<String>) -> Self {
+        self.client.client_id = Some(name.into());
+        self
+    }
+
+    /// Longest wait for the answer to one request, after which its connection is closed.
+    ///
+    /// Default 30 s; 1 ms to 2147483647 ms. Producers may have their own. Kafka: `request.timeout.ms`.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.client.request_timeout = Some(limit);
+        self
+    }
+
+    /// Delay before a failed request is sent again; twice as long after each further failure, with jitter.
+    ///
+    /// Default 100 ms; `build` refuses more than `retry_backoff_max`. Producers may have their own. Kafka:
+    /// `retry.backoff.ms`.
+    pub fn retry_backoff(mut self, delay: Duration) -> Self {
+        self.client.retry_backoff = Some(delay);
+        self
+    }
+
+    /// Longest delay before a failed request is sent again.
+    ///
+    /// Default 1 s; `build` refuses less than `retry_backoff`. Producers may have their own. Kafka:
+    /// `retry.backoff.max.ms`.
+    pub fn retry_backoff_max(mut self, delay: Duration) -> Self {
+        self.client.retry_backoff_max = Some(delay);
+        self
+    }
+
+    /// Delay before connecting again to a server; twice as long after each further failure, with jitter.
+    ///
+    /// Default 50 ms; `build` refuses more than `reconnect_backoff_max`. Kafka: `reconnect.backoff.ms`.
+    pub fn reconnect_backoff(mut self, delay: Duration) -> Self {
+        self.client.reconnect_backoff = Some(delay);
+        self
+    }
+
+    /// Longest delay before connecting again to a server.
+    ///
+    /// Default 1 s; `build` refuses less than `reconnect_backoff`. Kafka: `reconnect.backoff.max.ms`.
+    pub fn reconnect_backoff_max(mut self, delay: Duration) -> Self {
+        self.client.reconnect_backoff_max = Some(delay);
+        self
+    }
+
+    /// Age at which the cluster's metadata is asked for again, even when nothing failed.
+    ///
+    /// Default 5 min; at least 1 ms. Kafka: `metadata.max.age.ms`.
+    pub fn metadata_max_age(mut self, age: Duration) -> Self {
+        self.client.metadata_max_age = Some(age);
+        self
+    }
+
+    /// Closes a connection that was idle for so long; `None` never does.
+    ///
+    /// Default 9 min; at least 1 ms. Kafka: `connections.max.idle.ms`, where -1 is never.
+    pub fn connections_max_idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.client.connections_max_idle = Some(limit.into());
+        self
+    }
+
+    /// Longest time that one attempt to connect may take.
+    ///
+    /// Default 10 s; at least 1 ms. Kafka: `socket.connection.setup.timeout.ms`.
+    pub fn connection_setup_timeout(mut self, limit: Duration) -> Self {
+        self.client.connection_setup_timeout = Some(limit);
+        self
+    }
+
+    /// Upper bound of `connection_setup_timeout`, which Java raises towards it and ottla leaves as it is.
+    ///
+    /// Default none (Java: 30 s); `build` refuses less than `connection_setup_timeout`. Kafka:
+    /// `socket.connection.setup.timeout.max.ms`.
+    pub fn connection_setup_timeout_max(mut self, limit: Duration) -> Self {
+        self.client.connection_setup_timeout_max = Some(limit);
+        self
+    }
+
+    /// The size of a socket's send buffer (`SO_SNDBUF`) in bytes; `None` leaves it to the operating system.
+    ///
+    /// Default `None` (Java: 131072): a fixed size switches off the kernel's own tuning, and a small one slows a
+    /// fast or distant connection down. 1 to 2147483647. Kafka: `send.buffer.bytes`, where -1 is `None`.
+    pub fn send_buffer(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.client.send_buffer = Some(bytes.into());
+        self
+    }
+
+    /// The size of a socket's receive buffer (`SO_RCVBUF`) in bytes; `None` leaves it to the operating system.
+    ///
+    /// Default `None` (Java: 32768): a fixed size switches off the kernel's own tuning, and a small one slows a
+    /// fast or distant connection down. 1 to 2147483647. Kafka: `receive.buffer.bytes`, where -1 is `None`.
+    pub fn receive_buffer(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.client.receive_buffer = Some(bytes.into());
+        self
+    }
+
+    /// Whether to start again from the bootstrap servers when no known broker can be reached.
+    ///
+    /// Default true. Kafka: `metadata.recovery.strategy`, `rebootstrap` or `none`.
+    pub fn rebootstrap(mut self, enabled: bool) -> Self {
+        self.client.rebootstrap = Some(enabled);
+        self
+    }
+
+    /// Starts again from the bootstrap servers when no broker gave metadata for so long.
+    ///
+    /// Default 5 min; no effect without `rebootstrap`. Kafka: `metadata.recovery.rebootstrap.trigger.ms`.
+    pub fn rebootstrap_trigger(mut self, limit: Duration) -> Self {
+        self.client.rebootstrap_trigger = Some(limit);
+        self
+    }
+
+    /// The client's checked settings, and the defaults of its producers.
+    pub(crate) fn build_settings(self) -> Result<(ClientSettings, ProducerOptions)> {
+        match self.bad_servers {
+            Some(error) => Err(error),
+            None => Ok((self.client.check()?, self.producers)),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Names: known, mistyped, and other clients'.
+
+use super::super::properties::{PROPERTIES, Scope};
+use super::super::unknown::FOREIGN;
+use super::super::{ClientBuilder, ProducerOptions};
+use super::refused;
+use crate::error::Error;
+
+#[test]
+fn an_unknown_name_is_refused_with_the_name_that_was_meant() {
+    let error = ClientBuilder::new().set("linger.mns", "20").err();
+    let error = error.expect("an unknown name");
+    assert!(matches!(&error, Error::UnknownSetting { name, .. } if &**name == "linger.mns"));
+    assert_eq!(
+        error.to_string(),
+        r#"unknown setting "linger.mns": did you mean "linger.ms"?"#
+    );
+    for (mistyped, meant) in [
+        ("linger_ms", "linger.ms"),
+        ("Linger.Ms", "linger.ms"),
+        ("LINGER_MS", "linger.ms"),
+        ("linger", "linger.ms"),
+        ("linger-ms", "linger.ms"),
+        ("bootstrap.server", "bootstrap.servers"),
+        ("bootstrap_servers", "bootstrap.servers"),
+        ("boostrap.servers", "bootstrap.servers"),
+        ("ack", "acks"),
+        ("retrys", "retries"),
+        ("retires", "retries"),
+        ("retry.backoff", "retry.backoff.ms"),
+        ("retry_backoff", "retry.backoff.ms"),
+        ("batchsize", "batch.size"),
+        ("batch.sise", "batch.size"),
+        ("max.block", "max.block.ms"),
+        ("idempotence", "enable.idempotence"),
+        ("enable.idempotency", "enable.idempotence"),
+        ("compression", "compression.type"),
+        ("compresion.type", "compression.type"),
+        ("compression.gzip.levle", "compression.gzip.level"),
+        ("delivery.timeout", "delivery.timeout.ms"),
+        (
+            "max_in_flight_requests_per_connection",
+            "max.in.flight.requests.per.connection",
+        ),
+        ("max.requests.size", "max.request.size"),
+        ("metadata.max.age", "metadata.max.age.ms"),
+    ] {
+        assert_eq!(
+            refused(&[(mistyped, "1")]),
+            format!("unknown setting {mistyped:?}: did you mean {meant:?}?")
+        );
+        let error = ProducerOptions::default().set(mistyped, "1").err();
+        let error = error.expect("an unknown name").to_string();
+        assert!(
+            error.ends_with(&format!("did you mean {meant:?}?")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_name_like_no_other_is_refused_without_a_wrong_guess() {
+    for name in ["frobnicate", "", "x", "ms", "spring.kafka.template", "ö"] {
+        let error = refused(&[(name, "1")]);
+        let expected = format!("unknown setting {name:?}: ottla has none of a similar name");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn another_clients_name_is_refused_with_what_to_do_instead() {
+    for (name, part) in [
+        ("key.serializer", "ottla takes and gives bytes"),
+        ("value.serializer", "ottla takes and gives bytes"),
+        ("transactional.id", "not supported yet"),
+        ("sasl.mechanism", "SASL is not supported in this version"),
+        ("sasl.jaas.config", "SASL is not supported in this version"),
+        (
+            "ssl.truststore.location",
+            "TLS is not supported in this version",
+        ),
+        ("interceptor.classes", "no interceptors"),
+        ("metric.reporters", "metrics"),
+        ("metrics.num.samples", "metrics"),
+        ("queue.buffering.max.ms", "use \"linger.ms\""),
+        ("queue.buffering.max.kbytes", "use \"buffer.memory\""),
+        ("metadata.broker.list", "use \"bootstrap.servers\""),
+        ("message.send.max.retries", "use \"retries\""),
+        ("message.timeout.ms", "use \"delivery.timeout.ms\""),
+        ("group.id", "a consumer's setting"),
+        ("auto.offset.reset", "a consumer's setting"),
+    ] {
+        let error = refused(&[(name, "secret")]);
+        assert!(error.starts_with(&format!("setting {name:?}: ")), "{error}");
+        assert!(error.contains(part), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn no_known_name_is_called_another_clients_and_every_quoted_one_exists() {
+    let is_known = |name: &str| PROPERTIES.iter().any(|property| property.name == name);
+    for (name, text) in FOREIGN {
+        assert!(!is_known(name), "{name}");
+        let hides = |known: &str| name.ends_with('.') && known.starts_with(name);
+        assert!(!PROPERTIES.iter().any(|p| hides(p.name)), "{name}");
+        for quoted in text.split('"').skip(1).step_by(2) {
+            assert!(is_known(quoted), "{name}: {quoted}");
+        }
+    }
+}
+
+#[test]
+fn a_client_setting_is_refused_on_a_producer() {
+    let error = ProducerOptions::default().set("bootstrap.servers", "localhost:9092");
+    assert_eq!(
+        error.expect_err("the client's").to_string(),
+        "setting \"bootstrap.servers\": the client's, which its producers share: set it on the ClientBuilder"
+    );
+}
+
+#[test]
+fn every_name_is_in_the_table_once() {
+    for (i, property) in PROPERTIES.iter().enumerate() {
+        let twin = PROPERTIES
+            .iter()
+            .skip(i + 1)
+            .find(|p| p.name == property.name);
+        assert!(twin.is_none(), "{}", property.name);
+    }
+}
+
+/// The doc comment right above `pub fn setter(`, as one line.
+fn doc_of(source: &str, setter: &str) -> String {
+    let start = [format!("pub fn {setter}("), format!("pub fn {setter}<")];
+    let (before, _) = start
+        .iter()
+        .find_map(|start| source.split_once(start.as_str()))
+        .unwrap_or_else(|| panic!("no setter {setter}"));
+    let mut lines: Vec<_> = before
+        .trim_end()
+        .lines()
+        .rev()
+        .map(str::trim)
+        .take_while(|line| line.starts_with("///"))
+        .map(|line| line.trim_start_matches('/').trim())
+        .collect();
+    lines.reverse();
+    lines.join(" ")
+}
+
+#[test]
+fn every_setting_has_a_typed_setter_whose_doc_gives_its_name_and_default() {
+    let client = include_str!("../client.rs");
+    let producer = include_str!("../../producer/builder.rs");
+    for property in &PROPERTIES {
+        let sources: &[&str] = match property.scope {
+            Scope::Client(_) => &[client],
+            Scope::Producer(_) => &[producer],
+            Scope::Both(..) => &[client, producer],
+        };
+        let Some(setter) = property.setter else {
+            assert_eq!(property.name, "security.protocol");
+            continue;
+        };
+        for source in sources {
+            let doc = doc_of(source, setter);
+            let (meaning, names) = doc.split_once("Kafka: ").expect(setter);
+            assert!(
+                names.contains(&format!("`{}`", property.name)),
+                "{setter}: {doc}"
+            );
+            assert!(
+                meaning.to_lowercase().contains("default"),
+                "{setter}: {doc}"
+            );
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What to say about a name that ottla does not know: another client's name, or the one that was probably meant.
+
+use crate::error::Error;
+
+/// Names of other Kafka clients, or (ending in `.`) how such names begin, and what to do instead.
+pub(super) const FOREIGN: &[(&str, &str)] = &[
+    // Java's producer.
+    ("key.serializer", BYTES),
+    ("value.serializer", BYTES),
+    ("transactional.id", TRANSACTIONS),
+    ("transaction.timeout.ms", TRANSACTIONS),
+    ("transaction.two.phase.commit.enable", TRANSACTIONS),
+    (
+        "interceptor.classes",
+        "ottla has no interceptors: wrap the calls that send and receive",
+    ),
+    ("metric.reporters", METRICS),
+    ("metrics.", METRICS),
+    ("auto.include.jmx.reporter", METRICS),
+    ("enable.metrics.push", METRICS),
+    (
+        "client.dns.lookup",
+        "ottla tries every address that a name resolves to, as Java's use_all_dns_ips does",
+    ),
+    (
+        "partitioner.availability.timeout.ms",
+        "not supported: partitions whose leader is slow already get fewer records, see \
+         \"partitioner.adaptive.partitioning.enable\"",
+    ),
+    (
+        "config.providers",
+        "ottla reads no values from elsewhere: give them resolved",
+    ),
+    (
+        "security.providers",
+        "TLS and SASL are not supported in this version",
+    ),
+    ("ssl.", "TLS is not supported in this version"),
+    ("sasl.", "SASL is not supported in this version"),
+    // librdkafka.
+    (
+        "metadata.broker.list",
+        "librdkafka's name: use \"bootstrap.servers\"",
+    ),
+    (
+        "queue.buffering.max.ms",
+        "librdkafka's name: use \"linger.ms\"",
+    ),
+    (
+        "queue.buffering.max.kbytes",
+        "librdkafka's name: use \"buffer.memory\", which is in bytes",
+    ),
+    (
+        "queue.buffering.max.messages",
+        "ottla bounds its buffer in bytes, by \"buffer.memory\", not in records",
+    ),
+    (
+        "batch.num.messages",
+        "ottla bounds a batch in bytes, by \"batch.size\", not in records",
+    ),
+    (
+        "message.send.max.retries",
+        "librdkafka's name: use \"retries\"",
+    ),
+    (
+        "message.timeout.ms",
+        "librdkafka's name: use \"delivery.timeout.ms\"",
+    ),
+    (
+        "message.max.bytes",
+        "librdkafka's name: use \"max.request.size\"",
+    ),
+    ("request.required.acks", "librdkafka's name: use \"acks\""),
+    (
+        "compression.codec",
+        "librdkafka's name: use \"compression.type\"",
+    ),
+    (
+        "compression.level",
+        "librdkafka's name: use \"compression.gzip.level\", \"compression.lz4.level\" or \
+         \"compression.zstd.level\"",
+    ),
+    (
+        "partitioner",
+        "librdkafka's name: use \"partitioner.class\", whose default places keys as Java and \
+         murmur2_random do",
+    ),
+    (
+        "max.in.flight",
+        "librdkafka's name: use \"max.in.flight.requests.per.connection\"",
+    ),
+    (
+        "socket.timeout.ms",
+        "librdkafka's name: use \"request.timeout.ms\"",
+    ),
+    (
+        "socket.send.buffer.bytes",
+        "librdkafka's name: use \"send.buffer.bytes\"",
+    ),
+    (
+        "socket.receive.buffer.bytes",
+        "librdkafka's name: use \"receive.buffer.bytes\"",
+    ),
+    (
+        "topic.metadata.refresh.interval.ms",
+        "librdkafka's name: use \"metadata.max.age.ms\"",
+    ),
+    ("statistics.interval.ms", METRICS),
+    (
+        "sticky.partitioning.linger.ms",
+        "ottla stays with a partition for \"batch.size\" bytes, as Java does",
+    ),
+    (
+        "enable.gapless.guarantee",
+        "ottla has no such mode: \"enable.idempotence\" keeps the order",
+    ),
+    // Consumers'.
+    ("group.", CONSUMER),
+    ("auto.offset.reset", CONSUMER),
+    ("enable.auto.commit", CONSUMER),
+    ("auto.commit.interval.ms", CONSUMER),
+    ("fetch.", CONSUMER),
+    ("max.poll.", CONSUMER),
+    ("max.partition.fetch.bytes", CONSUMER),
+    ("session.timeout.ms", CONSUMER),
+    ("heartbeat.interval.ms", CONSUMER),
+    ("partition.assignment.strategy", CONSUMER),
+    ("isolation.level", CONSUMER),
+    ("key.deserializer", BYTES),
+    ("value.deserializer", BYTES),
+];
+
+const BYTES: &str = "ottla takes and gives bytes; turn keys and values into bytes before sending";
+const TRANSACTIONS: &str = "transactions are not supported yet";
+const METRICS: &str = "ottla reports its metrics by a call that returns them all";
+const CONSUMER: &str = "a consumer's setting, and this version has none yet";
+
+/// The error for a name that is not one of `known`.
+pub(super) fn explain(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> Error {
+    if let Some((_, instead)) = FOREIGN.iter().find(|(foreign, _)| {
+        name == *foreign || foreign.ends_with('.') && name.starts_with(foreign)
+    }) {
+        return Error::config(name, *instead);
+    }
+    let hint = match closest(name, known) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => "ottla has none of a similar name".to_owned(),
+    };
+    Error::UnknownSetting {
+        name: name.into(),
+        hint: hint.into(),
+    }
+}
+
+/// The known name that was probably meant, if one is close enough to be worth naming.
+fn closest(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+    let dotted = name.to_ascii_lowercase().replace(['_', '-'], ".");
+    // A typing error in every fifth character, and one more.
+    let limit = 1 + dotted.len() / 5;
+    known
+        .clone()
+        .map(|known| (strsim::damerau_levenshtein(&dotted, known), known))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .or_else(|| {
+            // Whole words of it: "linger", "retry.backoff", "idempotence"; "ms" says nothing.
+            known
+                .filter(|_| dotted.len() > 3)
+                .filter(|known| format!(".{known}.").contains(&format!(".{dotted}.")))
+                .map(|known| (known.len(), known))
+                .min()
+        })
+        .map(|(_, known)| known)
+}

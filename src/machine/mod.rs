@@ -1,0 +1,4 @@
+//! Pure state machines: no tokio, clock, lock, random or IO; time is an argument.
+
+pub(crate) mod produce;
+pub(crate) mod topology;

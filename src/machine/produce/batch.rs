@@ -1,0 +1,80 @@
+//! A batch on its way from the first record to its outcome.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::batch::{BatchWriter, ClosedBatch};
+use crate::error::Error;
+use crate::types::ProducerId;
+
+/// Some of the records that share an outcome: all of a batch, or what is left of one that was split.
+#[derive(Debug)]
+pub(crate) struct Ticket<T> {
+    pub(crate) outcome: T,
+    /// The index, in the outcome, of this batch's first record.
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    /// How many records share the outcome.
+    pub(crate) total: u32,
+}
+
+impl<T: Clone> Clone for Ticket<T> {
+    fn clone(&self) -> Self {
+        Self { outcome: self.outcome.clone(), ..*self }
+    }
+}
+
+/// A batch that takes records.
+pub(crate) struct OpenBatch<T> {
+    pub(crate) writer: BatchWriter,
+    pub(crate) outcome: T,
+    pub(crate) opened: Instant,
+    /// Memory charged for it, in bytes.
+    pub(crate) charged: usize,
+}
+
+/// A batch that takes no more records.
+pub(crate) struct Batch<T> {
+    pub(crate) body: Body,
+    pub(crate) ticket: Ticket<T>,
+    pub(crate) opened: Instant,
+    pub(crate) charged: usize,
+    /// Uncompressed size, header included.
+    pub(crate) plain_len: usize,
+    pub(crate) stamp: Option<Stamp>,
+    /// How often it was sent and failed, as `retries` counts.
+    pub(crate) failures: u32,
+    /// An attempt's outcome is unknown: the broker may have it.
+    pub(crate) unknown: bool,
+    pub(crate) last_error: Option<Arc<Error>>,
+}
+
+/// Where a batch stands in its partition's order of sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) producer: ProducerId,
+    pub(crate) base_sequence: i32,
+    /// Order of first sending: unlike sequences it neither wraps nor restarts.
+    pub(crate) serial: u64,
+}
+
+/// A batch's bytes, at the stages of their way.
+pub(crate) enum Body {
+    /// Closed, not yet compressed though it should be.
+    Raw(ClosedBatch),
+    /// As it will be sent, but for identity, sequence and CRC.
+    Packed(ClosedBatch),
+    /// Ready for the wire, as its stamp says unless that has changed since.
+    Sealed(Bytes, ProducerId, i32),
+}
+
+impl Body {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Raw(batch) | Self::Packed(batch) => batch.len(),
+            Self::Sealed(bytes, ..) => bytes.len(),
+        }
+    }
+}

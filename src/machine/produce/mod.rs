@@ -1,0 +1,16 @@
+//! The producer's pure half: queues, sequences, partitions, and what an answer means.
+
+mod batch;
+pub(crate) mod partition;
+mod queue;
+mod sequence;
+mod split;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub(crate) use queue::{
+    Added, Answered, Append, Batch, Body, Ended, Limits, Queue, Readiness, Room, Take, Taken, Ticket,
+};
+pub(crate) use split::split;
+pub(crate) use verdict::{Answer, Situation, Verdict, verdict};

@@ -1,0 +1,119 @@
+//! Splitting a batch that the broker finds too large, or in which it refuses some records.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, Body, Stamp, Ticket};
+use super::sequence::advance;
+use crate::batch::{BatchWriter, Batches, RawRecord, RecordParts};
+use crate::record::Header;
+use crate::wire::Malformed;
+
+/// The records of `batch` in two or more batches, without those at the indices `without` (sorted).
+///
+/// Sequences follow each other from the batch's own on, so that nothing between the parts is missed.
+/// The first part keeps the whole memory charge.
+pub(crate) fn split<T: Clone>(
+    batch: Batch<T>,
+    without: &[u32],
+) -> Result<Vec<Batch<T>>, (Batch<T>, Malformed)> {
+    parts_of(&batch, without).map_err(|malformed| (batch, malformed))
+}
+
+fn parts_of<T: Clone>(batch: &Batch<T>, without: &[u32]) -> Result<Vec<Batch<T>>, Malformed> {
+    let Body::Sealed(bytes, ..) = &batch.body else {
+        return Err(Malformed::new("only a batch that was sent is split"));
+    };
+    let whole = Batches::new(bytes.clone())
+        .next()
+        .ok_or_else(|| Malformed::new("no batch to split"))??;
+    let mut records = whole.records(usize::MAX)?;
+    let mut parts = Parts {
+        target: if without.is_empty() { batch.plain_len / 2 } else { batch.plain_len },
+        batch,
+        writer: None,
+        first: 0,
+        next_sequence: batch.stamp.map_or(-1, |s| s.base_sequence),
+        done: Vec::new(),
+    };
+    let mut index = 0u32;
+    while let Some(record) = records.next() {
+        if without.binary_search(&index).is_ok() {
+            parts.close();
+        } else {
+            parts.append(index, &record?);
+        }
+        index += 1;
+    }
+    parts.close();
+    Ok(parts.done)
+}
+
+/// The parts made so far, and the one that is being written.
+struct Parts<'a, T> {
+    target: usize,
+    batch: &'a Batch<T>,
+    writer: Option<BatchWriter>,
+    /// Index of the writer's first record in the batch.
+    first: u32,
+    next_sequence: i32,
+    done: Vec<Batch<T>>,
+}
+
+impl<T: Clone> Parts<'_, T> {
+    fn append(&mut self, index: u32, record: &RawRecord) {
+        let headers: Vec<Header<'static>> = record
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                match value {
+                    Some(value) => Header::new(name, value),
+                    None => Header::null(name),
+                }
+            })
+            .collect();
+        let parts = RecordParts {
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &headers,
+        };
+        let full = self
+            .writer
+            .as_ref()
+            .is_some_and(|writer| writer.len() + writer.encoded_len(&parts) > self.target);
+        if full {
+            self.close();
+        }
+        let writer = self.writer.get_or_insert_with(|| {
+            self.first = index;
+            BatchWriter::new(Vec::new())
+        });
+        writer.append(&parts);
+    }
+
+    fn close(&mut self) {
+        let Some(writer) = self.writer.take() else { return };
+        let (count, plain_len) = (writer.count(), writer.len());
+        let stamp = self.batch.stamp.map(|stamp| Stamp { base_sequence: self.next_sequence, ..stamp });
+        if self.next_sequence >= 0 {
+            self.next_sequence = advance(self.next_sequence, count);
+        }
+        self.done.push(Batch {
+            body: Body::Packed(writer.close()),
+            ticket: Ticket {
+                outcome: self.batch.ticket.outcome.clone(),
+                first: self.batch.ticket.first + self.first,
+                count,
+                total: self.batch.ticket.total,
+            },
+            opened: self.batch.opened,
+            charged: if self.done.is_empty() { self.batch.charged } else { 0 },
+            plain_len,
+            stamp,
+            failures: self.batch.failures,
+            unknown: self.batch.unknown,
+            last_error: self.batch.last_error.as_ref().map(Arc::clone),
+        });
+    }
+}

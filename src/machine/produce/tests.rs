@@ -1,0 +1,487 @@
+//! The queue's promises, with an explicit clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::batch::{RecordParts, size_bound};
+use crate::error::{Error, ErrorCode};
+use crate::types::{BrokerId, ProducerId};
+
+const LEADER: BrokerId = BrokerId(1);
+const ID: ProducerId = ProducerId { id: 9, epoch: 0 };
+const NEXT: ProducerId = ProducerId { id: 9, epoch: 1 };
+const LIMITS: Limits = Limits {
+    batch_size: 1000,
+    linger: Duration::from_millis(5),
+    delivery_timeout: Duration::from_secs(120),
+    retries: u32::MAX,
+    compressed: false,
+    idempotent: true,
+};
+
+/// Hands out numbered outcomes, and memory up to a limit.
+struct Rooms {
+    left: usize,
+    outcomes: u32,
+}
+
+impl Room<u32> for Rooms {
+    fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>> {
+        self.grow(capacity).then(|| Vec::with_capacity(capacity))
+    }
+    fn grow(&mut self, more: usize) -> bool {
+        let enough = more <= self.left;
+        self.left -= if enough { more } else { 0 };
+        enough
+    }
+    fn outcome(&mut self) -> u32 {
+        self.outcomes += 1;
+        self.outcomes
+    }
+}
+
+/// A queue with its clock and memory.
+struct Bench {
+    queue: Queue<u32>,
+    rooms: Rooms,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        Self {
+            queue: Queue::new(limits, Some(LEADER)),
+            rooms: Rooms { left: usize::MAX, outcomes: 0 },
+            now: Instant::now(),
+        }
+    }
+
+    fn try_append(&mut self, len: usize, sticky: bool) -> Append<u32> {
+        let value = vec![b'x'; len];
+        let parts = RecordParts { timestamp: 1, key: None, value: Some(&value), headers: &[] };
+        let now = self.now;
+        self.queue.append(&parts, size_bound(&parts), sticky, || now, &mut self.rooms)
+    }
+
+    fn append(&mut self, len: usize) -> Added<u32> {
+        match self.try_append(len, false) {
+            Append::Added(added) => added,
+            _ => panic!("record was not added"),
+        }
+    }
+
+    /// Appends a record and closes its batch.
+    fn batch(&mut self) -> u32 {
+        let outcome = self.append(10).outcome;
+        assert!(self.queue.close());
+        outcome
+    }
+
+    fn take_with(&mut self, bump: Option<ProducerId>) -> Option<Taken<u32>> {
+        match self.queue.take(LEADER, self.now, false, ID, |_| bump) {
+            Take::Send(mut taken) => {
+                taken.batch.body = match taken.batch.body {
+                    Body::Packed(closed) => Body::Sealed(closed.seal(ID, 0), ID, 0),
+                    other => other,
+                };
+                Some(taken)
+            }
+            Take::Pack(_) => panic!("nothing is compressed here"),
+            Take::Nothing(_) => None,
+        }
+    }
+
+    fn take(&mut self) -> Option<Taken<u32>> {
+        self.take_with(None)
+    }
+
+    fn answer(&mut self, taken: Taken<u32>, code: ErrorCode) -> Answered<u32> {
+        let answer = Answer {
+            code,
+            message: None,
+            base_offset: 5,
+            log_append_time: -1,
+            rejected: Vec::new(),
+        };
+        let error = || Arc::new(Error::broker(code, None, "test"));
+        let at = self.now + Duration::from_millis(100);
+        self.queue.answer(taken.flight, taken.batch, &answer, error, |_| at)
+    }
+
+    fn lose(&mut self, taken: Taken<u32>, sent: bool) -> Answered<u32> {
+        let error = Arc::new(Error::Closed { what: "test" });
+        let at = self.now + Duration::from_millis(100);
+        self.queue.unanswered(taken.flight, taken.batch, sent, error, |_| at)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+}
+
+fn sequence(taken: &Taken<u32>) -> (i16, i32) {
+    let stamp = taken.batch.stamp.expect("a taken batch is stamped");
+    (stamp.producer.epoch, stamp.base_sequence)
+}
+
+#[test]
+fn open_batch_is_ready_exactly_when_linger_ends() {
+    let mut bench = Bench::new(LIMITS);
+    bench.append(10);
+    let end = bench.now + LIMITS.linger;
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::At(end));
+    bench.pass(LIMITS.linger - Duration::from_nanos(1));
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::At(end));
+    bench.pass(Duration::from_nanos(1));
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
+}
+
+#[test]
+fn hurry_does_not_wait_for_linger() {
+    let mut bench = Bench::new(LIMITS);
+    bench.append(10);
+    assert_eq!(bench.queue.readiness(bench.now, true), Readiness::Now);
+}
+
+#[test]
+fn full_batch_is_closed_by_the_record_that_does_not_fit() {
+    let mut bench = Bench::new(LIMITS);
+    let first = bench.append(600);
+    let second = bench.append(600);
+    assert!(first.opened && first.first && second.opened && !second.first);
+    assert_ne!(first.outcome, second.outcome);
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
+    assert_eq!(bench.queue.backlog(), 1);
+}
+
+#[test]
+fn record_above_batch_size_gets_a_batch_of_its_own() {
+    let mut bench = Bench::new(LIMITS);
+    bench.append(10);
+    bench.append(5000);
+    bench.append(10);
+    let counts: Vec<u32> = std::iter::from_fn(|| bench.take()).map(|t| t.batch.ticket.count).collect();
+    assert_eq!(counts, [1, 1]);
+}
+
+#[test]
+fn append_without_memory_adds_nothing_and_sends_what_is_open() {
+    let mut bench = Bench::new(LIMITS);
+    bench.append(100);
+    bench.rooms.left = 0;
+    let wanted = match bench.try_append(950, false) {
+        Append::Full { wanted } => wanted,
+        _ => panic!("there is no memory"),
+    };
+    assert!(wanted >= 950 + 61);
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
+    assert_eq!(bench.take().map(|t| t.batch.ticket.count), Some(1));
+}
+
+#[test]
+fn sticky_partition_is_left_after_a_full_batch_and_not_before() {
+    let mut bench = Bench::new(LIMITS);
+    let mut added = 0;
+    while let Append::Added(_) = bench.try_append(90, true) {
+        added += 1;
+    }
+    assert_eq!(added, 9, "1000 bytes hold nine records of at most 100 bytes");
+    assert!(matches!(bench.try_append(90, true), Append::Added(_)), "it may come back");
+}
+
+#[test]
+fn sequences_follow_each_other_with_five_in_flight_and_no_sixth() {
+    let mut bench = Bench::new(LIMITS);
+    (0..6).for_each(|_| {
+        bench.batch();
+    });
+    let taken: Vec<_> = std::iter::from_fn(|| bench.take()).collect();
+    assert_eq!(taken.iter().map(sequence).collect::<Vec<_>>(), (0..5).map(|s| (0, s)).collect::<Vec<_>>());
+}
+
+#[test]
+fn retried_batch_keeps_its_sequence_and_goes_before_all_others_alone() {
+    let mut bench = Bench::new(LIMITS);
+    (0..3).for_each(|_| {
+        bench.batch();
+    });
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    let lost = bench.lose(first, true);
+    assert!(matches!(lost, Answered::Queued { refresh: true }));
+    bench.pass(Duration::from_secs(1));
+    assert!(bench.take().is_none(), "the second is still in flight");
+    bench.lose(second, true);
+    bench.pass(Duration::from_secs(1));
+    let again = bench.take().unwrap();
+    assert_eq!(sequence(&again), (0, 0));
+    assert!(bench.take().is_none(), "one at a time while retrying");
+    assert!(matches!(bench.answer(again, ErrorCode::NONE), Answered::Acked { .. }));
+    let again = bench.take().unwrap();
+    assert_eq!(sequence(&again), (0, 1));
+    assert!(matches!(bench.answer(again, ErrorCode::NONE), Answered::Acked { .. }));
+    assert_eq!(sequence(&bench.take().unwrap()), (0, 2));
+}
+
+#[test]
+fn backoff_is_waited_out_unless_the_leader_moves() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    let taken = bench.take().unwrap();
+    bench.answer(taken, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert!(matches!(bench.queue.readiness(bench.now, true), Readiness::At(_)));
+    assert!(bench.queue.lead(Some(BrokerId(2))));
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
+    assert!(bench.take().is_none(), "the old leader takes nothing more");
+}
+
+#[test]
+fn new_leader_starts_only_after_the_old_one_has_answered() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.batch();
+    let taken = bench.take().unwrap();
+    bench.queue.lead(Some(BrokerId(2)));
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::No);
+    bench.answer(taken, ErrorCode::NONE);
+    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
+}
+
+#[test]
+fn out_of_order_behind_the_head_waits_and_at_the_head_restarts_sequences() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.batch();
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    bench.answer(second, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
+    assert!(bench.take_with(Some(NEXT)).is_none(), "the head is still in flight");
+    bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
+    let again = bench.take_with(Some(NEXT)).unwrap();
+    assert_eq!(sequence(&again), (1, 0));
+    bench.answer(again, ErrorCode::NONE);
+    assert_eq!(sequence(&bench.take_with(None).unwrap()), (1, 1));
+}
+
+#[test]
+fn lost_sequence_is_never_given_to_other_records() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.batch();
+    let taken = bench.take().unwrap();
+    assert!(matches!(
+        bench.answer(taken, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+        Answered::Failed { possibly_written: false, .. }
+    ));
+    assert!(bench.take_with(None).is_none(), "without a new epoch nothing may follow");
+    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
+}
+
+#[test]
+fn stamped_batches_behind_a_lost_one_are_first_offered_as_they_were() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.batch();
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    bench.pass(LIMITS.delivery_timeout);
+    let mut ended = Vec::new();
+    bench.queue.expire(bench.now, &mut ended);
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|end| end.possibly_written && end.charged == 0));
+    assert!(matches!(bench.answer(first, ErrorCode::NONE), Answered::Late { .. }));
+    bench.batch();
+    assert!(bench.take().is_none(), "the second's answer may still come");
+    assert!(matches!(bench.lose(second, true), Answered::Late { .. }));
+    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
+}
+
+#[test]
+fn later_acknowledgement_proves_that_the_lost_batch_is_in_the_log() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    let first = bench.take().unwrap();
+    bench.pass(Duration::from_secs(60));
+    bench.batch();
+    let second = bench.take().unwrap();
+    bench.pass(Duration::from_secs(60));
+    let mut ended = Vec::new();
+    bench.queue.expire(bench.now, &mut ended);
+    assert_eq!(ended.len(), 1);
+    assert!(matches!(bench.answer(second, ErrorCode::NONE), Answered::Acked { .. }));
+    bench.lose(first, true);
+    bench.batch();
+    assert_eq!(sequence(&bench.take().unwrap()), (0, 2), "no new epoch is needed");
+}
+
+#[test]
+fn delivery_timeout_while_queued_spends_no_sequence() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.pass(LIMITS.delivery_timeout);
+    let mut ended = Vec::new();
+    assert_eq!(bench.queue.expire(bench.now, &mut ended), None);
+    assert!(!ended[0].possibly_written);
+    bench.batch();
+    assert_eq!(sequence(&bench.take().unwrap()), (0, 0));
+}
+
+#[test]
+fn unsent_batch_is_not_possibly_written_when_its_retries_are_used_up() {
+    for sent in [false, true] {
+        let mut bench = Bench::new(Limits { retries: 0, ..LIMITS });
+        bench.batch();
+        let taken = bench.take().unwrap();
+        match bench.lose(taken, sent) {
+            Answered::Failed { possibly_written, .. } => assert_eq!(possibly_written, sent),
+            _ => panic!("no retry was allowed"),
+        }
+    }
+}
+
+#[test]
+fn batch_too_large_is_split_in_order_under_its_own_sequences() {
+    let mut bench = Bench::new(LIMITS);
+    (0..8).for_each(|_| {
+        bench.append(50);
+    });
+    bench.queue.close();
+    bench.batch();
+    let taken = bench.take().unwrap();
+    let behind = bench.take().unwrap();
+    let batch = match bench.answer(taken, ErrorCode::MESSAGE_TOO_LARGE) {
+        Answered::Split { batch, without } if without.is_empty() => batch,
+        _ => panic!("the batch has eight records"),
+    };
+    let parts = split(batch, &[]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    assert!(parts.len() >= 2);
+    bench.queue.parts(parts);
+    bench.answer(behind, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
+    let (mut next, mut first) = (0, 0);
+    for _ in 0..20 {
+        let Some(taken) = bench.take() else { break };
+        assert_eq!(sequence(&taken), (0, next));
+        if next < 8 {
+            assert_eq!(taken.batch.ticket.first, first);
+            first += taken.batch.ticket.count;
+        }
+        next += i32::try_from(taken.batch.ticket.count).unwrap();
+        bench.answer(taken, ErrorCode::NONE);
+    }
+    assert_eq!(next, 9);
+}
+
+#[test]
+fn refused_records_are_left_out_and_the_others_kept_in_order() {
+    let mut bench = Bench::new(LIMITS);
+    (0..5).for_each(|_| {
+        bench.append(10);
+    });
+    bench.queue.close();
+    let taken = bench.take().unwrap();
+    let parts = split(taken.batch, &[0, 3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    let kept: Vec<_> = parts.iter().map(|p| (p.ticket.first, p.ticket.count)).collect();
+    assert_eq!(kept, [(1, 2), (4, 1)]);
+}
+
+#[test]
+fn aborted_queue_accepts_nothing_and_leaves_nothing() {
+    let mut bench = Bench::new(LIMITS);
+    bench.batch();
+    bench.batch();
+    let taken = bench.take().unwrap();
+    bench.append(10);
+    let mut ended = Vec::new();
+    bench.queue.abort(&Error::Closed { what: "producer" }, &mut ended);
+    let written: Vec<_> = ended.iter().map(|end| end.possibly_written).collect();
+    assert_eq!(written, [true, false, false]);
+    assert!(matches!(bench.try_append(10, false), Append::Closed));
+    assert!(matches!(bench.lose(taken, true), Answered::Late { .. }));
+    assert!(bench.queue.is_empty());
+}
+
+/// What a broker keeps of a producer: enough to check every batch as it does.
+#[derive(Default)]
+struct Broker {
+    epoch: i16,
+    next: i32,
+    log: Vec<u32>,
+    recent: Vec<(i16, i32)>,
+}
+
+impl Broker {
+    fn append(&mut self, taken: &Taken<u32>) -> ErrorCode {
+        let (epoch, base) = sequence(taken);
+        if self.recent.iter().rev().take(5).any(|seen| *seen == (epoch, base)) {
+            return ErrorCode::NONE;
+        }
+        if epoch < self.epoch {
+            return ErrorCode::INVALID_PRODUCER_EPOCH;
+        }
+        if epoch > self.epoch {
+            (self.epoch, self.next) = (epoch, 0);
+            self.recent.clear();
+        }
+        if base != self.next {
+            return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+        }
+        self.next += i32::try_from(taken.batch.ticket.count).unwrap();
+        self.recent.push((epoch, base));
+        self.log.push(taken.batch.ticket.outcome);
+        ErrorCode::NONE
+    }
+}
+
+proptest! {
+    /// Whatever is lost on the way there or back: no batch twice, none out of order, none missing.
+    #[test]
+    fn every_batch_is_in_the_log_once_and_in_order_whatever_is_lost(fates in proptest::collection::vec(0u8..8, 0..200)) {
+        let mut bench = Bench::new(LIMITS);
+        let mut broker = Broker::default();
+        let mut acked = Vec::new();
+        let mut epoch = 0;
+        let mut fates = fates.into_iter();
+        let mut sent = 0;
+        let mut quiet = 0;
+        while quiet < 3 {
+            if sent < 30 {
+                bench.batch();
+                sent += 1;
+            }
+            bench.pass(Duration::from_secs(2));
+            let mut flying = Vec::new();
+            loop {
+                let bumped = ProducerId { epoch: epoch + 1, ..ID };
+                let mut asked = false;
+                let take = match bench.queue.take(LEADER, bench.now, false, ID, |_| { asked = true; Some(bumped) }) {
+                    Take::Send(taken) => taken,
+                    _ => break,
+                };
+                epoch += i16::from(asked);
+                flying.push(take);
+            }
+            quiet = if flying.is_empty() { quiet + 1 } else { 0 };
+            // A connection is cut at some request: those before it are answered, those from it on are not.
+            let mut cut = false;
+            for taken in flying {
+                let fate = if cut { 7 } else { fates.next().unwrap_or(0) };
+                let outcome = taken.batch.ticket.outcome;
+                let answered = match fate {
+                    0..=3 => { let code = broker.append(&taken); bench.answer(taken, code) }
+                    4 => bench.answer(taken, ErrorCode::NOT_ENOUGH_REPLICAS),
+                    5 => { cut = true; broker.append(&taken); bench.lose(taken, true) }
+                    6 => { cut = true; bench.lose(taken, true) }
+                    _ => bench.lose(taken, false),
+                };
+                if let Answered::Acked { .. } = answered { acked.push(outcome); }
+            }
+        }
+        prop_assert_eq!(&broker.log, &(1..=30).collect::<Vec<u32>>());
+        acked.sort_unstable();
+        prop_assert_eq!(&acked, &broker.log);
+        prop_assert_eq!(broker.epoch, 0, "nothing was given up, so no epoch is spent");
+    }
+}

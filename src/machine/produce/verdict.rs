@@ -1,0 +1,209 @@
+//! What the answer for one batch means: the one place that decides it.
+
+use std::sync::Arc;
+
+use crate::error::ErrorCode;
+
+/// A broker's answer for one batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Option<Arc<str>>,
+    /// The first record's offset, -1 when the broker does not tell.
+    pub(crate) base_offset: i64,
+    /// The broker's time when the topic uses LogAppendTime, else -1.
+    pub(crate) log_append_time: i64,
+    /// The records the broker objects to (KIP-467): index in the batch, and why.
+    pub(crate) rejected: Vec<(u32, Option<Arc<str>>)>,
+}
+
+/// What the queue knows about the batch when its answer comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation {
+    /// Whether sequences are in use.
+    pub(crate) idempotent: bool,
+    /// Records in the batch.
+    pub(crate) records: u32,
+    /// Whether no batch with an earlier sequence is unresolved.
+    pub(crate) head: bool,
+}
+
+/// What to do with the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is in the log.
+    Ack { base_offset: i64, log_append_time: i64 },
+    /// Send it again, same identity and sequence, after the backoff.
+    Retry {
+        /// The metadata is out of date.
+        refresh: bool,
+        /// The attempt may have written it.
+        unknown: bool,
+    },
+    /// Send its halves instead; no retry is charged.
+    Split,
+    /// Restart the partition's sequences under a new epoch, then send it again (KIP-360).
+    Restamp,
+    /// The records named are refused, the others are sent again without them.
+    Drop(Vec<(u32, Option<Arc<str>>)>),
+    /// Give it up.
+    Fail {
+        /// The attempt may have written it.
+        unknown: bool,
+        /// No later record of this producer can succeed either.
+        fatal: bool,
+    },
+}
+
+/// Decides what an answer means.
+pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
+    use ErrorCode as E;
+    match answer.code {
+        E::NONE | E::DUPLICATE_SEQUENCE_NUMBER => Verdict::Ack {
+            base_offset: answer.base_offset,
+            log_append_time: answer.log_append_time,
+        },
+
+        E::NOT_LEADER_OR_FOLLOWER
+        | E::FENCED_LEADER_EPOCH
+        | E::UNKNOWN_LEADER_EPOCH
+        | E::LEADER_NOT_AVAILABLE
+        | E::REPLICA_NOT_AVAILABLE
+        | E::UNKNOWN_TOPIC_OR_PARTITION
+        | E::UNKNOWN_TOPIC_ID
+        | E::INCONSISTENT_TOPIC_ID
+        | E::KAFKA_STORAGE_ERROR
+        | E::BROKER_NOT_AVAILABLE => Verdict::Retry { refresh: true, unknown: false },
+
+        // The broker gave up waiting, or the leader has it and too few followers do.
+        E::NETWORK_EXCEPTION | E::REQUEST_TIMED_OUT => {
+            Verdict::Retry { refresh: true, unknown: true }
+        }
+        E::NOT_ENOUGH_REPLICAS_AFTER_APPEND => Verdict::Retry { refresh: false, unknown: true },
+
+        E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE if situation.records > 1 => Verdict::Split,
+
+        // Sequences are restarted only from the head: what stands behind an unresolved batch is out
+        // of order merely because that one is not there yet.
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && !situation.head => {
+            Verdict::Retry { refresh: false, unknown: false }
+        }
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER
+        | E::UNKNOWN_PRODUCER_ID
+        | E::INVALID_PRODUCER_EPOCH
+        | E::PRODUCER_FENCED
+        | E::INVALID_PRODUCER_ID_MAPPING
+            if situation.idempotent =>
+        {
+            Verdict::Restamp
+        }
+
+        E::INVALID_RECORD | E::INVALID_TIMESTAMP if !answer.rejected.is_empty() => {
+            Verdict::Drop(answer.rejected.clone())
+        }
+
+        E::CLUSTER_AUTHORIZATION_FAILED => Verdict::Fail { unknown: false, fatal: true },
+        // The broker failed in a way it has no name for: perhaps after the append.
+        E::UNKNOWN_SERVER_ERROR => Verdict::Fail { unknown: true, fatal: false },
+
+        code if code.is_retriable() => Verdict::Retry { refresh: false, unknown: false },
+        _ => Verdict::Fail { unknown: false, fatal: false },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(code: ErrorCode, situation: Situation) -> Verdict {
+        let answer =
+            Answer { code, message: None, base_offset: 7, log_append_time: -1, rejected: vec![] };
+        verdict(&answer, situation)
+    }
+
+    const HEAD: Situation = Situation { idempotent: true, records: 10, head: true };
+    const BEHIND: Situation = Situation { head: false, ..HEAD };
+    const PLAIN: Situation = Situation { idempotent: false, ..HEAD };
+    const SINGLE: Situation = Situation { records: 1, ..HEAD };
+
+    const RETRY: Verdict = Verdict::Retry { refresh: false, unknown: false };
+    const REFRESH: Verdict = Verdict::Retry { refresh: true, unknown: false };
+    const FAIL: Verdict = Verdict::Fail { unknown: false, fatal: false };
+
+    #[test]
+    fn every_error_code_has_the_verdict_of_the_table() {
+        use ErrorCode as E;
+        let ack = Verdict::Ack { base_offset: 7, log_append_time: -1 };
+        let table = [
+            (E::NONE, HEAD, ack.clone()),
+            (E::DUPLICATE_SEQUENCE_NUMBER, HEAD, ack),
+            (E::NOT_LEADER_OR_FOLLOWER, HEAD, REFRESH),
+            (E::FENCED_LEADER_EPOCH, HEAD, REFRESH),
+            (E::UNKNOWN_LEADER_EPOCH, HEAD, REFRESH),
+            (E::LEADER_NOT_AVAILABLE, HEAD, REFRESH),
+            (E::UNKNOWN_TOPIC_OR_PARTITION, HEAD, REFRESH),
+            (E::UNKNOWN_TOPIC_ID, HEAD, REFRESH),
+            (E::KAFKA_STORAGE_ERROR, HEAD, REFRESH),
+            (E::NETWORK_EXCEPTION, HEAD, Verdict::Retry { refresh: true, unknown: true }),
+            (E::REQUEST_TIMED_OUT, HEAD, Verdict::Retry { refresh: true, unknown: true }),
+            (
+                E::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+                HEAD,
+                Verdict::Retry { refresh: false, unknown: true },
+            ),
+            (E::NOT_ENOUGH_REPLICAS, HEAD, RETRY),
+            (E::CORRUPT_MESSAGE, HEAD, RETRY),
+            (E::THROTTLING_QUOTA_EXCEEDED, HEAD, RETRY),
+            (E::MESSAGE_TOO_LARGE, HEAD, Verdict::Split),
+            (E::RECORD_LIST_TOO_LARGE, PLAIN, Verdict::Split),
+            (E::MESSAGE_TOO_LARGE, SINGLE, FAIL),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, Verdict::Restamp),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN, FAIL),
+            (E::UNKNOWN_PRODUCER_ID, HEAD, Verdict::Restamp),
+            (E::INVALID_PRODUCER_EPOCH, HEAD, Verdict::Restamp),
+            (E::PRODUCER_FENCED, HEAD, Verdict::Restamp),
+            (E::TOPIC_AUTHORIZATION_FAILED, HEAD, FAIL),
+            (E::INVALID_TOPIC_EXCEPTION, HEAD, FAIL),
+            (E::UNSUPPORTED_COMPRESSION_TYPE, HEAD, FAIL),
+            (E::INVALID_RECORD, HEAD, FAIL),
+            (E::INVALID_REQUIRED_ACKS, HEAD, FAIL),
+            (
+                E::CLUSTER_AUTHORIZATION_FAILED,
+                HEAD,
+                Verdict::Fail { unknown: false, fatal: true },
+            ),
+            (E::UNKNOWN_SERVER_ERROR, HEAD, Verdict::Fail { unknown: true, fatal: false }),
+            (E::new(9999), HEAD, FAIL),
+        ];
+        for (code, situation, expected) in table {
+            assert_eq!(decide(code, situation), expected, "{code} {situation:?}");
+        }
+    }
+
+    #[test]
+    fn no_answer_of_any_code_is_an_acknowledgement_but_success_and_duplicate() {
+        for code in -1..=200 {
+            let code = ErrorCode::new(code);
+            for situation in [HEAD, BEHIND, PLAIN, SINGLE] {
+                let acked = matches!(decide(code, situation), Verdict::Ack { .. });
+                let expected =
+                    matches!(code, ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
+                assert_eq!(acked, expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn rejected_records_are_dropped_and_the_others_kept() {
+        let answer = Answer {
+            code: ErrorCode::INVALID_RECORD,
+            message: None,
+            base_offset: -1,
+            log_append_time: -1,
+            rejected: vec![(3, Some("no key".into()))],
+        };
+        let expected = Verdict::Drop(vec![(3, Some("no key".into()))]);
+        assert_eq!(verdict(&answer, HEAD), expected);
+    }
+}

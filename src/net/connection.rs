@@ -1,0 +1,146 @@
+//! A connection to a broker whose versions are known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::handshake;
+use super::link::{Expect, Link, OnAnswer, OnWritten};
+use super::transport::{Connector, timed_out};
+use crate::config::ClientSettings;
+use crate::error::Error;
+use crate::types::Address;
+use crate::wire::{ApiKey, Call, Versions};
+
+/// A handle to an open connection; the last one dropped closes it.
+#[derive(Clone)]
+pub(crate) struct Connection(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    versions: Versions,
+}
+
+impl Connection {
+    /// Connects, learns the server's versions, and starts the two tasks.
+    pub(crate) async fn open(
+        connector: &dyn Connector,
+        address: &Address,
+        settings: &Arc<ClientSettings>,
+    ) -> Result<Self, Error> {
+        let limit = settings.connect_timeout;
+        let transport = timeout(limit, connector.connect(address))
+            .await
+            .unwrap_or_else(|_| Err(timed_out("no connection", limit)))
+            .map_err(|source| Error::Connect {
+                address: address.to_string().into(),
+                source: Arc::new(source),
+            })?;
+        let link = Link::start(transport, address, settings);
+        let versions = handshake::versions(&link, settings.request_timeout).await?;
+        Ok(Self(Arc::new(Inner { link, versions })))
+    }
+
+    pub(crate) fn versions(&self) -> &Versions {
+        &self.0.versions
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.0.link.0.address
+    }
+
+    /// Queues one request and writes at once what the socket takes, without waiting.
+    ///
+    /// `on_answer` is called exactly once, from any task, with the answer's body or why there is none.
+    /// When `timeout` passes first the connection is closed: answers come in order, so that every later
+    /// one is void too. The pieces of `body` go to the socket as they are.
+    pub(crate) fn submit(
+        &self,
+        key: ApiKey,
+        version: i16,
+        body: Vec<Bytes>,
+        timeout: Duration,
+        on_answer: OnAnswer,
+    ) {
+        let expect = Expect::Answer(timeout, on_answer);
+        self.0.link.0.submit(key, version, body, expect);
+    }
+
+    /// As [`submit`](Self::submit) for a request that brokers do not answer (Produce with acks = 0).
+    ///
+    /// `on_written` is called when its last byte has been handed to the socket, or with the error.
+    pub(crate) fn submit_unanswered(
+        &self,
+        key: ApiKey,
+        version: i16,
+        body: Vec<Bytes>,
+        on_written: OnWritten,
+    ) {
+        let expect = Expect::Written(on_written);
+        self.0.link.0.submit(key, version, body, expect);
+    }
+
+    /// Sends a request and waits for its answer, in the highest version that both sides speak.
+    ///
+    /// Dropping the future discards the answer; the request is still written whole.
+    pub(crate) async fn call<C: Call>(
+        &self,
+        call: &C,
+        timeout: Duration,
+    ) -> Result<C::Response, Error> {
+        let version = handshake::choose(&self.0.versions, &self.0.link, call)?;
+        call_on(&self.0.link, call, version, timeout).await
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.link.0.is_closed()
+    }
+
+    /// Waits until the connection has been closed, by either side.
+    pub(crate) async fn closed(&self) {
+        self.0.link.0.closed().await;
+    }
+
+    /// Closes the connection; whatever waits on it is told `reason`.
+    pub(crate) fn close(&self, reason: &str) {
+        let link = &self.0.link.0;
+        link.close(link.disconnected(reason));
+    }
+
+    /// How many requests have not had their answer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.link.0.in_flight()
+    }
+}
+
+/// One request and its answer in a version that is already chosen.
+pub(super) async fn call_on<C: Call>(
+    link: &Link,
+    call: &C,
+    version: i16,
+    timeout: Duration,
+) -> Result<C::Response, Error> {
+    let mut body = BytesMut::new();
+    call.encode(version, &mut body);
+    let (sender, receiver) = oneshot::channel();
+    let on_answer: OnAnswer = Box::new(move |answer| {
+        // The caller may have gone: then nobody wants the answer.
+        let _ = sender.send(answer);
+    });
+    let expect = Expect::Answer(timeout, on_answer);
+    link.0.submit(C::KEY, version, vec![body.freeze()], expect);
+    let answer = receiver
+        .await
+        .map_err(|_| link.0.disconnected("its answer was dropped"))?
+        .map_err(|failed| failed.error)?;
+    C::decode(version, answer).map_err(|malformed| {
+        let reason = format!("{} answer: {malformed}", C::KEY.name());
+        let error = Error::protocol(link.0.name.clone(), reason);
+        // What follows on a stream that cannot be understood is not to be trusted either.
+        link.0.close(error.clone());
+        error
+    })
+}

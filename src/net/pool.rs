@@ -1,0 +1,223 @@
+//! The live connections of a client: one for each address and purpose, opened again with backoff.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use super::connection::Connection;
+use super::transport::Connector;
+use crate::config::ClientSettings;
+use crate::error::Error;
+use crate::types::Address;
+
+/// What a connection is for: a slow request of one purpose never holds up another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// Metadata and administration.
+    Control,
+    /// Produce requests.
+    Produce,
+}
+
+/// Opens connections on demand and keeps them.
+pub(crate) struct Pool {
+    settings: Arc<ClientSettings>,
+    connector: Arc<dyn Connector>,
+    places: Mutex<Places>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Places {
+    slots: HashMap<(Address, Purpose), Arc<Slot>>,
+    failing: HashMap<Address, Failing>,
+}
+
+/// An address that could not be reached the last time.
+struct Failing {
+    failures: u32,
+    until: Instant,
+}
+
+/// The place of one connection. Whoever holds `gate` is the one who opens it; the others wait for the outcome.
+#[derive(Default)]
+struct Slot {
+    gate: tokio::sync::Mutex<()>,
+    state: Mutex<SlotState>,
+}
+
+#[derive(Default)]
+struct SlotState {
+    connection: Option<Connection>,
+    opened: Option<Instant>,
+    /// Attempts that have ended, by which a waiter knows that one ended while it waited.
+    attempts: u64,
+    failure: Option<Error>,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live(&self) -> Option<Connection> {
+        self.lock().connection.clone().filter(|c| !c.is_closed())
+    }
+
+    /// Nobody is at it and there is nothing in it.
+    fn is_spare(slot: &Arc<Self>) -> bool {
+        Arc::strong_count(slot) == 1 && slot.live().is_none()
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(settings: Arc<ClientSettings>, connector: Arc<dyn Connector>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            connector,
+            places: Mutex::default(),
+            closed: watch::Sender::new(false),
+        })
+    }
+
+    /// The live connection to an address; without one, waits out the backoff and opens it.
+    ///
+    /// Callers at the same time share one attempt and its outcome. An attempt whose caller goes away
+    /// is dropped, and the next caller waiting makes its own.
+    pub(crate) async fn connection(
+        &self,
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<Connection, Error> {
+        let mut closed = self.closed.subscribe();
+        let slot = self.slot(address, purpose)?;
+        tokio::select! {
+            biased;
+            connection = self.share(&slot, address) => connection,
+            _ = closed.wait_for(|closed| *closed) => Err(Self::is_shut()),
+        }
+    }
+
+    /// The connection to an address, if it is open now.
+    pub(crate) fn live(&self, address: &Address, purpose: Purpose) -> Option<Connection> {
+        let slot = self.lock().slots.get(&(address.clone(), purpose)).cloned();
+        slot?.live()
+    }
+
+    /// Whether the address could not be reached the last time and is not to be tried just yet.
+    pub(crate) fn is_backing_off(&self, address: &Address) -> bool {
+        let places = self.lock();
+        let failing = places.failing.get(address);
+        failing.is_some_and(|failing| failing.until > Instant::now())
+    }
+
+    /// Closes every connection; none is opened any more.
+    pub(crate) fn close_all(&self) {
+        let slots = {
+            let mut places = self.lock();
+            self.closed.send_replace(true);
+            std::mem::take(&mut places.slots)
+        };
+        for slot in slots.into_values() {
+            let connection = slot.lock().connection.take();
+            if let Some(connection) = connection {
+                connection.close("the client was closed");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_shut() -> Error {
+        Error::Closed { what: "the client" }
+    }
+
+    fn slot(&self, address: &Address, purpose: Purpose) -> Result<Arc<Slot>, Error> {
+        let mut places = self.lock();
+        if *self.closed.borrow() {
+            return Err(Self::is_shut());
+        }
+        let key = (address.clone(), purpose);
+        if let Some(slot) = places.slots.get(&key) {
+            return Ok(slot.clone());
+        }
+        // Brokers come and go over the years: what they left behind goes when another one comes.
+        places.slots.retain(|_, slot| !Slot::is_spare(slot));
+        let now = Instant::now();
+        let max = self.settings.reconnect_backoff.max;
+        places.failing.retain(|_, f| f.until + max > now);
+        Ok(places.slots.entry(key).or_default().clone())
+    }
+
+    async fn share(&self, slot: &Slot, address: &Address) -> Result<Connection, Error> {
+        if let Some(connection) = slot.live() {
+            return Ok(connection);
+        }
+        let seen = slot.lock().attempts;
+        let _turn = slot.gate.lock().await;
+        if let Some(connection) = slot.live() {
+            return Ok(connection);
+        }
+        {
+            let state = slot.lock();
+            if let Some(failure) = state.failure.clone().filter(|_| state.attempts != seen) {
+                return Err(failure);
+            }
+        }
+        if let Some(until) = self.not_before(slot, address) {
+            sleep_until(until).await;
+        }
+        let outcome = Connection::open(self.connector.as_ref(), address, &self.settings).await;
+        self.note(address, outcome.as_ref().err());
+        let mut state = slot.lock();
+        state.attempts += 1;
+        state.opened = Some(Instant::now());
+        state.connection = outcome.as_ref().ok().cloned();
+        state.failure = outcome.as_ref().err().cloned();
+        drop(state);
+        if *self.closed.borrow() {
+            // `close_all` ran while this one was being opened and has not seen it.
+            slot.lock().connection = None;
+            return Err(Self::is_shut());
+        }
+        outcome
+    }
+
+    /// Until when to wait before the next attempt: backoff after failures, and a little after any
+    /// attempt, so that a server which accepts and hangs up is not called in a tight loop.
+    fn not_before(&self, slot: &Slot, address: &Address) -> Option<Instant> {
+        let backoff = self.lock().failing.get(address).map(|f| f.until);
+        let again = slot
+            .lock()
+            .opened
+            .map(|at| at + self.settings.reconnect_backoff.base);
+        backoff.max(again).filter(|until| *until > Instant::now())
+    }
+
+    fn note(&self, address: &Address, failure: Option<&Error>) {
+        let mut places = self.lock();
+        let Some(failure) = failure else {
+            places.failing.remove(address);
+            return;
+        };
+        let now = Instant::now();
+        let failing = places.failing.entry(address.clone()).or_insert(Failing {
+            failures: 0,
+            until: now,
+        });
+        failing.failures = failing.failures.saturating_add(1);
+        let delay = self
+            .settings
+            .reconnect_backoff
+            .delay(failing.failures, fastrand::f64());
+        failing.until = now + delay;
+        let failures = failing.failures;
+        drop(places);
+        debug!(%address, failures, ?delay, error = %failure, "no connection to broker");
+    }
+}

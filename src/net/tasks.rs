@@ -1,0 +1,125 @@
+//! The two tasks of a stream: one reads answers, one keeps deadlines and writes on when the socket had blocked.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::frames::{BadLength, Frames};
+use super::link::Shared;
+use crate::error::Error;
+use crate::wire::recognise_foreign;
+
+pub(super) fn spawn(shared: &Arc<Shared>, reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
+    tokio::spawn(keep(Guard(shared.clone())));
+    tokio::spawn(read(Guard(shared.clone()), reader, Frames::new(limit)));
+}
+
+/// Ends the stream with its task: when the runtime is shut down, nobody is left waiting.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close(Error::Closed {
+            what: "the client's runtime",
+        });
+    }
+}
+
+async fn keep(guard: Guard) {
+    const FAR: Duration = Duration::from_secs(3600);
+    let mut sleep = pin!(sleep_until(Instant::now() + FAR));
+    poll_fn(|cx| {
+        while let Some(due) = guard.0.tend(cx) {
+            let due = due.unwrap_or_else(|| Instant::now() + FAR);
+            if sleep.deadline() != due {
+                sleep.as_mut().reset(due);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut frames: Frames) {
+    let shared = &guard.0;
+    let mut closed = pin!(shared.closed());
+    let mut first = true;
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = reader.read_buf(frames.space()) => read,
+            () = &mut closed => return,
+        };
+        if shared.is_closed() {
+            return;
+        }
+        match read {
+            Ok(0) => return shared.close(ended(shared, first, frames.unread().len())),
+            Ok(_) => {}
+            Err(error) => {
+                return shared.close(shared.disconnected(format!("reading failed: {error}")));
+            }
+        }
+        if first && let Some(found) = foreign(frames.unread()) {
+            return shared.close(not_kafka(shared, found));
+        }
+        loop {
+            match frames.next() {
+                Ok(Some(frame)) => {
+                    first = false;
+                    shared.answered(frame);
+                }
+                Ok(None) => break,
+                Err(BadLength(length)) => return shared.close(bad_length(shared, first, length)),
+            }
+        }
+    }
+}
+
+/// What a server is by its first bytes, when it is certainly no Kafka broker.
+fn foreign(bytes: &[u8]) -> Option<Arc<str>> {
+    // Fewer than a length's bytes prove nothing; and no first answer begins as these protocols do.
+    (bytes.len() >= 4)
+        .then(|| recognise_foreign(bytes))
+        .flatten()
+        .map(Into::into)
+}
+
+fn not_kafka(shared: &Shared, found: Arc<str>) -> Error {
+    Error::NotKafka {
+        address: shared.name.clone(),
+        found,
+    }
+}
+
+fn bad_length(shared: &Shared, first: bool, length: i32) -> Error {
+    if first {
+        not_kafka(
+            shared,
+            format!("its first answer claims {length} bytes").into(),
+        )
+    } else {
+        Error::protocol(
+            shared.name.clone(),
+            format!("an answer that claims {length} bytes"),
+        )
+    }
+}
+
+fn ended(shared: &Shared, first: bool, unread: usize) -> Error {
+    shared.disconnected(match (first, unread) {
+        (true, 0) => {
+            "closed by the server before its first answer (does the listener want TLS or SASL?)"
+        }
+        (_, 0) => "closed by the broker",
+        _ => "closed by the broker in the middle of an answer",
+    })
+}

@@ -1,0 +1,7 @@
+//! Connections and the pool against scripted servers on streams in memory, on a clock that is told the time.
+
+mod answers;
+mod ends;
+mod peers;
+mod pool;
+pub(crate) mod server;

@@ -1,0 +1,236 @@
+//! Accepting a record: its topic, partition and memory, and the place it gets in a batch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::memory::{Grant, Taker};
+use super::outcome::{Delivery, Outcome};
+use super::shared::Shared;
+use super::topics::{PartitionQueue, Plan, TopicQueues};
+use crate::batch::{HEADER_LEN, RecordParts, size_bound};
+use crate::config::PartitionerChoice;
+use crate::error::{Error, Result};
+use crate::machine::produce::{self, Append, Room};
+use crate::record::{Data, Record, millis};
+use crate::types::after;
+
+/// Why a record was not accepted at once.
+pub(crate) enum Refused {
+    /// The topic's metadata is not here yet.
+    UnknownTopic,
+    /// The topic has no such partition, as far as is known.
+    UnknownPartition(u32),
+    /// That many bytes of memory are wanted.
+    Full(usize),
+    /// For good.
+    Error(Error),
+}
+
+/// Memory and outcomes for one partition's queue.
+struct QueueRoom<'a> {
+    taker: Taker<'a>,
+    queue: &'a PartitionQueue,
+}
+
+impl Room<Arc<Outcome>> for QueueRoom<'_> {
+    fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>> {
+        self.taker.buffer(capacity)
+    }
+
+    fn grow(&mut self, more: usize) -> bool {
+        self.taker.take(more)
+    }
+
+    fn outcome(&mut self) -> Arc<Outcome> {
+        Arc::new(Outcome::new(self.queue.target.clone()))
+    }
+}
+
+impl Shared {
+    /// Accepts a record without waiting.
+    #[inline]
+    pub(crate) fn accept(
+        self: &Arc<Self>,
+        record: &Record<'_>,
+        grant: Option<Grant<'_>>,
+    ) -> Result<Delivery, Refused> {
+        self.check_open().map_err(Refused::Error)?;
+        let topics = self.topics.load();
+        let topic = topics.get(record.topic()).filter(|t| t.partitions > 0).ok_or(Refused::UnknownTopic)?;
+        let mut parts = RecordParts {
+            timestamp: 0,
+            key: record.key.as_ref().map(Data::as_slice),
+            value: record.value.as_ref().map(Data::as_slice),
+            headers: &record.headers,
+        };
+        let bound = size_bound(&parts);
+        self.check_size(bound).map_err(Refused::Error)?;
+        let chosen = self.choose(record, topic)?;
+        let mut taker = Taker { memory: &self.memory, grant };
+        loop {
+            let partition = chosen.unwrap_or_else(|| topic.sticky());
+            let known = topic.queues.get(partition as usize).filter(|_| partition < topic.partitions);
+            let Some(queue) = known else { return Err(Refused::UnknownPartition(partition)) };
+            let mut guard = queue.lock();
+            let slot = &mut *guard;
+            parts.timestamp = match record.timestamp {
+                Some(timestamp) => timestamp,
+                None => slot.clock.now(!slot.queue.has_open(), || millis(SystemTime::now())),
+            };
+            let now = || Instant::now().into_std();
+            let mut room = QueueRoom { taker, queue };
+            let result = slot.queue.append(&parts, bound, chosen.is_none(), now, &mut room);
+            taker = room.taker;
+            let added = match result {
+                Append::Added(added) => added,
+                other => {
+                    if let Append::Switch = other {
+                        topic.switch_sticky(partition, self.settings.adaptive);
+                    }
+                    let plan = self.plan(queue, slot);
+                    drop(guard);
+                    self.carry_out(queue, plan);
+                    match other {
+                        Append::Full { wanted } => return Err(Refused::Full(wanted)),
+                        Append::Closed => return Err(Refused::Error(self.why_closed())),
+                        Append::Switch | Append::Added(_) => continue,
+                    }
+                }
+            };
+            if added.opened {
+                let plan = self.plan(queue, slot);
+                drop(guard);
+                self.opened(queue, plan, added.first);
+            }
+            return Ok(Delivery::new(added.outcome, added.index, parts.timestamp));
+        }
+    }
+
+    /// A batch was opened, and perhaps the one before it closed.
+    #[cold]
+    fn opened(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>, first: bool) {
+        if first {
+            let ends = after(Instant::now().into_std(), self.settings.delivery_timeout);
+            self.deadlines.watch(ends, Arc::clone(queue));
+        }
+        if matches!(plan, Some(Plan::Now(_))) {
+            self.yield_due.store(true, Ordering::Relaxed);
+        }
+        self.carry_out(queue, plan);
+    }
+
+    fn check_size(&self, bound: usize) -> Result<()> {
+        let size = bound + HEADER_LEN;
+        let limits = [
+            (self.settings.max_request_size, "max.request.size"),
+            (self.settings.buffer_memory, "buffer.memory"),
+        ];
+        match limits.into_iter().find(|(limit, _)| size > *limit) {
+            None => Ok(()),
+            Some((limit, setting)) => Err(Error::RecordTooLarge { size, limit, setting }),
+        }
+    }
+
+    /// The record's partition; `None` for the sticky one, which may change while memory is sought.
+    #[inline]
+    fn choose(&self, record: &Record<'_>, topic: &TopicQueues) -> Result<Option<u32>, Refused> {
+        if let Some(partition) = record.partition {
+            return match u32::try_from(partition) {
+                Ok(partition) => Ok(Some(partition)),
+                Err(_) => Err(Refused::Error(Error::Partitioner {
+                    topic: record.topic().into(),
+                    reason: format!("{partition} is not a partition").into(),
+                })),
+            };
+        }
+        match (&self.settings.partitioner, &record.key) {
+            (PartitionerChoice::Default, Some(key)) if !self.settings.ignore_keys => {
+                Ok(Some(produce::partition::of_key(key.as_slice(), topic.partitions)))
+            }
+            (PartitionerChoice::Default, _) => Ok(None),
+            (PartitionerChoice::RoundRobin, _) => Ok(Some(topic.round_robin())),
+            (PartitionerChoice::Custom(custom), _) => {
+                let asked = AssertUnwindSafe(|| custom.partition(record, topic.partitions));
+                let failed = |reason: String| {
+                    let topic = record.topic().into();
+                    Refused::Error(Error::Partitioner { topic, reason: reason.into() })
+                };
+                match catch_unwind(asked) {
+                    Err(_) => Err(failed("it panicked".to_owned())),
+                    Ok(None) => Ok(Some(topic.round_robin())),
+                    Ok(Some(chosen)) if chosen < topic.partitions => Ok(Some(chosen)),
+                    Ok(Some(chosen)) => Err(failed(format!(
+                        "it chose partition {chosen} of {}",
+                        topic.partitions
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// Accepts a record, waiting for metadata and memory up to `max.block.ms` in all.
+    pub(crate) async fn accept_slowly(
+        self: &Arc<Self>,
+        record: &Record<'_>,
+        mut refused: Refused,
+    ) -> Result<Delivery> {
+        let began = Instant::now();
+        let deadline: Instant = after(began.into_std(), self.settings.max_block).into();
+        loop {
+            let mut grant = None;
+            match refused {
+                Refused::Error(error) => return Err(error),
+                Refused::UnknownTopic => {
+                    let topic = self.cluster.topic(record.topic(), deadline).await?;
+                    self.adopt(&topic);
+                }
+                Refused::UnknownPartition(partition) => {
+                    self.wait_for_partition(record.topic(), partition, deadline).await?;
+                }
+                Refused::Full(wanted) => {
+                    let rush = || self.all_lanes().iter().for_each(|lane| lane.rush());
+                    grant = self.memory.charge(wanted, deadline, rush).await;
+                    if grant.is_none() {
+                        return Err(self.buffer_full(wanted, began.elapsed()));
+                    }
+                }
+            }
+            match self.accept(record, grant) {
+                Ok(delivery) => return Ok(delivery),
+                Err(again) => refused = again,
+            }
+        }
+    }
+
+    pub(crate) fn buffer_full(&self, size: usize, waited: Duration) -> Error {
+        Error::BufferFull { size, limit: self.memory.limit(), waited }
+    }
+
+    /// Waits until the topic has grown to have `partition`.
+    async fn wait_for_partition(&self, name: &str, partition: u32, deadline: Instant) -> Result<()> {
+        let began = Instant::now();
+        let mut changes = self.cluster.changes();
+        let waited = tokio::time::timeout_at(deadline, async {
+            loop {
+                let topology = changes.borrow_and_update().clone();
+                let topic = topology.topics.get(name);
+                if let Some(topic) = topic.filter(|t| t.partitions.len() > partition as usize) {
+                    self.adopt(topic);
+                    return Ok(());
+                }
+                self.cluster.request_refresh();
+                if changes.changed().await.is_err() {
+                    return Err(Error::Closed { what: "client" });
+                }
+            }
+        });
+        waited.await.unwrap_or_else(|_| {
+            let what = format!("partition {partition} of topic {name}").into();
+            Err(Error::UnknownTopic { what, waited: began.elapsed() })
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! What happens when a Produce request is answered, or never will be.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::{debug, warn};
+
+use super::lane::Lane;
+use super::outcome::Outcome;
+use super::shared::Shared;
+use super::topics::PartitionQueue;
+use crate::error::{Error, ErrorCode};
+use crate::machine::produce::{self, Answer, Answered, Batch, Body, Ticket};
+use crate::net::RequestError;
+use crate::types::after;
+use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
+
+type OurBatch = Batch<Arc<Outcome>>;
+
+/// A batch in flight, with the queue that waits for it.
+pub(crate) struct Flying {
+    pub(crate) queue: Arc<PartitionQueue>,
+    pub(crate) flight: u64,
+    pub(crate) batch: OurBatch,
+}
+
+/// The answer's bytes are here, or the reason why they will not come.
+pub(crate) fn arrived(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    flying: Vec<Flying>,
+    version: i16,
+    result: Result<Bytes, RequestError>,
+) -> Result<(), Malformed> {
+    let body = match result {
+        Ok(body) => body,
+        Err(failed) => {
+            unsent(shared, lane, flying, failed);
+            return Ok(());
+        }
+    };
+    let answer = match decode_produce(version, body) {
+        Ok(answer) => answer,
+        Err(malformed) => {
+            let reason = format!("Produce answer: {malformed}");
+            let error = Error::protocol(format!("broker {}", lane.broker.0), reason);
+            lost(shared, lane, flying, true, error);
+            return Err(malformed);
+        }
+    };
+    if !answer.throttle.is_zero() {
+        debug!(broker = lane.broker.0, throttle = ?answer.throttle, "broker throttles");
+        shared.counters.throttled(lane.broker, answer.throttle);
+        lane.mute(after(tokio::time::Instant::now().into_std(), answer.throttle));
+    }
+    let mut partitions: Vec<Option<ProducePartitionAnswer>> =
+        answer.partitions.into_iter().map(Some).collect();
+    for (position, flight) in flying.into_iter().enumerate() {
+        match find(shared, &mut partitions, position, &flight.queue) {
+            Some(own) => {
+                if let Some((leader, epoch)) = own.leader {
+                    let target = &flight.queue.target;
+                    shared.cluster.leader_hint(
+                        target.topic(),
+                        target.partition(),
+                        leader,
+                        epoch,
+                        &answer.nodes,
+                    );
+                }
+                answered(shared, flight, own);
+            }
+            None => {
+                let error = Error::protocol(
+                    format!("broker {}", lane.broker.0),
+                    format!("Produce answer says nothing of {}", flight.queue.target),
+                );
+                one_lost(shared, flight, true, &Arc::new(error));
+            }
+        }
+    }
+    lane.landed();
+    Ok(())
+}
+
+/// The partition's answer, which nearly always stands where its batch stood in the request.
+fn find(
+    shared: &Shared,
+    partitions: &mut [Option<ProducePartitionAnswer>],
+    position: usize,
+    queue: &PartitionQueue,
+) -> Option<ProducePartitionAnswer> {
+    let matches = |candidate: &Option<ProducePartitionAnswer>| {
+        candidate.as_ref().is_some_and(|answer| {
+            answer.partition == queue.target.partition()
+                && match &answer.topic {
+                    TopicRef::Name(name) => name.as_str() == queue.target.topic(),
+                    TopicRef::Id(id) => topic_has_id(shared, queue, *id),
+                }
+        })
+    };
+    let at = match partitions.get(position) {
+        Some(candidate) if matches(candidate) => position,
+        _ => partitions.iter().position(matches)?,
+    };
+    partitions.get_mut(at)?.take()
+}
+
+fn topic_has_id(shared: &Shared, queue: &PartitionQueue, id: crate::types::TopicId) -> bool {
+    let topology = shared.cluster.topology();
+    topology.topics.get(queue.target.name()).is_some_and(|topic| topic.id == id)
+}
+
+/// One partition's answer.
+fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer) {
+    let Flying { queue, flight, batch } = flight;
+    let told = Answer {
+        code: answer.code,
+        message: answer.message,
+        base_offset: answer.base_offset,
+        log_append_time: answer.log_append_time,
+        rejected: answer
+            .record_errors
+            .into_iter()
+            .filter_map(|e| Some((u32::try_from(e.index).ok()?, e.message)))
+            .collect(),
+    };
+    let error = || Arc::new(produce_error(&told, &queue));
+    let backoff = retry_at(shared);
+    let result = queue.lock().queue.answer(flight, batch, &told, error, backoff);
+    if told.code != ErrorCode::NONE {
+        debug!(partition = %queue.target, code = %told.code, "broker refused a batch");
+    }
+    finish(shared, &queue, result);
+}
+
+fn produce_error(answer: &Answer, queue: &PartitionQueue) -> Error {
+    Error::broker(answer.code, answer.message.clone(), format!("writing to {}", queue.target))
+}
+
+fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
+    let backoff = shared.settings.retry_backoff;
+    move |failures| {
+        after(tokio::time::Instant::now().into_std(), backoff.delay(failures, fastrand::f64()))
+    }
+}
+
+/// The request will not be answered; `sent` is false when not one byte of it was written.
+pub(crate) fn unsent(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    flying: Vec<Flying>,
+    failed: RequestError,
+) {
+    lost(shared, lane, flying, failed.sent, failed.error);
+}
+
+pub(crate) fn lost(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    flying: Vec<Flying>,
+    sent: bool,
+    error: Error,
+) {
+    debug!(broker = lane.broker.0, %error, sent, "request without an answer");
+    let error = Arc::new(error);
+    for flight in flying {
+        one_lost(shared, flight, sent, &error);
+    }
+    lane.landed();
+}
+
+fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>) {
+    let Flying { queue, flight, batch } = flight;
+    let error = Arc::clone(error);
+    let backoff = retry_at(shared);
+    let result = queue.lock().queue.unanswered(flight, batch, sent, error, backoff);
+    finish(shared, &queue, result);
+}
+
+/// With `acks=0` a written request is all that is ever known.
+pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
+    let told = Answer {
+        code: ErrorCode::NONE,
+        message: None,
+        base_offset: -1,
+        log_append_time: -1,
+        rejected: Vec::new(),
+    };
+    for Flying { queue, flight, batch } in flying {
+        let error = || Arc::new(produce_error(&told, &queue));
+        let result = queue.lock().queue.answer(flight, batch, &told, error, retry_at(shared));
+        finish(shared, &queue, result);
+    }
+    lane.landed();
+}
+
+/// Carries out what the queue decided, with no lock held.
+fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Arc<Outcome>>) {
+    match result {
+        Answered::Acked { batch, base_offset, log_append_time } => {
+            shared.counters.acked(&batch, batch.opened.elapsed());
+            let Ticket { outcome, first, count, total } = batch.ticket.clone();
+            give_back(shared, batch);
+            outcome.ack(first, count, total, base_offset, log_append_time);
+        }
+        Answered::Queued { refresh } => {
+            shared.counters.retried();
+            if refresh {
+                shared.cluster.request_refresh();
+            }
+            shared.abort_if_closed(queue);
+        }
+        Answered::Failed { batch, possibly_written, fatal } => {
+            fail(shared, queue, batch, possibly_written, fatal);
+        }
+        Answered::Split { batch, without } => split(shared, queue, batch, without),
+        Answered::Late { batch } => give_back(shared, batch),
+    }
+    shared.replan(queue);
+}
+
+fn give_back(shared: &Shared, batch: OurBatch) {
+    let Batch { body, charged, .. } = batch;
+    if let Body::Sealed(bytes, ..) = body
+        && let Some(buffer) = crate::batch::reclaim(bytes)
+    {
+        shared.memory.recycle(buffer);
+    }
+    shared.memory.release(charged);
+}
+
+fn fail(
+    shared: &Arc<Shared>,
+    queue: &PartitionQueue,
+    batch: OurBatch,
+    possibly_written: bool,
+    fatal: bool,
+) {
+    let cause = batch.last_error.clone();
+    let cause = cause.unwrap_or_else(|| Arc::new(Error::Closed { what: "producer" }));
+    let error = Error::Delivery {
+        target: queue.target.clone(),
+        possibly_written,
+        attempts: batch.failures.max(1),
+        cause: Arc::clone(&cause),
+    };
+    warn!(partition = %queue.target, %error, records = batch.ticket.count, "batch failed");
+    shared.counters.failed(batch.ticket.count);
+    let Ticket { outcome, first, count, total } = batch.ticket.clone();
+    give_back(shared, batch);
+    outcome.fail(first, count, total, error);
+    if fatal {
+        shared.abort(&cause);
+    }
+}
+
+/// Splits a batch in its queue's place; the records in `without` fail.
+fn split(
+    shared: &Arc<Shared>,
+    queue: &Arc<PartitionQueue>,
+    batch: OurBatch,
+    mut without: Vec<(u32, Option<Arc<str>>)>,
+) {
+    without.sort_by_key(|(index, _)| *index);
+    without.dedup_by_key(|(index, _)| *index);
+    let indices: Vec<u32> = without.iter().map(|(index, _)| *index).collect();
+    let (ticket, code) = (batch.ticket.clone(), batch.last_error.as_ref().and_then(|e| e.broker_code()));
+    let charged = batch.charged;
+    let parts = match produce::split(batch, &indices) {
+        Ok(parts) => parts,
+        Err((batch, malformed)) => {
+            warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
+            return fail(shared, queue, batch, false, false);
+        }
+    };
+    debug!(partition = %queue.target, parts = parts.len(), refused = indices.len(), "splitting a batch");
+    shared.counters.split();
+    for (index, message) in without {
+        let cause = Error::broker(
+            code.unwrap_or(ErrorCode::INVALID_RECORD),
+            message,
+            format!("writing to {}", queue.target),
+        );
+        let error = Error::Delivery {
+            target: queue.target.clone(),
+            possibly_written: false,
+            attempts: 1,
+            cause: Arc::new(cause),
+        };
+        shared.counters.failed(1);
+        ticket.outcome.fail(ticket.first + index, 1, ticket.total, error);
+    }
+    if parts.is_empty() {
+        shared.memory.release(charged);
+    }
+    queue.lock().queue.parts(parts);
+    shared.abort_if_closed(queue);
+}

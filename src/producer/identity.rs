@@ -1,0 +1,90 @@
+//! The producer's id and epoch: asked for once, bumped when sequences must restart (KIP-98, KIP-360).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracing::debug;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, ErrorCode};
+use crate::types::ProducerId;
+use crate::wire::InitProducerId;
+
+/// The current identity.
+pub(crate) struct Identity {
+    current: Mutex<Option<ProducerId>>,
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Identity {
+    pub(crate) fn new(idempotent: bool) -> Self {
+        Self {
+            current: Mutex::new((!idempotent).then_some(ProducerId::NONE)),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<ProducerId>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn current(&self) -> Option<ProducerId> {
+        *self.lock()
+    }
+
+    /// A later epoch than `own`, `None` when the epochs of the id are used up and a new id must be asked for.
+    pub(crate) fn bump(&self, own: ProducerId) -> Option<ProducerId> {
+        let mut current = self.lock();
+        if *current == Some(own) {
+            *current = own.epoch.checked_add(1).map(|epoch| ProducerId { epoch, ..own });
+            debug!(producer_id = own.id, epoch = own.epoch, "bumping the producer's epoch");
+        }
+        *current
+    }
+
+    /// Asks a broker for an id unless there is one.
+    ///
+    /// # Errors
+    /// The broker's or the connection's; the caller tries again later when it is retriable.
+    pub(crate) async fn ensure(&self, cluster: &Cluster) -> Result<ProducerId, Error> {
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let _one_at_a_time = self.asking.lock().await;
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let connection = cluster.any().await?;
+        let answer =
+            connection.call(&InitProducerId {}, cluster.settings().request_timeout).await?;
+        if answer.code != ErrorCode::NONE {
+            return Err(Error::broker(answer.code, None, "asking for a producer id"));
+        }
+        debug!(producer_id = answer.producer.id, epoch = answer.producer.epoch, "got a producer id");
+        *self.lock() = Some(answer.producer);
+        Ok(answer.producer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epoch_is_bumped_once_for_all_who_saw_the_same_one() {
+        let identity = Identity::new(true);
+        let first = ProducerId { id: 7, epoch: 0 };
+        *identity.lock() = Some(first);
+        let second = identity.bump(first);
+        assert_eq!(second, Some(ProducerId { id: 7, epoch: 1 }));
+        assert_eq!(identity.bump(first), second);
+    }
+
+    #[test]
+    fn used_up_epochs_ask_for_a_new_id() {
+        let identity = Identity::new(true);
+        let last = ProducerId { id: 7, epoch: i16::MAX };
+        *identity.lock() = Some(last);
+        assert_eq!(identity.bump(last), None);
+        assert_eq!(identity.current(), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! What one producer counts: a few additions for each batch and request, none for each record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::lane::Lane;
+use super::memory::Memory;
+use super::outcome::Outcome;
+use crate::machine::produce::Batch;
+use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
+use crate::types::BrokerId;
+
+/// The producer's counters.
+#[derive(Default)]
+pub(crate) struct Counters(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    totals: ProducerMetrics,
+    delivery: Histogram,
+    brokers: BTreeMap<i32, Broker>,
+}
+
+#[derive(Default)]
+struct Broker {
+    totals: BrokerMetrics,
+    latency: Histogram,
+}
+
+impl Counters {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn acked(&self, batch: &Batch<Arc<Outcome>>, after: Duration) {
+        let mut counted = self.lock();
+        counted.totals.records += u64::from(batch.ticket.count);
+        counted.totals.batches += 1;
+        counted.totals.plain_bytes += batch.plain_len as u64;
+        counted.totals.sent_bytes += batch.body.len() as u64;
+        counted.delivery.add(after);
+    }
+
+    pub(crate) fn failed(&self, records: u32) {
+        self.lock().totals.failed_records += u64::from(records);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.lock().totals.retries += 1;
+    }
+
+    pub(crate) fn split(&self) {
+        self.lock().totals.splits += 1;
+    }
+
+    pub(crate) fn request(&self, broker: BrokerId, bytes: usize) {
+        let mut counted = self.lock();
+        let broker = &mut counted.brokers.entry(broker.0).or_default().totals;
+        broker.requests += 1;
+        broker.bytes += bytes as u64;
+    }
+
+    pub(crate) fn answered(&self, broker: BrokerId, after: Duration) {
+        self.lock().brokers.entry(broker.0).or_default().latency.add(after);
+    }
+
+    pub(crate) fn throttled(&self, broker: BrokerId, wait: Duration) {
+        self.lock().brokers.entry(broker.0).or_default().totals.throttled += wait;
+    }
+
+    pub(crate) fn snapshot(
+        &self,
+        memory: &Memory,
+        batch_size: usize,
+        lanes: &[Arc<Lane>],
+    ) -> ProducerMetrics {
+        let counted = self.lock();
+        let mut metrics = counted.totals.clone();
+        metrics.delivery_latency = counted.delivery.latency();
+        metrics.buffer_used = memory.used();
+        metrics.buffer_waits = memory.waits() as u64;
+        if metrics.batches > 0 {
+            let mean = metrics.plain_bytes as f64 / metrics.batches as f64;
+            metrics.batch_fill = mean / batch_size.max(1) as f64;
+        }
+        metrics.brokers = counted
+            .brokers
+            .iter()
+            .map(|(id, broker)| {
+                let lane = lanes.iter().find(|lane| lane.broker.0 == *id);
+                let totals = BrokerMetrics {
+                    in_flight: lane.map_or(0, |lane| lane.in_flight()),
+                    request_latency: broker.latency.latency(),
+                    ..broker.totals.clone()
+                };
+                (*id, totals)
+            })
+            .collect();
+        metrics
+    }
+}

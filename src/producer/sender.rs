@@ -1,0 +1,325 @@
+//! One broker's sender: takes what is ready, packs and seals it, and writes requests.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::answer::{self, Flying};
+use super::lane::{Lane, Listed};
+use super::outcome::Outcome;
+use super::shared::Shared;
+use super::topics::PartitionQueue;
+use crate::cluster::Purpose;
+use crate::config::{Acks, Compression};
+use crate::error::{Error, ErrorCode};
+use crate::machine::produce::{Batch, Body, Readiness, Take, Taken};
+use crate::net::Connection;
+use crate::types::ProducerId;
+use crate::wire::{ApiKey, ProducePart, encode_produce};
+
+type OurBatch = Batch<Arc<Outcome>>;
+
+/// What a request costs beside its batches: header, names, counts.
+const REQUEST_OVERHEAD: usize = 512;
+
+/// Batches at least this large are compressed on the blocking pool, where they hold up no worker.
+fn offload_from(compression: Compression) -> usize {
+    match compression {
+        Compression::None | Compression::Lz4(_) | Compression::Snappy => 48 << 10,
+        Compression::Gzip(_) | Compression::Zstd(_) => 8 << 10,
+    }
+}
+
+/// Sends until the producer is closed.
+pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
+    let mut stopped = shared.stopped();
+    let mut connection: Option<Connection> = None;
+    loop {
+        let step = async {
+            if may_send(&shared, &lane) {
+                match ready_connection(&shared, &lane, &mut connection).await {
+                    Ok((connection, identity)) => send_due(&shared, &lane, &connection, identity),
+                    Err(error) => recover(&shared, &lane, &error).await,
+                }
+            }
+            if !may_send(&shared, &lane) {
+                wait(&shared, &lane).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = step => {}
+        }
+    }
+}
+
+/// Whether a request may go out now and there is something to look at.
+fn may_send(shared: &Shared, lane: &Lane) -> bool {
+    let now = tokio::time::Instant::now().into_std();
+    lane.in_flight() < shared.settings.max_in_flight
+        && lane.has_due(now)
+        && lane.muted_until(now).is_none()
+}
+
+/// Waits until something is listed, answered, or due.
+async fn wait(shared: &Shared, lane: &Lane) {
+    let now = tokio::time::Instant::now().into_std();
+    let muted = lane.muted_until(now);
+    let next = if lane.in_flight() < shared.settings.max_in_flight {
+        muted.or_else(|| lane.next_time())
+    } else {
+        None
+    };
+    match next {
+        None => lane.woken().await,
+        Some(at) => {
+            let _ = tokio::time::timeout_at(at.into(), lane.woken()).await;
+        }
+    }
+}
+
+/// A live connection, and the identity to stamp with.
+async fn ready_connection(
+    shared: &Shared,
+    lane: &Lane,
+    current: &mut Option<Connection>,
+) -> Result<(Connection, ProducerId), Error> {
+    let identity = shared.identity.ensure(&shared.cluster).await?;
+    if let Some(live) = current.as_ref().filter(|connection| !connection.is_closed()) {
+        return Ok((live.clone(), identity));
+    }
+    let fresh = shared.cluster.broker(lane.broker, Purpose::Produce).await?;
+    *current = Some(fresh.clone());
+    Ok((fresh, identity))
+}
+
+/// After a failure to get ready: asks for newer metadata, and waits before the next try.
+async fn recover(shared: &Arc<Shared>, lane: &Lane, error: &Error) {
+    if error.broker_code() == Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) {
+        shared.abort(error);
+        return;
+    }
+    debug!(broker = lane.broker.0, %error, "cannot send now");
+    shared.cluster.request_refresh();
+    let backoff = shared.settings.retry_backoff.delay(1, fastrand::f64());
+    tokio::time::sleep(backoff).await;
+}
+
+/// Writes requests until nothing is due or enough are in flight.
+fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection, identity: ProducerId) {
+    while lane.in_flight() < shared.settings.max_in_flight && !connection.is_closed() {
+        let taken = collect(shared, lane, identity);
+        if taken.is_empty() {
+            return;
+        }
+        submit(shared, lane, connection, taken);
+    }
+}
+
+/// Takes at most one batch a partition, and no more than one request may hold.
+fn collect(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    identity: ProducerId,
+) -> Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)> {
+    let now = tokio::time::Instant::now().into_std();
+    let mut room = shared.settings.max_request_size.saturating_sub(REQUEST_OVERHEAD);
+    let mut taken = Vec::new();
+    let mut due = lane.due(now).into_iter();
+    while let Some(listed) = due.next() {
+        match take(shared, lane, &listed, now, identity) {
+            Some(batch) => {
+                room = room.saturating_sub(batch.batch.body.len() + 64);
+                taken.push((listed.queue, batch));
+                if room < shared.settings.batch_size.min(shared.settings.max_request_size / 2) {
+                    break;
+                }
+            }
+            None => continue,
+        }
+    }
+    lane.put_back(due);
+    taken
+}
+
+/// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows.
+fn take(
+    shared: &Arc<Shared>,
+    lane: &Lane,
+    listed: &Listed,
+    now: Instant,
+    identity: ProducerId,
+) -> Option<Taken<Arc<Outcome>>> {
+    let queue = &listed.queue;
+    let mut slot = queue.lock();
+    slot.unlist(listed.timer);
+    loop {
+        let mut new_id_wanted = false;
+        let bump = |own| {
+            let bumped = shared.identity.bump(own);
+            new_id_wanted = bumped.is_none();
+            bumped
+        };
+        match slot.queue.take(lane.broker, now, shared.in_a_hurry(), identity, bump) {
+            Take::Pack(batch) if batch.plain_len < offload_from(shared.settings.compression) => {
+                drop(slot);
+                let batch = pack(shared, batch);
+                slot = queue.lock();
+                slot.queue.packed(batch);
+            }
+            Take::Pack(batch) => {
+                drop(slot);
+                pack_elsewhere(Arc::clone(shared), Arc::clone(queue), batch);
+                return None;
+            }
+            Take::Send(taken) => {
+                let plan = shared.plan(queue, &mut slot);
+                drop(slot);
+                shared.carry_out(queue, plan);
+                return Some(taken);
+            }
+            Take::Nothing(Readiness::No) if new_id_wanted => {
+                drop(slot);
+                lane.list_now(Arc::clone(queue));
+                return None;
+            }
+            Take::Nothing(_) => {
+                let plan = shared.plan(queue, &mut slot);
+                drop(slot);
+                shared.carry_out(queue, plan);
+                return None;
+            }
+        }
+    }
+}
+
+/// Compresses a batch, and gives back the memory that this saves.
+fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
+    let Body::Raw(closed) = batch.body else { return batch };
+    match closed.compress(shared.settings.compression) {
+        Ok((packed, plain)) => {
+            if let Some(plain) = plain {
+                shared.memory.recycle(plain);
+                let saved = batch.charged.saturating_sub(packed.capacity());
+                shared.memory.release(saved);
+                batch.charged -= saved;
+            }
+            batch.body = Body::Packed(packed);
+        }
+        Err((plain, error)) => {
+            warn!(%error, "batch is sent uncompressed");
+            batch.body = Body::Packed(plain);
+        }
+    }
+    batch
+}
+
+/// Compresses a large batch on the blocking pool, then lists its queue again.
+fn pack_elsewhere(shared: Arc<Shared>, queue: Arc<PartitionQueue>, batch: OurBatch) {
+    tokio::task::spawn_blocking(move || {
+        let batch = pack(&shared, batch);
+        let plan = {
+            let mut slot = queue.lock();
+            slot.queue.packed(batch);
+            shared.plan(&queue, &mut slot)
+        };
+        shared.abort_if_closed(&queue);
+        shared.carry_out(&queue, plan);
+    });
+}
+
+/// Stamps, seals and sends; the answer goes to [`answer`].
+fn submit(
+    shared: &Arc<Shared>,
+    lane: &Arc<Lane>,
+    connection: &Connection,
+    taken: Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)>,
+) {
+    let topology = shared.cluster.topology();
+    let mut parts = Vec::with_capacity(taken.len());
+    let mut flying = Vec::with_capacity(taken.len());
+    for (queue, Taken { batch, flight }) in taken {
+        let (batch, bytes) = seal(batch);
+        let topic = queue.target.name();
+        parts.push(ProducePart {
+            topic: Arc::clone(topic),
+            topic_id: topology.topics.get(topic).map(|topic| topic.id).unwrap_or_default(),
+            partition: queue.target.partition(),
+            batch: bytes,
+        });
+        flying.push(Flying { queue, flight, batch });
+    }
+    sort_by_topic(&mut parts, &mut flying);
+    let limit = if parts.iter().any(|part| part.topic_id.is_zero()) { 12 } else { i16::MAX };
+    let version = match connection.versions().choose(ApiKey::Produce, limit) {
+        Ok(version) => version,
+        Err(reason) => {
+            let error = Error::Unsupported {
+                feature: "Produce",
+                address: connection.address().to_string().into(),
+                reason: reason.into(),
+            };
+            lane.sending();
+            answer::lost(shared, lane, flying, false, error);
+            return;
+        }
+    };
+    shared.counters.request(lane.broker, parts.iter().map(|part| part.batch.len()).sum());
+    let acks = match shared.settings.acks {
+        Acks::None => 0,
+        Acks::Leader => 1,
+        Acks::All => -1,
+    };
+    let timeout = shared.settings.request_timeout;
+    let body = encode_produce(version, acks, timeout, &parts);
+    drop(parts);
+    lane.sending();
+    let (shared, lane, sent_at) = (Arc::clone(shared), Arc::clone(lane), Instant::now());
+    let ours = connection.clone();
+    if shared.settings.acks == Acks::None {
+        let on_written = Box::new(move |result: Result<(), _>| match result {
+            Ok(()) => answer::written(&shared, &lane, flying),
+            Err(failed) => answer::unsent(&shared, &lane, flying, failed),
+        });
+        connection.submit_unanswered(ApiKey::Produce, version, body, on_written);
+    } else {
+        let on_answer = Box::new(move |result| {
+            shared.counters.answered(lane.broker, sent_at.elapsed());
+            if let Err(malformed) = answer::arrived(&shared, &lane, flying, version, result) {
+                // What follows on a stream that cannot be understood is not to be trusted either.
+                ours.close(&malformed.to_string());
+            }
+        });
+        connection.submit(ApiKey::Produce, version, body, timeout, on_answer);
+    }
+}
+
+/// The batch's bytes for the wire, which the batch keeps for a retry.
+fn seal(mut batch: OurBatch) -> (OurBatch, bytes::Bytes) {
+    let (producer, sequence) = batch
+        .stamp
+        .map_or((ProducerId::NONE, -1), |stamp| (stamp.producer, stamp.base_sequence));
+    let bytes = match batch.body {
+        Body::Raw(closed) | Body::Packed(closed) => closed.seal(producer, sequence),
+        Body::Sealed(bytes, was, at) if was == producer && at == sequence => bytes,
+        Body::Sealed(bytes, ..) => crate::batch::restamp(bytes, producer, sequence),
+    };
+    batch.body = Body::Sealed(bytes.clone(), producer, sequence);
+    (batch, bytes)
+}
+
+/// Partitions of one topic must stand together in a request.
+fn sort_by_topic(parts: &mut Vec<ProducePart>, flying: &mut Vec<Flying>) {
+    if parts.is_sorted_by(|a, b| a.topic <= b.topic) {
+        return;
+    }
+    let mut both: Vec<_> = parts.drain(..).zip(flying.drain(..)).collect();
+    both.sort_by(|(a, _), (b, _)| a.topic.cmp(&b.topic));
+    for (part, flight) in both {
+        parts.push(part);
+        flying.push(flight);
+    }
+}

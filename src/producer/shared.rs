@@ -1,0 +1,227 @@
+//! What every handle and task of one producer shares.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::identity::Identity;
+use super::lane::Lane;
+use super::memory::Memory;
+use super::metrics::Counters;
+use super::outcome::Outcome;
+use super::sender;
+use super::topics::{PartitionQueue, Plan, Slot, TopicQueues, Topics};
+use super::watch::Deadlines;
+use crate::cluster::Cluster;
+use crate::config::{Compression, ProducerSettings};
+use crate::error::{Error, Result};
+use crate::machine::produce::{Ended, Limits};
+use crate::machine::topology::Topic;
+use crate::types::BrokerId;
+
+/// Records are accepted.
+const OPEN: u8 = 0;
+/// No record is accepted; those that were are being delivered.
+const CLOSING: u8 = 1;
+/// Nothing is sent any more.
+const CLOSED: u8 = 2;
+
+/// One producer's state.
+pub(crate) struct Shared {
+    pub(crate) settings: ProducerSettings,
+    pub(crate) limits: Limits,
+    pub(crate) cluster: Cluster,
+    pub(crate) memory: Memory,
+    pub(crate) identity: Identity,
+    pub(crate) counters: Counters,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) topics: ArcSwap<Topics>,
+    changing_topics: Mutex<()>,
+    lanes: Mutex<HashMap<BrokerId, Arc<Lane>>>,
+    state: AtomicU8,
+    /// Why nothing is sent any more, when that was not asked for.
+    failure: Mutex<Option<Error>>,
+    stop: watch::Sender<bool>,
+    runtime: Handle,
+    /// A sender was given something to do: the next caller lets it run first.
+    pub(crate) yield_due: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(cluster: Cluster, settings: ProducerSettings, runtime: Handle) -> Self {
+        let limits = Limits {
+            batch_size: settings.batch_size,
+            linger: settings.linger,
+            delivery_timeout: settings.delivery_timeout,
+            retries: settings.retries,
+            compressed: settings.compression != Compression::None,
+            idempotent: settings.idempotence,
+        };
+        Self {
+            memory: Memory::new(settings.buffer_memory, settings.batch_size),
+            identity: Identity::new(settings.idempotence),
+            counters: Counters::default(),
+            deadlines: Deadlines::default(),
+            topics: ArcSwap::default(),
+            changing_topics: Mutex::default(),
+            lanes: Mutex::default(),
+            state: AtomicU8::new(OPEN),
+            failure: Mutex::default(),
+            stop: watch::Sender::new(false),
+            limits,
+            settings,
+            cluster,
+            runtime,
+            yield_due: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether records are accepted.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.state.load(Ordering::Relaxed) == OPEN { Ok(()) } else { Err(self.why_closed()) }
+    }
+
+    #[cold]
+    pub(crate) fn why_closed(&self) -> Error {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.clone().unwrap_or(Error::Closed { what: "producer" })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CLOSED
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.load(Ordering::Acquire) != OPEN
+    }
+
+    /// Accepts no more records.
+    pub(crate) fn begin_closing(&self) {
+        let _ = self.state.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Ends everything that has not ended yet with `error`, and the tasks.
+    pub(crate) fn abort(&self, error: &Error) {
+        {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| error.clone());
+        }
+        // Before the queues are looked through: one that is added later finds it.
+        self.state.store(CLOSED, Ordering::SeqCst);
+        self.stop.send_replace(true);
+        for queue in self.all_queues() {
+            self.abort_queue(&queue, error);
+        }
+    }
+
+    /// Ends one queue's batches; also for those that come back to it after `abort`.
+    pub(crate) fn abort_queue(&self, queue: &PartitionQueue, error: &Error) {
+        let mut ended = Vec::new();
+        queue.lock().queue.abort(error, &mut ended);
+        self.end(queue, ended);
+    }
+
+    /// After a batch came back to its queue: nobody will send it when the producer is closed.
+    pub(crate) fn abort_if_closed(&self, queue: &PartitionQueue) {
+        if self.is_closed() {
+            self.abort_queue(queue, &self.why_closed());
+        }
+    }
+
+    /// Resolves the records of batches that have ended, and gives their memory back.
+    pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<Outcome>>>) {
+        for end in ended {
+            self.memory.release(end.charged);
+            self.counters.failed(end.ticket.count);
+            let error = Error::Delivery {
+                target: queue.target.clone(),
+                possibly_written: end.possibly_written,
+                attempts: end.attempts,
+                cause: end.error,
+            };
+            let ticket = end.ticket;
+            ticket.outcome.fail(ticket.first, ticket.count, ticket.total, error);
+        }
+    }
+
+    /// Becomes true when the tasks must end.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    pub(crate) fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
+        self.topics.load().values().flat_map(|topic| topic.queues.iter().cloned()).collect()
+    }
+
+    /// The topic's queues, made when they are missing or too few for `topic`.
+    pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
+        let _changing = self.changing_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.load();
+        let before = topics.get(&*topic.name);
+        if let Some(known) = before
+            && known.partitions as usize == topic.partitions.len()
+        {
+            return Arc::clone(known);
+        }
+        let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
+        let mut changed = Topics::clone(&topics);
+        changed.insert(Arc::clone(&topic.name), Arc::clone(&queues));
+        self.topics.store(Arc::new(changed));
+        queues
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<BrokerId, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A broker's lane; its sender task starts with it.
+    fn lane(self: &Arc<Self>, broker: BrokerId) -> Arc<Lane> {
+        let mut lanes = self.lanes();
+        if let Some(lane) = lanes.get(&broker) {
+            return Arc::clone(lane);
+        }
+        let lane = Arc::new(Lane::new(broker));
+        lanes.insert(broker, Arc::clone(&lane));
+        self.runtime.spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
+        lane
+    }
+
+    pub(crate) fn all_lanes(&self) -> Vec<Arc<Lane>> {
+        self.lanes().values().cloned().collect()
+    }
+
+    /// Whether batches are sent before their linger time, because somebody waits for memory.
+    pub(crate) fn in_a_hurry(&self) -> bool {
+        self.memory.is_wanted()
+    }
+
+    /// Finds out what a queue's sender must know; with the queue's lock held.
+    pub(crate) fn plan(&self, queue: &PartitionQueue, slot: &mut Slot) -> Option<Plan> {
+        queue.publish_backlog(slot);
+        slot.plan(Instant::now().into_std(), self.in_a_hurry())
+    }
+
+    /// Tells a queue's sender; with no lock held.
+    pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
+        match plan {
+            None => {}
+            Some(Plan::Now(broker)) => self.lane(broker).list_now(Arc::clone(queue)),
+            Some(Plan::At(broker, at)) => self.lane(broker).list_at(at, Arc::clone(queue)),
+        }
+    }
+
+    /// Plans anew for a queue that something has happened to.
+    pub(crate) fn replan(self: &Arc<Self>, queue: &Arc<PartitionQueue>) {
+        let plan = {
+            let mut slot = queue.lock();
+            self.plan(queue, &mut slot)
+        };
+        self.carry_out(queue, plan);
+    }
+}

@@ -1,0 +1,217 @@
+//! The topics that records go to, with a queue for each partition.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use super::outcome::Outcome;
+use crate::machine::produce::{self, Limits, Queue, Readiness};
+use crate::machine::topology::Topic;
+use crate::types::{BrokerId, TopicName, TopicPartition};
+
+/// All topics, replaced as a whole when one is added or grows.
+pub(crate) type Topics = HashMap<TopicName, Arc<TopicQueues>>;
+
+/// No partition without a leader has a backlog.
+const LEADERLESS: u32 = u32::MAX;
+
+/// One topic's queues.
+pub(crate) struct TopicQueues {
+    /// Queues by partition; those past `partitions` belong to partitions that are gone.
+    pub(crate) queues: Vec<Arc<PartitionQueue>>,
+    pub(crate) partitions: u32,
+    /// The partition for records without a key.
+    pub(crate) sticky: AtomicU32,
+    /// The turn of round robin.
+    pub(crate) turn: AtomicU32,
+}
+
+impl TopicQueues {
+    /// The queues of `topic`; those of `before` go on.
+    pub(crate) fn new(topic: &Topic, before: Option<&Self>, limits: Limits) -> Self {
+        let old = before.map_or(&[][..], |before| &before.queues);
+        let mut queues: Vec<_> = old.to_vec();
+        let missing = topic.partitions.iter().enumerate().skip(queues.len());
+        queues.extend(missing.map(|(number, partition)| {
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            let target = TopicPartition::new(Arc::clone(&topic.name), number);
+            Arc::new(PartitionQueue::new(target, limits, partition.leader))
+        }));
+        let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        let start = || AtomicU32::new(fastrand::u32(0..partitions.max(1)));
+        Self {
+            queues,
+            partitions,
+            sticky: before.map_or_else(start, |b| AtomicU32::new(b.sticky.load(Ordering::Relaxed))),
+            turn: before.map_or_else(start, |b| AtomicU32::new(b.turn.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// The sticky partition; one that is gone gives way to another.
+    pub(crate) fn sticky(&self) -> u32 {
+        let current = self.sticky.load(Ordering::Relaxed);
+        if current < self.partitions { current } else { 0 }
+    }
+
+    /// Chooses the sticky partition after `current`, away from slow ones when `adaptive`.
+    pub(crate) fn switch_sticky(&self, current: u32, adaptive: bool) {
+        let next = produce::partition::next_sticky(current, self.partitions, |partition| {
+            let queue = self.queues.get(partition as usize)?;
+            let backlog = queue.backlog.load(Ordering::Relaxed);
+            (backlog != LEADERLESS).then_some(if adaptive { backlog } else { 0 })
+        });
+        self.sticky.store(next, Ordering::Relaxed);
+    }
+
+    /// The next partition in turn, whatever its state.
+    pub(crate) fn round_robin(&self) -> u32 {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.partitions.max(1)
+    }
+}
+
+/// One partition's queue, and how it is listed with its leader's sender.
+pub(crate) struct PartitionQueue {
+    pub(crate) target: TopicPartition,
+    slot: Mutex<Slot>,
+    /// Batches that wait, for the choice of the sticky partition.
+    backlog: AtomicU32,
+}
+
+/// What a queue's lock protects.
+pub(crate) struct Slot {
+    pub(crate) queue: Queue<Arc<Outcome>>,
+    pub(crate) clock: Clock,
+    listed: bool,
+    timer: Option<Instant>,
+}
+
+/// What to tell the leader's sender about a queue, once its lock is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Now(BrokerId),
+    At(BrokerId, Instant),
+}
+
+impl PartitionQueue {
+    fn new(target: TopicPartition, limits: Limits, leader: Option<BrokerId>) -> Self {
+        Self {
+            target,
+            slot: Mutex::new(Slot {
+                queue: Queue::new(limits, leader),
+                clock: Clock::default(),
+                listed: false,
+                timer: None,
+            }),
+            backlog: AtomicU32::new(if leader.is_some() { 0 } else { LEADERLESS }),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes how much waits; called before the lock is released.
+    pub(crate) fn publish_backlog(&self, slot: &Slot) {
+        let backlog = match slot.queue.leader() {
+            Some(_) => u32::try_from(slot.queue.backlog()).unwrap_or(LEADERLESS - 1),
+            None => LEADERLESS,
+        };
+        self.backlog.store(backlog, Ordering::Relaxed);
+    }
+}
+
+impl Slot {
+    /// What to do about the queue's readiness; `None` when its sender knows already.
+    pub(crate) fn plan(&mut self, now: Instant, hurry: bool) -> Option<Plan> {
+        let leader = self.queue.leader()?;
+        match self.queue.readiness(now, hurry) {
+            Readiness::No => None,
+            Readiness::Now => {
+                (!std::mem::replace(&mut self.listed, true)).then_some(Plan::Now(leader))
+            }
+            Readiness::At(at) => {
+                if self.timer.is_some_and(|timer| timer <= at) {
+                    return None;
+                }
+                self.timer = Some(at);
+                Some(Plan::At(leader, at))
+            }
+        }
+    }
+
+    /// The sender has taken the queue from its list, or its timer has fired.
+    pub(crate) fn unlist(&mut self, timer: Option<Instant>) {
+        match timer {
+            None => self.listed = false,
+            Some(_) if self.timer == timer => self.timer = None,
+            Some(_) => {}
+        }
+    }
+
+    /// A new leader's sender knows nothing of the queue yet.
+    pub(crate) fn forget_plans(&mut self) {
+        self.listed = false;
+        self.timer = None;
+    }
+}
+
+/// The time of records, read less often when they come fast.
+///
+/// After a run of records within one millisecond the next few take the same time without asking the
+/// operating system, which costs as much as all the rest of an append. The first record of a batch
+/// always asks.
+#[derive(Default)]
+pub(crate) struct Clock {
+    last: i64,
+    /// Records that may still take `last`.
+    skip: u32,
+    streak: u32,
+}
+
+impl Clock {
+    const LONGEST_SKIP: u32 = 63;
+
+    #[inline]
+    pub(crate) fn now(&mut self, fresh: bool, read: impl FnOnce() -> i64) -> i64 {
+        if self.skip > 0 && !fresh {
+            self.skip -= 1;
+            return self.last;
+        }
+        let now = read();
+        let fast = (0..=1).contains(&(now - self.last));
+        self.streak = if fast { (self.streak * 2 + 1).min(Self::LONGEST_SKIP) } else { 0 };
+        self.skip = self.streak;
+        self.last = now;
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_is_read_for_every_record_that_comes_slowly() {
+        let mut clock = Clock::default();
+        for time in (0..100).map(|i| 1_000_000 + i * 10) {
+            assert_eq!(clock.now(false, || time), time);
+        }
+    }
+
+    #[test]
+    fn clock_is_read_seldom_when_records_come_fast_and_anew_for_a_new_batch() {
+        let mut clock = Clock::default();
+        let mut reads = 0;
+        for _ in 0..10_000 {
+            clock.now(false, || {
+                reads += 1;
+                5
+            });
+        }
+        assert!(reads < 200, "{reads} reads");
+        assert_eq!(clock.now(true, || 77), 77);
+    }
+}

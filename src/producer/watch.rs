@@ -1,0 +1,196 @@
+//! The producer's watcher: delivery timeouts, leaders that move, topics that grow, the end of the last handle.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tracing::debug;
+
+use super::shared::Shared;
+use super::topics::PartitionQueue;
+use crate::error::Error;
+use crate::machine::topology::Topology;
+
+/// Queues by the time their oldest batch's delivery timeout ends; each queue is here at most once.
+#[derive(Default)]
+pub(crate) struct Deadlines {
+    heap: Mutex<BinaryHeap<Reverse<Deadline>>>,
+    changed: Notify,
+}
+
+struct Deadline {
+    at: Instant,
+    queue: Arc<PartitionQueue>,
+}
+
+impl PartialEq for Deadline {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Deadline {}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+impl Deadlines {
+    fn heap(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Deadline>>> {
+        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at `queue` again at `at`.
+    pub(crate) fn watch(&self, at: Instant, queue: Arc<PartitionQueue>) {
+        let soonest = {
+            let mut heap = self.heap();
+            let soonest = heap.peek().is_none_or(|Reverse(first)| at < first.at);
+            heap.push(Reverse(Deadline { at, queue }));
+            soonest
+        };
+        if soonest {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Wakes the watcher for a look at the producer's state.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.heap().peek().map(|Reverse(first)| first.at)
+    }
+
+    fn pop(&self, now: Instant) -> Option<Arc<PartitionQueue>> {
+        let mut heap = self.heap();
+        if heap.peek().is_some_and(|Reverse(first)| first.at <= now) {
+            heap.pop().map(|Reverse(deadline)| deadline.queue)
+        } else {
+            None
+        }
+    }
+}
+
+/// Fails what is left when the runtime drops the watcher: no handle waits for ever.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.is_closed() {
+            self.0.abort(&Error::Closed { what: "the runtime of the producer" });
+        }
+    }
+}
+
+/// Watches until the producer is closed.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let guard = Guard(shared);
+    let shared = &guard.0;
+    let mut stopped = shared.stopped();
+    let mut topology = shared.cluster.changes();
+    let mut draining = None;
+    loop {
+        let deadline = shared.deadlines.next();
+        let timer = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = timer => expire(shared),
+            changed = topology.changed() => {
+                if changed.is_err() {
+                    shared.abort(&Error::Closed { what: "client" });
+                    return;
+                }
+                let current = topology.borrow_and_update().clone();
+                follow(shared, &current);
+            }
+            () = shared.deadlines.changed.notified() => {
+                if shared.is_closing() && draining.is_none() {
+                    draining = Some(Box::pin(flush(shared)));
+                }
+            }
+            () = finished(&mut draining) => {
+                debug!("every record of a closed producer has resolved");
+                shared.abort(&Error::Closed { what: "producer" });
+                return;
+            }
+        }
+    }
+}
+
+/// Ends batches whose delivery timeout has passed.
+fn expire(shared: &Arc<Shared>) {
+    let now = tokio::time::Instant::now().into_std();
+    while let Some(queue) = shared.deadlines.pop(now) {
+        let mut ended = Vec::new();
+        let next = queue.lock().queue.expire(now, &mut ended);
+        shared.end(&queue, ended);
+        if let Some(at) = next {
+            shared.deadlines.watch(at, queue);
+        }
+    }
+}
+
+/// Tells every queue its leader, and gives grown topics their new queues.
+fn follow(shared: &Arc<Shared>, topology: &Topology) {
+    let names: Vec<_> = shared.topics.load().keys().cloned().collect();
+    for name in names {
+        let Some(topic) = topology.topics.get(&name) else { continue };
+        if topic.partitions.is_empty() {
+            continue;
+        }
+        let topic_queues = shared.adopt(topic);
+        for (number, queue) in topic_queues.queues.iter().enumerate() {
+            let leader = topic.partitions.get(number).and_then(|partition| partition.leader);
+            let plan = {
+                let mut slot = queue.lock();
+                if !slot.queue.lead(leader) {
+                    continue;
+                }
+                slot.forget_plans();
+                shared.plan(queue, &mut slot)
+            };
+            debug!(partition = %queue.target, ?leader, "partition has another leader");
+            shared.carry_out(queue, plan);
+        }
+    }
+}
+
+/// Waits for the drain, for ever when there is none.
+async fn finished<F: Future<Output = ()> + Unpin>(draining: &mut Option<F>) {
+    match draining {
+        Some(drain) => drain.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends what is buffered without its linger time, and waits until every record accepted so far has resolved.
+pub(crate) async fn flush(shared: &Arc<Shared>) {
+    let mut outcomes = Vec::new();
+    for queue in shared.all_queues() {
+        let plan = {
+            let mut slot = queue.lock();
+            slot.queue.unfinished(&mut outcomes);
+            shared.plan(&queue, &mut slot)
+        };
+        shared.carry_out(&queue, plan);
+    }
+    for outcome in outcomes {
+        outcome.settled().await;
+    }
+}

@@ -1,0 +1,132 @@
+//! The unit tests' second opinion (kafka_protocol's types) and the damage that every decoder must refuse.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use super::{ApiKey, Call, Malformed};
+
+pub(super) const ALL: [ApiKey; 6] = [
+    ApiKey::Produce,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::InitProducerId,
+];
+
+pub(super) fn versions(key: ApiKey) -> RangeInclusive<i16> {
+    let (min, max) = key.supported();
+    min..=max
+}
+
+/// A tagged field that no version has.
+pub(super) fn tag() -> BTreeMap<i32, Bytes> {
+    BTreeMap::from([(99, Bytes::from_static(b"from the future"))])
+}
+
+pub(super) fn encoded(message: &impl Encodable, version: i16) -> Bytes {
+    let mut out = BytesMut::new();
+    message.encode(&mut out, version).unwrap();
+    out.freeze()
+}
+
+/// What kafka_protocol reads of a whole body.
+pub(super) fn read<T: Decodable>(body: impl Into<Bytes>, version: i16) -> T {
+    let mut body = body.into();
+    let message = T::decode(&mut body, version).unwrap();
+    assert!(body.is_empty(), "{} bytes left", body.len());
+    message
+}
+
+/// What kafka_protocol reads of our request, which must be the bytes that it would have written itself.
+pub(super) fn request<T: Decodable + Encodable>(call: &impl Call, version: i16) -> T {
+    let mut out = BytesMut::new();
+    call.encode(version, &mut out);
+    let ours = out.freeze();
+    let message = read(ours.clone(), version);
+    assert_eq!(encoded(&message, version), ours, "version {version}");
+    message
+}
+
+pub(super) fn refuses_damage<C: Call>(version: i16, body: &Bytes) {
+    refuses_truncation_and_trailing_bytes(body, |body| C::decode(version, body));
+    survives_hostile_lengths(body, |body| C::decode(version, body));
+}
+
+pub(super) fn refuses_truncation_and_trailing_bytes<T>(
+    body: &Bytes,
+    decode: impl Fn(Bytes) -> Result<T, Malformed>,
+) {
+    for cut in 0..body.len() {
+        let shorter = body.slice(..cut);
+        assert!(decode(shorter).is_err(), "cut at {cut} of {}", body.len());
+    }
+    for trailing in [&[0][..], &[0, 0, 0, 0], &[0xff]] {
+        let longer = [body, trailing].concat();
+        assert!(decode(longer.into()).is_err(), "followed by {trailing:?}");
+    }
+}
+
+/// Puts every hostile length at every place, over what is there and before it: no panic, and what it allocates is
+/// bounded by the decoder's own checks.
+pub(super) fn survives_hostile_lengths<T>(
+    body: &Bytes,
+    decode: impl Fn(Bytes) -> Result<T, Malformed>,
+) {
+    for at in 0..body.len() {
+        for hostile in hostile_lengths(body.len() - at) {
+            let (before, after) = body.split_at(at);
+            let over = after.get(hostile.len()..).unwrap_or_default();
+            let _ = decode([before, &hostile, over].concat().into());
+            let _ = decode([before, &hostile, after].concat().into());
+        }
+    }
+}
+
+fn hostile_lengths(left: usize) -> Vec<Vec<u8>> {
+    let left = left as i32;
+    let numbers = [-1, -2, i32::MIN, i32::MAX, left - 1, left, left + 1];
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for n in numbers {
+        all.push(n.to_be_bytes().to_vec());
+        all.push((n as i16).to_be_bytes().to_vec());
+    }
+    all.extend([
+        vec![0x00],
+        vec![0x01],
+        vec![(left & 0x7f) as u8],
+        vec![0xff, 0xff, 0xff, 0xff, 0x07],
+        vec![0xff, 0xff, 0xff, 0xff, 0x0f],
+        vec![0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+        vec![0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
+        vec![0xff; 10],
+    ]);
+    all
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_decoder_panics_on_arbitrary_bytes(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+    ) {
+        let bytes = Bytes::from(bytes);
+        for key in ALL {
+            for version in versions(key) {
+                let _ = super::split_response(key, version, bytes.clone());
+                let body = bytes.clone();
+                let _ = match key {
+                    ApiKey::Produce => super::decode_produce(version, body).map(drop),
+                    ApiKey::Metadata => super::MetadataCall::decode(version, body).map(drop),
+                    ApiKey::ApiVersions => super::ApiVersions::decode(version, body).map(drop),
+                    ApiKey::CreateTopics => super::CreateTopics::decode(version, body).map(drop),
+                    ApiKey::DeleteTopics => super::DeleteTopics::decode(version, body).map(drop),
+                    ApiKey::InitProducerId => super::InitProducerId::decode(version, body).map(drop),
+                };
+            }
+        }
+        let _ = super::recognise_foreign(&bytes);
+    }
+}
