@@ -291,6 +291,8 @@ impl ClosedBatch {
     ///
     /// # Errors
     /// The codec's, with the batch as it was.
+    // Once a batch, and the batch must not get lost: no box, and no name for a type used once.
+    #[allow(clippy::result_large_err, clippy::type_complexity)]
     pub(crate) fn compress(
         self,
         compression: Compression,

@@ -35,7 +35,11 @@ where
             let answer = ask(server.clone());
             asked.spawn(async move { (server, answer.await) });
         }
-        let patience = if servers.len() == 0 { Duration::MAX } else { PATIENCE };
+        let patience = if servers.len() == 0 {
+            Duration::MAX
+        } else {
+            PATIENCE
+        };
         match timeout(patience, asked.join_next()).await {
             Ok(Some(Ok((_, Ok(answer))))) => return Ok(answer),
             Ok(Some(Ok((server, Err(error))))) => failures.push((server, error)),
@@ -75,7 +79,14 @@ pub(super) async fn any(shared: &Arc<Shared>) -> Result<Connection, Error> {
         let pool = shared.pool.clone();
         async move { pool.connection(&address, Purpose::Control).await }
     };
-    let mut failures = match first(known(shared), connect).await {
+    let known = known(shared);
+    let likely = known
+        .first()
+        .and_then(|at| shared.pool.live(at, Purpose::Control));
+    if let Some(connection) = likely {
+        return Ok(connection);
+    }
+    let mut failures = match first(known, connect).await {
         Ok(connection) => return Ok(connection),
         Err(failures) => failures,
     };

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorCode};
 use crate::machine::topology::{Topic, Topology};
 use crate::net::{Connection, Connector, Pool};
 use crate::types::{Address, BrokerId};
+use refresh::Guard;
 use shared::Shared;
 
 /// A handle to the cluster; the last one dropped ends the refreshing and closes the connections.
@@ -45,7 +46,8 @@ impl Cluster {
         let pool = Pool::new(settings.clone(), connector);
         let handle = Handle(Shared::new(settings, pool));
         refresh::bootstrap(&handle.0).await?;
-        tokio::spawn(refresh::run(handle.0.clone()));
+        // The guard is made here: a task that is dropped before its first turn must end the cluster too.
+        tokio::spawn(refresh::run(Guard(handle.0.clone())));
         Ok(Self(Arc::new(handle)))
     }
 
@@ -69,7 +71,11 @@ impl Cluster {
 
     /// Includes a topic in refreshes, and asks for one now if the topic is not known.
     pub(crate) fn add_interest(&self, topic: &str) {
-        let known = self.topology().topics.get(topic).is_some_and(|t| is_usable(t));
+        let known = self
+            .topology()
+            .topics
+            .get(topic)
+            .is_some_and(|t| is_usable(t));
         if self.shared().add_interest(topic) || !known {
             self.request_refresh();
         }
@@ -105,7 +111,9 @@ impl Cluster {
                 return Ok(topic.clone());
             }
             // A refusal from before the call may have been lifted since.
-            let refusal = topic.and_then(|topic| topic.error).filter(|_| current.version > stale);
+            let refusal = topic
+                .and_then(|topic| topic.error)
+                .filter(|_| current.version > stale);
             if let Some(code) = refusal.filter(|code| !code.is_retriable()) {
                 return Err(refused(name, code));
             }
@@ -141,20 +149,15 @@ impl Cluster {
         epoch: i32,
         nodes: &[(BrokerId, Address)],
     ) {
-        self.shared().update(|topology| {
-            topology.apply_leader_hint(topic, partition, leader, epoch, nodes)
-        });
+        self.shared()
+            .update(|topology| topology.apply_leader_hint(topic, partition, leader, epoch, nodes));
     }
 
     /// The connection to a broker.
     ///
     /// # Errors
     /// Why there is none just now; a refresh has then been asked for, since the broker may have moved.
-    pub(crate) async fn broker(
-        &self,
-        id: BrokerId,
-        purpose: Purpose,
-    ) -> Result<Connection, Error> {
+    pub(crate) async fn broker(&self, id: BrokerId, purpose: Purpose) -> Result<Connection, Error> {
         let address = self.topology().brokers.get(&id).cloned();
         let outcome = match address {
             Some(address) => self.shared().pool.connection(&address, purpose).await,

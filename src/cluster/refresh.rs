@@ -13,7 +13,7 @@ use crate::types::{Address, TopicName};
 use crate::wire::{ApiKey, MetadataAnswer, MetadataCall, MetadataTopics};
 
 /// Ends the cluster with its task, so that nobody waits for a refresh that never comes.
-struct Guard(Arc<Shared>);
+pub(super) struct Guard(pub(super) Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -24,14 +24,11 @@ impl Drop for Guard {
 /// The first snapshot.
 pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
     let answer = ask(shared, shared.settings.bootstrap.clone(), &[]).await;
-    let answer = answer.map_err(ask::summary)?;
-    shared.update(|topology| Some(topology.merge(&answer, &[])));
-    Ok(())
+    take(shared, &answer.map_err(ask::summary)?, &[])
 }
 
 /// Refreshes until the cluster is closed.
-pub(super) async fn run(shared: Arc<Shared>) {
-    let guard = Guard(shared);
+pub(super) async fn run(guard: Guard) {
     let shared = &guard.0;
     let settings = &shared.settings;
     let mut due = Instant::now() + settings.metadata_max_age;
@@ -53,7 +50,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 failing = None;
                 due = Instant::now() + max;
                 let incomplete = shared.topology().is_incomplete();
-                unfinished = if incomplete { unfinished.saturating_add(1) } else { 0 };
+                unfinished = if incomplete {
+                    unfinished.saturating_add(1)
+                } else {
+                    0
+                };
             }
             Err(error) => {
                 unfinished = unfinished.saturating_add(1);
@@ -61,7 +62,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 shared.failed(error);
             }
         }
-        let delay = settings.retry_backoff.delay(unfinished.max(1), fastrand::f64());
+        let delay = settings
+            .retry_backoff
+            .delay(unfinished.max(1), fastrand::f64());
         let next = Instant::now() + delay;
         if unfinished > 0 {
             due = due.min(next);
@@ -81,24 +84,28 @@ async fn closed(shared: &Shared) {
 async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Error> {
     let settings = &shared.settings;
     let topics = shared.interest();
-    let servers = ask::known(shared);
     let mut failures = Failures::new();
+    let servers = ask::known(shared);
     if !servers.is_empty() {
         let asked = ask(shared, servers, &topics);
-        // KIP-1102: brokers that neither answer nor fail are given up too, after the trigger's time.
-        let give_up = match settings.rebootstrap {
-            true => failing_since + settings.rebootstrap_trigger,
-            false => Instant::now() + settings.request_timeout * 10,
+        // KIP-1102: brokers that neither answer nor fail are given up after the trigger's time.
+        let answer = if settings.rebootstrap {
+            let give_up = failing_since + settings.rebootstrap_trigger;
+            timeout_at(give_up, asked)
+                .await
+                .unwrap_or_else(|_| Err(Failures::new()))
+        } else {
+            asked.await
         };
-        match timeout_at(give_up, asked).await {
-            Ok(Ok(answer)) => return take(shared, &answer, &topics),
-            Ok(Err(more)) => failures.extend(more),
-            Err(_) => {}
+        match answer {
+            Ok(answer) if settings.rebootstrap && sends_away(&answer) => {}
+            Ok(answer) => return take(shared, &answer, &topics),
+            Err(more) => failures = more,
         }
         if !settings.rebootstrap {
             return Err(ask::summary(failures));
         }
-        info!("no known broker answers: asking the bootstrap servers");
+        info!("no known broker is of use: asking the bootstrap servers");
     }
     match ask(shared, settings.bootstrap.clone(), &topics).await {
         Ok(answer) => take(shared, &answer, &topics),
@@ -109,11 +116,18 @@ async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Err
     }
 }
 
+/// Whether the broker wants us to begin again at the bootstrap servers (KIP-1102).
+fn sends_away(answer: &MetadataAnswer) -> bool {
+    answer.code == ErrorCode::REBOOTSTRAP_REQUIRED
+}
+
 fn take(shared: &Shared, answer: &MetadataAnswer, asked: &[TopicName]) -> Result<(), Error> {
+    let refused = |code| Error::broker(code, None, "metadata");
+    answer.code.ok().map_err(refused)?;
     shared.update_with(|topology, interest| {
         // What nobody wants any more must not come back.
-        let asked: Vec<TopicName> = asked.iter().filter(|t| interest.contains(*t)).cloned().collect();
-        Some(topology.merge(answer, &asked))
+        let wanted = asked.iter().filter(|topic| interest.contains(*topic));
+        Some(topology.merge(answer, &wanted.cloned().collect::<Vec<_>>()))
     });
     Ok(())
 }
@@ -128,7 +142,10 @@ async fn ask(
         topics: MetadataTopics::Names(topics.to_vec()),
         allow_auto_create: true,
     });
-    ask::first(servers, |address| one(shared.clone(), address, call.clone())).await
+    ask::first(servers, |address| {
+        one(shared.clone(), address, call.clone())
+    })
+    .await
 }
 
 /// One server's metadata, within one request's time, connecting included.
@@ -149,9 +166,14 @@ async fn one(
             timeout: limit,
         })
     })?;
+    if sends_away(&answer) {
+        return Ok(answer);
+    }
     let context = || format!("metadata from {address}");
-    // KIP-1102: such a broker sends us back to the bootstrap servers.
-    answer.code.ok().map_err(|code| Error::broker(code, None, context()))?;
+    answer
+        .code
+        .ok()
+        .map_err(|code| Error::broker(code, None, context()))?;
     if answer.brokers.is_empty() {
         // A broker that is starting knows of nobody; what is known is better.
         let code = ErrorCode::BROKER_NOT_AVAILABLE;

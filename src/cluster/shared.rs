@@ -60,10 +60,6 @@ impl Shared {
         Error::Closed { what: "the client" }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().sender.is_none()
-    }
-
     pub(super) fn close(&self) {
         let sender = self.lock().sender.take();
         if sender.is_some() {

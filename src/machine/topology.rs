@@ -60,7 +60,11 @@ impl Topology {
             let old = topics.get(name);
             let topic = match answered.get(&**name) {
                 Some(meta) => merge_topic(name, meta, old.map(Arc::as_ref)),
-                None => failed(name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, old.map(Arc::as_ref)),
+                None => failed(
+                    name,
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    old.map(Arc::as_ref),
+                ),
             };
             // What has not changed stays the same allocation, by which readers can tell.
             if old.is_none_or(|old| **old != topic) {
@@ -71,7 +75,10 @@ impl Topology {
         Self {
             brokers: brokers.collect(),
             controller: answer.controller,
-            cluster_id: answer.cluster_id.clone().or_else(|| self.cluster_id.clone()),
+            cluster_id: answer
+                .cluster_id
+                .clone()
+                .or_else(|| self.cluster_id.clone()),
             topics,
             version: self.version + 1,
         }
@@ -139,7 +146,12 @@ fn merge_topic(name: &TopicName, meta: &TopicMeta, old: Option<&Topic>) -> Topic
     // Partitions are numbered without gaps: a number beyond the count is nonsense, and no reason to allocate.
     let count = meta.partitions.len().max(old_partitions.len());
     let mut partitions: Vec<Partition> = (0..count)
-        .map(|i| old_partitions.get(i).cloned().unwrap_or_else(Partition::unknown))
+        .map(|i| {
+            old_partitions
+                .get(i)
+                .cloned()
+                .unwrap_or_else(Partition::unknown)
+        })
         .collect();
     for new in &meta.partitions {
         let index = usize::try_from(new.partition).ok();

@@ -13,8 +13,8 @@ mod transport;
 mod tests;
 
 pub(crate) use connection::Connection;
-pub(crate) use link::{OnAnswer, OnWritten, RequestError};
+pub(crate) use link::RequestError;
 pub(crate) use pool::{Pool, Purpose};
 #[cfg(test)]
 pub(crate) use tests::server;
-pub(crate) use transport::{Connector, TcpConnector, Transport};
+pub(crate) use transport::{Connector, TcpConnector};

@@ -2,10 +2,12 @@
 //!
 //! The socket's half is taken out while someone writes, so that no lock is held over a system call:
 //!
+//! ```text
 //!            take (pieces go with it)
 //!   ───▶ Home ─────────────────────▶ Away
 //!          ▲        put back           │
 //!          └───────────────────────────┘
+//! ```
 //!
 //! Places in the stream are counted in bytes since it began.
 

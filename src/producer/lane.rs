@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ pub(crate) struct Lane {
     wake: Notify,
     /// Requests without an answer yet.
     in_flight: AtomicUsize,
+    requests: AtomicU64,
 }
 
 #[derive(Default)]
@@ -67,6 +68,7 @@ impl Lane {
             list: Mutex::default(),
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
         }
     }
 
@@ -145,6 +147,11 @@ impl Lane {
 
     pub(crate) fn muted_until(&self, now: Instant) -> Option<Instant> {
         self.list().muted_until.filter(|until| *until > now)
+    }
+
+    /// A number for the next request, above 0 and different from all before.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn in_flight(&self) -> usize {

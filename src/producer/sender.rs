@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::answer::{self, Flying};
@@ -128,9 +127,10 @@ fn collect(
     let now = tokio::time::Instant::now().into_std();
     let mut room = shared.settings.max_request_size.saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
+    let request = lane.next_request();
     let mut due = lane.due(now).into_iter();
     while let Some(listed) = due.next() {
-        match take(shared, lane, &listed, now, identity) {
+        match take(shared, lane, &listed, request, now, identity) {
             Some(batch) => {
                 room = room.saturating_sub(batch.batch.body.len() + 64);
                 taken.push((listed.queue, batch));
@@ -150,12 +150,20 @@ fn take(
     shared: &Arc<Shared>,
     lane: &Lane,
     listed: &Listed,
+    request: u64,
     now: Instant,
     identity: ProducerId,
 ) -> Option<Taken<Arc<Outcome>>> {
     let queue = &listed.queue;
     let mut slot = queue.lock();
     slot.unlist(listed.timer);
+    if slot.taken_before(request) {
+        // It was listed twice: as ready, and by a timer. What follows goes into the next request.
+        let plan = shared.plan(queue, &mut slot);
+        drop(slot);
+        shared.carry_out(queue, plan);
+        return None;
+    }
     loop {
         let mut new_id_wanted = false;
         let bump = |own| {

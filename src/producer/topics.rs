@@ -85,6 +85,8 @@ pub(crate) struct Slot {
     pub(crate) clock: Clock,
     listed: bool,
     timer: Option<Instant>,
+    /// The last request that a batch was taken for: a request holds one batch a partition.
+    taken_for: u64,
 }
 
 /// What to tell the leader's sender about a queue, once its lock is released.
@@ -103,6 +105,7 @@ impl PartitionQueue {
                 clock: Clock::default(),
                 listed: false,
                 timer: None,
+                taken_for: 0,
             }),
             backlog: AtomicU32::new(if leader.is_some() { 0 } else { LEADERLESS }),
         }
@@ -149,6 +152,11 @@ impl Slot {
             Some(_) if self.timer == timer => self.timer = None,
             Some(_) => {}
         }
+    }
+
+    /// Whether a batch was taken for `request` already; if not, one is about to be.
+    pub(crate) fn taken_before(&mut self, request: u64) -> bool {
+        std::mem::replace(&mut self.taken_for, request) == request
     }
 
     /// A new leader's sender knows nothing of the queue yet.

@@ -128,17 +128,18 @@ fn compressing_gives_the_plain_buffer_back() {
 }
 
 #[test]
-fn a_level_that_does_not_exist_is_refused() {
+fn a_level_that_does_not_exist_is_refused_and_the_batch_kept() {
     for codec in [
         Compression::Gzip(Some(0)),
         Compression::Gzip(Some(10)),
         Compression::Zstd(Some(5)),
         Compression::Zstd(Some(-8)),
     ] {
-        let error = write(&[Plain::value(vec![0; 500])])
-            .compress(codec)
-            .unwrap_err();
+        let record = Plain::value(vec![0; 500]);
+        let closed = write(std::slice::from_ref(&record));
+        let (closed, error) = closed.compress(codec).unwrap_err();
         assert!(error.to_string().contains("level"), "{error}");
+        assert_eq!(read(closed.seal(PRODUCER, 0)).unwrap(), [(0, record)]);
     }
 }
 

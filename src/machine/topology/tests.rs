@@ -56,9 +56,11 @@ fn answer(topics: Vec<TopicMeta>) -> MetadataAnswer {
 }
 
 fn after(answers: Vec<TopicMeta>) -> Topology {
-    answers.into_iter().fold(Topology::default(), |topology, meta| {
-        topology.merge(&answer(vec![meta]), &["t".into()])
-    })
+    answers
+        .into_iter()
+        .fold(Topology::default(), |topology, meta| {
+            topology.merge(&answer(vec![meta]), &["t".into()])
+        })
 }
 
 fn leaders(topology: &Topology) -> Vec<(i32, i32)> {
@@ -104,7 +106,11 @@ fn a_topic_recreated_without_ids_is_recognised() {
     let smaller = after(vec![topic(zero, &[(1, 5), (1, 5)]), topic(zero, &[(2, 0)])]);
     assert_eq!(leaders(&smaller), [(2, 0)]);
     let gone = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-    let again = after(vec![topic(zero, &[(1, 5)]), refused(gone), topic(zero, &[(2, 0)])]);
+    let again = after(vec![
+        topic(zero, &[(1, 5)]),
+        refused(gone),
+        topic(zero, &[(2, 0)]),
+    ]);
     assert_eq!(leaders(&again), [(2, 0)]);
 }
 
@@ -113,7 +119,10 @@ fn an_absent_or_refused_topic_keeps_its_partitions_and_is_marked() {
     let known = after(vec![topic(OLD, &[(1, 5)])]);
     let absent = known.merge(&answer(vec![]), &["t".into()]);
     assert_eq!(leaders(&absent), [(1, 5)]);
-    assert_eq!(absent.topics["t"].error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    assert_eq!(
+        absent.topics["t"].error,
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    );
     assert_eq!(absent.topics["t"].id, OLD);
     let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
     let refused = absent.merge(&answer(vec![refused(code)]), &["t".into()]);
@@ -167,7 +176,10 @@ fn another_cluster_has_other_topics() {
 fn a_leader_hint_counts_only_with_a_newer_epoch_and_a_known_leader() {
     let known = after(vec![topic(OLD, &[(1, 5)])]);
     let hint = |partition, leader, epoch, nodes: &[i32]| {
-        let nodes: Vec<_> = nodes.iter().map(|id| (BrokerId(*id), address(*id))).collect();
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|id| (BrokerId(*id), address(*id)))
+            .collect();
         known.apply_leader_hint("t", partition, BrokerId(leader), epoch, &nodes)
     };
     for no_news in [

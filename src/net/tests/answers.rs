@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 
 use super::server::{Listener, Memory, Peer, address, answer, settings};
 use crate::error::Error;
-use crate::net::{Connection, OnAnswer, RequestError};
+use crate::net::link::OnAnswer;
+use crate::net::{Connection, RequestError};
 use crate::wire::{ApiKey, Call, Malformed};
 
 pub(super) const LIMIT: Duration = Duration::from_secs(30);

@@ -5,3 +5,4 @@ mod ends;
 mod peers;
 mod pool;
 pub(crate) mod server;
+mod tcp;

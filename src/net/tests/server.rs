@@ -10,8 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::mpsc;
 
 use crate::config::{Backoff, ClientSettings};
-use crate::net::transport::Connecting;
-use crate::net::{Connector, Transport};
+use crate::net::transport::{Connecting, Connector, Transport};
 use crate::types::Address;
 use crate::wire::ApiKey;
 
@@ -152,6 +151,23 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
 }
 
+impl Request {
+    /// Reads a frame without its length.
+    pub(crate) fn parse(frame: Vec<u8>) -> Self {
+        let at = |i: usize| i16::from_be_bytes([frame[i], frame[i + 1]]);
+        let (key, version) = (at(0), at(2));
+        let id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
+        let client_id = at(8) as usize;
+        let body = 10 + client_id + usize::from(is_flexible(key, version));
+        Self {
+            key,
+            version,
+            id,
+            body: Bytes::from(frame).slice(body..),
+        }
+    }
+}
+
 /// The server's end of a connection.
 pub(crate) struct Peer {
     stream: DuplexStream,
@@ -163,17 +179,7 @@ impl Peer {
         let len = self.stream.read_u32().await? as usize;
         let mut frame = vec![0; len];
         self.stream.read_exact(&mut frame).await?;
-        let at = |i: usize| i16::from_be_bytes([frame[i], frame[i + 1]]);
-        let (key, version) = (at(0), at(2));
-        let id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
-        let client_id = at(8) as usize;
-        let body = 10 + client_id + usize::from(is_flexible(key, version));
-        Ok(Request {
-            key,
-            version,
-            id,
-            body: Bytes::from(frame).slice(body..),
-        })
+        Ok(Request::parse(frame))
     }
 
     pub(crate) async fn answer(&mut self, request: &Request, body: &[u8]) {
