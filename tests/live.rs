@@ -1,0 +1,56 @@
+//! What ottla promises, tried on real Apache Kafka and read back by Java's own clients.
+//!
+//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
+//! `cargo test --test live -- NAME` runs the promises whose name has `NAME` in it.
+
+// A test that fails by a panic says where; its author need not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod live {
+    pub(crate) mod acknowledgements;
+    pub(crate) mod admin;
+    pub(crate) mod buffer;
+    pub(crate) mod lifetime;
+    pub(crate) mod partitioning;
+    pub(crate) mod round_trip;
+    pub(crate) mod size;
+    pub(crate) mod support;
+    pub(crate) mod timeouts;
+    pub(crate) mod topics;
+}
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use live::support::{Env, Suite};
+
+/// More than there are cores: most tests wait for a broker most of the time.
+const THREADS: usize = 6;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let missing = kafka_cluster::available().err();
+    if let Some(reason) = &missing {
+        eprintln!("live tests are ignored: {reason}");
+    }
+    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+    let env = Env::default();
+    let mut suite = Suite::new(&env, missing.is_some() && !must);
+    // Those that take longest, or the one cluster that can be paused, come first.
+    live::round_trip::older_brokers(&mut suite);
+    live::buffer::promises(&mut suite);
+    live::timeouts::promises(&mut suite);
+    live::lifetime::promises(&mut suite);
+    live::round_trip::promises(&mut suite);
+    live::partitioning::promises(&mut suite);
+    live::size::promises(&mut suite);
+    live::acknowledgements::promises(&mut suite);
+    live::topics::promises(&mut suite);
+    live::admin::promises(&mut suite);
+    let conclusion = libtest_mimic::run(&arguments, suite.trials());
+    // Here, and not by the end of the process, so that the brokers end and their files go.
+    env.end(conclusion.has_failed());
+    conclusion.exit_code()
+}

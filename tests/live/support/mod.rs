@@ -1,0 +1,204 @@
+//! The clusters that tests share, and how a test is run.
+
+mod message;
+mod proxy;
+mod wait;
+
+use std::ops::{AsyncFn, Deref};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use kafka_cluster::Cluster;
+use libtest_mimic::{Failed, Trial};
+use ottla::Client;
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
+pub(crate) use proxy::Proxy;
+pub(crate) use wait::{now_millis, until, within};
+
+/// What a test ends with.
+pub(crate) type Outcome = Result<(), Failed>;
+
+/// Longest time that one test may take; none comes near it unless something hangs.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A running cluster of one node, with a proxy before it for those who want to see its connections.
+pub(crate) struct Kafka {
+    cluster: Cluster,
+    pub(crate) proxy: Proxy,
+}
+
+impl Deref for Kafka {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+impl Kafka {
+    /// One node, with settings that make tests short.
+    fn start() -> Result<Self, Failed> {
+        let proxy = Proxy::start()?;
+        let cluster = Cluster::builder()
+            .proxies([proxy.address()])
+            // Tests are of small records; two such clusters run beside those of older versions.
+            .heap("384m")
+            // Two windows of one second instead of eleven: a broker throttles at once or not at all.
+            .property("quota.window.num", "2")
+            .start()?;
+        proxy.forward_to(&cluster.behind_proxy(1));
+        Ok(Self { cluster, proxy })
+    }
+
+    /// A client with default settings.
+    pub(crate) async fn client(&self) -> Result<Client, ottla::Error> {
+        Client::connect(&self.bootstrap()).await
+    }
+
+    /// A new topic.
+    pub(crate) fn topic(
+        &self,
+        name: &'static str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Result<&'static str, Failed> {
+        self.create_topic(name, partitions, 1, configs)?;
+        Ok(name)
+    }
+
+    /// Freezes the one broker.
+    pub(crate) fn freeze(&self) -> Result<(), Failed> {
+        Ok(self.pause(1)?)
+    }
+
+    /// Lets the broker go on, and waits until it leads its partitions again.
+    pub(crate) fn thaw(&self) -> Outcome {
+        self.resume(1)?;
+        Ok(self.wait_ready()?)
+    }
+}
+
+/// The clusters that tests share; each starts when it is first asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Env {
+    clusters: Arc<Clusters>,
+}
+
+#[derive(Default)]
+struct Clusters {
+    /// For all tests at the same time: nobody disturbs it.
+    shared: OnceLock<Result<Kafka, String>>,
+    /// For one test at a time: it may be paused.
+    exclusive: Mutex<Option<Kafka>>,
+}
+
+impl Env {
+    /// Ends the clusters; keeps their logs when a test has failed.
+    pub(crate) fn end(self, failed: bool) {
+        let Some(clusters) = Arc::into_inner(self.clusters) else {
+            return eprintln!("a test outlives its end, and so does its cluster");
+        };
+        let exclusive = clusters.exclusive.into_inner();
+        let shared = clusters.shared.into_inner().and_then(Result::ok);
+        let all = [shared, exclusive.unwrap_or_else(PoisonError::into_inner)];
+        for kafka in all.into_iter().flatten().filter(|_| failed) {
+            kafka.keep();
+            eprintln!("the brokers' logs and data are kept in {}", kafka.dir().display());
+        }
+    }
+}
+
+/// Collects tests.
+pub(crate) struct Suite {
+    env: Env,
+    ignored: bool,
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    pub(crate) fn new(env: &Env, ignored: bool) -> Self {
+        Self { env: env.clone(), ignored, trials: Vec::new() }
+    }
+
+    pub(crate) fn trials(self) -> Vec<Trial> {
+        self.trials
+    }
+
+    fn add(&mut self, name: &str, test: impl FnOnce(&Clusters) -> Outcome + Send + 'static) {
+        let clusters = Arc::clone(&self.env.clusters);
+        let trial = Trial::test(name, move || test(&clusters));
+        self.trials.push(trial.with_ignored_flag(self.ignored));
+    }
+
+    /// A test that leaves the cluster as it is for others, who use it at the same time.
+    pub(crate) fn shared<F>(&mut self, name: &str, test: F)
+    where
+        F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
+    {
+        self.shared_blocking(name, move |kafka| run(test(kafka)));
+    }
+
+    /// As `shared`, for a test with runtimes of its own.
+    pub(crate) fn shared_blocking<F>(&mut self, name: &str, test: F)
+    where
+        F: FnOnce(&Kafka) -> Outcome + Send + 'static,
+    {
+        self.add(name, move |clusters| {
+            let kafka = clusters.shared.get_or_init(|| {
+                Kafka::start().map_err(|failed| failed.message().unwrap_or_default().to_owned())
+            });
+            test(kafka.as_ref()?)
+        });
+    }
+
+    /// A test that pauses its cluster, and has it for itself meanwhile.
+    pub(crate) fn exclusive<F>(&mut self, name: &str, test: F)
+    where
+        F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
+    {
+        self.add(name, move |clusters| {
+            let mut slot = clusters.exclusive.lock().unwrap_or_else(PoisonError::into_inner);
+            let kafka = match slot.take() {
+                Some(kafka) => kafka,
+                None => Kafka::start()?,
+            };
+            let thawed = Thawed(slot.insert(kafka));
+            run(test(thawed.0))
+        });
+    }
+
+    /// A test with clusters of its own.
+    pub(crate) fn alone<F>(&mut self, name: &str, test: F)
+    where
+        F: AsyncFn() -> Outcome + Send + 'static,
+    {
+        self.add(name, move |_| run(test()));
+    }
+}
+
+/// Lets the broker go on for the next test, whatever became of this one.
+struct Thawed<'a>(&'a Kafka);
+
+impl Drop for Thawed<'_> {
+    fn drop(&mut self) {
+        if let Err(failed) = self.0.thaw() {
+            eprintln!("after a test: {}", failed.message().unwrap_or_default());
+        }
+    }
+}
+
+/// Runs a test, for at most so long.
+fn run(test: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async { tokio::time::timeout(LIMIT, Box::pin(test)).await });
+    // Tasks that a test leaves behind are its producers', which end with the runtime.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome.unwrap_or_else(|_| Err(format!("the test hangs: not over after {LIMIT:?}").into()))
+}
+
+/// A runtime with workers of its own: a test may ask Java for something, which blocks, while they go on.
+pub(crate) fn runtime() -> Result<Runtime, Failed> {
+    Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}

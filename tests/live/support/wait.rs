@@ -1,0 +1,37 @@
+//! Waiting for conditions, never for a while.
+
+use std::time::{Duration, SystemTime};
+
+use libtest_mimic::Failed;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Waits until `holds`; fails after 20 s.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), Failed> {
+    const LIMIT: Duration = Duration::from_secs(20);
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        if Instant::now() > end {
+            return Err(format!("{what}: not so after {LIMIT:?}").into());
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+/// What the future gives, which it must do within `limit`.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = T>,
+) -> Result<T, Failed> {
+    match timeout(limit, future).await {
+        Ok(output) => Ok(output),
+        Err(_) => Err(format!("{what}: not over after {limit:?}").into()),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
