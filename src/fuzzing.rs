@@ -2,8 +2,14 @@
 //!
 //! Only there under `cfg(fuzzing)`, which cargo-fuzz sets. A broken promise is a panic.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic here is a finding, as it is in a test"
+)]
+
 // The frames are the connection's own, out of reach from here: compiled once more rather than opened up.
 #[path = "net/frames.rs"]
+#[allow(dead_code, reason = "only the connection looks at what is unread")]
 mod frames;
 
 use bytes::{Buf, Bytes};
@@ -65,7 +71,10 @@ fn cut(data: &[u8], step: usize) -> Vec<Bytes> {
     let mut found = Vec::new();
     for piece in data.chunks(step) {
         let space = stream.space();
-        assert!(space.capacity() <= 2 * (LIMIT + data.len()), "memory for a mere claim");
+        assert!(
+            space.capacity() <= 2 * (LIMIT + data.len()),
+            "memory for a mere claim"
+        );
         space.extend_from_slice(piece);
         while let Some(frame) = match stream.next() {
             Ok(frame) => frame,
@@ -90,7 +99,11 @@ pub fn produce_answer(mut data: &[u8]) {
 /// A Metadata answer's body.
 pub fn metadata_answer(data: &[u8]) {
     if let Some(answer) = answer::<MetadataCall>(data) {
-        let partitions: usize = answer.topics.iter().map(|topic| topic.partitions.len()).sum();
+        let partitions: usize = answer
+            .topics
+            .iter()
+            .map(|topic| topic.partitions.len())
+            .sum();
         assert!(partitions * 18 <= data.len());
     }
 }
@@ -161,7 +174,9 @@ fn read_all(record_set: &[u8]) -> Option<Batch> {
 
 /// Borrowed and shared records are the same ones, within the batch's offsets, and an error is the last.
 fn read_records(batch: &Batch) {
-    let Ok(mut borrowed) = batch.records(LIMIT) else { return };
+    let Ok(mut borrowed) = batch.records(LIMIT) else {
+        return;
+    };
     let shared = borrowed.clone();
     let announced = borrowed.remaining();
     let mut count = 0;
@@ -178,12 +193,20 @@ fn read_records(batch: &Batch) {
         count += 1;
         let header = batch.header();
         assert!((header.base_offset..=header.last_offset()).contains(&record.offset));
-        assert_eq!((record.offset, record.timestamp), (twin.offset, twin.timestamp));
-        assert_eq!((record.key.as_deref(), record.value.as_deref()), (twin.key, twin.value));
+        assert_eq!(
+            (record.offset, record.timestamp),
+            (twin.offset, twin.timestamp)
+        );
+        assert_eq!(
+            (record.key.as_deref(), record.value.as_deref()),
+            (twin.key, twin.value)
+        );
         let headers = pairs(&record.headers);
         assert_eq!(headers.len(), record.headers.len());
         assert_eq!(headers.is_empty(), record.headers.is_empty());
-        let twins = twin.headers().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
+        let twins = twin
+            .headers()
+            .map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
         assert_eq!(headers, twins.collect::<Vec<_>>());
         let _ = control_type(record.key.as_deref());
     }
@@ -195,12 +218,44 @@ fn read_records(batch: &Batch) {
 type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 fn pairs(headers: &Headers) -> Vec<Pair> {
-    headers.iter().map(|(name, value)| (name.to_vec(), value.map(|v| v.to_vec()))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_vec(), value.map(|v| v.to_vec())))
+        .collect()
 }
 
-/// Any bytes as the compressed part of a batch, for each codec in turn of the first byte.
+/// Any bytes as the compressed part of a batch, and what our encoders made of them with a few bytes changed.
 pub fn compressed(mut data: &[u8]) {
-    let codec = i16::from(byte(&mut data) % 5);
+    let chosen = byte(&mut data);
+    if chosen & 0x80 == 0 {
+        return any_bytes(chosen, data);
+    }
+    let changes: Vec<_> = (0..chosen & 7)
+        .map(|_| (data.try_get_u16().unwrap_or_default(), byte(&mut data)))
+        .collect();
+    let value = data.repeat(4);
+    let parts = RecordParts {
+        timestamp: 0,
+        key: None,
+        value: Some(&value),
+        headers: &[],
+    };
+    let mut writer = BatchWriter::new(Vec::new());
+    writer.append(&parts);
+    let closed = compress(writer.close(), compression(chosen & 0x7f));
+    let mut batch = closed.seal(ProducerId::NONE, -1).to_vec();
+    let (header, body) = batch.split_first_chunk_mut().expect("a header");
+    for (at, change) in changes {
+        if let Some(at) = usize::from(at).checked_rem(body.len()) {
+            body[at] ^= change;
+        }
+    }
+    repair(header, body);
+    read_all(&batch).expect("a well-formed header");
+}
+
+fn any_bytes(chosen: u8, mut data: &[u8]) {
+    let codec = i16::from(chosen % 5);
     let count = i32::from(byte(&mut data));
     let mut header = [0; HEADER_LEN];
     header[21..23].copy_from_slice(&codec.to_be_bytes());
@@ -208,7 +263,8 @@ pub fn compressed(mut data: &[u8]) {
     header[57..].copy_from_slice(&count.to_be_bytes());
     repair(&mut header, data);
     let batch = [&header[..], data].concat();
-    read_all(&batch).expect("a well-formed header").verify_crc().expect("its CRC");
+    let batch = read_all(&batch).expect("a well-formed header");
+    batch.verify_crc().expect("its CRC");
 }
 
 /// A record as the fuzzer describes it.
@@ -230,7 +286,12 @@ impl<'a> Wanted<'a> {
         let key = field(data, shape & 4 != 0);
         let value = field(data, shape & 8 != 0);
         let headers = (0..shape >> 5).map(|_| header(data)).collect();
-        Self { timestamp, key, value, headers }
+        Self {
+            timestamp,
+            key,
+            value,
+            headers,
+        }
     }
 
     fn parts(&self) -> RecordParts<'_> {
@@ -266,7 +327,10 @@ fn header<'a>(data: &mut &'a [u8]) -> Header<'a> {
 pub fn round_trip(mut data: &[u8]) {
     let compression = compression(byte(&mut data));
     let capacity = usize::from(byte(&mut data));
-    let producer = ProducerId { id: i64::from(byte(&mut data)), epoch: 3 };
+    let producer = ProducerId {
+        id: i64::from(byte(&mut data)),
+        epoch: 3,
+    };
     let mut records = Vec::new();
     let mut writer = BatchWriter::new(Vec::with_capacity(capacity));
     while records.is_empty() || !data.is_empty() {
@@ -280,7 +344,10 @@ pub fn round_trip(mut data: &[u8]) {
     let sealed = compress(writer.close(), compression).seal(producer, 7);
     check(&sealed, &records, producer, 7);
 
-    let next = ProducerId { epoch: 4, ..producer };
+    let next = ProducerId {
+        epoch: 4,
+        ..producer
+    };
     let held = sealed.clone();
     let copied = restamp(sealed, next, 0);
     check(&copied, &records, next, 0);
@@ -315,7 +382,10 @@ fn check(sealed: &Bytes, records: &[Wanted<'_>], producer: ProducerId, sequence:
     assert!(batches.next().is_none());
     batch.verify_crc().expect("its CRC");
     let header = batch.header();
-    assert_eq!((header.producer_id, header.producer_epoch), (producer.id, producer.epoch));
+    assert_eq!(
+        (header.producer_id, header.producer_epoch),
+        (producer.id, producer.epoch)
+    );
     assert_eq!(header.base_sequence, sequence);
     assert_eq!(header.count as usize, records.len());
     let latest = records.iter().map(|record| record.timestamp).max();
@@ -326,10 +396,19 @@ fn check(sealed: &Bytes, records: &[Wanted<'_>], producer: ProducerId, sequence:
     let read = read.expect("well-formed records");
     assert_eq!(read.len(), records.len());
     for (offset, (read, wanted)) in read.iter().zip(records).enumerate() {
-        assert_eq!((read.offset, read.timestamp), (offset as i64, wanted.timestamp));
-        assert_eq!((read.key.as_deref(), read.value.as_deref()), (wanted.key, wanted.value));
+        assert_eq!(
+            (read.offset, read.timestamp),
+            (offset as i64, wanted.timestamp)
+        );
+        assert_eq!(
+            (read.key.as_deref(), read.value.as_deref()),
+            (wanted.key, wanted.value)
+        );
         let owned = |header: &Header<'_>| {
-            (header.name().as_bytes().to_vec(), header.value().map(<[u8]>::to_vec))
+            (
+                header.name().as_bytes().to_vec(),
+                header.value().map(<[u8]>::to_vec),
+            )
         };
         let wanted: Vec<Pair> = wanted.headers.iter().map(owned).collect();
         assert_eq!(pairs(&read.headers), wanted);

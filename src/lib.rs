@@ -1,4 +1,101 @@
-//! A pure-Rust Apache Kafka client.
+//! A pure-Rust, async [Apache Kafka](https://kafka.apache.org) client on tokio.
+//!
+//! This version sends records and manages topics, on brokers from Kafka 2.5 to 4.3, over plaintext
+//! connections. It has no consumer, no transactions, and neither TLS nor SASL yet.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use ottla::{Client, Record};
+//!
+//! # async fn example() -> ottla::Result<()> {
+//! let client = Client::connect("localhost:9092,localhost:9102").await?;
+//! let producer = client.producer().linger(Duration::from_millis(20)).build()?;
+//!
+//! // One record, and its place in the log.
+//! let record = Record::to("payment-topic").key("42").value(r#"{"amount":100}"#);
+//! let metadata = producer.send(record).await?;
+//! println!("partition {}, offset {:?}", metadata.partition(), metadata.offset());
+//!
+//! // Many at a time: each is handed over now, and acknowledged later.
+//! let mut deliveries = Vec::new();
+//! for number in 0..1000 {
+//!     let value = format!("value {number}");
+//!     deliveries.push(producer.enqueue(Record::to("events").value(&value)).await?);
+//! }
+//! for delivery in deliveries {
+//!     delivery.await?;
+//! }
+//! producer.close(Duration::from_secs(10)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! - [`Client`]: one cluster's connections and metadata. Cheap to clone; everything is made from it.
+//! - [`Producer`]: sends [`Record`]s. Cheap to clone and made to be shared: all clones fill the same
+//!   batches. [`send`](Producer::send) waits for the acknowledgement, [`enqueue`](Producer::enqueue)
+//!   hands out a [`Delivery`] to await, [`try_enqueue`](Producer::try_enqueue) never waits and gives
+//!   the record back instead.
+//! - [`Admin`]: creates, deletes and describes topics.
+//!
+//! Settings have typed setters, on [`ClientBuilder`] and [`ProducerBuilder`], and Kafka's own names
+//! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
+//! is refused, with the one that was probably meant.
+//!
+//! # Delivery guarantees
+//!
+//! With the default settings (`acks=all`, `enable.idempotence=true`):
+//!
+//! - An acknowledged record is in the log once, at the offset reported, and the records of one
+//!   partition are in the order in which they were accepted; through retries, moved leaders and
+//!   restarted brokers.
+//! - A record that could not be delivered fails with [`Error::Delivery`], after
+//!   `delivery.timeout.ms` at the latest. [`Error::possibly_written`] says whether it may be in the
+//!   log all the same, because an answer was never seen; `false` is a promise that it is not.
+//! - A full buffer makes callers wait, in the order in which they came, for up to `max.block.ms`;
+//!   then the call fails with [`Error::BufferFull`]. Memory does not grow beyond `buffer.memory`.
+//! - [`flush`](Producer::flush) and [`close`](Producer::close) return when every record accepted
+//!   before has been acknowledged or has failed.
+//!
+//! The promise of one copy holds for one producer's lifetime: a program that sends a record again
+//! after it was restarted writes a second one. With `enable.idempotence=false` a retry may write a
+//! record twice or, with more than one request in flight, out of order; with `acks=0` nothing tells
+//! of a lost record.
+//!
+//! # Errors
+//!
+//! Every call returns [`Error`]. What to do about one is asked of it rather than matched:
+//! [`is_retriable`](Error::is_retriable), [`is_fatal`](Error::is_fatal),
+//! [`possibly_written`](Error::possibly_written), [`broker_code`](Error::broker_code). An error of
+//! `enqueue` means that the record was not taken; one of a [`Delivery`], that it was and did not
+//! arrive.
+//!
+//! ```no_run
+//! # async fn example(producer: ottla::Producer, record: ottla::Record<'_>) {
+//! match producer.send(record).await {
+//!     Ok(metadata) => println!("at offset {:?}", metadata.offset()),
+//!     Err(error) if error.possibly_written() => println!("perhaps in the log: {error}"),
+//!     Err(error) if error.is_retriable() => println!("not in the log, worth another try: {error}"),
+//!     Err(error) => println!("not in the log: {error}"),
+//! }
+//! # }
+//! ```
+//!
+//! # Cancellation
+//!
+//! Any future of this library may be dropped at any point, as `select!` and timeouts do. A dropped
+//! `enqueue` has handed over nothing; a dropped `send` has sent the record once or not at all; a
+//! dropped [`Delivery`] does not call its record back; a dropped `flush` or `close` ends only the
+//! waiting. When the last clone of a producer is dropped,
+//! what it accepted is still delivered for as long as the runtime lives: call
+//! [`close`](Producer::close) to wait for that.
+//!
+//! # Features
+//!
+//! None yet. gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
+//! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
 
 mod admin;
 mod batch;
@@ -6,6 +103,9 @@ mod client;
 mod cluster;
 mod config;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod machine;
 mod metrics;
 mod net;
@@ -20,7 +120,11 @@ pub use config::{Acks, ClientBuilder, Compression};
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};
 pub use producer::{
-    Delivery, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
+    Delivery, Enqueue, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };
 pub use record::{Data, Header, Record};
 pub use types::{TopicId, TopicPartition};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,8 +14,6 @@ pub enum Data<'a> {
     Borrowed(&'a [u8]),
     /// Bytes that the record owns.
     Owned(Vec<u8>),
-    /// Reference-counted bytes.
-    Shared(Bytes),
 }
 
 impl Data<'_> {
@@ -26,7 +24,6 @@ impl Data<'_> {
         match self {
             Self::Borrowed(bytes) => bytes,
             Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
         }
     }
 
@@ -36,7 +33,6 @@ impl Data<'_> {
         match self {
             Self::Borrowed(bytes) => Data::Owned(bytes.to_vec()),
             Self::Owned(bytes) => Data::Owned(bytes),
-            Self::Shared(bytes) => Data::Shared(bytes),
         }
     }
 }
@@ -108,8 +104,9 @@ impl From<Vec<u8>> for Data<'_> {
 }
 
 impl From<Bytes> for Data<'_> {
+    /// Copies bytes that are shared with others; to avoid that, hand over a reference.
     fn from(bytes: Bytes) -> Self {
-        Self::Shared(bytes)
+        Self::Owned(bytes.into())
     }
 }
 

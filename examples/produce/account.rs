@@ -61,13 +61,20 @@ impl Account {
     /// So many bytes of input were read.
     pub(crate) fn read(&mut self, bytes: usize) {
         self.screen.advance(bytes);
-        self.screen.status(format!("{} delivered, {} failed", self.records, self.failed));
+        self.screen.status(format!(
+            "{} delivered, {} failed",
+            self.records, self.failed
+        ));
     }
 
     /// The next line is a record on the way.
     pub(crate) fn accepted(&mut self, bytes: usize, delivery: Delivery) {
         self.lines += 1;
-        self.on_the_way.push_back(Sent { line: self.lines, bytes, delivery });
+        self.on_the_way.push_back(Sent {
+            line: self.lines,
+            bytes,
+            delivery,
+        });
     }
 
     /// The next line is none.
@@ -95,11 +102,20 @@ impl Account {
 
     /// Counts what is known without waiting.
     pub(crate) fn settle_known(&mut self) {
-        while let Some(Sent { line, bytes, delivery }) = self.on_the_way.pop_front() {
+        while let Some(Sent {
+            line,
+            bytes,
+            delivery,
+        }) = self.on_the_way.pop_front()
+        {
             match delivery.try_done() {
                 Ok(outcome) => self.settle(line, bytes, outcome),
                 Err(delivery) => {
-                    self.on_the_way.push_front(Sent { line, bytes, delivery });
+                    self.on_the_way.push_front(Sent {
+                        line,
+                        bytes,
+                        delivery,
+                    });
                     return;
                 }
             }
@@ -108,7 +124,9 @@ impl Account {
 
     /// Waits for the oldest record's outcome; dropped half-way, it loses nothing.
     pub(crate) async fn settle_oldest(&mut self) {
-        let Some(oldest) = self.on_the_way.front_mut() else { return };
+        let Some(oldest) = self.on_the_way.front_mut() else {
+            return;
+        };
         let outcome = (&mut oldest.delivery).await;
         let (line, bytes) = (oldest.line, oldest.bytes);
         self.on_the_way.pop_front();
@@ -134,10 +152,10 @@ impl Account {
 
     /// Prints the account; its status is whether every line was delivered.
     pub(crate) fn close(self, metrics: &ProducerMetrics) -> ExitCode {
-        self.screen.clear();
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = self.write(metrics, &mut text);
+        drop(self.screen);
         let printed = screen::print(&text);
         match self.end {
             End::Complete | End::Interrupted if self.failed == 0 => printed,
@@ -146,7 +164,13 @@ impl Account {
     }
 
     fn write(&self, metrics: &ProducerMetrics, out: &mut String) -> fmt::Result {
-        let Self { lines, records, bytes, failed, .. } = self;
+        let Self {
+            lines,
+            records,
+            bytes,
+            failed,
+            ..
+        } = self;
         match &self.end {
             End::Complete => {}
             End::Interrupted if *failed == 0 => writeln!(
@@ -155,15 +179,24 @@ impl Account {
             )?,
             End::Interrupted => writeln!(out, "interrupted    after line {lines}")?,
             End::Refused => {
-                writeln!(out, "given up       at line {lines}; those after it were not sent")?;
+                writeln!(
+                    out,
+                    "given up       at line {lines}; those after it were not sent"
+                )?;
             }
             End::Unreadable(error) => {
-                writeln!(out, "given up       after line {lines}: standard input: {error}")?;
+                writeln!(
+                    out,
+                    "given up       after line {lines}: standard input: {error}"
+                )?;
             }
         }
         let took = self.started.elapsed();
         let rate = *records as f64 / took.as_secs_f64().max(1e-9);
-        writeln!(out, "records        {records} in {took:.1?}, {rate:.0} a second; {failed} failed")?;
+        writeln!(
+            out,
+            "records        {records} in {took:.1?}, {rate:.0} a second; {failed} failed"
+        )?;
         writeln!(
             out,
             "bytes          {bytes} of keys and values; {} sent in batches",
@@ -185,8 +218,11 @@ impl Account {
 
     /// A few to a line, since there may be a thousand.
     fn write_partitions(&self, out: &mut String) -> fmt::Result {
-        let counts: Vec<_> =
-            self.partitions.iter().map(|(partition, count)| format!("{partition}: {count}")).collect();
+        let counts: Vec<_> = self
+            .partitions
+            .iter()
+            .map(|(partition, count)| format!("{partition}: {count}"))
+            .collect();
         for (at, counts) in counts.chunks(6).enumerate() {
             let title = if at == 0 { "partitions" } else { "" };
             writeln!(out, "{title:<15}{}", counts.join("  "))?;

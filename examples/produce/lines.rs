@@ -77,7 +77,10 @@ fn read_block(input: &mut impl BufRead, longest: usize) -> io::Result<Option<Blo
 
 /// Adds a piece of a line, or its rest and whole lines behind that.
 fn add(block: &mut Vec<u8>, bytes: &[u8], longest: usize) {
-    let rest = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let rest = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(bytes.len());
     let (rest, lines) = bytes.split_at(rest);
     let room = (longest + 1).saturating_sub(block.len());
     block.extend_from_slice(rest.get(..room).unwrap_or(rest));
@@ -109,7 +112,11 @@ mod tests {
             ("abcdef\ng\th\n\ni", &["abcdef", "g\th", "", "i"]),
         ] {
             for at_once in 1..20 {
-                assert_eq!(blocks(input, at_once, 100).concat(), expected, "{at_once} at once");
+                assert_eq!(
+                    blocks(input, at_once, 100).concat(),
+                    expected,
+                    "{at_once} at once"
+                );
             }
         }
     }

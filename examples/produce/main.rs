@@ -12,7 +12,7 @@ mod screen;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ottla::{Error, Producer, Record};
+use ottla::{Error, ErrorCode, Producer, Record};
 use tokio::signal::ctrl_c;
 
 use crate::account::{Account, End};
@@ -28,27 +28,32 @@ async fn main() -> ExitCode {
     let options = match Options::from_command_line() {
         Ok(Some(options)) => options,
         Ok(None) => return screen::print(options::USAGE),
-        Err(wrong) => return screen::refuse(2, &format!("{wrong}\n\n{}", options::USAGE)),
+        Err(wrong) => return screen::refuse(2, &format!("{wrong} (--help tells the options)")),
     };
-    let topic = options.topic.clone();
     match run(options).await {
         Ok((account, producer)) => account.close(&producer.metrics()),
-        Err(wrong @ (Error::Config { .. } | Error::UnknownSetting { .. })) => {
-            screen::refuse(2, &format!("-X: {wrong}"))
-        }
-        Err(wrong @ Error::InvalidTopic { .. }) => screen::refuse(2, &format!("--topic: {wrong}")),
-        Err(error) => screen::refuse(1, &format!("topic {topic}: {error}")),
+        // What only shows once all settings are together, or the cluster was asked.
+        Err(wrong @ Error::Config { .. }) => screen::refuse(2, &format!("-X: {wrong}")),
+        Err(wrong) if is_invalid_topic(&wrong) => screen::refuse(2, &format!("--topic: {wrong}")),
+        Err(error) => screen::refuse(1, &error.to_string()),
     }
 }
 
+fn is_invalid_topic(error: &Error) -> bool {
+    matches!(error, Error::InvalidTopic { .. })
+        || error.broker_code() == Some(ErrorCode::INVALID_TOPIC_EXCEPTION)
+}
+
 async fn run(options: Options) -> Result<(Account, Producer), Error> {
+    let screen = Screen::new();
+    screen.status(format!("looking for topic {}", options.topic));
     let client = options.client.connect().await?;
     let producer = client.producer().build()?;
     // A topic that does not exist is told before a line is read, not as the first line's fault.
     producer.prepare(&options.topic).await?;
 
     let mut lines = Lines::of_standard_input();
-    let mut account = Account::open(Screen::new());
+    let mut account = Account::open(screen);
     tokio::select! {
         () = send(&producer, &options.topic, &mut lines, &mut account) => {}
         // A record is accepted or it is not: dropping `send` in the middle leaves no third case.

@@ -19,7 +19,10 @@ impl Screen {
                 ProgressBar::new(len),
                 "{bar:30} {bytes}/{total_bytes}  {msg}  {bytes_per_sec}  {eta} left",
             ),
-            None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {bytes_per_sec}"),
+            None => (
+                ProgressBar::new_spinner(),
+                "{spinner} {bytes}  {msg}  {bytes_per_sec}",
+            ),
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
@@ -42,8 +45,10 @@ impl Screen {
             let _ = writeln!(io::stderr(), "{line}");
         });
     }
+}
 
-    pub(crate) fn clear(&self) {
+impl Drop for Screen {
+    fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
@@ -51,13 +56,20 @@ impl Screen {
 /// Of a file the length is known, and with it how much is left.
 fn standard_input_len() -> Option<u64> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
-    input.metadata().ok().filter(|input| input.is_file()).map(|input| input.len())
+    input
+        .metadata()
+        .ok()
+        .filter(|input| input.is_file())
+        .map(|input| input.len())
 }
 
 /// Writes to standard output; a reader that has gone away wants no more, which is no failure.
 pub(crate) fn print(text: &str) -> ExitCode {
     let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             refuse(1, &format!("writing to standard output: {error}"))
         }

@@ -173,6 +173,21 @@ async fn requests_for_a_refresh_are_served_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_under_way_does_not_serve_a_later_request() {
+    let memory = Memory::new();
+    let world = three(&memory);
+    let cluster = connect(&memory, to(&["a"])).await.unwrap();
+    cluster.topic("t", Instant::now() + SOON).await.unwrap();
+    world.delay(Duration::from_secs(1));
+    cluster.request_refresh();
+    sleep(Duration::from_millis(500)).await;
+    world.topic("t", 1, &[0, 1]);
+    cluster.request_refresh();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(cluster.topology().topics["t"].partitions.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn metadata_is_refreshed_by_age() {
     let memory = Memory::new();
     let world = three(&memory);
@@ -334,6 +349,13 @@ async fn a_topic_of_no_interest_is_forgotten_and_stays_so() {
     sleep(SOON).await;
     assert!(cluster.topology().topics.is_empty());
     assert_eq!(world.last_asked(), Vec::<String>::new());
+    // Nor does an answer bring it back that was on the way.
+    world.delay(Duration::from_secs(1));
+    cluster.add_interest("t");
+    sleep(Duration::from_millis(500)).await;
+    cluster.remove_interest("t");
+    sleep(SOON).await;
+    assert!(cluster.topology().topics.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -412,10 +412,7 @@ impl State {
         let answer = self.awaited.front().map(|r| r.deadline);
         let write = self.unanswered.front().map(|r| r.deadline);
         let deadline = answer.into_iter().chain(write).min();
-        deadline.or_else(|| {
-            idle.filter(|_| self.out.is_idle())
-                .and_then(|limit| self.last_used.checked_add(limit))
-        })
+        deadline.or_else(|| self.last_used.checked_add(idle?))
     }
 
     /// Whose deadline was `at`, with its limit and whether it is the first that awaits an answer.

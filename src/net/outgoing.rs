@@ -113,10 +113,6 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.written == self.queued
-    }
-
     /// Drops the socket's half, if it is here, and everything queued.
     pub(super) fn clear(&mut self) {
         self.queue.clear();

@@ -59,8 +59,7 @@ impl Shared {
         grant: Option<Grant<'_>>,
     ) -> Result<Delivery, Refused> {
         self.check_open().map_err(Refused::Error)?;
-        let topics = self.topics.load();
-        let topic = topics.get(record.topic()).filter(|t| t.partitions > 0).ok_or(Refused::UnknownTopic)?;
+        let topic = self.topics.get(record.topic()).filter(|t| t.partitions > 0).ok_or(Refused::UnknownTopic)?;
         let mut parts = RecordParts {
             timestamp: 0,
             key: record.key.as_ref().map(Data::as_slice),

@@ -223,12 +223,12 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
 
 fn give_back(shared: &Shared, batch: OurBatch) {
     let Batch { body, charged, .. } = batch;
+    shared.memory.release(charged);
     if let Body::Sealed(bytes, ..) = body
         && let Some(buffer) = crate::batch::reclaim(bytes)
     {
         shared.memory.recycle(buffer);
     }
-    shared.memory.release(charged);
 }
 
 fn fail(

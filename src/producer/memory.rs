@@ -6,8 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Largest sum of the buffers kept for reuse.
-const MAX_SPARE: usize = 16 << 20;
+/// How far buffers that are kept for reuse may exceed the limit.
+///
+/// When memory is used up a returned buffer's bytes belong to a waiter at once, who is about to ask
+/// for a buffer: without some slack it would be freed and allocated again for every batch.
+const SLACK: usize = 4 << 20;
 
 /// The producer's memory.
 pub(crate) struct Memory {
@@ -17,8 +20,7 @@ pub(crate) struct Memory {
     waiting: AtomicUsize,
     waits: AtomicUsize,
     batch_size: usize,
-    max_spare: usize,
-    /// Buffers of exactly `batch_size`; not charged.
+    /// Buffers of exactly `batch_size`; with what is charged they stay below the limit and `SLACK`.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -30,7 +32,6 @@ impl Memory {
             waiting: AtomicUsize::new(0),
             waits: AtomicUsize::new(0),
             batch_size,
-            max_spare: MAX_SPARE.min(limit / 4) / batch_size.max(1),
             spare: Mutex::default(),
         }
     }
@@ -89,11 +90,17 @@ impl Memory {
         }
     }
 
+    /// A buffer for `capacity` bytes that have been charged.
     fn buffer(&self, capacity: usize) -> Vec<u8> {
-        let spare = (capacity == self.batch_size)
-            .then(|| self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop())
-            .flatten();
-        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+        // Any other size takes the place of a spare buffer when it would not fit beside it.
+        let spare = {
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            let crowded = self.used() + spare.len() * self.batch_size > self.limit + SLACK;
+            if crowded || capacity == self.batch_size { spare.pop() } else { None }
+        };
+        spare
+            .filter(|spare| spare.capacity() == capacity)
+            .unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
     /// Keeps a buffer for reuse, if it is of use.
@@ -102,7 +109,7 @@ impl Memory {
             return;
         }
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < self.max_spare {
+        if self.used() + (spare.len() + 1) * self.batch_size <= self.limit + SLACK {
             spare.push(buffer);
         }
     }

@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod builder;
+mod enqueue;
 mod identity;
 mod lane;
 mod memory;
@@ -11,12 +12,12 @@ mod outcome;
 mod partitioner;
 mod sender;
 mod shared;
+mod topic_map;
 mod topics;
 mod watch;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -31,6 +32,7 @@ use crate::record::Record;
 use crate::types::after;
 
 pub use self::builder::ProducerBuilder;
+pub use self::enqueue::Enqueue;
 pub use self::outcome::{Delivery, RecordMetadata};
 pub use self::partitioner::Partitioner;
 
@@ -116,16 +118,8 @@ impl Producer {
     /// reserved), [`Error::InvalidTopic`], [`Error::Partitioner`], [`Error::Closed`], or a broker's
     /// refusal to tell about the topic. The record is not in the log after any of them.
     #[inline]
-    pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery> {
-        let shared = self.shared();
-        if shared.yield_due.load(Ordering::Relaxed) {
-            shared.yield_due.store(false, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-        }
-        match shared.accept(&record, None) {
-            Ok(delivery) => Ok(delivery),
-            Err(refused) => Box::pin(shared.accept_slowly(&record, refused)).await,
-        }
+    pub fn enqueue<'a>(&'a self, record: Record<'a>) -> Enqueue<'a> {
+        Enqueue::new(self.shared(), record)
     }
 
     /// Hands a record over if that needs no waiting; else gives it back.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
@@ -16,6 +16,9 @@ const PENDING: u8 = 0;
 const ACKED: u8 = 1;
 /// The records fared differently, or failed: see `Slow::parts`.
 const PARTS: u8 = 2;
+
+/// No waker is registered.
+const UNREGISTERED: u32 = u32::MAX;
 
 /// The outcome of a batch's records.
 pub(crate) struct Outcome {
@@ -29,18 +32,9 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 struct Slow {
     wakers: Vec<Waker>,
-    /// How often the wakers were taken: what a [`Slot`] of an earlier round means is gone.
-    round: u32,
     parts: Vec<Part>,
     /// Records of which nothing is known yet; `None` until the batch was closed and anything ended.
     open: Option<u32>,
-}
-
-/// Where a waiting task's waker is.
-#[derive(Clone, Copy)]
-struct Slot {
-    round: u32,
-    at: u32,
 }
 
 /// The same fate for some records of the batch.
@@ -83,7 +77,7 @@ impl Outcome {
             let wakers = {
                 let mut slow = self.slow();
                 self.state.store(ACKED, Ordering::Release);
-                slow.take_wakers()
+                std::mem::take(&mut slow.wakers)
             };
             wakers.into_iter().for_each(Waker::wake);
             return;
@@ -102,20 +96,36 @@ impl Outcome {
             slow.parts.push(Part { first, count, fate });
             slow.open = Some(slow.open.unwrap_or(total).saturating_sub(count));
             self.state.store(PARTS, Ordering::Release);
-            slow.take_wakers()
+            // Until the last part they keep their places, which waiting handles know.
+            slow.wakers.clone()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The fate of one record, when it is known.
+    #[inline]
     fn fate(&self, index: u32) -> Option<Fate> {
         match self.state.load(Ordering::Acquire) {
             PENDING => None,
-            ACKED => Some(Fate::Acked {
-                base_offset: offset_after(self.base_offset.load(Ordering::Relaxed), index),
-                log_append_time: self.log_append_time.load(Ordering::Relaxed),
-            }),
+            ACKED => Some(self.acked(index)),
             _ => self.slow().fate(index),
+        }
+    }
+
+    /// The same, for who holds the lock.
+    fn fate_with(&self, slow: &Slow, index: u32) -> Option<Fate> {
+        match self.state.load(Ordering::Acquire) {
+            PENDING => None,
+            ACKED => Some(self.acked(index)),
+            _ => slow.fate(index),
+        }
+    }
+
+    #[inline]
+    fn acked(&self, index: u32) -> Fate {
+        Fate::Acked {
+            base_offset: offset_after(self.base_offset.load(Ordering::Relaxed), index),
+            log_append_time: self.log_append_time.load(Ordering::Relaxed),
         }
     }
 
@@ -123,7 +133,7 @@ impl Outcome {
     fn poll_known<R>(
         &self,
         cx: &Context<'_>,
-        slot: &mut Option<Slot>,
+        slot: &mut u32,
         known: impl Fn(&Self, &Slow) -> Option<R>,
     ) -> Poll<R> {
         let mut slow = self.slow();
@@ -131,12 +141,9 @@ impl Outcome {
             return Poll::Ready(known);
         }
         // A waker is never replaced: a task that waits for record after record shares one.
-        let registered = slot
-            .filter(|slot| slot.round == slow.round)
-            .and_then(|slot| slow.wakers.get(slot.at as usize))
-            .or_else(|| slow.wakers.last());
+        let registered = slow.wakers.get(*slot as usize).or_else(|| slow.wakers.last());
         if !registered.is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *slot = u32::try_from(slow.wakers.len()).ok().map(|at| Slot { round: slow.round, at });
+            *slot = u32::try_from(slow.wakers.len()).unwrap_or(UNREGISTERED);
             slow.wakers.push(cx.waker().clone());
         }
         Poll::Pending
@@ -144,7 +151,7 @@ impl Outcome {
 
     /// Waits until every record's fate is known.
     pub(crate) async fn settled(&self) {
-        let mut slot = None;
+        let mut slot = UNREGISTERED;
         std::future::poll_fn(|cx| {
             self.poll_known(cx, &mut slot, |outcome, slow| match outcome.state.load(Ordering::Acquire)
             {
@@ -158,11 +165,6 @@ impl Outcome {
 }
 
 impl Slow {
-    fn take_wakers(&mut self) -> Vec<Waker> {
-        self.round = self.round.wrapping_add(1);
-        std::mem::take(&mut self.wakers)
-    }
-
     fn fate(&self, index: u32) -> Option<Fate> {
         let part = self
             .parts
@@ -188,33 +190,45 @@ fn offset_after(base: i64, index: u32) -> i64 {
 /// not call the record back: it is sent all the same, and its outcome goes unseen.
 #[must_use = "await the delivery to learn whether the record arrived"]
 pub struct Delivery {
-    outcome: Arc<Outcome>,
-    index: u32,
-    slot: Option<Slot>,
+    /// Taken by the metadata when the delivery resolves.
+    outcome: Option<Arc<Outcome>>,
     timestamp: i64,
+    index: u32,
+    /// Where the waiting task's waker is.
+    slot: u32,
 }
 
 impl Delivery {
     #[inline]
     pub(crate) fn new(outcome: Arc<Outcome>, index: u32, timestamp: i64) -> Self {
-        Self { outcome, index, slot: None, timestamp }
+        Self { outcome: Some(outcome), timestamp, index, slot: UNREGISTERED }
     }
 
     /// Where the record goes.
     #[must_use]
+    ///
+    /// # Panics
+    /// After it has been awaited to its end.
     pub fn target(&self) -> &TopicPartition {
-        self.outcome.target()
+        self.outcome().target()
+    }
+
+    #[inline]
+    #[track_caller]
+    #[expect(clippy::expect_used, reason = "a future must not be used after it has resolved")]
+    fn outcome(&self) -> &Arc<Outcome> {
+        self.outcome.as_ref().expect("delivery used after it has resolved")
     }
 
     /// Whether the outcome is known: awaiting it returns at once.
     #[must_use]
     #[inline]
     pub fn is_done(&self) -> bool {
-        match self.outcome.state.load(Ordering::Acquire) {
+        self.outcome.as_ref().is_none_or(|outcome| match outcome.state.load(Ordering::Acquire) {
             PENDING => false,
             ACKED => true,
-            _ => self.outcome.fate(self.index).is_some(),
-        }
+            _ => outcome.fate(self.index).is_some(),
+        })
     }
 
     /// The outcome if it is known, else the delivery again; never waits.
@@ -225,21 +239,25 @@ impl Delivery {
     /// # Errors
     /// The delivery itself while the outcome is unknown.
     #[inline]
-    pub fn try_done(self) -> Result<Result<RecordMetadata>, Self> {
-        match self.outcome.fate(self.index) {
+    pub fn try_done(mut self) -> Result<Result<RecordMetadata>, Self> {
+        match self.outcome().fate(self.index) {
             None => Err(self),
-            Some(Fate::Acked { base_offset, log_append_time }) => {
-                Ok(Ok(self.metadata(base_offset, log_append_time)))
-            }
-            Some(Fate::Failed(error)) => Ok(Err(error)),
+            Some(fate) => Ok(self.resolve(fate)),
         }
     }
 
-    fn metadata(&self, offset: i64, log_append_time: i64) -> RecordMetadata {
-        RecordMetadata {
-            outcome: Arc::clone(&self.outcome),
-            offset,
-            timestamp: if log_append_time >= 0 { log_append_time } else { self.timestamp },
+    #[inline]
+    #[track_caller]
+    #[expect(clippy::expect_used, reason = "a future must not be used after it has resolved")]
+    fn resolve(&mut self, fate: Fate) -> Result<RecordMetadata> {
+        let outcome = self.outcome.take().expect("delivery used after it has resolved");
+        match fate {
+            Fate::Acked { base_offset: offset, log_append_time } => Ok(RecordMetadata {
+                outcome,
+                offset,
+                timestamp: if log_append_time >= 0 { log_append_time } else { self.timestamp },
+            }),
+            Fate::Failed(error) => Err(error),
         }
     }
 }
@@ -248,45 +266,26 @@ impl Future for Delivery {
     type Output = Result<RecordMetadata>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let fate = match this.outcome.fate(this.index) {
+        let (index, mut slot) = (self.index, self.slot);
+        let outcome = self.outcome();
+        let fate = match outcome.fate(index) {
             Some(fate) => fate,
             None => {
-                let mut slot = this.slot;
-                let index = this.index;
-                let polled = this.outcome.poll_known(cx, &mut slot, |outcome, slow| {
-                    match outcome.state.load(Ordering::Acquire) {
-                        PENDING => None,
-                        ACKED => Some(Fate::Acked {
-                            base_offset: offset_after(
-                                outcome.base_offset.load(Ordering::Relaxed),
-                                index,
-                            ),
-                            log_append_time: outcome.log_append_time.load(Ordering::Relaxed),
-                        }),
-                        _ => slow.fate(index),
-                    }
+                let polled = outcome.poll_known(cx, &mut slot, |outcome, slow| {
+                    outcome.fate_with(slow, index)
                 });
-                this.slot = slot;
-                match polled {
-                    Poll::Ready(fate) => fate,
-                    Poll::Pending => return Poll::Pending,
-                }
+                self.slot = slot;
+                ready!(polled)
             }
         };
-        Poll::Ready(match fate {
-            Fate::Acked { base_offset, log_append_time } => {
-                Ok(this.metadata(base_offset, log_append_time))
-            }
-            Fate::Failed(error) => Err(error),
-        })
+        Poll::Ready(self.resolve(fate))
     }
 }
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
-            .field("target", self.target())
+            .field("target", &self.outcome.as_ref().map(|outcome| outcome.target()))
             .field("done", &self.is_done())
             .finish()
     }

@@ -1,9 +1,9 @@
 //! What every handle and task of one producer shares.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -15,7 +15,8 @@ use super::memory::Memory;
 use super::metrics::Counters;
 use super::outcome::Outcome;
 use super::sender;
-use super::topics::{PartitionQueue, Plan, Slot, TopicQueues, Topics};
+use super::topic_map::TopicMap;
+use super::topics::{PartitionQueue, Plan, Slot, TopicQueues};
 use super::watch::Deadlines;
 use crate::cluster::Cluster;
 use crate::config::{Compression, ProducerSettings};
@@ -31,25 +32,39 @@ const CLOSING: u8 = 1;
 /// Nothing is sent any more.
 const CLOSED: u8 = 2;
 
+/// Keeps what is written often off the cache lines of what every record reads.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// One producer's state.
 pub(crate) struct Shared {
     pub(crate) settings: ProducerSettings,
     pub(crate) limits: Limits,
     pub(crate) cluster: Cluster,
-    pub(crate) memory: Memory,
-    pub(crate) identity: Identity,
-    pub(crate) counters: Counters,
-    pub(crate) deadlines: Deadlines,
-    pub(crate) topics: ArcSwap<Topics>,
+    pub(crate) memory: Apart<Memory>,
+    pub(crate) identity: Apart<Identity>,
+    pub(crate) counters: Apart<Counters>,
+    pub(crate) deadlines: Apart<Deadlines>,
+    pub(crate) topics: TopicMap,
     changing_topics: Mutex<()>,
-    lanes: Mutex<HashMap<BrokerId, Arc<Lane>>>,
+    lanes: Apart<Mutex<HashMap<BrokerId, Arc<Lane>>>>,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
     stop: watch::Sender<bool>,
     runtime: Handle,
     /// A sender was given something to do: the next caller lets it run first.
-    pub(crate) yield_due: AtomicBool,
+    pub(crate) yield_due: Apart<AtomicBool>,
 }
 
 impl Shared {
@@ -63,13 +78,13 @@ impl Shared {
             idempotent: settings.idempotence,
         };
         Self {
-            memory: Memory::new(settings.buffer_memory, settings.batch_size),
-            identity: Identity::new(settings.idempotence),
-            counters: Counters::default(),
-            deadlines: Deadlines::default(),
-            topics: ArcSwap::default(),
+            memory: Apart(Memory::new(settings.buffer_memory, settings.batch_size)),
+            identity: Apart(Identity::new(settings.idempotence)),
+            counters: Apart::default(),
+            deadlines: Apart::default(),
+            topics: TopicMap::default(),
             changing_topics: Mutex::default(),
-            lanes: Mutex::default(),
+            lanes: Apart::default(),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -77,7 +92,7 @@ impl Shared {
             settings,
             cluster,
             runtime,
-            yield_due: AtomicBool::new(false),
+            yield_due: Apart(AtomicBool::new(false)),
         }
     }
 
@@ -156,23 +171,20 @@ impl Shared {
     }
 
     pub(crate) fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
-        self.topics.load().values().flat_map(|topic| topic.queues.iter().cloned()).collect()
+        self.topics.all().flat_map(|(_, topic)| topic.queues.iter().cloned()).collect()
     }
 
     /// The topic's queues, made when they are missing or too few for `topic`.
     pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
         let _changing = self.changing_topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let topics = self.topics.load();
-        let before = topics.get(&*topic.name);
+        let before = self.topics.get(&topic.name);
         if let Some(known) = before
             && known.partitions as usize == topic.partitions.len()
         {
             return Arc::clone(known);
         }
         let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
-        let mut changed = Topics::clone(&topics);
-        changed.insert(Arc::clone(&topic.name), Arc::clone(&queues));
-        self.topics.store(Arc::new(changed));
+        self.topics.put(Arc::clone(&topic.name), Arc::clone(&queues));
         queues
     }
 

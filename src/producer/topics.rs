@@ -4,15 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use hashbrown::HashMap;
-
 use super::outcome::Outcome;
 use crate::machine::produce::{self, Limits, Queue, Readiness};
 use crate::machine::topology::Topic;
-use crate::types::{BrokerId, TopicName, TopicPartition};
-
-/// All topics, replaced as a whole when one is added or grows.
-pub(crate) type Topics = HashMap<TopicName, Arc<TopicQueues>>;
+use crate::types::{BrokerId, TopicPartition};
 
 /// No partition without a leader has a backlog.
 const LEADERLESS: u32 = u32::MAX;

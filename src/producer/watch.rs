@@ -148,9 +148,8 @@ fn expire(shared: &Arc<Shared>) {
 
 /// Tells every queue its leader, and gives grown topics their new queues.
 fn follow(shared: &Arc<Shared>, topology: &Topology) {
-    let names: Vec<_> = shared.topics.load().keys().cloned().collect();
-    for name in names {
-        let Some(topic) = topology.topics.get(&name) else { continue };
+    for (name, _) in shared.topics.all() {
+        let Some(topic) = topology.topics.get(name) else { continue };
         if topic.partitions.is_empty() {
             continue;
         }

@@ -97,7 +97,6 @@ impl Programs {
     /// Why `client` cannot run, if it cannot.
     pub(crate) fn missing(&self, client: Client) -> Option<&str> {
         match client {
-            Client::Ottla if !cfg!(feature = "ottla") => Some("not built in"),
             Client::FranzGo => self.franz_go.as_ref().err().map(String::as_str),
             Client::Java => self.java.as_ref().err().map(String::as_str),
             _ => None,

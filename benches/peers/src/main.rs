@@ -4,7 +4,6 @@
 
 mod krafka;
 mod observe;
-#[cfg(feature = "ottla")]
 mod ottla;
 mod peer;
 mod rdkafka;
@@ -20,8 +19,7 @@ use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Client {
-    #[cfg(feature = "ottla")]
-    Ottla,
+        Ottla,
     Rdkafka,
     Krafka,
     Rskafka,
@@ -61,8 +59,7 @@ async fn main() -> anyhow::Result<()> {
     let pool = Pool::new(&work);
     let (before, start) = (Usage::so_far(), Instant::now());
     let done = match client {
-        #[cfg(feature = "ottla")]
-        Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
+                Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
         Client::Rdkafka => run::<rdkafka::Rdkafka>(mode, &work, &pool).await?,
         Client::Krafka => run::<krafka::Krafka>(mode, &work, &pool).await?,
         Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,

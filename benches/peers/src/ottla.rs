@@ -17,10 +17,10 @@ async fn connect(work: &Work) -> anyhow::Result<Client> {
 fn compression(work: &Work) -> anyhow::Result<Compression> {
     Ok(match work.compression.as_str() {
         "none" => Compression::None,
-        "gzip" => Compression::Gzip,
+        "gzip" => Compression::Gzip(None),
         "snappy" => Compression::Snappy,
-        "lz4" => Compression::Lz4,
-        "zstd" => Compression::Zstd,
+        "lz4" => Compression::Lz4(None),
+        "zstd" => Compression::Zstd(None),
         other => bail!("unknown compression {other}"),
     })
 }

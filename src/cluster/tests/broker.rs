@@ -1,6 +1,7 @@
 //! Brokers that answer Metadata from a world which the test can change.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use hashbrown::{HashMap, HashSet};
@@ -19,6 +20,7 @@ struct State {
     brokers: Vec<Address>,
     topics: HashMap<String, Topic>,
     silent: HashSet<Address>,
+    delay: Duration,
     code: i16,
     asked: usize,
     last: Vec<String>,
@@ -70,6 +72,11 @@ impl World {
         self.lock().silent.insert(address.clone());
     }
 
+    /// Every answer comes so much later than it was true.
+    pub(super) fn delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
     /// Every answer is REBOOTSTRAP_REQUIRED from now on.
     pub(super) fn send_away(&self) {
         self.lock().code = ErrorCode::REBOOTSTRAP_REQUIRED.code();
@@ -108,6 +115,8 @@ impl World {
                 continue;
             }
             let body = self.metadata(&request);
+            let delay = self.lock().delay;
+            tokio::time::sleep(delay).await;
             peer.answer(&request, &body).await;
         }
     }

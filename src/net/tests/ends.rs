@@ -179,6 +179,17 @@ async fn an_idle_connection_closes_itself_and_a_used_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_used_without_answers_is_not_idle() {
+    let (connection, mut peer, _listener) = connected(1 << 20).await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_secs(500)).await;
+        connection.submit_unanswered(ApiKey::Produce, 9, vec![], Box::new(|w| w.unwrap()));
+        peer.request().await.unwrap();
+    }
+    assert!(!connection.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_with_an_answer_outstanding_is_not_idle() {
     let (connection, mut peer, _listener) = connected(1 << 20).await;
     let mut inbox = Inbox::new();

@@ -84,8 +84,20 @@ async fn failures_back_off_longer_and_longer_up_to_the_limit() {
     assert!((40..=61).contains(&waits[1]), "{waits:?}");
     assert!((160..=241).contains(&waits[3]), "{waits:?}");
     assert!((800..=1201).contains(&waits[11]), "{waits:?}");
-    let _server = serve(&memory, "one");
-    pool.connection(&at, Purpose::Control).await.unwrap();
+    let server = serve(&memory, "one");
+    let connection = pool.connection(&at, Purpose::Control).await.unwrap();
+    // After a success it begins anew.
+    server.abort();
+    connection.closed().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(pool.connection(&at, Purpose::Control).await.is_err());
+    let start = Instant::now();
+    assert!(pool.connection(&at, Purpose::Produce).await.is_err());
+    assert!(
+        start.elapsed() <= Duration::from_millis(61),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

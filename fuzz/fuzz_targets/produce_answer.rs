@@ -1,0 +1,5 @@
+//! Produce answers of every version.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ottla::fuzzing::produce_answer(data));

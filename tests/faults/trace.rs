@@ -1,0 +1,164 @@
+//! What went through the proxies, batch by batch: the evidence when a promise is broken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use ottla::ErrorCode;
+
+use super::frames::{Batch, Produced, Request, by_partition, read_answer};
+
+/// Events kept; a soak drops its oldest half.
+const KEPT: usize = 400_000;
+
+/// The batches seen, in order.
+#[derive(Default)]
+pub(crate) struct Trace(Mutex<Vec<Event>>);
+
+struct Event {
+    at: Instant,
+    node: i32,
+    connection: u64,
+    batch: Batch,
+    what: What,
+}
+
+enum What {
+    Sent(&'static str),
+    Answered { code: i16, offset: i64, dropped: bool },
+    Unmentioned,
+}
+
+impl Trace {
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, events: impl Iterator<Item = Event>) {
+        let mut all = self.lock();
+        all.extend(events);
+        if all.len() > KEPT {
+            all.drain(..KEPT / 2);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    pub(crate) fn sent(&self, request: &Request, produced: &Produced, fate: &'static str) {
+        let at = Instant::now();
+        self.push(produced.batches.iter().map(|batch| Event {
+            at,
+            node: request.node,
+            connection: request.connection,
+            batch: batch.clone(),
+            what: What::Sent(fate),
+        }));
+    }
+
+    pub(crate) fn answered(
+        &self,
+        node: i32,
+        connection: u64,
+        produced: &Produced,
+        frame: &Bytes,
+        dropped: bool,
+    ) {
+        let at = Instant::now();
+        // A frame that a test has garbled tells nothing.
+        let told = read_answer(produced.version, frame).unwrap_or_default();
+        let mut told = told.into_iter();
+        let mut events = Vec::new();
+        for (_, batches) in by_partition(&produced.batches) {
+            for batch in batches {
+                let own = told.clone().find(|told| {
+                    told.partition == batch.partition && told.topic == batch.topic
+                });
+                let what = own.map_or(What::Unmentioned, |told| What::Answered {
+                    code: told.code,
+                    offset: told.offset,
+                    dropped,
+                });
+                events.push(Event { at, node, connection, batch: batch.clone(), what });
+            }
+        }
+        told.by_ref().for_each(drop);
+        self.push(events.into_iter());
+    }
+
+    /// Requests that held a partition more than once, which no broker understands.
+    pub(crate) fn partitions_twice_in_a_request(&self) -> usize {
+        let events = self.lock();
+        let mut twice = 0;
+        let sent = events.iter().filter(|event| matches!(event.what, What::Sent(_)));
+        let mut last: Option<(Instant, i32, u64)> = None;
+        let mut seen = BTreeSet::new();
+        for event in sent {
+            // Batches of one request have one time.
+            let request = (event.at, event.node, event.connection);
+            if last.replace(request) != Some(request) {
+                seen.clear();
+            }
+            twice += usize::from(!seen.insert((event.batch.topic.clone(), event.batch.partition)));
+        }
+        twice
+    }
+
+    /// Batches sent.
+    pub(crate) fn batches(&self) -> usize {
+        self.lock().iter().filter(|event| matches!(event.what, What::Sent(_))).count()
+    }
+
+    /// The epochs used on each partition, in order, where there is more than one.
+    pub(crate) fn epochs(&self) -> BTreeMap<i32, Vec<i16>> {
+        let mut all: BTreeMap<i32, Vec<i16>> = BTreeMap::new();
+        for event in self.lock().iter().filter(|event| matches!(event.what, What::Sent(_))) {
+            let epochs = all.entry(event.batch.partition).or_default();
+            if epochs.last() != Some(&event.batch.epoch) {
+                epochs.push(event.batch.epoch);
+            }
+        }
+        all.retain(|_, epochs| epochs.len() > 1);
+        all
+    }
+
+    /// Answers by their code.
+    pub(crate) fn codes(&self) -> BTreeMap<ErrorCode, usize> {
+        let mut all = BTreeMap::new();
+        for event in self.lock().iter() {
+            if let What::Answered { code, .. } = event.what {
+                *all.entry(ErrorCode::new(code)).or_default() += 1;
+            }
+        }
+        all
+    }
+
+    /// What happened on the given partitions, as text.
+    pub(crate) fn text(&self, partitions: &BTreeSet<i32>) -> String {
+        let events = self.lock();
+        let mut text = String::new();
+        let Some(began) = events.first().map(|event| event.at) else { return text };
+        for event in events.iter().filter(|event| partitions.contains(&event.batch.partition)) {
+            let Event { at, node, connection, batch, what } = event;
+            let ms = at.duration_since(began).as_secs_f64() * 1e3;
+            let Batch { partition, producer, epoch, sequence, count, .. } = batch;
+            let _ = write!(
+                text,
+                "{ms:10.2} ms broker {node} connection {connection:3} partition {partition:2} producer {producer}/{epoch} \
+                 sequence {sequence:6} +{count:3} "
+            );
+            let _ = match what {
+                What::Sent(fate) => writeln!(text, "-> {fate}"),
+                What::Answered { code, offset, dropped } => {
+                    let code = ErrorCode::new(*code);
+                    writeln!(text, "<- {code} offset {offset}{}", if *dropped { " (dropped)" } else { "" })
+                }
+                What::Unmentioned => writeln!(text, "<- not mentioned in the answer"),
+            };
+        }
+        text
+    }
+}

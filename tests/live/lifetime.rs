@@ -1,0 +1,396 @@
+//! Futures that are dropped, producers that are dropped or closed, runtimes that end, connections that idle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ottla::{Client, Delivery, Error, Producer, Record};
+use tokio::time::{Instant, timeout};
+
+use super::support::{
+    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, runtime, until, within,
+};
+
+pub(crate) fn promises(suite: &mut Suite) {
+    suite.exclusive("lifetime::close_keeps_its_deadline_while_the_broker_hangs", close_deadline);
+    suite.exclusive("lifetime::a_dropped_producer_waits_for_a_broker_that_hangs", dropped_frozen);
+    suite.shared("lifetime::a_dropped_send_is_sent_once_or_not_at_all", dropped_send);
+    suite.shared("lifetime::dropped_deliveries_are_sent_all_the_same", dropped_deliveries);
+    suite.shared("lifetime::a_dropped_producer_delivers_what_it_accepted", dropped_producer);
+    suite.shared_blocking("lifetime::a_runtime_that_ends_resolves_every_delivery", runtime_ends);
+    suite.shared_blocking("lifetime::a_runtime_that_ends_wakes_those_who_wait", runtime_wakes);
+    suite.shared_blocking("lifetime::a_current_thread_runtime_is_enough", current_thread);
+    suite.shared("lifetime::close_under_load_resolves_everything_accepted", close_under_load);
+    suite.shared("lifetime::a_closed_producer_takes_nothing_more", closed);
+    suite.shared("lifetime::flush_waits_for_what_was_accepted_and_not_for_linger", flush);
+    suite.shared("lifetime::idle_connections_close_and_open_again_without_noise", idle);
+}
+
+/// How an outcome and what Java reads may go together.
+fn assert_honest(outcome: &Result<ottla::RecordMetadata, Error>, found: &[i64]) {
+    match (outcome, found) {
+        (Ok(place), [offset]) => assert_eq!(place.offset(), Some(*offset)),
+        (Err(error), []) => assert!(matches!(error, Error::Delivery { .. }), "{error:?}"),
+        (Err(error), [_]) => assert!(error.possibly_written(), "in the log all the same: {error}"),
+        other => panic!("not once: {other:?}"),
+    }
+}
+
+/// Checks every outcome against the log of a topic in which each record has a key of its own.
+async fn assert_all_honest(
+    kafka: &Kafka,
+    topic: &str,
+    deliveries: Vec<(Vec<u8>, Delivery)>,
+) -> Result<usize, libtest_mimic::Failed> {
+    let mut outcomes = Vec::new();
+    for (key, delivery) in deliveries {
+        assert!(delivery.is_done(), "not resolved: {delivery:?}");
+        outcomes.push((key, delivery.await));
+    }
+    let mut found = std::collections::HashMap::<_, Vec<i64>>::new();
+    for record in kafka.consume_all(topic)? {
+        found.entry(record.key.unwrap_or_default()).or_default().push(record.offset);
+    }
+    for (key, outcome) in &outcomes {
+        assert_honest(outcome, &found.remove(key).unwrap_or_default());
+    }
+    assert!(found.is_empty(), "nobody sent these: {found:?}");
+    Ok(outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count())
+}
+
+async fn close_deadline(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("close-deadline", 2, &[])?;
+    let builder = kafka.client().await?.producer().linger(Duration::ZERO);
+    let producer = builder.max_in_flight(1).build()?;
+    producer.send(Record::to(topic).key("first").partition(0)).await?;
+    kafka.freeze()?;
+    let sent = producer.enqueue(Record::to(topic).key("sent").partition(0)).await?;
+    let in_flight = || producer.metrics().brokers[&1].in_flight == 1;
+    until("a request is in flight", in_flight).await?;
+    let queued = producer.enqueue(Record::to(topic).key("queued").partition(1)).await?;
+    let deadline = Duration::from_secs(1);
+    let began = Instant::now();
+    let closing = within(deadline * 5, "close", producer.close(deadline)).await?;
+    let took = began.elapsed();
+    assert!(took >= deadline && took < deadline * 3 / 2, "{took:?}");
+    match closing {
+        Err(error @ Error::Deadline { limit, .. }) => {
+            assert_eq!(limit, deadline);
+            assert!(error.to_string().contains("close"), "{error}");
+        }
+        other => return Err(format!("{other:?}").into()),
+    }
+    // Resolved when `close` returns, each as honestly as can be.
+    for (delivery, possibly) in [(sent, true), (queued, false)] {
+        assert!(delivery.is_done());
+        let error = delivery.await.err().ok_or("delivered by a frozen broker")?;
+        assert!(matches!(error, Error::Delivery { .. }), "{error:?}");
+        assert_eq!(error.possibly_written(), possibly, "{error}");
+    }
+    assert!(matches!(producer.send(Record::to(topic)).await, Err(Error::Closed { .. })));
+    kafka.thaw()?;
+    let keys: Vec<_> = kafka.consume_all(topic)?.into_iter().filter_map(|r| r.key).collect();
+    assert!(!keys.contains(&b"queued".to_vec()), "{keys:?}");
+    Ok(())
+}
+
+async fn dropped_frozen(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("dropped-frozen", 2, &[])?;
+    let producer = kafka.client().await?.producer().build()?;
+    producer.prepare(topic).await?;
+    kafka.freeze()?;
+    let mut deliveries = Vec::new();
+    let messages = Message::numbered(50);
+    for message in &messages {
+        deliveries.push(producer.enqueue(message.record(topic)).await?);
+    }
+    // Neither blocks nor panics, and forgets nothing.
+    let began = Instant::now();
+    drop(producer);
+    assert!(began.elapsed() < Duration::from_millis(100));
+    kafka.thaw()?;
+    let mut places = Vec::new();
+    for delivery in deliveries {
+        places.push(within(Duration::from_secs(20), "the delivery", delivery).await??);
+    }
+    assert_java_reads(kafka, topic, &messages, &places)
+}
+
+async fn dropped_send(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("dropped-send", 1, &[])?;
+    let producer = kafka.client().await?.producer().build()?;
+    // Dropped while the topic is still unknown: not sent.
+    {
+        let early = producer.send(Record::to(topic).value("early"));
+        assert!(timeout(Duration::ZERO, early).await.is_err());
+    }
+    producer.prepare(topic).await?;
+    // Dropped while the acknowledgement is on its way: sent, once.
+    for number in 0..20_u8 {
+        let sending = producer.send(Record::to(topic).key(vec![number]));
+        let wait = if number % 2 == 0 { Duration::ZERO } else { Duration::from_millis(6) };
+        let _ = timeout(wait, sending).await;
+    }
+    producer.flush().await?;
+    let keys: Vec<_> = kafka.consume_all(topic)?.into_iter().map(|record| record.key).collect();
+    assert_eq!(keys, (0..20).map(|number| Some(vec![number])).collect::<Vec<_>>());
+    assert_eq!(producer.metrics().buffer_used, 0);
+    Ok(())
+}
+
+async fn dropped_deliveries(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("dropped-deliveries", 2, &[])?;
+    let producer = kafka.client().await?.producer().build()?;
+    let messages = Message::numbered(1000);
+    for message in &messages {
+        drop(producer.enqueue(message.record(topic)).await?);
+    }
+    producer.flush().await?;
+    assert_eq!(producer.metrics().records, 1000);
+    assert_eq!(kafka.consume_all(topic)?.len(), 1000);
+    Ok(())
+}
+
+async fn dropped_producer(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("dropped-producer", 3, &[])?;
+    let client = kafka.client().await?;
+    // Longer than the test: what the last handle leaves behind does not linger.
+    let producer = client.producer().linger(Duration::from_secs(60)).build()?;
+    let clone = producer.clone();
+    let messages = Message::numbered(2000);
+    let mut deliveries = Vec::new();
+    for message in &messages {
+        deliveries.push(producer.enqueue(message.record(topic)).await?);
+    }
+    drop(producer);
+    // One handle is left, and with it the producer.
+    assert!(timeout(Duration::from_millis(100), &mut deliveries[0]).await.is_err());
+    let last = clone.enqueue(Record::to(topic).value("last")).await?;
+    drop((clone, client));
+    let mut places = Vec::new();
+    for delivery in deliveries.into_iter().chain([last]) {
+        places.push(within(Duration::from_secs(10), "the delivery", delivery).await??);
+    }
+    let messages: Vec<_> = messages.into_iter().chain([Message::of("last")]).collect();
+    assert_java_reads(kafka, topic, &messages, &places)
+}
+
+fn runtime_ends(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("runtime-ends", 3, &[])?;
+    let (own, other) = (runtime()?, runtime()?);
+    let (producer, deliveries) = own.block_on(async {
+        // Some are on their way, most linger.
+        let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+        let producer = builder.batch_size(4000).build()?;
+        let mut deliveries = Vec::new();
+        for number in 0..2000_u32 {
+            let key = number.to_be_bytes().to_vec();
+            let delivery = producer.enqueue(Record::to(topic).key(key.clone())).await?;
+            deliveries.push((key, delivery));
+        }
+        Ok::<_, Error>((producer, deliveries))
+    })?;
+    own.shutdown_timeout(Duration::from_secs(5));
+    other.block_on(async {
+        let waiting = async {
+            while !deliveries.iter().all(|(_, delivery)| delivery.is_done()) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        within(Duration::from_secs(5), "every delivery", waiting).await?;
+        let arrived = assert_all_honest(kafka, topic, deliveries).await?;
+        println!("{arrived} of 2000 arrived before the runtime ended");
+        let sending = producer.send(Record::to(topic).value("late"));
+        let refused = within(Duration::from_secs(5), "a late send", sending).await?;
+        assert!(matches!(refused, Err(Error::Closed { .. })), "{refused:?}");
+        let refused = producer.try_enqueue(Record::to(topic)).err().map(|refused| refused.error);
+        assert!(matches!(refused, Some(Error::Closed { .. })), "{refused:?}");
+        let closing = producer.close(Duration::from_secs(1));
+        within(Duration::from_secs(5), "a late close", closing).await??;
+        drop(producer);
+        Ok(())
+    })
+}
+
+fn runtime_wakes(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("runtime-wakes", 1, &[])?;
+    let (own, other) = (runtime()?, runtime()?);
+    let producer: Producer = own.block_on(async {
+        let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+        let producer = builder.buffer_memory(8000).batch_size(1000).build()?;
+        producer.prepare(topic).await?;
+        Ok::<_, Error>(producer)
+    })?;
+    // They wait for a topic, a partition, a delivery and a flush, on a runtime that goes on.
+    let delivery = producer.try_enqueue(Record::to(topic).value("lingers")).map_err(|e| e.error)?;
+    let spawn = |record: Record<'static>| {
+        let producer = producer.clone();
+        other.spawn(async move { producer.send(record).await.map(drop) })
+    };
+    let waiting = [
+        ("a topic", spawn(Record::to("runtime-wakes-unknown"))),
+        ("a partition", spawn(Record::to(topic).partition(7))),
+        ("a delivery", other.spawn(async move { delivery.await.map(drop) })),
+    ];
+    other.block_on(async {
+        let asleep = Duration::from_millis(300);
+        tokio::time::sleep(asleep).await;
+        for (what, task) in &waiting {
+            assert!(!task.is_finished(), "{what} was not waited for");
+        }
+    });
+    own.shutdown_timeout(Duration::from_secs(5));
+    other.block_on(async {
+        for (what, task) in waiting {
+            let outcome = within(Duration::from_secs(5), what, task).await??;
+            match outcome.err().ok_or("delivered")? {
+                Error::Closed { .. } | Error::Delivery { .. } => {}
+                error => return Err(format!("waiting for {what}: {error:?}").into()),
+            }
+        }
+        Ok(())
+    })
+}
+
+fn current_thread(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("current-thread", 3, &[])?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let producer = kafka.client().await?.producer().batch_size(8000).build()?;
+        let messages = Message::numbered(20_000);
+        let delivering = deliver(&producer, topic, &messages);
+        let places = within(Duration::from_secs(20), "20,000 deliveries", delivering).await??;
+        producer.close(Duration::from_secs(5)).await?;
+        assert_java_reads(kafka, topic, &messages, &places)
+    })
+}
+
+async fn close_under_load(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("close-under-load", 6, &[])?;
+    let producer = kafka.client().await?.producer().batch_size(4000).build()?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let tasks: Vec<_> = (0..4_u32)
+        .map(|task| {
+            let (producer, stopped) = (producer.clone(), Arc::clone(&stopped));
+            tokio::spawn(async move {
+                let mut deliveries = Vec::new();
+                for number in 0_u32.. {
+                    let key = [task.to_be_bytes(), number.to_be_bytes()].concat();
+                    let record = Record::to("close-under-load").key(key.clone());
+                    match producer.enqueue(record).await {
+                        Ok(delivery) => deliveries.push((key, delivery)),
+                        Err(Error::Closed { .. }) => break,
+                        Err(error) => return Err(error),
+                    }
+                    assert!(!stopped.load(Ordering::SeqCst), "accepted after close");
+                }
+                Ok(deliveries)
+            })
+        })
+        .collect();
+    until("the load is on", || producer.metrics().records > 5000).await?;
+    let closing = producer.close(Duration::from_secs(20));
+    within(Duration::from_secs(30), "close", closing).await??;
+    stopped.store(true, Ordering::SeqCst);
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(within(Duration::from_secs(5), "a sender", task).await???);
+    }
+    let accepted = all.len();
+    let arrived = assert_all_honest(kafka, topic, all).await?;
+    println!("{arrived} of {accepted} accepted records arrived");
+    assert_eq!(arrived, accepted, "close had the time to deliver them all");
+    assert_eq!(producer.metrics().buffer_used, 0);
+    Ok(())
+}
+
+async fn closed(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("closed", 1, &[])?;
+    let client = kafka.client().await?;
+    let producer = client.producer().build()?;
+    let clone = producer.clone();
+    producer.send(Record::to(topic).value("v")).await?;
+    producer.close(Duration::from_secs(10)).await?;
+    for producer in [&producer, &clone] {
+        let record = || Record::to(topic).value("late");
+        let refused = producer.try_enqueue(record()).err().ok_or("accepted")?;
+        assert_eq!(refused.record, record());
+        let errors = [
+            Some(refused.error),
+            producer.send(record()).await.err(),
+            producer.enqueue(record()).await.err(),
+            producer.enqueue(Record::to("never-heard-of")).await.err(),
+            producer.flush().await.err(),
+            producer.prepare(topic).await.err(),
+        ];
+        for error in errors {
+            let error = error.ok_or("a closed producer still works")?;
+            assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+            assert!(error.is_fatal() && !error.is_retriable() && !error.possibly_written());
+        }
+        // Again is no error.
+        producer.close(Duration::ZERO).await?;
+    }
+    // The client is not closed with it.
+    client.producer().build()?.send(Record::to(topic).value("w")).await?;
+    assert_eq!(kafka.consume_all(topic)?.len(), 2);
+    Ok(())
+}
+
+async fn flush(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("flush", 4, &[])?;
+    let starved = kafka.topic("flush-starved", 1, &[("min.insync.replicas", "2")])?;
+    let client = kafka.client().await?;
+    let builder = client.producer().linger(Duration::from_secs(60)).retries(2);
+    let producer = builder.retry_backoff(Duration::from_millis(50)).build()?;
+    // Nothing to wait for.
+    within(Duration::from_secs(1), "an empty flush", producer.flush()).await??;
+    for _ in 0..3 {
+        let failing = producer.enqueue(Record::to(starved).value("v")).await?;
+        let mut deliveries = Vec::new();
+        for number in 0..1000 {
+            deliveries.push(producer.enqueue(Record::to(topic).partition(number % 4)).await?);
+        }
+        assert!(!deliveries[0].is_done() && !failing.is_done());
+        // A record that fails does not fail the flush.
+        within(Duration::from_secs(10), "flush", producer.flush()).await??;
+        assert!(deliveries.iter().all(Delivery::is_done) && failing.is_done());
+        assert!(failing.await.is_err());
+    }
+    assert_eq!(kafka.consume_all(topic)?.len(), 3000);
+    Ok(())
+}
+
+async fn idle(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("idle", 1, &[])?;
+    let servers = kafka.proxy.address();
+    let builder = Client::builder().bootstrap_servers(&servers);
+    let client = builder.connections_max_idle(Duration::from_millis(300)).connect().await?;
+    let producer = client.producer().build()?;
+    for round in 1..=3 {
+        producer.send(Record::to(topic).value("v")).await?;
+        assert!(kafka.proxy.open() > 0);
+        until("idle connections close", || kafka.proxy.open() == 0).await?;
+        assert!(kafka.proxy.opened() >= round, "no connection was opened again");
+    }
+    let opened = kafka.proxy.opened();
+    // Nobody opens one for nothing.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!((kafka.proxy.open(), kafka.proxy.opened()), (0, opened));
+    drop(client);
+
+    // Closed by the other side: the same.
+    let client = Client::connect(&servers).await?;
+    let own = client.producer().build()?;
+    for _ in 0..3 {
+        own.send(Record::to(topic).value("v")).await?;
+        kafka.proxy.cut();
+        until("the cut connections close", || kafka.proxy.open() == 0).await?;
+    }
+    for producer in [&producer, &own] {
+        let metrics = producer.metrics();
+        assert_eq!((metrics.records, metrics.failed_records, metrics.retries), (3, 0, 0));
+    }
+    assert_eq!(kafka.consume_all(topic)?.len(), 6);
+    Ok(())
+}
