@@ -27,11 +27,13 @@ impl Client {
     /// [`Error::Bootstrap`](crate::Error::Bootstrap) or [`Error::NotKafka`](crate::Error::NotKafka)
     /// when no server can be used.
     pub async fn connect(bootstrap_servers: &str) -> Result<Self> {
-        Self::builder().bootstrap_servers(bootstrap_servers).connect().await
+        Self::builder()
+            .bootstrap_servers(bootstrap_servers)
+            .connect()
+            .await
     }
 
     /// Sets what differs from the defaults, then connects.
-    #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
@@ -51,7 +53,6 @@ impl Client {
     }
 
     /// A producer for this cluster.
-    #[must_use]
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), self.producer_defaults.clone())
     }
@@ -60,6 +61,12 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
+    }
+
+    /// Closes every connection: producers and calls made from this client, or a clone of it, fail from
+    /// now on. Close producers first.
+    pub fn close(&self) {
+        self.cluster.close();
     }
 
     pub(crate) fn settings(&self) -> &ClientSettings {
@@ -81,7 +88,10 @@ impl ClientBuilder {
         let settings = Arc::new(settings);
         let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new(&settings));
         let cluster = Cluster::connect(settings, connector).await?;
-        Ok(Client { cluster, producer_defaults })
+        Ok(Client {
+            cluster,
+            producer_defaults,
+        })
     }
 }
 

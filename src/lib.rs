@@ -88,9 +88,8 @@
 //! Any future of this library may be dropped at any point, as `select!` and timeouts do. A dropped
 //! `enqueue` has handed over nothing; a dropped `send` has sent the record once or not at all; a
 //! dropped [`Delivery`] does not call its record back; a dropped `flush` or `close` ends only the
-//! waiting. When the last clone of a producer is dropped,
-//! what it accepted is still delivered for as long as the runtime lives: call
-//! [`close`](Producer::close) to wait for that.
+//! waiting. When the last clone of a producer is dropped, what it accepted is still delivered for
+//! as long as the runtime lives: call [`close`](Producer::close) to wait for that.
 //!
 //! # Features
 //!

@@ -145,7 +145,10 @@ mod tests {
     fn every_time_is_in_a_bucket_whose_bound_is_at_most_a_sixteenth_above() {
         for micros in (0..5000).chain([1 << 20, (1 << 20) + 12345, 1 << 40]) {
             let bound = upper_bound(bucket(micros) as u64);
-            assert!(bound >= micros && bound <= micros + micros / 16, "{micros} {bound}");
+            assert!(
+                bound >= micros && bound <= micros + micros / 16,
+                "{micros} {bound}"
+            );
         }
     }
 
@@ -155,8 +158,16 @@ mod tests {
         (1..=1000).for_each(|ms| histogram.add(Duration::from_millis(ms)));
         let latency = histogram.latency();
         assert_eq!(latency.count, 1000);
-        assert!((500..=532).contains(&latency.p50.as_millis()), "{:?}", latency.p50);
-        assert!((990..=1000).contains(&latency.p99.as_millis()), "{:?}", latency.p99);
+        assert!(
+            (500..=532).contains(&latency.p50.as_millis()),
+            "{:?}",
+            latency.p50
+        );
+        assert!(
+            (990..=1000).contains(&latency.p99.as_millis()),
+            "{:?}",
+            latency.p99
+        );
         assert_eq!(latency.max, Duration::from_secs(1));
     }
 

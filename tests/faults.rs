@@ -29,7 +29,10 @@ fn main() -> ExitCode {
     let live = storms::trials(&world);
     let ignored = missing.is_some() && !must;
     let mut trials = pure();
-    trials.extend(live.into_iter().map(|trial| trial.with_ignored_flag(ignored)));
+    trials.extend(
+        live.into_iter()
+            .map(|trial| trial.with_ignored_flag(ignored)),
+    );
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Here, and not by the end of the process, so that the brokers end and their files go.
     world.end(conclusion.has_failed());

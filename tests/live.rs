@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         eprintln!("live tests are ignored: {reason}");
     }
     let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+    live::support::install_trace();
     let env = Env::default();
     let mut suite = Suite::new(&env, missing.is_some() && !must);
     // Those that take longest, or the one cluster that can be paused, come first.

@@ -100,25 +100,14 @@ impl Account {
         self.on_the_way.len()
     }
 
-    /// Counts what is known without waiting.
-    pub(crate) fn settle_known(&mut self) {
-        while let Some(Sent {
-            line,
-            bytes,
-            delivery,
-        }) = self.on_the_way.pop_front()
+    /// Counts what is known already, which takes no waiting.
+    pub(crate) async fn settle_known(&mut self) {
+        while self
+            .on_the_way
+            .front()
+            .is_some_and(|oldest| oldest.delivery.is_done())
         {
-            match delivery.try_done() {
-                Ok(outcome) => self.settle(line, bytes, outcome),
-                Err(delivery) => {
-                    self.on_the_way.push_front(Sent {
-                        line,
-                        bytes,
-                        delivery,
-                    });
-                    return;
-                }
-            }
+            self.settle_oldest().await;
         }
     }
 
@@ -178,18 +167,14 @@ impl Account {
                 "interrupted    after line {lines}; everything accepted until then was delivered"
             )?,
             End::Interrupted => writeln!(out, "interrupted    after line {lines}")?,
-            End::Refused => {
-                writeln!(
-                    out,
-                    "given up       at line {lines}; those after it were not sent"
-                )?;
-            }
-            End::Unreadable(error) => {
-                writeln!(
-                    out,
-                    "given up       after line {lines}: standard input: {error}"
-                )?;
-            }
+            End::Refused => writeln!(
+                out,
+                "given up       at line {lines}; those after it were not sent"
+            )?,
+            End::Unreadable(error) => writeln!(
+                out,
+                "given up       after line {lines}: standard input: {error}"
+            )?,
         }
         let took = self.started.elapsed();
         let rate = *records as f64 / took.as_secs_f64().max(1e-9);

@@ -107,7 +107,7 @@ async fn send(producer: &Producer, topic: &str, lines: &mut Lines, account: &mut
                     return account.end(End::Refused);
                 }
             }
-            account.settle_known();
+            account.settle_known().await;
             while account.on_the_way() >= ON_THE_WAY {
                 account.settle_oldest().await;
             }

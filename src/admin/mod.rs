@@ -22,7 +22,10 @@ pub struct Admin {
 
 impl Admin {
     pub(crate) fn new(cluster: Cluster) -> Self {
-        Self { cluster, timeout: Duration::from_secs(60) }
+        Self {
+            cluster,
+            timeout: Duration::from_secs(60),
+        }
     }
 
     /// How long a call may take, retries included. Default 60 s. Kafka: `default.api.timeout.ms`.
@@ -33,7 +36,11 @@ impl Admin {
     }
 
     /// Repeats `attempt` with backoff while its error is retriable, until the timeout.
-    async fn with_retries<R, F>(&self, what: &'static str, mut attempt: impl FnMut() -> F) -> Result<R>
+    async fn with_retries<R, F>(
+        &self,
+        what: &'static str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<R>
     where
         F: Future<Output = Result<R>>,
     {
@@ -55,7 +62,10 @@ impl Admin {
         };
         match tokio::time::timeout(self.timeout, tries).await {
             Ok(done) => done,
-            Err(_) => Err(last.unwrap_or(Error::Deadline { what, limit: self.timeout })),
+            Err(_) => Err(last.unwrap_or(Error::Deadline {
+                what,
+                limit: self.timeout,
+            })),
         }
     }
 }
@@ -80,6 +90,8 @@ fn is_transient(error: &Error) -> bool {
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Admin")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }

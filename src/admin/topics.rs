@@ -7,7 +7,8 @@ use super::Admin;
 use crate::error::{Error, ErrorCode, Result};
 use crate::types::TopicId;
 use crate::wire::{
-    CreateTopics, DeleteTopics, MetadataCall, MetadataTopics, NewTopicSpec, PartitionMeta, TopicMeta,
+    CreateTopics, DeleteTopics, MetadataAnswer, MetadataCall, MetadataTopics, NewTopicSpec,
+    PartitionMeta, TopicMeta,
 };
 
 /// A topic to create.
@@ -133,19 +134,30 @@ impl Admin {
         topics: impl IntoIterator<Item = NewTopic>,
     ) -> Result<Vec<Result<CreatedTopic>>> {
         let topics: Vec<_> = topics.into_iter().map(|topic| topic.spec()).collect();
-        let call = CreateTopics { topics, timeout: self.broker_timeout(), validate_only: false };
+        let call = CreateTopics {
+            topics,
+            timeout: self.broker_timeout(),
+            validate_only: false,
+        };
         let call = &call;
         let answer = self
             .with_retries("create topics", || async move {
                 let connection = self.cluster.controller().await?;
                 let answer = connection.call(call, self.request_timeout()).await?;
-                retry_all(answer.topics.iter().map(|topic| topic.code), "creating topics")?;
+                retry_all(
+                    answer.topics.iter().map(|topic| topic.code),
+                    "creating topics",
+                )?;
                 Ok(answer)
             })
             .await?;
         let result = |topic: crate::wire::CreatedTopic| {
             topic.code.ok().map_err(|code| {
-                Error::broker(code, topic.message, format!("creating topic {}", topic.name))
+                Error::broker(
+                    code,
+                    topic.message,
+                    format!("creating topic {}", topic.name),
+                )
             })?;
             Ok(CreatedTopic {
                 name: topic.name,
@@ -167,13 +179,19 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<()>>> {
         let names = names.into_iter().map(|name| name.as_ref().into()).collect();
-        let call = DeleteTopics { names, timeout: self.broker_timeout() };
+        let call = DeleteTopics {
+            names,
+            timeout: self.broker_timeout(),
+        };
         let call = &call;
         let answer = self
             .with_retries("delete topics", || async move {
                 let connection = self.cluster.controller().await?;
                 let answer = connection.call(call, self.request_timeout()).await?;
-                retry_all(answer.topics.iter().map(|topic| topic.code), "deleting topics")?;
+                retry_all(
+                    answer.topics.iter().map(|topic| topic.code),
+                    "deleting topics",
+                )?;
                 Ok(answer)
             })
             .await?;
@@ -196,23 +214,19 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<TopicDescription>>> {
         let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
-        let call = MetadataCall {
-            topics: MetadataTopics::Names(names.clone()),
-            allow_auto_create: false,
-        };
-        let call = &call;
-        let answer = self
-            .with_retries("describe topics", || async move {
-                let connection = self.cluster.any().await?;
-                connection.call(call, self.request_timeout()).await
-            })
-            .await?;
+        let answer = self.metadata(MetadataTopics::Names(names.clone())).await?;
         let mut told = answer.topics;
         let find = |name: Arc<str>| {
-            let at = told.iter().position(|topic| topic.name.as_deref() == Some(&*name));
+            let at = told
+                .iter()
+                .position(|topic| topic.name.as_deref() == Some(&*name));
             let context = || format!("describing topic {name}");
             match at.map(|at| told.swap_remove(at)) {
-                None => Err(Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None, context())),
+                None => Err(Error::broker(
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    None,
+                    context(),
+                )),
                 Some(topic) => match topic.code {
                     ErrorCode::NONE => Ok(describe(Arc::clone(&name), topic)),
                     code => Err(Error::broker(code, None, context())),
@@ -220,6 +234,35 @@ impl Admin {
             }
         };
         Ok(names.into_iter().map(find).collect())
+    }
+
+    /// Describes every topic that the client may see, Kafka's own ones included. Kafka: `ListTopics`.
+    ///
+    /// # Errors
+    /// When no broker could be asked.
+    pub async fn list_topics(&self) -> Result<Vec<TopicDescription>> {
+        let answer = self.metadata(MetadataTopics::All).await?;
+        let usable = answer
+            .topics
+            .into_iter()
+            .filter(|topic| topic.code == ErrorCode::NONE);
+        let mut topics: Vec<_> = usable
+            .filter_map(|topic| Some(describe(topic.name.clone()?, topic)))
+            .collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    async fn metadata(&self, topics: MetadataTopics) -> Result<MetadataAnswer> {
+        let call = &MetadataCall {
+            topics,
+            allow_auto_create: false,
+        };
+        self.with_retries("describe topics", || async move {
+            let connection = self.cluster.any().await?;
+            connection.call(call, self.request_timeout()).await
+        })
+        .await
     }
 
     fn request_timeout(&self) -> Duration {
@@ -234,15 +277,30 @@ impl Admin {
 
 /// An error for the whole call when every topic failed in a way that another try may mend.
 fn retry_all(mut codes: impl Iterator<Item = ErrorCode>, context: &str) -> Result<()> {
-    let Some(first) = codes.next() else { return Ok(()) };
+    let Some(first) = codes.next() else {
+        return Ok(());
+    };
     let error = Error::broker(first, None, context);
-    if super::is_transient(&error) && codes.all(|code| code == first) { Err(error) } else { Ok(()) }
+    if super::is_transient(&error) && codes.all(|code| code == first) {
+        Err(error)
+    } else {
+        Ok(())
+    }
 }
 
 fn describe(name: Arc<str>, topic: TopicMeta) -> TopicDescription {
-    let mut partitions: Vec<_> = topic.partitions.into_iter().map(describe_partition).collect();
+    let mut partitions: Vec<_> = topic
+        .partitions
+        .into_iter()
+        .map(describe_partition)
+        .collect();
     partitions.sort_by_key(|partition| partition.partition);
-    TopicDescription { name, id: topic.id, internal: topic.internal, partitions }
+    TopicDescription {
+        name,
+        id: topic.id,
+        internal: topic.internal,
+        partitions,
+    }
 }
 
 fn describe_partition(partition: PartitionMeta) -> PartitionDescription {

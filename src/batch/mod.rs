@@ -1,8 +1,29 @@
 //! Record batches (format v2) as bytes: writing, reading, compressing.
 
 mod compress;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(
+        dead_code,
+        reason = "splitting reads little of a batch; tests and fuzzing check that what is written reads back"
+    )
+)]
 mod header;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(
+        dead_code,
+        reason = "splitting reads little of a batch; tests and fuzzing check that what is written reads back"
+    )
+)]
 mod reader;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(
+        dead_code,
+        reason = "splitting reads little of a batch; tests and fuzzing check that what is written reads back"
+    )
+)]
 mod records;
 mod varint;
 mod writer;
@@ -10,7 +31,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use header::{BatchHeader, Codec, HEADER_LEN, TimestampType};
-pub(crate) use reader::{Batch, Batches};
-pub(crate) use records::{ControlType, Headers, RawRecord, RecordRef, Records, control_type};
+pub(crate) use header::HEADER_LEN;
+#[cfg(fuzzing)]
+pub(crate) use reader::Batch;
+pub(crate) use reader::Batches;
+pub(crate) use records::RawRecord;
+#[cfg(fuzzing)]
+pub(crate) use records::{Headers, control_type};
 pub(crate) use writer::{BatchWriter, ClosedBatch, RecordParts, reclaim, restamp, size_bound};

@@ -162,12 +162,6 @@ impl BatchWriter {
         self.count
     }
 
-    /// The latest of the records' timestamps, -1 without any.
-    #[inline]
-    pub(crate) fn max_timestamp(&self) -> i64 {
-        self.max_timestamp
-    }
-
     /// Makes the buffer hold `capacity` bytes in all, no more.
     pub(crate) fn grow(&mut self, capacity: usize) {
         self.buf
@@ -267,6 +261,7 @@ pub(crate) struct ClosedBatch {
 }
 
 impl ClosedBatch {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn count(&self) -> u32 {
         self.header.count.unsigned_abs()
     }

@@ -81,11 +81,6 @@ impl Cluster {
         }
     }
 
-    /// Forgets a topic.
-    pub(crate) fn remove_interest(&self, topic: &str) {
-        self.shared().remove_interest(topic);
-    }
-
     /// Asks for a refresh that begins after this call.
     ///
     /// Requests are served together, at most one refresh is under way, and `retry.backoff.ms` lies

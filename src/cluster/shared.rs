@@ -103,11 +103,6 @@ impl Shared {
         !state.interest.contains(topic) && state.interest.insert(topic.into())
     }
 
-    pub(super) fn remove_interest(&self, topic: &str) {
-        self.lock().interest.remove(topic);
-        self.update(|topology| topology.without(topic));
-    }
-
     pub(super) fn interest(&self) -> Vec<TopicName> {
         self.lock().interest.iter().cloned().collect()
     }

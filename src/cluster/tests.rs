@@ -338,27 +338,6 @@ async fn a_leader_hint_is_seen_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_of_no_interest_is_forgotten_and_stays_so() {
-    let memory = Memory::new();
-    let world = three(&memory);
-    let cluster = connect(&memory, to(&["a"])).await.unwrap();
-    cluster.topic("t", Instant::now() + SOON).await.unwrap();
-    cluster.remove_interest("t");
-    assert!(cluster.topology().topics.is_empty());
-    cluster.request_refresh();
-    sleep(SOON).await;
-    assert!(cluster.topology().topics.is_empty());
-    assert_eq!(world.last_asked(), Vec::<String>::new());
-    // Nor does an answer bring it back that was on the way.
-    world.delay(Duration::from_secs(1));
-    cluster.add_interest("t");
-    sleep(Duration::from_millis(500)).await;
-    cluster.remove_interest("t");
-    sleep(SOON).await;
-    assert!(cluster.topology().topics.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
 async fn closing_ends_every_wait() {
     let memory = Memory::new();
     let _world = three(&memory);

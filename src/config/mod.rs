@@ -12,5 +12,7 @@ mod tests;
 
 pub use client::ClientBuilder;
 pub(crate) use producer::ProducerOptions;
+#[cfg(test)]
+pub(crate) use settings::Backoff;
 pub use settings::{Acks, Compression};
-pub(crate) use settings::{Backoff, ClientSettings, PartitionerChoice, ProducerSettings};
+pub(crate) use settings::{ClientSettings, PartitionerChoice, ProducerSettings};

@@ -115,14 +115,6 @@ impl Topology {
         Some(next)
     }
 
-    /// The snapshot without a topic; `None` when it has none of that name.
-    pub(crate) fn without(&self, topic: &str) -> Option<Self> {
-        let mut next = self.clone();
-        next.topics.remove(topic)?;
-        next.version += 1;
-        Some(next)
-    }
-
     /// Whether something was missing that a new answer may soon have: a leader, or a topic being created.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.topics.values().any(|topic| {

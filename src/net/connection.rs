@@ -1,11 +1,12 @@
 //! A connection to a broker whose versions are known.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::debug;
 
 use super::handshake;
 use super::link::{Expect, Link, OnAnswer, OnWritten};
@@ -22,6 +23,8 @@ pub(crate) struct Connection(Arc<Inner>);
 struct Inner {
     link: Link,
     versions: Versions,
+    /// The broker asked to be left alone until then.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Connection {
@@ -41,7 +44,11 @@ impl Connection {
             })?;
         let link = Link::start(transport, address, settings);
         let versions = handshake::versions(&link, settings.request_timeout).await?;
-        Ok(Self(Arc::new(Inner { link, versions })))
+        Ok(Self(Arc::new(Inner {
+            link,
+            versions,
+            quiet_until: Mutex::default(),
+        })))
     }
 
     pub(crate) fn versions(&self) -> &Versions {
@@ -92,7 +99,24 @@ impl Connection {
         timeout: Duration,
     ) -> Result<C::Response, Error> {
         let version = handshake::choose(&self.0.versions, &self.0.link, call)?;
-        call_on(&self.0.link, call, version, timeout).await
+        let quiet_until = *self.quiet_until();
+        if let Some(until) = quiet_until {
+            sleep_until(until).await;
+        }
+        let response = call_on(&self.0.link, call, version, timeout).await?;
+        let throttle = C::throttle(&response);
+        if !throttle.is_zero() {
+            debug!(address = %self.0.link.0.name, request = C::KEY.name(), ?throttle, "broker throttles");
+            *self.quiet_until() = Instant::now().checked_add(throttle);
+        }
+        Ok(response)
+    }
+
+    fn quiet_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0
+            .quiet_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -100,6 +124,7 @@ impl Connection {
     }
 
     /// Waits until the connection has been closed, by either side.
+    #[cfg(test)]
     pub(crate) async fn closed(&self) {
         self.0.link.0.closed().await;
     }

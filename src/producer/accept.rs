@@ -59,7 +59,11 @@ impl Shared {
         grant: Option<Grant<'_>>,
     ) -> Result<Delivery, Refused> {
         self.check_open().map_err(Refused::Error)?;
-        let topic = self.topics.get(record.topic()).filter(|t| t.partitions > 0).ok_or(Refused::UnknownTopic)?;
+        let topic = self
+            .topics
+            .get(record.topic())
+            .filter(|t| t.partitions > 0)
+            .ok_or(Refused::UnknownTopic)?;
         let mut parts = RecordParts {
             timestamp: 0,
             key: record.key.as_ref().map(Data::as_slice),
@@ -69,20 +73,32 @@ impl Shared {
         let bound = size_bound(&parts);
         self.check_size(bound).map_err(Refused::Error)?;
         let chosen = self.choose(record, topic)?;
-        let mut taker = Taker { memory: &self.memory, grant };
+        let mut taker = Taker {
+            memory: &self.memory,
+            grant,
+        };
         loop {
             let partition = chosen.unwrap_or_else(|| topic.sticky());
-            let known = topic.queues.get(partition as usize).filter(|_| partition < topic.partitions);
-            let Some(queue) = known else { return Err(Refused::UnknownPartition(partition)) };
+            let known = topic
+                .queues
+                .get(partition as usize)
+                .filter(|_| partition < topic.partitions);
+            let Some(queue) = known else {
+                return Err(Refused::UnknownPartition(partition));
+            };
             let mut guard = queue.lock();
             let slot = &mut *guard;
             parts.timestamp = match record.timestamp {
                 Some(timestamp) => timestamp,
-                None => slot.clock.now(!slot.queue.has_open(), || millis(SystemTime::now())),
+                None => slot
+                    .clock
+                    .now(!slot.queue.has_open(), || millis(SystemTime::now())),
             };
             let now = || Instant::now().into_std();
             let mut room = QueueRoom { taker, queue };
-            let result = slot.queue.append(&parts, bound, chosen.is_none(), now, &mut room);
+            let result = slot
+                .queue
+                .append(&parts, bound, chosen.is_none(), now, &mut room);
             taker = room.taker;
             let added = match result {
                 Append::Added(added) => added,
@@ -130,7 +146,11 @@ impl Shared {
         ];
         match limits.into_iter().find(|(limit, _)| size > *limit) {
             None => Ok(()),
-            Some((limit, setting)) => Err(Error::RecordTooLarge { size, limit, setting }),
+            Some((limit, setting)) => Err(Error::RecordTooLarge {
+                size,
+                limit,
+                setting,
+            }),
         }
     }
 
@@ -147,16 +167,19 @@ impl Shared {
             };
         }
         match (&self.settings.partitioner, &record.key) {
-            (PartitionerChoice::Default, Some(key)) if !self.settings.ignore_keys => {
-                Ok(Some(produce::partition::of_key(key.as_slice(), topic.partitions)))
-            }
+            (PartitionerChoice::Default, Some(key)) if !self.settings.ignore_keys => Ok(Some(
+                produce::partition::of_key(key.as_slice(), topic.partitions),
+            )),
             (PartitionerChoice::Default, _) => Ok(None),
             (PartitionerChoice::RoundRobin, _) => Ok(Some(topic.round_robin())),
             (PartitionerChoice::Custom(custom), _) => {
                 let asked = AssertUnwindSafe(|| custom.partition(record, topic.partitions));
                 let failed = |reason: String| {
                     let topic = record.topic().into();
-                    Refused::Error(Error::Partitioner { topic, reason: reason.into() })
+                    Refused::Error(Error::Partitioner {
+                        topic,
+                        reason: reason.into(),
+                    })
                 };
                 match catch_unwind(asked) {
                     Err(_) => Err(failed("it panicked".to_owned())),
@@ -188,7 +211,8 @@ impl Shared {
                     self.adopt(&topic);
                 }
                 Refused::UnknownPartition(partition) => {
-                    self.wait_for_partition(record.topic(), partition, deadline).await?;
+                    self.wait_for_partition(record.topic(), partition, deadline)
+                        .await?;
                 }
                 Refused::Full(wanted) => {
                     let rush = || self.all_lanes().iter().for_each(|lane| lane.rush());
@@ -206,11 +230,20 @@ impl Shared {
     }
 
     pub(crate) fn buffer_full(&self, size: usize, waited: Duration) -> Error {
-        Error::BufferFull { size, limit: self.memory.limit(), waited }
+        Error::BufferFull {
+            size,
+            limit: self.memory.limit(),
+            waited,
+        }
     }
 
     /// Waits until the topic has grown to have `partition`.
-    async fn wait_for_partition(&self, name: &str, partition: u32, deadline: Instant) -> Result<()> {
+    async fn wait_for_partition(
+        &self,
+        name: &str,
+        partition: u32,
+        deadline: Instant,
+    ) -> Result<()> {
         let began = Instant::now();
         let mut changes = self.cluster.changes();
         let waited = tokio::time::timeout_at(deadline, async {
@@ -229,7 +262,10 @@ impl Shared {
         });
         waited.await.unwrap_or_else(|_| {
             let what = format!("partition {partition} of topic {name}").into();
-            Err(Error::UnknownTopic { what, waited: began.elapsed() })
+            Err(Error::UnknownTopic {
+                what,
+                waited: began.elapsed(),
+            })
         })
     }
 }

@@ -52,7 +52,10 @@ pub(crate) fn arrived(
     if !answer.throttle.is_zero() {
         debug!(broker = lane.broker.0, throttle = ?answer.throttle, "broker throttles");
         shared.counters.throttled(lane.broker, answer.throttle);
-        lane.mute(after(tokio::time::Instant::now().into_std(), answer.throttle));
+        lane.mute(after(
+            tokio::time::Instant::now().into_std(),
+            answer.throttle,
+        ));
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
@@ -109,12 +112,19 @@ fn find(
 
 fn topic_has_id(shared: &Shared, queue: &PartitionQueue, id: crate::types::TopicId) -> bool {
     let topology = shared.cluster.topology();
-    topology.topics.get(queue.target.name()).is_some_and(|topic| topic.id == id)
+    topology
+        .topics
+        .get(queue.target.name())
+        .is_some_and(|topic| topic.id == id)
 }
 
 /// One partition's answer.
 fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer) {
-    let Flying { queue, flight, batch } = flight;
+    let Flying {
+        queue,
+        flight,
+        batch,
+    } = flight;
     let told = Answer {
         code: answer.code,
         message: answer.message,
@@ -128,31 +138,37 @@ fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer
     };
     let error = || Arc::new(produce_error(&told, &queue));
     let backoff = retry_at(shared);
-    let result = queue.lock().queue.answer(flight, batch, &told, error, backoff);
+    let result = queue
+        .lock()
+        .queue
+        .answer(flight, batch, &told, error, backoff);
     if told.code != ErrorCode::NONE {
-        debug!(partition = %queue.target, code = %told.code, "broker refused a batch");
+        let log_start = answer.log_start_offset;
+        debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
     }
     finish(shared, &queue, result);
 }
 
 fn produce_error(answer: &Answer, queue: &PartitionQueue) -> Error {
-    Error::broker(answer.code, answer.message.clone(), format!("writing to {}", queue.target))
+    Error::broker(
+        answer.code,
+        answer.message.clone(),
+        format!("writing to {}", queue.target),
+    )
 }
 
 fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
     let backoff = shared.settings.retry_backoff;
     move |failures| {
-        after(tokio::time::Instant::now().into_std(), backoff.delay(failures, fastrand::f64()))
+        after(
+            tokio::time::Instant::now().into_std(),
+            backoff.delay(failures, fastrand::f64()),
+        )
     }
 }
 
 /// The request will not be answered; `sent` is false when not one byte of it was written.
-pub(crate) fn unsent(
-    shared: &Arc<Shared>,
-    lane: &Lane,
-    flying: Vec<Flying>,
-    failed: RequestError,
-) {
+pub(crate) fn unsent(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>, failed: RequestError) {
     lost(shared, lane, flying, failed.sent, failed.error);
 }
 
@@ -172,10 +188,17 @@ pub(crate) fn lost(
 }
 
 fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>) {
-    let Flying { queue, flight, batch } = flight;
+    let Flying {
+        queue,
+        flight,
+        batch,
+    } = flight;
     let error = Arc::clone(error);
     let backoff = retry_at(shared);
-    let result = queue.lock().queue.unanswered(flight, batch, sent, error, backoff);
+    let result = queue
+        .lock()
+        .queue
+        .unanswered(flight, batch, sent, error, backoff);
     finish(shared, &queue, result);
 }
 
@@ -188,9 +211,17 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
         log_append_time: -1,
         rejected: Vec::new(),
     };
-    for Flying { queue, flight, batch } in flying {
+    for Flying {
+        queue,
+        flight,
+        batch,
+    } in flying
+    {
         let error = || Arc::new(produce_error(&told, &queue));
-        let result = queue.lock().queue.answer(flight, batch, &told, error, retry_at(shared));
+        let result = queue
+            .lock()
+            .queue
+            .answer(flight, batch, &told, error, retry_at(shared));
         finish(shared, &queue, result);
     }
     lane.landed();
@@ -199,9 +230,18 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
 /// Carries out what the queue decided, with no lock held.
 fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Arc<Outcome>>) {
     match result {
-        Answered::Acked { batch, base_offset, log_append_time } => {
+        Answered::Acked {
+            batch,
+            base_offset,
+            log_append_time,
+        } => {
             shared.counters.acked(&batch, batch.opened.elapsed());
-            let Ticket { outcome, first, count, total } = batch.ticket.clone();
+            let Ticket {
+                outcome,
+                first,
+                count,
+                total,
+            } = batch.ticket.clone();
             give_back(shared, batch);
             outcome.ack(first, count, total, base_offset, log_append_time);
         }
@@ -212,7 +252,11 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
             }
             shared.abort_if_closed(queue);
         }
-        Answered::Failed { batch, possibly_written, fatal } => {
+        Answered::Failed {
+            batch,
+            possibly_written,
+            fatal,
+        } => {
             fail(shared, queue, batch, possibly_written, fatal);
         }
         Answered::Split { batch, without } => split(shared, queue, batch, without),
@@ -248,7 +292,12 @@ fn fail(
     };
     warn!(partition = %queue.target, %error, records = batch.ticket.count, "batch failed");
     shared.counters.failed(batch.ticket.count);
-    let Ticket { outcome, first, count, total } = batch.ticket.clone();
+    let Ticket {
+        outcome,
+        first,
+        count,
+        total,
+    } = batch.ticket.clone();
     give_back(shared, batch);
     outcome.fail(first, count, total, error);
     if fatal {
@@ -266,7 +315,10 @@ fn split(
     without.sort_by_key(|(index, _)| *index);
     without.dedup_by_key(|(index, _)| *index);
     let indices: Vec<u32> = without.iter().map(|(index, _)| *index).collect();
-    let (ticket, code) = (batch.ticket.clone(), batch.last_error.as_ref().and_then(|e| e.broker_code()));
+    let (ticket, code) = (
+        batch.ticket.clone(),
+        batch.last_error.as_ref().and_then(|e| e.broker_code()),
+    );
     let charged = batch.charged;
     let parts = match produce::split(batch, &indices) {
         Ok(parts) => parts,
@@ -290,7 +342,9 @@ fn split(
             cause: Arc::new(cause),
         };
         shared.counters.failed(1);
-        ticket.outcome.fail(ticket.first + index, 1, ticket.total, error);
+        ticket
+            .outcome
+            .fail(ticket.first + index, 1, ticket.total, error);
     }
     if parts.is_empty() {
         shared.memory.release(charged);

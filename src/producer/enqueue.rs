@@ -28,7 +28,13 @@ enum Step<'a> {
 impl<'a> Enqueue<'a> {
     #[inline]
     pub(crate) fn new(shared: &'a Arc<Shared>, record: Record<'a>) -> Self {
-        Self { shared, step: Step::Record { record, yielded: false } }
+        Self {
+            shared,
+            step: Step::Record {
+                record,
+                yielded: false,
+            },
+        }
     }
 }
 
@@ -52,7 +58,9 @@ impl Future for Enqueue<'_> {
                     return Poll::Ready(Ok(delivery));
                 }
                 Err(refused) => {
-                    if let Step::Record { record, .. } = std::mem::replace(&mut this.step, Step::Done) {
+                    if let Step::Record { record, .. } =
+                        std::mem::replace(&mut this.step, Step::Done)
+                    {
                         let shared = this.shared;
                         this.step = Step::Waiting(Box::pin(async move {
                             shared.accept_slowly(&record, refused).await

@@ -35,8 +35,15 @@ impl Identity {
     pub(crate) fn bump(&self, own: ProducerId) -> Option<ProducerId> {
         let mut current = self.lock();
         if *current == Some(own) {
-            *current = own.epoch.checked_add(1).map(|epoch| ProducerId { epoch, ..own });
-            debug!(producer_id = own.id, epoch = own.epoch, "bumping the producer's epoch");
+            *current = own
+                .epoch
+                .checked_add(1)
+                .map(|epoch| ProducerId { epoch, ..own });
+            debug!(
+                producer_id = own.id,
+                epoch = own.epoch,
+                "bumping the producer's epoch"
+            );
         }
         *current
     }
@@ -54,12 +61,17 @@ impl Identity {
             return Ok(current);
         }
         let connection = cluster.any().await?;
-        let answer =
-            connection.call(&InitProducerId {}, cluster.settings().request_timeout).await?;
+        let answer = connection
+            .call(&InitProducerId {}, cluster.settings().request_timeout)
+            .await?;
         if answer.code != ErrorCode::NONE {
             return Err(Error::broker(answer.code, None, "asking for a producer id"));
         }
-        debug!(producer_id = answer.producer.id, epoch = answer.producer.epoch, "got a producer id");
+        debug!(
+            producer_id = answer.producer.id,
+            epoch = answer.producer.epoch,
+            "got a producer id"
+        );
         *self.lock() = Some(answer.producer);
         Ok(answer.producer)
     }
@@ -82,7 +94,10 @@ mod tests {
     #[test]
     fn used_up_epochs_ask_for_a_new_id() {
         let identity = Identity::new(true);
-        let last = ProducerId { id: 7, epoch: i16::MAX };
+        let last = ProducerId {
+            id: 7,
+            epoch: i16::MAX,
+        };
         *identity.lock() = Some(last);
         assert_eq!(identity.bump(last), None);
         assert_eq!(identity.current(), None);

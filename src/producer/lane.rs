@@ -100,10 +100,12 @@ impl Lane {
         {
             let mut list = self.list();
             let later = std::mem::take(&mut list.later);
-            let rushed = later.into_iter().map(|Reverse(Later { at, queue })| Listed {
-                queue,
-                timer: Some(at),
-            });
+            let rushed = later
+                .into_iter()
+                .map(|Reverse(Later { at, queue })| Listed {
+                    queue,
+                    timer: Some(at),
+                });
             list.now.extend(rushed);
         }
         self.wake.notify_one();
@@ -113,9 +115,16 @@ impl Lane {
     pub(crate) fn due(&self, now: Instant) -> Vec<Listed> {
         let mut list = self.list();
         let mut due: Vec<_> = list.now.drain(..).collect();
-        while list.later.peek().is_some_and(|Reverse(first)| first.at <= now) {
+        while list
+            .later
+            .peek()
+            .is_some_and(|Reverse(first)| first.at <= now)
+        {
             if let Some(Reverse(Later { at, queue })) = list.later.pop() {
-                due.push(Listed { queue, timer: Some(at) });
+                due.push(Listed {
+                    queue,
+                    timer: Some(at),
+                });
             }
         }
         due
@@ -132,7 +141,11 @@ impl Lane {
     /// Whether there is a queue to look at now.
     pub(crate) fn has_due(&self, now: Instant) -> bool {
         let list = self.list();
-        !list.now.is_empty() || list.later.peek().is_some_and(|Reverse(first)| first.at <= now)
+        !list.now.is_empty()
+            || list
+                .later
+                .peek()
+                .is_some_and(|Reverse(first)| first.at <= now)
     }
 
     /// When to look again without being woken.
@@ -165,10 +178,6 @@ impl Lane {
     /// A request was answered, or never will be.
     pub(crate) fn landed(&self) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        self.wake.notify_one();
-    }
-
-    pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 

@@ -56,7 +56,9 @@ impl Memory {
 
     /// Charges `bytes` unless that would exceed the limit or overtake a waiter.
     fn try_charge(&self, bytes: usize) -> bool {
-        let Ok(permits) = u32::try_from(bytes) else { return false };
+        let Ok(permits) = u32::try_from(bytes) else {
+            return false;
+        };
         match self.bytes.try_acquire_many(permits) {
             Ok(charge) => {
                 charge.forget();
@@ -81,7 +83,10 @@ impl Memory {
         on_wait();
         let charge = tokio::time::timeout_at(deadline, self.bytes.acquire_many(permits)).await;
         charge.ok()?.ok()?.forget();
-        Some(Grant { memory: self, bytes })
+        Some(Grant {
+            memory: self,
+            bytes,
+        })
     }
 
     pub(crate) fn release(&self, bytes: usize) {
@@ -96,7 +101,11 @@ impl Memory {
         let spare = {
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
             let crowded = self.used() + spare.len() * self.batch_size > self.limit + SLACK;
-            if crowded || capacity == self.batch_size { spare.pop() } else { None }
+            if crowded || capacity == self.batch_size {
+                spare.pop()
+            } else {
+                None
+            }
         };
         spare
             .filter(|spare| spare.capacity() == capacity)
@@ -177,7 +186,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiters_are_served_in_order_and_nobody_overtakes_them() {
         let memory = Memory::new(100, 50);
-        let mut taker = Taker { memory: &memory, grant: None };
+        let mut taker = Taker {
+            memory: &memory,
+            grant: None,
+        };
         assert!(taker.take(90));
         let first = memory.charge(60, later(), || ());
         let second = memory.charge(10, later(), || ());
@@ -186,9 +198,15 @@ mod tests {
         assert!(poll_once(second.as_mut()).await.is_none());
         assert!(memory.is_wanted());
         memory.release(5);
-        assert!(!taker.take(1), "a latecomer must not overtake those who wait");
+        assert!(
+            !taker.take(1),
+            "a latecomer must not overtake those who wait"
+        );
         memory.release(45);
-        let grant = poll_once(first.as_mut()).await.expect("60 bytes are free").expect("in time");
+        let grant = poll_once(first.as_mut())
+            .await
+            .expect("60 bytes are free")
+            .expect("in time");
         assert!(poll_once(second.as_mut()).await.is_none());
         drop(grant);
         assert!(poll_once(second.as_mut()).await.is_some());
@@ -197,9 +215,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn charge_ends_at_its_deadline_and_leaves_nothing_behind() {
         let memory = Memory::new(100, 50);
-        let mut taker = Taker { memory: &memory, grant: None };
+        let mut taker = Taker {
+            memory: &memory,
+            grant: None,
+        };
         assert!(taker.take(100));
-        assert!(memory.charge(1, Instant::now() + Duration::from_millis(50), || ()).await.is_none());
+        assert!(
+            memory
+                .charge(1, Instant::now() + Duration::from_millis(50), || ())
+                .await
+                .is_none()
+        );
         memory.release(100);
         assert_eq!(memory.used(), 0);
         assert!(!memory.is_wanted());
@@ -209,7 +235,10 @@ mod tests {
     async fn grant_is_used_first_and_the_rest_goes_back() {
         let memory = Memory::new(100, 50);
         let grant = memory.charge(60, later(), || ()).await;
-        let mut taker = Taker { memory: &memory, grant };
+        let mut taker = Taker {
+            memory: &memory,
+            grant,
+        };
         assert!(taker.buffer(50).is_some());
         drop(taker);
         assert_eq!(memory.used(), 50);

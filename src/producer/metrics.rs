@@ -62,11 +62,21 @@ impl Counters {
     }
 
     pub(crate) fn answered(&self, broker: BrokerId, after: Duration) {
-        self.lock().brokers.entry(broker.0).or_default().latency.add(after);
+        self.lock()
+            .brokers
+            .entry(broker.0)
+            .or_default()
+            .latency
+            .add(after);
     }
 
     pub(crate) fn throttled(&self, broker: BrokerId, wait: Duration) {
-        self.lock().brokers.entry(broker.0).or_default().totals.throttled += wait;
+        self.lock()
+            .brokers
+            .entry(broker.0)
+            .or_default()
+            .totals
+            .throttled += wait;
     }
 
     pub(crate) fn snapshot(

@@ -79,11 +79,18 @@ pub struct NotEnqueued<'a> {
 impl Producer {
     /// Starts a producer's tasks on the current runtime.
     pub(crate) fn start(client: Client, settings: ProducerSettings) -> Result<Self> {
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|_| Error::Closed { what: "the tokio runtime (build the producer inside one)" })?;
-        let shared = Arc::new(Shared::new(client.cluster().clone(), settings, runtime.clone()));
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
+            what: "the tokio runtime (build the producer inside one)",
+        })?;
+        let shared = Arc::new(Shared::new(
+            client.cluster().clone(),
+            settings,
+            runtime.clone(),
+        ));
         runtime.spawn(watch::run(Arc::clone(&shared)));
-        Ok(Self { handle: Arc::new(Handle { shared }) })
+        Ok(Self {
+            handle: Arc::new(Handle { shared }),
+        })
     }
 
     #[inline]
@@ -128,13 +135,20 @@ impl Producer {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), at once, with the record.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the record goes back as it came, without a box"
+    )]
     pub fn try_enqueue<'a>(&self, record: Record<'a>) -> Result<Delivery, NotEnqueued<'a>> {
         let shared = self.shared();
         let refused = match shared.accept(&record, None) {
             Ok(delivery) => return Ok(delivery),
             Err(refused) => refused,
         };
-        let unknown = |what: String| Error::UnknownTopic { what: what.into(), waited: Duration::ZERO };
+        let unknown = |what: String| Error::UnknownTopic {
+            what: what.into(),
+            waited: Duration::ZERO,
+        };
         let error = match refused {
             Refused::Error(error) => error,
             Refused::UnknownTopic => {
@@ -188,14 +202,21 @@ impl Producer {
         shared.begin_closing();
         let flushed = tokio::time::timeout(deadline, watch::flush(shared)).await;
         shared.abort(&Error::Closed { what: "producer" });
-        flushed.map_err(|_| Error::Deadline { what: "close", limit: deadline })
+        flushed.map_err(|_| Error::Deadline {
+            what: "close",
+            limit: deadline,
+        })
     }
 
     /// What the producer has done so far, and what it holds now.
     #[must_use]
     pub fn metrics(&self) -> ProducerMetrics {
         let shared = self.shared();
-        shared.counters.snapshot(&shared.memory, shared.settings.batch_size, &shared.all_lanes())
+        shared.counters.snapshot(
+            &shared.memory,
+            shared.settings.batch_size,
+            &shared.all_lanes(),
+        )
     }
 }
 

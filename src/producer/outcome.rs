@@ -46,7 +46,10 @@ struct Part {
 
 #[derive(Clone)]
 enum Fate {
-    Acked { base_offset: i64, log_append_time: i64 },
+    Acked {
+        base_offset: i64,
+        log_append_time: i64,
+    },
     Failed(Error),
 }
 
@@ -82,7 +85,15 @@ impl Outcome {
             wakers.into_iter().for_each(Waker::wake);
             return;
         }
-        self.settle(first, count, total, Fate::Acked { base_offset, log_append_time: time });
+        self.settle(
+            first,
+            count,
+            total,
+            Fate::Acked {
+                base_offset,
+                log_append_time: time,
+            },
+        );
     }
 
     /// The records `first..first + count` of `total` failed.
@@ -141,7 +152,10 @@ impl Outcome {
             return Poll::Ready(known);
         }
         // A waker is never replaced: a task that waits for record after record shares one.
-        let registered = slow.wakers.get(*slot as usize).or_else(|| slow.wakers.last());
+        let registered = slow
+            .wakers
+            .get(*slot as usize)
+            .or_else(|| slow.wakers.last());
         if !registered.is_some_and(|waker| waker.will_wake(cx.waker())) {
             *slot = u32::try_from(slow.wakers.len()).unwrap_or(UNREGISTERED);
             slow.wakers.push(cx.waker().clone());
@@ -153,11 +167,12 @@ impl Outcome {
     pub(crate) async fn settled(&self) {
         let mut slot = UNREGISTERED;
         std::future::poll_fn(|cx| {
-            self.poll_known(cx, &mut slot, |outcome, slow| match outcome.state.load(Ordering::Acquire)
-            {
-                PENDING => None,
-                ACKED => Some(()),
-                _ => (slow.open == Some(0)).then_some(()),
+            self.poll_known(cx, &mut slot, |outcome, slow| {
+                match outcome.state.load(Ordering::Acquire) {
+                    PENDING => None,
+                    ACKED => Some(()),
+                    _ => (slow.open == Some(0)).then_some(()),
+                }
             })
         })
         .await;
@@ -171,7 +186,10 @@ impl Slow {
             .iter()
             .find(|part| index >= part.first && index - part.first < part.count)?;
         Some(match &part.fate {
-            Fate::Acked { base_offset, log_append_time } => Fate::Acked {
+            Fate::Acked {
+                base_offset,
+                log_append_time,
+            } => Fate::Acked {
                 base_offset: offset_after(*base_offset, index - part.first),
                 log_append_time: *log_append_time,
             },
@@ -181,7 +199,11 @@ impl Slow {
 }
 
 fn offset_after(base: i64, index: u32) -> i64 {
-    if base < 0 { -1 } else { base + i64::from(index) }
+    if base < 0 {
+        -1
+    } else {
+        base + i64::from(index)
+    }
 }
 
 /// An accepted record's pending acknowledgement.
@@ -201,7 +223,12 @@ pub struct Delivery {
 impl Delivery {
     #[inline]
     pub(crate) fn new(outcome: Arc<Outcome>, index: u32, timestamp: i64) -> Self {
-        Self { outcome: Some(outcome), timestamp, index, slot: UNREGISTERED }
+        Self {
+            outcome: Some(outcome),
+            timestamp,
+            index,
+            slot: UNREGISTERED,
+        }
     }
 
     /// Where the record goes.
@@ -215,20 +242,27 @@ impl Delivery {
 
     #[inline]
     #[track_caller]
-    #[expect(clippy::expect_used, reason = "a future must not be used after it has resolved")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a future must not be used after it has resolved"
+    )]
     fn outcome(&self) -> &Arc<Outcome> {
-        self.outcome.as_ref().expect("delivery used after it has resolved")
+        self.outcome
+            .as_ref()
+            .expect("delivery used after it has resolved")
     }
 
     /// Whether the outcome is known: awaiting it returns at once.
     #[must_use]
     #[inline]
     pub fn is_done(&self) -> bool {
-        self.outcome.as_ref().is_none_or(|outcome| match outcome.state.load(Ordering::Acquire) {
-            PENDING => false,
-            ACKED => true,
-            _ => outcome.fate(self.index).is_some(),
-        })
+        self.outcome
+            .as_ref()
+            .is_none_or(|outcome| match outcome.state.load(Ordering::Acquire) {
+                PENDING => false,
+                ACKED => true,
+                _ => outcome.fate(self.index).is_some(),
+            })
     }
 
     /// The outcome if it is known, else the delivery again; never waits.
@@ -248,14 +282,27 @@ impl Delivery {
 
     #[inline]
     #[track_caller]
-    #[expect(clippy::expect_used, reason = "a future must not be used after it has resolved")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a future must not be used after it has resolved"
+    )]
     fn resolve(&mut self, fate: Fate) -> Result<RecordMetadata> {
-        let outcome = self.outcome.take().expect("delivery used after it has resolved");
+        let outcome = self
+            .outcome
+            .take()
+            .expect("delivery used after it has resolved");
         match fate {
-            Fate::Acked { base_offset: offset, log_append_time } => Ok(RecordMetadata {
+            Fate::Acked {
+                base_offset: offset,
+                log_append_time,
+            } => Ok(RecordMetadata {
                 outcome,
                 offset,
-                timestamp: if log_append_time >= 0 { log_append_time } else { self.timestamp },
+                timestamp: if log_append_time >= 0 {
+                    log_append_time
+                } else {
+                    self.timestamp
+                },
             }),
             Fate::Failed(error) => Err(error),
         }
@@ -285,7 +332,10 @@ impl Future for Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
-            .field("target", &self.outcome.as_ref().map(|outcome| outcome.target()))
+            .field(
+                "target",
+                &self.outcome.as_ref().map(|outcome| outcome.target()),
+            )
             .field("done", &self.is_done())
             .finish()
     }

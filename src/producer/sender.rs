@@ -87,7 +87,10 @@ async fn ready_connection(
     current: &mut Option<Connection>,
 ) -> Result<(Connection, ProducerId), Error> {
     let identity = shared.identity.ensure(&shared.cluster).await?;
-    if let Some(live) = current.as_ref().filter(|connection| !connection.is_closed()) {
+    if let Some(live) = current
+        .as_ref()
+        .filter(|connection| !connection.is_closed())
+    {
         return Ok((live.clone(), identity));
     }
     let fresh = shared.cluster.broker(lane.broker, Purpose::Produce).await?;
@@ -125,16 +128,24 @@ fn collect(
     identity: ProducerId,
 ) -> Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)> {
     let now = tokio::time::Instant::now().into_std();
-    let mut room = shared.settings.max_request_size.saturating_sub(REQUEST_OVERHEAD);
+    let mut room = shared
+        .settings
+        .max_request_size
+        .saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
     let request = lane.next_request();
     let mut due = lane.due(now).into_iter();
-    while let Some(listed) = due.next() {
+    for listed in due.by_ref() {
         match take(shared, lane, &listed, request, now, identity) {
             Some(batch) => {
                 room = room.saturating_sub(batch.batch.body.len() + 64);
                 taken.push((listed.queue, batch));
-                if room < shared.settings.batch_size.min(shared.settings.max_request_size / 2) {
+                if room
+                    < shared
+                        .settings
+                        .batch_size
+                        .min(shared.settings.max_request_size / 2)
+                {
                     break;
                 }
             }
@@ -171,7 +182,10 @@ fn take(
             new_id_wanted = bumped.is_none();
             bumped
         };
-        match slot.queue.take(lane.broker, now, shared.in_a_hurry(), identity, bump) {
+        match slot
+            .queue
+            .take(lane.broker, now, shared.in_a_hurry(), identity, bump)
+        {
             Take::Pack(batch) if batch.plain_len < offload_from(shared.settings.compression) => {
                 drop(slot);
                 let batch = pack(shared, batch);
@@ -206,7 +220,9 @@ fn take(
 
 /// Compresses a batch, and gives back the memory that this saves.
 fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
-    let Body::Raw(closed) = batch.body else { return batch };
+    let Body::Raw(closed) = batch.body else {
+        return batch;
+    };
     match closed.compress(shared.settings.compression) {
         Ok((packed, plain)) => {
             if let Some(plain) = plain {
@@ -254,14 +270,26 @@ fn submit(
         let topic = queue.target.name();
         parts.push(ProducePart {
             topic: Arc::clone(topic),
-            topic_id: topology.topics.get(topic).map(|topic| topic.id).unwrap_or_default(),
+            topic_id: topology
+                .topics
+                .get(topic)
+                .map(|topic| topic.id)
+                .unwrap_or_default(),
             partition: queue.target.partition(),
             batch: bytes,
         });
-        flying.push(Flying { queue, flight, batch });
+        flying.push(Flying {
+            queue,
+            flight,
+            batch,
+        });
     }
     sort_by_topic(&mut parts, &mut flying);
-    let limit = if parts.iter().any(|part| part.topic_id.is_zero()) { 12 } else { i16::MAX };
+    let limit = if parts.iter().any(|part| part.topic_id.is_zero()) {
+        12
+    } else {
+        i16::MAX
+    };
     let version = match connection.versions().choose(ApiKey::Produce, limit) {
         Ok(version) => version,
         Err(reason) => {
@@ -275,7 +303,9 @@ fn submit(
             return;
         }
     };
-    shared.counters.request(lane.broker, parts.iter().map(|part| part.batch.len()).sum());
+    shared
+        .counters
+        .request(lane.broker, parts.iter().map(|part| part.batch.len()).sum());
     let acks = match shared.settings.acks {
         Acks::None => 0,
         Acks::Leader => 1,
@@ -307,9 +337,9 @@ fn submit(
 
 /// The batch's bytes for the wire, which the batch keeps for a retry.
 fn seal(mut batch: OurBatch) -> (OurBatch, bytes::Bytes) {
-    let (producer, sequence) = batch
-        .stamp
-        .map_or((ProducerId::NONE, -1), |stamp| (stamp.producer, stamp.base_sequence));
+    let (producer, sequence) = batch.stamp.map_or((ProducerId::NONE, -1), |stamp| {
+        (stamp.producer, stamp.base_sequence)
+    });
     let bytes = match batch.body {
         Body::Raw(closed) | Body::Packed(closed) => closed.seal(producer, sequence),
         Body::Sealed(bytes, was, at) if was == producer && at == sequence => bytes,

@@ -99,13 +99,19 @@ impl Shared {
     /// Whether records are accepted.
     #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.state.load(Ordering::Relaxed) == OPEN { Ok(()) } else { Err(self.why_closed()) }
+        if self.state.load(Ordering::Relaxed) == OPEN {
+            Ok(())
+        } else {
+            Err(self.why_closed())
+        }
     }
 
     #[cold]
     pub(crate) fn why_closed(&self) -> Error {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone().unwrap_or(Error::Closed { what: "producer" })
+        failure
+            .clone()
+            .unwrap_or(Error::Closed { what: "producer" })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -118,7 +124,9 @@ impl Shared {
 
     /// Accepts no more records.
     pub(crate) fn begin_closing(&self) {
-        let _ = self.state.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .state
+            .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Ends everything that has not ended yet with `error`, and the tasks.
@@ -161,7 +169,9 @@ impl Shared {
                 cause: end.error,
             };
             let ticket = end.ticket;
-            ticket.outcome.fail(ticket.first, ticket.count, ticket.total, error);
+            ticket
+                .outcome
+                .fail(ticket.first, ticket.count, ticket.total, error);
         }
     }
 
@@ -171,12 +181,18 @@ impl Shared {
     }
 
     pub(crate) fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
-        self.topics.all().flat_map(|(_, topic)| topic.queues.iter().cloned()).collect()
+        self.topics
+            .all()
+            .flat_map(|(_, topic)| topic.queues.iter().cloned())
+            .collect()
     }
 
     /// The topic's queues, made when they are missing or too few for `topic`.
     pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
-        let _changing = self.changing_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self
+            .changing_topics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let before = self.topics.get(&topic.name);
         if let Some(known) = before
             && known.partitions as usize == topic.partitions.len()
@@ -184,7 +200,8 @@ impl Shared {
             return Arc::clone(known);
         }
         let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
-        self.topics.put(Arc::clone(&topic.name), Arc::clone(&queues));
+        self.topics
+            .put(Arc::clone(&topic.name), Arc::clone(&queues));
         queues
     }
 
@@ -200,7 +217,8 @@ impl Shared {
         }
         let lane = Arc::new(Lane::new(broker));
         lanes.insert(broker, Arc::clone(&lane));
-        self.runtime.spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
+        self.runtime
+            .spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
         lane
     }
 

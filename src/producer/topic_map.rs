@@ -27,7 +27,12 @@ struct Node {
 
 impl Node {
     fn new(name: Arc<str>, queues: Arc<TopicQueues>) -> Box<Self> {
-        Box::new(Self { name, queues, grown: OnceLock::new(), next: OnceLock::new() })
+        Box::new(Self {
+            name,
+            queues,
+            grown: OnceLock::new(),
+            next: OnceLock::new(),
+        })
     }
 
     /// What the topic has become.
@@ -69,7 +74,9 @@ impl TopicMap {
 
     /// Adds a topic, or what it has become. To be called by one thread at a time.
     pub(crate) fn put(&self, name: Arc<str>, queues: Arc<TopicQueues>) {
-        let Some(mut place) = self.bucket(&name) else { return };
+        let Some(mut place) = self.bucket(&name) else {
+            return;
+        };
         let mut fresh = Node::new(name, queues);
         loop {
             match place.get() {
@@ -127,7 +134,9 @@ mod tests {
     #[test]
     fn every_topic_is_found_again_and_no_other() {
         let map = TopicMap::default();
-        let all: Vec<_> = (0..1000).map(|i| (format!("topic-{i}"), queues("t"))).collect();
+        let all: Vec<_> = (0..1000)
+            .map(|i| (format!("topic-{i}"), queues("t")))
+            .collect();
         for (name, queues) in &all {
             assert!(map.get(name).is_none());
             map.put(name.as_str().into(), Arc::clone(queues));

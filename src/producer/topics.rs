@@ -47,7 +47,11 @@ impl TopicQueues {
     /// The sticky partition; one that is gone gives way to another.
     pub(crate) fn sticky(&self) -> u32 {
         let current = self.sticky.load(Ordering::Relaxed);
-        if current < self.partitions { current } else { 0 }
+        if current < self.partitions {
+            current
+        } else {
+            0
+        }
     }
 
     /// Chooses the sticky partition after `current`, away from slow ones when `adaptive`.
@@ -185,7 +189,11 @@ impl Clock {
         }
         let now = read();
         let fast = (0..=1).contains(&(now - self.last));
-        self.streak = if fast { (self.streak * 2 + 1).min(Self::LONGEST_SKIP) } else { 0 };
+        self.streak = if fast {
+            (self.streak * 2 + 1).min(Self::LONGEST_SKIP)
+        } else {
+            0
+        };
         self.skip = self.streak;
         self.last = now;
         now

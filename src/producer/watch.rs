@@ -88,7 +88,9 @@ struct Guard(Arc<Shared>);
 impl Drop for Guard {
     fn drop(&mut self) {
         if !self.0.is_closed() {
-            self.0.abort(&Error::Closed { what: "the runtime of the producer" });
+            self.0.abort(&Error::Closed {
+                what: "the runtime of the producer",
+            });
         }
     }
 }
@@ -149,13 +151,18 @@ fn expire(shared: &Arc<Shared>) {
 /// Tells every queue its leader, and gives grown topics their new queues.
 fn follow(shared: &Arc<Shared>, topology: &Topology) {
     for (name, _) in shared.topics.all() {
-        let Some(topic) = topology.topics.get(name) else { continue };
+        let Some(topic) = topology.topics.get(name) else {
+            continue;
+        };
         if topic.partitions.is_empty() {
             continue;
         }
         let topic_queues = shared.adopt(topic);
         for (number, queue) in topic_queues.queues.iter().enumerate() {
-            let leader = topic.partitions.get(number).and_then(|partition| partition.leader);
+            let leader = topic
+                .partitions
+                .get(number)
+                .and_then(|partition| partition.leader);
             let plan = {
                 let mut slot = queue.lock();
                 if !slot.queue.lead(leader) {

@@ -53,6 +53,10 @@ impl Call for ApiVersions {
     type Response = ApiVersionsAnswer;
     const KEY: ApiKey = ApiKey::ApiVersions;
 
+    fn throttle(response: &ApiVersionsAnswer) -> Duration {
+        response.throttle
+    }
+
     fn encode(&self, version: i16, out: &mut BytesMut) {
         if version >= Self::KEY.flexible_from() {
             let mut body = Encoder::new(out, true);

@@ -1,5 +1,7 @@
 //! What a typed request is, and which versions of it both sides speak.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use super::decode::Malformed;
@@ -64,6 +66,9 @@ pub(crate) trait Call: Send + Sync {
     fn max_version(&self) -> i16 {
         Self::KEY.supported().1
     }
+
+    /// How long the broker asks to be left alone (KIP-219).
+    fn throttle(response: &Self::Response) -> Duration;
 
     /// Writes the body (no frame length, no request header).
     fn encode(&self, version: i16, out: &mut BytesMut);

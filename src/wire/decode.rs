@@ -103,10 +103,6 @@ impl Decoder {
         }
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<Option<Bytes>, Malformed> {
-        self.length(false)?.map(|len| self.take(len)).transpose()
-    }
-
     /// A string that may be null, checked to be UTF-8, still a slice of the frame.
     pub(crate) fn nullable_string(&mut self) -> Result<Option<Text>, Malformed> {
         let Some(len) = self.length(true)? else {

@@ -25,6 +25,10 @@ impl Call for InitProducerId {
     type Response = InitProducerIdAnswer;
     const KEY: ApiKey = ApiKey::InitProducerId;
 
+    fn throttle(response: &InitProducerIdAnswer) -> Duration {
+        response.throttle
+    }
+
     fn encode(&self, version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
         body.nullable_string(None); // transactional id

@@ -73,6 +73,10 @@ impl Call for MetadataCall {
     type Response = MetadataAnswer;
     const KEY: ApiKey = ApiKey::Metadata;
 
+    fn throttle(response: &MetadataAnswer) -> Duration {
+        response.throttle
+    }
+
     fn encode(&self, version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
         match &self.topics {

@@ -14,20 +14,14 @@ mod testing;
 mod topics;
 mod version;
 
-pub(crate) use api_versions::{ApiVersions, ApiVersionsAnswer, decode_api_versions};
+pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
-pub(crate) use decode::{Decoder, Malformed, Text};
+pub(crate) use decode::Malformed;
 pub(crate) use frame::{recognise_foreign, request_header, split_response};
-pub(crate) use init_producer_id::{InitProducerId, InitProducerIdAnswer};
-pub(crate) use metadata::{
-    BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
-};
+pub(crate) use init_producer_id::InitProducerId;
+pub(crate) use metadata::{MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta};
 pub(crate) use produce::{
-    ProduceAnswer, ProducePart, ProducePartitionAnswer, RecordError, TopicRef, decode_produce,
-    encode_produce,
+    ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
-pub(crate) use topics::{
-    CreateTopics, CreateTopicsAnswer, CreatedTopic, DeleteTopics, DeleteTopicsAnswer, DeletedTopic,
-    NewTopicSpec,
-};
+pub(crate) use topics::{CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, NewTopicSpec};
 pub(crate) use version::Versions;

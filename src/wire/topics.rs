@@ -55,6 +55,10 @@ impl Call for CreateTopics {
     type Response = CreateTopicsAnswer;
     const KEY: ApiKey = ApiKey::CreateTopics;
 
+    fn throttle(response: &CreateTopicsAnswer) -> Duration {
+        response.throttle
+    }
+
     fn encode(&self, _version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
         body.array(&self.topics, |body, topic| {
@@ -141,6 +145,10 @@ pub(crate) struct DeletedTopic {
 impl Call for DeleteTopics {
     type Response = DeleteTopicsAnswer;
     const KEY: ApiKey = ApiKey::DeleteTopics;
+
+    fn throttle(response: &DeleteTopicsAnswer) -> Duration {
+        response.throttle
+    }
 
     fn encode(&self, version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);

@@ -71,7 +71,10 @@ impl fmt::Display for Violation {
             Self::FalseFailure(sent, read) => write!(f, "FALSE FAILURE: {sent} is {read}"),
             Self::Foreign(read) => write!(f, "FOREIGN: {read} is a record that nobody sent"),
             Self::OutOfOrder(read, earlier) => {
-                write!(f, "OUT OF ORDER: record {earlier}, accepted earlier, follows the one {read}")
+                write!(
+                    f,
+                    "OUT OF ORDER: record {earlier}, accepted earlier, follows the one {read}"
+                )
             }
         }
     }
@@ -94,7 +97,11 @@ impl fmt::Display for Sent {
 
 impl fmt::Display for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at offset {} of partition {}", self.offset, self.partition)?;
+        write!(
+            f,
+            "at offset {} of partition {}",
+            self.offset, self.partition
+        )?;
         match self.id {
             Some(id) => write!(f, " (record {id})"),
             None => write!(f, " (not the bytes of any record)"),
@@ -114,10 +121,18 @@ pub(crate) struct Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acked, possibly_written, not_written, written_all_the_same } = self;
+        let Self {
+            acked,
+            possibly_written,
+            not_written,
+            written_all_the_same,
+        } = self;
         write!(f, "{acked} acked")?;
         if possibly_written + not_written > 0 {
-            write!(f, ", {not_written} not written, {possibly_written} possibly written")?;
+            write!(
+                f,
+                ", {not_written} not written, {possibly_written} possibly written"
+            )?;
             write!(f, " ({written_all_the_same} of them were)")?;
         }
         Ok(())
@@ -139,7 +154,9 @@ pub(crate) fn check(sent: &[Sent], log: &[Read]) -> Result<Account, Vec<Violatio
             violations.push(Violation::Twice(known, *read));
             continue;
         }
-        let astray = known.partition.is_some_and(|partition| partition != read.partition);
+        let astray = known
+            .partition
+            .is_some_and(|partition| partition != read.partition);
         match known.told {
             Told::NotWritten => violations.push(Violation::FalseFailure(known, *read)),
             Told::Acked(offset) if astray || offset.is_some_and(|at| at != read.offset) => {
@@ -149,14 +166,22 @@ pub(crate) fn check(sent: &[Sent], log: &[Read]) -> Result<Account, Vec<Violatio
             Told::Acked(_) | Told::PossiblyWritten => {}
         }
     }
-    let acked = sent.iter().filter(|sent| matches!(sent.told, Told::Acked(_)));
-    violations.extend(acked.filter(|sent| !seen.contains(&sent.id)).map(|sent| Violation::Lost(*sent)));
+    let acked = sent
+        .iter()
+        .filter(|sent| matches!(sent.told, Told::Acked(_)));
+    violations.extend(
+        acked
+            .filter(|sent| !seen.contains(&sent.id))
+            .map(|sent| Violation::Lost(*sent)),
+    );
     violations.extend(misplaced(sent, log));
     if !violations.is_empty() {
         return Err(violations);
     }
     let count = |told: fn(Told) -> bool| sent.iter().filter(|sent| told(sent.told)).count();
-    let possibly = sent.iter().filter(|sent| sent.told == Told::PossiblyWritten);
+    let possibly = sent
+        .iter()
+        .filter(|sent| sent.told == Told::PossiblyWritten);
     Ok(Account {
         acked: count(|told| matches!(told, Told::Acked(_))),
         possibly_written: count(|told| told == Told::PossiblyWritten),
@@ -207,11 +232,19 @@ pub(crate) mod tests {
         let place = |id: u64| ((id % PARTITIONS) as i32, (id / PARTITIONS) as i64);
         let sent = (0..60).map(|id| {
             let (partition, offset) = place(id);
-            Sent { id, partition: Some(partition), told: Told::Acked(Some(offset)) }
+            Sent {
+                id,
+                partition: Some(partition),
+                told: Told::Acked(Some(offset)),
+            }
         });
         let log = (0..60).map(|id| {
             let (partition, offset) = place(id);
-            Read { id: Some(id), partition, offset }
+            Read {
+                id: Some(id),
+                partition,
+                offset,
+            }
         });
         (sent.collect(), log.collect())
     }
@@ -219,7 +252,10 @@ pub(crate) mod tests {
     /// Takes `count` records of partition 0 out of the log from `offset` on, as if their batch was dropped.
     fn drop_batch(log: &mut Vec<Read>, offset: i64, count: i64) {
         log.retain(|read| read.partition != 0 || !(offset..offset + count).contains(&read.offset));
-        for read in log.iter_mut().filter(|read| read.partition == 0 && read.offset >= offset) {
+        for read in log
+            .iter_mut()
+            .filter(|read| read.partition == 0 && read.offset >= offset)
+        {
             read.offset -= count;
         }
     }
@@ -232,26 +268,55 @@ pub(crate) mod tests {
         let (mut sent, mut log) = honest();
         log.reverse();
         let account = check(&sent, &log).expect("nothing is wrong");
-        assert_eq!(account, Account { acked: 60, ..Account::default() });
+        assert_eq!(
+            account,
+            Account {
+                acked: 60,
+                ..Account::default()
+            }
+        );
         sent[5].told = Told::Acked(None);
         sent[6].told = Told::PossiblyWritten;
-        sent.push(Sent { id: 60, partition: None, told: Told::NotWritten });
-        sent.push(Sent { id: 61, partition: Some(0), told: Told::PossiblyWritten });
+        sent.push(Sent {
+            id: 60,
+            partition: None,
+            told: Told::NotWritten,
+        });
+        sent.push(Sent {
+            id: 61,
+            partition: Some(0),
+            told: Told::PossiblyWritten,
+        });
         let account = check(&sent, &log).expect("nothing is wrong");
-        let expected =
-            Account { acked: 59, possibly_written: 2, not_written: 1, written_all_the_same: 1 };
+        let expected = Account {
+            acked: 59,
+            possibly_written: 2,
+            not_written: 1,
+            written_all_the_same: 1,
+        };
         assert_eq!(account, expected);
     }
 
     pub(crate) fn a_sequence_reused_is_found() {
         // The broker appended a batch a second time, so that all behind it moved.
         let (sent, mut log) = honest();
-        for read in log.iter_mut().filter(|read| read.partition == 0 && read.offset >= 5) {
+        for read in log
+            .iter_mut()
+            .filter(|read| read.partition == 0 && read.offset >= 5)
+        {
             read.offset += 1;
         }
-        log.push(Read { id: Some(12), partition: 0, offset: 5 });
+        log.push(Read {
+            id: Some(12),
+            partition: 0,
+            offset: 5,
+        });
         let found = violations(&sent, &log);
-        assert!(found.iter().any(|one| matches!(one, Violation::Twice(sent, _) if sent.id == 12)));
+        assert!(
+            found
+                .iter()
+                .any(|one| matches!(one, Violation::Twice(sent, _) if sent.id == 12))
+        );
         // Or, taken for a duplicate, other records were never written though acknowledged.
         let (mut sent, mut log) = honest();
         log.retain(|read| read.id != Some(57));
@@ -260,10 +325,18 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn a_record_twice_is_found_even_if_only_possibly_written() {
-        for told in [Told::Acked(Some(19)), Told::Acked(None), Told::PossiblyWritten] {
+        for told in [
+            Told::Acked(Some(19)),
+            Told::Acked(None),
+            Told::PossiblyWritten,
+        ] {
             let (mut sent, mut log) = honest();
             sent[57].told = told;
-            let again = Read { id: Some(57), partition: 0, offset: 20 };
+            let again = Read {
+                id: Some(57),
+                partition: 0,
+                offset: 20,
+            };
             log.push(again);
             assert_eq!(violations(&sent, &log), [Violation::Twice(sent[57], again)]);
         }
@@ -277,15 +350,28 @@ pub(crate) mod tests {
         let (sent, mut log) = honest();
         drop_batch(&mut log, 5, 3);
         let found = violations(&sent, &log);
-        assert_eq!(found.iter().filter(|one| matches!(one, Violation::Lost(_))).count(), 3);
-        assert!(found.iter().any(|one| matches!(one, Violation::WrongPlace(..))));
+        assert_eq!(
+            found
+                .iter()
+                .filter(|one| matches!(one, Violation::Lost(_)))
+                .count(),
+            3
+        );
+        assert!(
+            found
+                .iter()
+                .any(|one| matches!(one, Violation::WrongPlace(..)))
+        );
     }
 
     pub(crate) fn an_offset_off_by_one_is_found() {
         for wrong in [-1, 1] {
             let (mut sent, log) = honest();
             sent[30].told = Told::Acked(Some(10 + wrong));
-            assert_eq!(violations(&sent, &log), [Violation::WrongPlace(sent[30], log[30])]);
+            assert_eq!(
+                violations(&sent, &log),
+                [Violation::WrongPlace(sent[30], log[30])]
+            );
         }
     }
 
@@ -293,8 +379,15 @@ pub(crate) mod tests {
         for told in [Told::Acked(None), Told::PossiblyWritten] {
             let (mut sent, mut log) = honest();
             sent[59].told = told;
-            log[59] = Read { id: Some(59), partition: 0, offset: 20 };
-            assert_eq!(violations(&sent, &log), [Violation::WrongPlace(sent[59], log[59])]);
+            log[59] = Read {
+                id: Some(59),
+                partition: 0,
+                offset: 20,
+            };
+            assert_eq!(
+                violations(&sent, &log),
+                [Violation::WrongPlace(sent[59], log[59])]
+            );
         }
     }
 
@@ -305,7 +398,10 @@ pub(crate) mod tests {
         // Even if the application was told where they are, or not at all.
         for told in [[Some(11), Some(10)], [None, None]] {
             (sent[30].told, sent[33].told) = (Told::Acked(told[0]), Told::Acked(told[1]));
-            assert_eq!(violations(&sent, &log), [Violation::OutOfOrder(log[30], 30)]);
+            assert_eq!(
+                violations(&sent, &log),
+                [Violation::OutOfOrder(log[30], 30)]
+            );
         }
         // What was only possibly written has no place in that order.
         sent[30].told = Told::PossiblyWritten;
@@ -315,15 +411,25 @@ pub(crate) mod tests {
     pub(crate) fn a_definite_failure_that_is_in_the_log_is_found() {
         let (mut sent, log) = honest();
         sent[30].told = Told::NotWritten;
-        assert_eq!(violations(&sent, &log), [Violation::FalseFailure(sent[30], log[30])]);
+        assert_eq!(
+            violations(&sent, &log),
+            [Violation::FalseFailure(sent[30], log[30])]
+        );
         sent[30].partition = None;
-        assert_eq!(violations(&sent, &log), [Violation::FalseFailure(sent[30], log[30])]);
+        assert_eq!(
+            violations(&sent, &log),
+            [Violation::FalseFailure(sent[30], log[30])]
+        );
     }
 
     pub(crate) fn a_record_that_nobody_sent_is_found() {
         for id in [None, Some(1000)] {
             let (sent, mut log) = honest();
-            let foreign = Read { id, partition: 2, offset: 20 };
+            let foreign = Read {
+                id,
+                partition: 2,
+                offset: 20,
+            };
             log.push(foreign);
             assert_eq!(violations(&sent, &log), [Violation::Foreign(foreign)]);
         }

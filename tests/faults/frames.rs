@@ -64,7 +64,14 @@ impl Request {
             return Err(bad("a request of less than eight bytes"));
         }
         let (key, version, correlation) = (head.get_i16(), head.get_i16(), head.get_i32());
-        Ok(Self { node, connection, key, version, correlation, frame })
+        Ok(Self {
+            node,
+            connection,
+            key,
+            version,
+            correlation,
+            frame,
+        })
     }
 
     /// The frame as it goes to the broker.
@@ -124,18 +131,27 @@ impl Request {
                 });
             }
         }
-        Ok(Some(Produced { version: self.version, acks: body.acks, batches }))
+        Ok(Some(Produced {
+            version: self.version,
+            acks: body.acks,
+            batches,
+        }))
     }
 
     /// The same request, asking for the bytes of `partition` alone.
     pub(crate) fn has_partition(&self, partition: i32) -> bool {
         let produced = self.produced().ok().flatten().unwrap_or_default();
-        produced.batches.iter().any(|batch| batch.partition == partition)
+        produced
+            .batches
+            .iter()
+            .any(|batch| batch.partition == partition)
     }
 
     /// An answer of the broker's form that `fill` completes for each partition; the request is not forwarded.
     pub(crate) fn answered(&self, fill: impl Fn(&mut PartitionProduceResponse)) -> Bytes {
-        let body = self.body().expect("only a Produce request is answered here");
+        let body = self
+            .body()
+            .expect("only a Produce request is answered here");
         let topics = body.topic_data.into_iter().map(|topic| {
             let partitions = topic.partition_data.iter().map(|partition| {
                 let mut told = PartitionProduceResponse::default()
@@ -174,7 +190,10 @@ impl Request {
         &self,
         change: impl FnOnce(&mut T) + Send + 'static,
     ) -> Box<dyn FnOnce(Bytes) -> Bytes + Send> {
-        let request = Self { frame: Bytes::new(), ..*self };
+        let request = Self {
+            frame: Bytes::new(),
+            ..*self
+        };
         Box::new(move |mut frame| {
             let mut answer = ResponseHeader::decode(&mut frame, T::header_version(request.version))
                 .and_then(|_| T::decode(&mut frame, request.version))
@@ -199,7 +218,9 @@ impl Request {
     ) -> super::proxy::Fate {
         self.rewrite(move |answer| {
             let topics = answer.responses.iter_mut();
-            topics.flat_map(|topic| &mut topic.partition_responses).for_each(change);
+            topics
+                .flat_map(|topic| &mut topic.partition_responses)
+                .for_each(change);
         })
     }
 
@@ -214,7 +235,11 @@ impl Request {
 
 /// The name, or from version 13 on the id.
 fn topic_label(name: &StrBytes, id: impl std::fmt::Display) -> String {
-    if name.is_empty() { id.to_string() } else { name.to_string() }
+    if name.is_empty() {
+        id.to_string()
+    } else {
+        name.to_string()
+    }
 }
 
 /// What a Produce answer says of each partition.
@@ -240,7 +265,9 @@ pub(crate) fn read_answer(version: i16, frame: &Bytes) -> io::Result<Vec<Told>> 
 pub(crate) fn by_partition(batches: &[Batch]) -> BTreeMap<(&str, i32), Vec<&Batch>> {
     let mut all: BTreeMap<(&str, i32), Vec<&Batch>> = BTreeMap::new();
     for batch in batches {
-        all.entry((&batch.topic, batch.partition)).or_default().push(batch);
+        all.entry((&batch.topic, batch.partition))
+            .or_default()
+            .push(batch);
     }
     all
 }

@@ -52,7 +52,10 @@ fn id_of(topic: &str, bytes: &[u8]) -> Option<u64> {
 /// What Java read, for the checker.
 pub(crate) fn read_back(topic: &str, records: &[ConsumedRecord]) -> Vec<Read> {
     let read = |record: &ConsumedRecord| Read {
-        id: record.value.as_deref().and_then(|value| id_of(topic, value)),
+        id: record
+            .value
+            .as_deref()
+            .and_then(|value| id_of(topic, value)),
         partition: record.partition,
         offset: record.offset,
     };
@@ -86,12 +89,26 @@ impl Book {
 
     fn note(&mut self, record: &Numbered<'_>, outcome: Result<Delivery>) -> Result<()> {
         let place = self.sent.len();
-        let partition = outcome.as_ref().ok().map(|delivery| delivery.target().partition());
+        let partition = outcome
+            .as_ref()
+            .ok()
+            .map(|delivery| delivery.target().partition());
         // Until more is known.
-        let told = if partition.is_some() { Told::PossiblyWritten } else { Told::NotWritten };
-        self.sent.push(Sent { id: record.id, partition, told });
+        let told = if partition.is_some() {
+            Told::PossiblyWritten
+        } else {
+            Told::NotWritten
+        };
+        self.sent.push(Sent {
+            id: record.id,
+            partition,
+            told,
+        });
         let delivery = outcome?;
-        self.open.entry(delivery.target().partition()).or_default().push_back((place, delivery));
+        self.open
+            .entry(delivery.target().partition())
+            .or_default()
+            .push_back((place, delivery));
         Ok(())
     }
 
@@ -171,7 +188,12 @@ pub(crate) struct Numbered<'a> {
 impl<'a> Numbered<'a> {
     /// A record for a certain partition.
     pub(crate) fn to(topic: &'a str, partition: i32, id: u64) -> Self {
-        Self { id, topic, key: None, partition: Some(partition) }
+        Self {
+            id,
+            topic,
+            key: None,
+            partition: Some(partition),
+        }
     }
 
     pub(crate) fn record(&self) -> Record<'a> {
@@ -195,14 +217,23 @@ pub(crate) struct Progress {
 
 impl Progress {
     fn settled(&self, partition: i32, acked: bool) {
-        let count = usize::try_from(partition).ok().and_then(|index| self.acked.get(index));
-        let count = if acked { count.unwrap_or(&self.failed) } else { &self.failed };
+        let count = usize::try_from(partition)
+            .ok()
+            .and_then(|index| self.acked.get(index));
+        let count = if acked {
+            count.unwrap_or(&self.failed)
+        } else {
+            &self.failed
+        };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records acknowledged of each partition.
     pub(crate) fn acked(&self) -> Vec<u64> {
-        self.acked.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        self.acked
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect()
     }
 }
 
@@ -223,7 +254,12 @@ impl Plan {
             Keys::All(keys) => (Some(id % keys), None),
             Keys::Partitions(count) => (None, i32::try_from(id % count).ok()),
         };
-        Numbered { id, topic: &self.topic, key, partition }
+        Numbered {
+            id,
+            topic: &self.topic,
+            key,
+            partition,
+        }
     }
 }
 
@@ -243,7 +279,11 @@ impl Load {
         });
         let stop = watch::Sender::new(false);
         let task = tokio::spawn(run(producer, plan, Arc::clone(&progress), stop.subscribe()));
-        Self { progress, stop, task }
+        Self {
+            progress,
+            stop,
+            task,
+        }
     }
 
     /// Waits until each of `partitions` has had `more` acknowledgements; tells how long that took.
@@ -255,11 +295,14 @@ impl Load {
     ) -> Outcome<Duration> {
         let began = Instant::now();
         let before = self.progress.acked();
-        let wanted: Vec<usize> =
-            partitions.into_iter().filter_map(|one| usize::try_from(one).ok()).collect();
+        let wanted: Vec<usize> = partitions
+            .into_iter()
+            .filter_map(|one| usize::try_from(one).ok())
+            .collect();
         loop {
             let now = self.progress.acked();
-            let behind = |at: &usize| now.get(*at) < before.get(*at).map(|count| count + more).as_ref();
+            let behind =
+                |at: &usize| now.get(*at) < before.get(*at).map(|count| count + more).as_ref();
             let late: Vec<usize> = wanted.iter().copied().filter(behind).collect();
             if late.is_empty() {
                 return Ok(began.elapsed());
@@ -319,7 +362,9 @@ async fn run(
                 outcome = producer.enqueue(record.record()) => outcome,
                 _ = stop.wait_for(|stop| *stop) => return book,
             };
-            progress.accepted.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+            progress
+                .accepted
+                .fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
             if let Err(error) = book.note(&record, outcome) {
                 *book.errors.entry(error.to_string()).or_default() += 1;
                 progress.failed.fetch_add(1, Ordering::Relaxed);
@@ -346,7 +391,10 @@ pub(crate) mod tests {
 
     pub(crate) fn a_value_is_known_by_every_byte() {
         let text = value("topic", 77);
-        assert_eq!((text.len(), id_of("topic", text.as_bytes())), (VALUE, Some(77)));
+        assert_eq!(
+            (text.len(), id_of("topic", text.as_bytes())),
+            (VALUE, Some(77))
+        );
         assert_eq!(id_of("other", text.as_bytes()), None);
         let mut bytes = text.into_bytes();
         *bytes.last_mut().expect("it has bytes") ^= 1;

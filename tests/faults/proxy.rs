@@ -116,7 +116,11 @@ impl Proxy {
             node,
             upstream: Mutex::default(),
             rule: Mutex::default(),
-            gate: watch::Sender::new(Gate { listening: true, frozen: false, cuts: 0 }),
+            gate: watch::Sender::new(Gate {
+                listening: true,
+                frozen: false,
+                cuts: 0,
+            }),
             counts: Counts::default(),
             trace,
         });
@@ -157,7 +161,9 @@ impl Proxy {
 
     /// Whether new connections are refused, as where nobody listens.
     pub(crate) fn refuse(&self, refused: bool) {
-        self.shared.gate.send_modify(|gate| gate.listening = !refused);
+        self.shared
+            .gate
+            .send_modify(|gate| gate.listening = !refused);
     }
 
     /// Whether no byte goes either way, while connections stay open.
@@ -217,7 +223,9 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream, number: u64) {
     let mut gate = shared.gate.subscribe();
     let born = gate.borrow().cuts;
     let upstream = lock(&shared.upstream).clone();
-    let Ok(mut broker) = TcpStream::connect(&upstream).await else { return };
+    let Ok(mut broker) = TcpStream::connect(&upstream).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), broker.set_nodelay(true));
     let _open = Open::new(&shared.counts);
     let relay = Relay {
@@ -312,14 +320,24 @@ impl Relay<'_> {
         };
         let produced = request.produced()?;
         if let Some(produced) = &produced {
-            self.shared.counts.produce_requests.fetch_add(1, Ordering::Relaxed);
+            self.shared
+                .counts
+                .produce_requests
+                .fetch_add(1, Ordering::Relaxed);
             self.shared.trace.sent(&request, produced, fate.name());
         }
         let whole = request.with_length();
-        let mut pending = Pending { answer: None, fate, not_before: None, produced };
+        let mut pending = Pending {
+            answer: None,
+            fate,
+            not_before: None,
+            produced,
+        };
         match &mut pending.fate {
             Fate::Cut(bytes) => {
-                to_broker.write_all(whole.get(..*bytes).unwrap_or(&whole)).await?;
+                to_broker
+                    .write_all(whole.get(..*bytes).unwrap_or(&whole))
+                    .await?;
                 to_broker.flush().await?;
                 return Err(CUT.into());
             }
@@ -330,10 +348,17 @@ impl Relay<'_> {
             Fate::Answer(answer) => pending.answer = Some(std::mem::take(answer)),
             _ => to_broker.write_all(&whole).await?,
         }
-        if pending.produced.as_ref().is_none_or(|produced| produced.acks != 0) {
+        if pending
+            .produced
+            .as_ref()
+            .is_none_or(|produced| produced.acks != 0)
+        {
             if pending.produced.is_some() {
                 self.unanswered += 1;
-                self.shared.counts.deepest.fetch_max(self.unanswered, Ordering::Relaxed);
+                self.shared
+                    .counts
+                    .deepest
+                    .fetch_max(self.unanswered, Ordering::Relaxed);
             }
             self.pending.push_back(pending);
         }
@@ -341,7 +366,11 @@ impl Relay<'_> {
     }
 
     fn answer(&mut self, frame: Bytes) -> io::Result<()> {
-        let Some(pending) = self.pending.iter_mut().find(|pending| pending.answer.is_none()) else {
+        let Some(pending) = self
+            .pending
+            .iter_mut()
+            .find(|pending| pending.answer.is_none())
+        else {
             return Err(io::Error::other("an answer that nobody asked for"));
         };
         let frame = match std::mem::replace(&mut pending.fate, Fate::Pass) {
@@ -357,11 +386,16 @@ impl Relay<'_> {
             _ => frame,
         };
         if let Some(produced) = &pending.produced {
-            self.shared.trace.answered(self.shared.node, self.number, produced, &frame, self.mute);
+            self.shared
+                .trace
+                .answered(self.shared.node, self.number, produced, &frame, self.mute);
         }
         pending.answer = Some(frame);
         if self.mute {
-            self.shared.counts.dropped_answers.fetch_add(1, Ordering::Relaxed);
+            self.shared
+                .counts
+                .dropped_answers
+                .fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -378,7 +412,12 @@ impl Relay<'_> {
             if let Some(at) = pending.not_before.filter(|at| *at > Instant::now()) {
                 return Ok(Some(at));
             }
-            let Some(Pending { answer: Some(answer), produced, .. }) = self.pending.pop_front() else {
+            let Some(Pending {
+                answer: Some(answer),
+                produced,
+                ..
+            }) = self.pending.pop_front()
+            else {
                 break;
             };
             if self.mute {

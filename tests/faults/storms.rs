@@ -46,7 +46,10 @@ impl Storm {
     }
 
     fn direct(self) -> Self {
-        Self { through_proxies: false, ..self }
+        Self {
+            through_proxies: false,
+            ..self
+        }
     }
 
     /// Small batches and a short linger, so that there is always a request on the way.
@@ -87,7 +90,9 @@ impl Storm {
         println!(
             "{}: {} in {lasted:.1?}; {} retries, longest delivery {:.1?}, recovered in {recovery:.1?}; {seen:?} {:?} {:?}",
             self.topic,
-            account.as_ref().map_or_else(|_| "BROKEN".to_owned(), ToString::to_string),
+            account
+                .as_ref()
+                .map_or_else(|_| "BROKEN".to_owned(), ToString::to_string),
             metrics.retries,
             metrics.delivery_latency.max,
             live.proxies.trace.codes(),
@@ -102,7 +107,11 @@ impl Storm {
         if twice > 0 {
             return Err(format!("{twice} times a request held a partition twice").into());
         }
-        assert_eq!(book.count(|told| told == Told::Acked(None)), 0, "an offset was not told");
+        assert_eq!(
+            book.count(|told| told == Told::Acked(None)),
+            0,
+            "an offset was not told"
+        );
         live.delete_topic(self.topic)?;
         Ok(Survey { metrics, seen })
     }
@@ -111,14 +120,29 @@ impl Storm {
 pub(crate) fn trials(world: &World) -> Vec<Trial> {
     vec![
         world.live("storms::no_fault_no_retry", calm),
-        world.live("storms::connections_are_cut_in_the_middle_of_requests", cut_requests),
+        world.live(
+            "storms::connections_are_cut_in_the_middle_of_requests",
+            cut_requests,
+        ),
         world.live("storms::answers_are_dropped", dropped_answers),
-        world.live("storms::lz4_and_connections_and_answers_are_lost", compressed),
-        world.live("storms::keys_of_two_partitions_and_connections_and_answers_are_lost", two_partitions),
+        world.live(
+            "storms::lz4_and_connections_and_answers_are_lost",
+            compressed,
+        ),
+        world.live(
+            "storms::keys_of_two_partitions_and_connections_and_answers_are_lost",
+            two_partitions,
+        ),
         world.live("storms::leaders_move_to_and_fro", moving_leaders),
-        world.live("storms::the_leader_is_killed_and_comes_back", killed_leaders),
+        world.live(
+            "storms::the_leader_is_killed_and_comes_back",
+            killed_leaders,
+        ),
         world.live("storms::a_broker_is_paused_for_15_seconds", paused_broker),
-        world.live("storms::all_brokers_are_restarted_one_after_another", rolling_restart),
+        world.live(
+            "storms::all_brokers_are_restarted_one_after_another",
+            rolling_restart,
+        ),
         world.live("storms::a_mix_of_everything", mixed),
     ]
 }
@@ -138,8 +162,15 @@ async fn calm(live: &Live) -> Outcome {
         })
         .await?;
     assert_eq!(survey.metrics.retries, 0, "a retry without a fault");
-    assert!(live.proxies.trace.epochs().is_empty(), "{:?}", live.proxies.trace.epochs());
-    assert_eq!(survey.seen.deepest, 5, "the load does not fill five requests in flight");
+    assert!(
+        live.proxies.trace.epochs().is_empty(),
+        "{:?}",
+        live.proxies.trace.epochs()
+    );
+    assert_eq!(
+        survey.seen.deepest, 5,
+        "the load does not fill five requests in flight"
+    );
     Ok(())
 }
 
@@ -164,7 +195,11 @@ async fn cut_requests(live: &Live) -> Outcome {
             Ok(())
         })
         .await?;
-    assert!(survey.seen.cuts >= 20 && survey.metrics.retries >= 20, "too few faults: {:?}", survey.seen);
+    assert!(
+        survey.seen.cuts >= 20 && survey.metrics.retries >= 20,
+        "too few faults: {:?}",
+        survey.seen
+    );
     Ok(())
 }
 
@@ -194,7 +229,10 @@ async fn cut_mute_connections(live: &Live, lasts: Duration) -> Outcome {
 }
 
 async fn dropped_answers(live: &Live) -> Outcome {
-    let storm = Storm { request_timeout: Duration::from_millis(1500), ..Storm::new("dropped-answers") };
+    let storm = Storm {
+        request_timeout: Duration::from_millis(1500),
+        ..Storm::new("dropped-answers")
+    };
     let survey = storm
         .run(live, async |live, load| {
             live.proxies.rule(drop_one_in(30));
@@ -205,7 +243,10 @@ async fn dropped_answers(live: &Live) -> Outcome {
         })
         .await?;
     let seen = survey.seen;
-    assert!(seen.dropped_answers >= 20 && survey.metrics.retries >= 20, "too few faults: {seen:?}");
+    assert!(
+        seen.dropped_answers >= 20 && survey.metrics.retries >= 20,
+        "too few faults: {seen:?}"
+    );
     Ok(())
 }
 
@@ -215,7 +256,9 @@ fn battered() -> impl FnMut(&super::frames::Request) -> Fate + Send + 'static {
     let mut random = fastrand::Rng::new();
     move |request| match cut(request) {
         Fate::Pass => match dropped(request) {
-            Fate::Pass if random.u32(..4) == 0 => Fate::Delay(Duration::from_millis(random.u64(..30))),
+            Fate::Pass if random.u32(..4) == 0 => {
+                Fate::Delay(Duration::from_millis(random.u64(..30)))
+            }
             fate => fate,
         },
         fate => fate,
@@ -223,7 +266,10 @@ fn battered() -> impl FnMut(&super::frames::Request) -> Fate + Send + 'static {
 }
 
 async fn batter(storm: Storm, live: &Live) -> Outcome {
-    let storm = Storm { request_timeout: Duration::from_millis(1500), ..storm };
+    let storm = Storm {
+        request_timeout: Duration::from_millis(1500),
+        ..storm
+    };
     let survey = storm
         .run(live, async |live, load| {
             live.proxies.rule(battered());
@@ -234,16 +280,34 @@ async fn batter(storm: Storm, live: &Live) -> Outcome {
         })
         .await?;
     let seen = survey.seen;
-    assert!(seen.cuts >= 10 && seen.dropped_answers >= 10, "too few faults: {seen:?}");
+    assert!(
+        seen.cuts >= 10 && seen.dropped_answers >= 10,
+        "too few faults: {seen:?}"
+    );
     Ok(())
 }
 
 async fn compressed(live: &Live) -> Outcome {
-    batter(Storm { compression: Compression::Lz4(None), ..Storm::new("lz4") }, live).await
+    batter(
+        Storm {
+            compression: Compression::Lz4(None),
+            ..Storm::new("lz4")
+        },
+        live,
+    )
+    .await
 }
 
 async fn two_partitions(live: &Live) -> Outcome {
-    batter(Storm { partitions: 2, keys: Keys::All(200), ..Storm::new("two-partitions") }, live).await
+    batter(
+        Storm {
+            partitions: 2,
+            keys: Keys::All(200),
+            ..Storm::new("two-partitions")
+        },
+        live,
+    )
+    .await
 }
 
 async fn moving_leaders(live: &Live) -> Outcome {
@@ -262,7 +326,12 @@ async fn moving_leaders(live: &Live) -> Outcome {
             Ok(())
         })
         .await?;
-    assert!(live.proxies.trace.codes().contains_key(&ottla::ErrorCode::NOT_LEADER_OR_FOLLOWER));
+    assert!(
+        live.proxies
+            .trace
+            .codes()
+            .contains_key(&ottla::ErrorCode::NOT_LEADER_OR_FOLLOWER)
+    );
     Ok(())
 }
 
@@ -284,7 +353,10 @@ async fn killed_leaders(live: &Live) -> Outcome {
             Ok(())
         })
         .await?;
-    assert!(survey.metrics.retries > 0, "no request was lost with its broker");
+    assert!(
+        survey.metrics.retries > 0,
+        "no request was lost with its broker"
+    );
     Ok(())
 }
 
@@ -304,7 +376,10 @@ async fn paused_broker(live: &Live) -> Outcome {
             Ok(())
         })
         .await?;
-    assert!(survey.metrics.retries > 0, "no request was lost with its broker");
+    assert!(
+        survey.metrics.retries > 0,
+        "no request was lost with its broker"
+    );
     Ok(())
 }
 
@@ -328,14 +403,19 @@ async fn rolling_restart(live: &Live) -> Outcome {
 /// The seed of the mix: `OTTLA_FAULTS_SEED`, or a new one each time, printed.
 fn seed() -> u64 {
     let named = std::env::var("OTTLA_FAULTS_SEED").ok();
-    let seed = named.and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..100_000));
+    let seed = named
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..100_000));
     println!("OTTLA_FAULTS_SEED={seed}");
     seed
 }
 
 async fn mixed(live: &Live) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed());
-    let storm = Storm { request_timeout: Duration::from_millis(2500), ..Storm::new("mixed") };
+    let storm = Storm {
+        request_timeout: Duration::from_millis(2500),
+        ..Storm::new("mixed")
+    };
     let partitions = storm.partitions;
     let story = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&story);
@@ -346,7 +426,9 @@ async fn mixed(live: &Live) -> Outcome {
                 let node = random.i32(1..=NODES);
                 let proxy = live.proxies.of(node);
                 let kind = random.u32(..8);
-                log.lock().unwrap_or_else(PoisonError::into_inner).push((kind, node));
+                log.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((kind, node));
                 tracing::info!(kind, node, "a fault of the mix");
                 match kind {
                     0 => live.proxies.rule(cut_one_in(20)),
@@ -380,6 +462,9 @@ async fn mixed(live: &Live) -> Outcome {
             Ok(())
         })
         .await;
-    println!("faults (kind, broker): {:?}", story.lock().unwrap_or_else(PoisonError::into_inner));
+    println!(
+        "faults (kind, broker): {:?}",
+        story.lock().unwrap_or_else(PoisonError::into_inner)
+    );
     outcome.map(drop)
 }

@@ -27,7 +27,11 @@ struct Event {
 
 enum What {
     Sent(&'static str),
-    Answered { code: i16, offset: i64, dropped: bool },
+    Answered {
+        code: i16,
+        offset: i64,
+        dropped: bool,
+    },
     Unmentioned,
 }
 
@@ -74,15 +78,21 @@ impl Trace {
         let mut events = Vec::new();
         for (_, batches) in by_partition(&produced.batches) {
             for batch in batches {
-                let own = told.clone().find(|told| {
-                    told.partition == batch.partition && told.topic == batch.topic
-                });
+                let own = told
+                    .clone()
+                    .find(|told| told.partition == batch.partition && told.topic == batch.topic);
                 let what = own.map_or(What::Unmentioned, |told| What::Answered {
                     code: told.code,
                     offset: told.offset,
                     dropped,
                 });
-                events.push(Event { at, node, connection, batch: batch.clone(), what });
+                events.push(Event {
+                    at,
+                    node,
+                    connection,
+                    batch: batch.clone(),
+                    what,
+                });
             }
         }
         told.by_ref().for_each(drop);
@@ -93,7 +103,9 @@ impl Trace {
     pub(crate) fn partitions_twice_in_a_request(&self) -> usize {
         let events = self.lock();
         let mut twice = 0;
-        let sent = events.iter().filter(|event| matches!(event.what, What::Sent(_)));
+        let sent = events
+            .iter()
+            .filter(|event| matches!(event.what, What::Sent(_)));
         let mut last: Option<(Instant, i32, u64)> = None;
         let mut seen = BTreeSet::new();
         for event in sent {
@@ -109,13 +121,20 @@ impl Trace {
 
     /// Batches sent.
     pub(crate) fn batches(&self) -> usize {
-        self.lock().iter().filter(|event| matches!(event.what, What::Sent(_))).count()
+        self.lock()
+            .iter()
+            .filter(|event| matches!(event.what, What::Sent(_)))
+            .count()
     }
 
     /// The epochs used on each partition, in order, where there is more than one.
     pub(crate) fn epochs(&self) -> BTreeMap<i32, Vec<i16>> {
         let mut all: BTreeMap<i32, Vec<i16>> = BTreeMap::new();
-        for event in self.lock().iter().filter(|event| matches!(event.what, What::Sent(_))) {
+        for event in self
+            .lock()
+            .iter()
+            .filter(|event| matches!(event.what, What::Sent(_)))
+        {
             let epochs = all.entry(event.batch.partition).or_default();
             if epochs.last() != Some(&event.batch.epoch) {
                 epochs.push(event.batch.epoch);
@@ -140,11 +159,29 @@ impl Trace {
     pub(crate) fn text(&self, partitions: &BTreeSet<i32>) -> String {
         let events = self.lock();
         let mut text = String::new();
-        let Some(began) = events.first().map(|event| event.at) else { return text };
-        for event in events.iter().filter(|event| partitions.contains(&event.batch.partition)) {
-            let Event { at, node, connection, batch, what } = event;
+        let Some(began) = events.first().map(|event| event.at) else {
+            return text;
+        };
+        for event in events
+            .iter()
+            .filter(|event| partitions.contains(&event.batch.partition))
+        {
+            let Event {
+                at,
+                node,
+                connection,
+                batch,
+                what,
+            } = event;
             let ms = at.duration_since(began).as_secs_f64() * 1e3;
-            let Batch { partition, producer, epoch, sequence, count, .. } = batch;
+            let Batch {
+                partition,
+                producer,
+                epoch,
+                sequence,
+                count,
+                ..
+            } = batch;
             let _ = write!(
                 text,
                 "{ms:10.2} ms broker {node} connection {connection:3} partition {partition:2} producer {producer}/{epoch} \
@@ -152,9 +189,17 @@ impl Trace {
             );
             let _ = match what {
                 What::Sent(fate) => writeln!(text, "-> {fate}"),
-                What::Answered { code, offset, dropped } => {
+                What::Answered {
+                    code,
+                    offset,
+                    dropped,
+                } => {
                     let code = ErrorCode::new(*code);
-                    writeln!(text, "<- {code} offset {offset}{}", if *dropped { " (dropped)" } else { "" })
+                    writeln!(
+                        text,
+                        "<- {code} offset {offset}{}",
+                        if *dropped { " (dropped)" } else { "" }
+                    )
                 }
                 What::Unmentioned => writeln!(text, "<- not mentioned in the answer"),
             };

@@ -76,7 +76,9 @@ impl Deref for Live {
 
 impl Live {
     fn start(wires: &Runtime) -> Result<Self, String> {
-        let proxies = wires.block_on(Proxies::start(NODES)).map_err(|error| error.to_string())?;
+        let proxies = wires
+            .block_on(Proxies::start(NODES))
+            .map_err(|error| error.to_string())?;
         let began = Instant::now();
         let cluster = Cluster::builder()
             .nodes(3)
@@ -116,7 +118,11 @@ impl Live {
     /// A client that goes through the proxies, or one that does not.
     pub(crate) async fn client(&self, through_proxies: bool) -> Outcome<Client> {
         let through_proxies = through_proxies || std::env::var_os("OTTLA_FAULTS_PROXY").is_some();
-        let servers = if through_proxies { self.proxies.bootstrap() } else { self.bootstrap() };
+        let servers = if through_proxies {
+            self.proxies.bootstrap()
+        } else {
+            self.bootstrap()
+        };
         let connecting = Client::builder().bootstrap_servers(servers).connect();
         Ok(within("connecting", Duration::from_secs(30), connecting).await??)
     }
@@ -139,12 +145,17 @@ impl Live {
             Ok(account) => return Ok(account),
             Err(violations) => violations,
         };
-        let partitions: BTreeSet<i32> =
-            violations.iter().filter_map(|violation| violation.partition()).collect();
+        let partitions: BTreeSet<i32> = violations
+            .iter()
+            .filter_map(|violation| violation.partition())
+            .collect();
         let file = evidence(topic, "trace");
         let trace = self.proxies.trace.text(&partitions);
         let _ = fs::write(&file, &trace);
-        let mut text = format!("{} violations on partitions {partitions:?}:", violations.len());
+        let mut text = format!(
+            "{} violations on partitions {partitions:?}:",
+            violations.len()
+        );
         for violation in violations.iter().take(12) {
             text += &format!("\n  {violation}");
         }
@@ -176,8 +187,14 @@ impl World {
     pub(crate) fn new() -> std::io::Result<Self> {
         log_to_file();
         Ok(Self(Arc::new(Shared {
-            clients: Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
-            wires: Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
+            clients: Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?,
+            wires: Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()?,
             live: Mutex::new(None),
         })))
     }
@@ -191,7 +208,9 @@ impl World {
         Trial::test(name, move || {
             let mut slot = world.0.live.lock().unwrap_or_else(PoisonError::into_inner);
             let live = slot.get_or_insert_with(|| Live::start(&world.0.wires));
-            let live = live.as_ref().map_err(|error| Failed::from(error.as_str()))?;
+            let live = live
+                .as_ref()
+                .map_err(|error| Failed::from(error.as_str()))?;
             live.heal()?;
             live.proxies.reset();
             let began = Instant::now();
@@ -219,23 +238,40 @@ impl World {
 
     /// Ends the cluster; keeps its logs when a test has failed.
     pub(crate) fn end(self, failed: bool) {
-        let live = self.0.live.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let live = self
+            .0
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(Ok(live)) = live
             && failed
         {
             live.keep();
-            eprintln!("the brokers' logs and data are kept in {}", live.dir().display());
-            eprintln!("the client's log is {}", evidence("client", "log").display());
+            eprintln!(
+                "the brokers' logs and data are kept in {}",
+                live.dir().display()
+            );
+            eprintln!(
+                "the client's log is {}",
+                evidence("client", "log").display()
+            );
         }
     }
 }
 
 /// The client's own log: to a file, since it is wanted only when something fails; `RUST_LOG` says how much.
 fn log_to_file() {
-    let Ok(file) = File::create(evidence("client", "log")) else { return };
+    let Ok(file) = File::create(evidence("client", "log")) else {
+        return;
+    };
     let named = std::env::var("RUST_LOG").ok();
     let targets: Option<Targets> = named.and_then(|text| text.parse().ok());
     let targets = targets.unwrap_or_else(|| Targets::new().with_default(tracing::Level::DEBUG));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
-    let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(Mutex::new(file));
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(targets))
+        .try_init();
 }

@@ -10,12 +10,27 @@ use super::support::{
 };
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.shared("acknowledgements::every_acks_writes_and_tells_what_it_knows", acks);
-    suite.shared("acknowledgements::a_throttling_broker_is_left_alone", throttle);
+    suite.shared(
+        "acknowledgements::every_acks_writes_and_tells_what_it_knows",
+        acks,
+    );
+    suite.shared(
+        "acknowledgements::a_throttling_broker_is_left_alone",
+        throttle,
+    );
     suite.shared("acknowledgements::a_refused_record_fails_alone", refused);
-    suite.shared("acknowledgements::a_refused_record_fails_alone_without_idempotence", plain);
-    suite.shared("acknowledgements::order_holds_while_records_are_refused", refused_in_flight);
-    suite.shared("acknowledgements::a_record_of_the_far_future_is_refused", far_future);
+    suite.shared(
+        "acknowledgements::a_refused_record_fails_alone_without_idempotence",
+        plain,
+    );
+    suite.shared(
+        "acknowledgements::order_holds_while_records_are_refused",
+        refused_in_flight,
+    );
+    suite.shared(
+        "acknowledgements::a_record_of_the_far_future_is_refused",
+        far_future,
+    );
     suite.shared("acknowledgements::metrics_count_what_happened", metrics);
 }
 
@@ -23,8 +38,12 @@ async fn acks(kafka: &Kafka) -> Outcome {
     let client = kafka.client().await?;
     for (acks, name) in [(Acks::None, "0"), (Acks::Leader, "1"), (Acks::All, "all")] {
         let topic = format!("acks-{name}");
-        kafka.create_topic(&topic, 3, 1, &[])?;
-        let builder = client.producer().idempotence(false).acks(acks).batch_size(2000);
+        kafka.topic(&topic, 3, &[])?;
+        let builder = client
+            .producer()
+            .idempotence(false)
+            .acks(acks)
+            .batch_size(2000);
         let producer = builder.build()?;
         let messages = Message::numbered(2000);
         let places = deliver(&producer, &topic, &messages).await?;
@@ -33,7 +52,11 @@ async fn acks(kafka: &Kafka) -> Outcome {
         if acks == Acks::None {
             assert!(places.iter().all(|place| place.offset().is_none()));
             // Nobody tells when they are in the log; written they are.
-            let arrived = || kafka.consume_all(&topic).is_ok_and(|read| read.len() == 2000);
+            let arrived = || {
+                kafka
+                    .consume_all(&topic)
+                    .is_ok_and(|read| read.len() == 2000)
+            };
             until("the records arrive", arrived).await?;
         } else {
             assert_java_reads(kafka, &topic, &messages, &places)?;
@@ -45,24 +68,53 @@ async fn acks(kafka: &Kafka) -> Outcome {
 async fn throttle(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("throttle", 1, &[])?;
     let bootstrap = kafka.bootstrap();
-    let arguments = ["--bootstrap-server", &bootstrap, "--alter", "--entity-type", "clients"];
-    let quota = ["--entity-name", "throttled", "--add-config", "producer_byte_rate=10000"];
-    let output = kafka.tool("kafka.admin.ConfigCommand", &[&arguments[..], &quota[..]].concat())?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--alter",
+        "--entity-type",
+        "clients",
+    ];
+    let quota = [
+        "--entity-name",
+        "throttled",
+        "--add-config",
+        "producer_byte_rate=10000",
+    ];
+    let output = kafka.tool(
+        "kafka.admin.ConfigCommand",
+        &[&arguments[..], &quota[..]].concat(),
+    )?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 
-    let builder = ottla::Client::builder().bootstrap_servers(&bootstrap).client_id("throttled");
+    let builder = ottla::Client::builder()
+        .bootstrap_servers(&bootstrap)
+        .client_id("throttled");
     // Shorter than the throttle: what waits because of it must not time out.
     let request_timeout = Duration::from_millis(600);
     let client = builder.connect().await?;
     let producer = client.producer().request_timeout(request_timeout).build()?;
-    let broker = || producer.metrics().brokers.get(&1).cloned().unwrap_or_default();
+    let broker = || {
+        producer
+            .metrics()
+            .brokers
+            .get(&1)
+            .cloned()
+            .unwrap_or_default()
+    };
     let value = vec![b'x'; 40_000];
     producer.send(Record::to(topic).value(&value)).await?;
     let (answered, throttled) = (Instant::now(), broker().throttled);
     println!("throttled for {throttled:?}");
     assert!(throttled > request_timeout, "{throttled:?}");
     assert_eq!(broker().requests, 1);
-    let second = producer.enqueue(Record::to(topic).value("after the throttle")).await?;
+    let second = producer
+        .enqueue(Record::to(topic).value("after the throttle"))
+        .await?;
     until("the second request", || broker().requests == 2).await?;
     let waited = answered.elapsed();
     assert!(waited > throttled * 9 / 10, "{waited:?}");
@@ -82,9 +134,15 @@ async fn enqueue_with_gaps(
 ) -> Result<Vec<Delivery>, Error> {
     let mut deliveries = Vec::new();
     for number in 0..count {
-        let record = Record::to(topic).partition(0).value(number.to_be_bytes().to_vec());
+        let record = Record::to(topic)
+            .partition(0)
+            .value(number.to_be_bytes().to_vec());
         let has_key = !keyless.contains(&number);
-        let record = if has_key { record.key(number.to_be_bytes().to_vec()) } else { record };
+        let record = if has_key {
+            record.key(number.to_be_bytes().to_vec())
+        } else {
+            record
+        };
         deliveries.push(producer.enqueue(record).await?);
         if number % 37 == 36 {
             tokio::task::yield_now().await;
@@ -109,8 +167,15 @@ async fn assert_only_gaps(
                 places.push((place.offset().unwrap_or(-1), number.to_be_bytes().to_vec()));
             }
             Err(error) if keyless.contains(&number) => {
-                assert_eq!(error.broker_code(), Some(ErrorCode::INVALID_RECORD), "{error}");
-                assert!(!error.possibly_written() && !error.is_retriable(), "{error}");
+                assert_eq!(
+                    error.broker_code(),
+                    Some(ErrorCode::INVALID_RECORD),
+                    "{error}"
+                );
+                assert!(
+                    !error.possibly_written() && !error.is_retriable(),
+                    "{error}"
+                );
                 // In the broker's own words.
                 assert!(error.to_string().contains("key"), "{error}");
             }
@@ -133,12 +198,17 @@ async fn refused(kafka: &Kafka) -> Outcome {
     let keyless = [3, 7, 8, 99];
     let deliveries = enqueue_with_gaps(&producer, topic, &keyless, 100).await?;
     let metrics = producer.metrics();
-    assert_eq!((metrics.records, metrics.failed_records, metrics.buffer_used), (96, 4, 0));
+    assert_eq!(
+        (metrics.records, metrics.failed_records, metrics.buffer_used),
+        (96, 4, 0)
+    );
     assert_only_gaps(kafka, topic, &keyless, deliveries).await?;
     // A batch of which nothing is left, and the producer goes on.
     let alone = producer.enqueue(Record::to(topic).value("no key")).await?;
     producer.flush().await?;
-    let error = within(Duration::from_secs(5), "the refusal", alone).await?.err();
+    let error = within(Duration::from_secs(5), "the refusal", alone)
+        .await?
+        .err();
     let code = error.as_ref().and_then(Error::broker_code);
     assert_eq!(code, Some(ErrorCode::INVALID_RECORD));
     let last = producer.enqueue(Record::to(topic).key("k")).await?;
@@ -179,7 +249,9 @@ async fn far_future(kafka: &Kafka) -> Outcome {
     for number in 0..3 {
         // A broker takes what is at most an hour ahead of its clock.
         let ahead = if number == 1 { 48 * 3_600_000 } else { 0 };
-        let record = Record::to(topic).key(vec![number]).timestamp_millis(now_millis() + ahead);
+        let record = Record::to(topic)
+            .key(vec![number])
+            .timestamp_millis(now_millis() + ahead);
         deliveries.push(producer.enqueue(record).await?);
     }
     producer.flush().await?;
@@ -188,9 +260,16 @@ async fn far_future(kafka: &Kafka) -> Outcome {
         outcomes.push(delivery.await.map(|place| place.offset()));
     }
     let error = outcomes.remove(1).err().ok_or("accepted")?;
-    assert_eq!(error.broker_code(), Some(ErrorCode::INVALID_TIMESTAMP), "{error}");
+    assert_eq!(
+        error.broker_code(),
+        Some(ErrorCode::INVALID_TIMESTAMP),
+        "{error}"
+    );
     assert!(!error.possibly_written());
-    assert!(matches!(outcomes[..], [Ok(Some(0)), Ok(Some(1))]), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[..], [Ok(Some(0)), Ok(Some(1))]),
+        "{outcomes:?}"
+    );
     assert_eq!(kafka.consume_all(topic)?.len(), 2);
     Ok(())
 }
@@ -198,10 +277,15 @@ async fn far_future(kafka: &Kafka) -> Outcome {
 async fn metrics(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("metrics", 2, &[])?;
     let client = kafka.client().await?;
-    let producer = client.producer().linger(Duration::from_secs(60)).batch_size(10_000).build()?;
+    let producer = client
+        .producer()
+        .linger(Duration::from_secs(60))
+        .batch_size(10_000)
+        .build()?;
     assert_eq!(producer.metrics(), ottla::ProducerMetrics::default());
-    let messages: Vec<_> =
-        (0..100).map(|number| Message::of(vec![b'x'; 100]).partition(number % 2)).collect();
+    let messages: Vec<_> = (0..100)
+        .map(|number| Message::of(vec![b'x'; 100]).partition(number % 2))
+        .collect();
     for message in &messages {
         let _ = producer.enqueue(message.record(topic)).await?;
     }
@@ -209,11 +293,22 @@ async fn metrics(kafka: &Kafka) -> Outcome {
     producer.flush().await?;
     let metrics = producer.metrics();
     assert_eq!((metrics.records, metrics.failed_records), (100, 0));
-    assert_eq!((metrics.batches, metrics.retries, metrics.splits), (2, 0, 0));
+    assert_eq!(
+        (metrics.batches, metrics.retries, metrics.splits),
+        (2, 0, 0)
+    );
     assert_eq!(metrics.records_per_batch(), Some(50.0));
     assert_eq!(metrics.compression_ratio(), Some(1.0));
-    assert!((10_000..12_500).contains(&metrics.plain_bytes), "{}", metrics.plain_bytes);
-    assert!((0.5..0.65).contains(&metrics.batch_fill), "{}", metrics.batch_fill);
+    assert!(
+        (10_000..12_500).contains(&metrics.plain_bytes),
+        "{}",
+        metrics.plain_bytes
+    );
+    assert!(
+        (0.5..0.65).contains(&metrics.batch_fill),
+        "{}",
+        metrics.batch_fill
+    );
     assert_eq!((metrics.buffer_used, metrics.buffer_waits), (0, 0));
     assert_eq!(metrics.delivery_latency.count, 2);
     let broker = metrics.brokers.get(&1).ok_or("no figures of broker 1")?;

@@ -11,9 +11,15 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared("admin::a_created_topic_is_as_it_was_asked_for", create);
     suite.shared("admin::each_topic_has_its_own_result_in_order", results);
     suite.shared("admin::deletions_have_their_own_results_in_order", delete);
-    suite.shared("admin::descriptions_have_their_own_results_in_order", describe);
+    suite.shared(
+        "admin::descriptions_have_their_own_results_in_order",
+        describe,
+    );
     suite.shared("admin::a_topic_may_be_used_at_once", use_at_once);
-    suite.exclusive("admin::a_call_keeps_its_timeout_while_the_broker_hangs", timeout);
+    suite.exclusive(
+        "admin::a_call_keeps_its_timeout_while_the_broker_hangs",
+        timeout,
+    );
 }
 
 /// Describes a topic that was created a moment ago.
@@ -21,7 +27,12 @@ async fn described(admin: &Admin, name: &str) -> Result<TopicDescription, Error>
     loop {
         match admin.describe_topics([name]).await?.remove(0) {
             Err(error) if error.is_retriable() => sleep(Duration::from_millis(5)).await,
-            Ok(topic) if topic.partitions.iter().any(|partition| partition.leader.is_none()) => {
+            Ok(topic)
+                if topic
+                    .partitions
+                    .iter()
+                    .any(|partition| partition.leader.is_none()) =>
+            {
                 sleep(Duration::from_millis(5)).await;
             }
             done => return done,
@@ -34,25 +45,46 @@ async fn create(kafka: &Kafka) -> Outcome {
     let admin = client.admin();
     let topics = [
         NewTopic::new("admin-plain"),
-        NewTopic::new("admin-config").partitions(5).replication(1).config("max.message.bytes", "5000"),
-        NewTopic::new("admin-assigned").assignment(0, [1]).assignment(1, [1]),
+        NewTopic::new("admin-config")
+            .partitions(5)
+            .replication(1)
+            .config("max.message.bytes", "5000"),
+        NewTopic::new("admin-assigned")
+            .assignment(0, [1])
+            .assignment(1, [1]),
     ];
     let created = admin.create_topics(topics).await?;
-    let expected = [("admin-plain", 3), ("admin-config", 5), ("admin-assigned", 2)];
+    let expected = [
+        ("admin-plain", 3),
+        ("admin-config", 5),
+        ("admin-assigned", 2),
+    ];
     assert_eq!(created.len(), 3);
     for (created, (name, partitions)) in created.into_iter().zip(expected) {
         let created = created?;
-        assert_eq!((&*created.name, created.partitions), (name, Some(partitions)));
+        assert_eq!(
+            (&*created.name, created.partitions),
+            (name, Some(partitions))
+        );
         assert_eq!(created.replication, Some(1));
         assert!(!created.id.is_zero());
         let limit = Duration::from_secs(10);
         let topic = within(limit, "the description", described(&admin, name)).await??;
-        assert_eq!((&*topic.name, topic.id, topic.internal), (name, created.id, false));
+        assert_eq!(
+            (&*topic.name, topic.id, topic.internal),
+            (name, created.id, false)
+        );
         let numbers: Vec<_> = topic.partitions.iter().map(|p| p.partition).collect();
         assert_eq!(numbers, (0..partitions).collect::<Vec<_>>());
         for partition in &topic.partitions {
-            assert_eq!((partition.leader, &partition.replicas[..]), (Some(1), &[1][..]));
-            assert_eq!((&partition.in_sync[..], &partition.offline[..]), (&[1][..], &[][..]));
+            assert_eq!(
+                (partition.leader, &partition.replicas[..]),
+                (Some(1), &[1][..])
+            );
+            assert_eq!(
+                (&partition.in_sync[..], &partition.offline[..]),
+                (&[1][..], &[][..])
+            );
             assert!(partition.leader_epoch >= 0);
         }
         // Java sees the same.
@@ -61,7 +93,11 @@ async fn create(kafka: &Kafka) -> Outcome {
     // The setting is in force.
     let producer = client.producer().build()?;
     let record = Record::to("admin-config").value(random_bytes(6000));
-    let code = producer.send(record).await.err().and_then(|error| error.broker_code());
+    let code = producer
+        .send(record)
+        .await
+        .err()
+        .and_then(|error| error.broker_code());
     assert_eq!(code, Some(ErrorCode::MESSAGE_TOO_LARGE));
     Ok(())
 }
@@ -69,7 +105,10 @@ async fn create(kafka: &Kafka) -> Outcome {
 /// The results' codes; 0 for success.
 fn codes<T>(results: Vec<Result<T, Error>>) -> Vec<ErrorCode> {
     let code = |error: Error| error.broker_code().unwrap_or(ErrorCode::new(-99));
-    results.into_iter().map(|result| result.err().map_or(ErrorCode::NONE, code)).collect()
+    results
+        .into_iter()
+        .map(|result| result.err().map_or(ErrorCode::NONE, code))
+        .collect()
 }
 
 async fn results(kafka: &Kafka) -> Outcome {
@@ -91,7 +130,10 @@ async fn results(kafka: &Kafka) -> Outcome {
         .await?;
     let exists = results[1].as_ref().err().ok_or("created twice")?;
     assert!(exists.to_string().contains("admin-exists"), "{exists}");
-    assert!(exists.to_string().contains("TOPIC_ALREADY_EXISTS"), "{exists}");
+    assert!(
+        exists.to_string().contains("TOPIC_ALREADY_EXISTS"),
+        "{exists}"
+    );
     let expected = [
         ErrorCode::NONE,
         ErrorCode::TOPIC_ALREADY_EXISTS,
@@ -111,11 +153,17 @@ async fn results(kafka: &Kafka) -> Outcome {
 async fn delete(kafka: &Kafka) -> Outcome {
     let admin = kafka.client().await?.admin();
     // Enough of them that an order which is not theirs shows.
-    let names: Vec<_> = (0..12).map(|number| format!("admin-delete-{number}")).collect();
+    let names: Vec<_> = (0..12)
+        .map(|number| format!("admin-delete-{number}"))
+        .collect();
     let exists = |number: usize| number % 3 != 1;
-    let existing = names.iter().enumerate().filter(|(number, _)| exists(*number));
-    let new: Vec<_> =
-        existing.map(|(_, name)| NewTopic::new(name.as_str()).partitions(1)).collect();
+    let existing = names
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| exists(*number));
+    let new: Vec<_> = existing
+        .map(|(_, name)| NewTopic::new(name.as_str()).partitions(1))
+        .collect();
     for created in admin.create_topics(new).await? {
         created?;
     }
@@ -123,15 +171,27 @@ async fn delete(kafka: &Kafka) -> Outcome {
     assert_eq!(results.len(), names.len());
     for (name, result) in names.iter().zip(&results) {
         if let Err(error) = result {
-            assert!(error.to_string().contains(name), "the result of {name}: {error}");
+            assert!(
+                error.to_string().contains(name),
+                "the result of {name}: {error}"
+            );
         }
     }
     let expected = (0..names.len()).map(|number| {
-        if exists(number) { ErrorCode::NONE } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }
+        if exists(number) {
+            ErrorCode::NONE
+        } else {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        }
     });
     assert_eq!(codes(results), expected.collect::<Vec<_>>());
     let gone = async {
-        while admin.describe_topics(&names).await?.iter().any(Result::is_ok) {
+        while admin
+            .describe_topics(&names)
+            .await?
+            .iter()
+            .any(Result::is_ok)
+        {
             sleep(Duration::from_millis(5)).await;
         }
         Ok::<_, Error>(())
@@ -144,7 +204,13 @@ async fn describe(kafka: &Kafka) -> Outcome {
     let admin = kafka.client().await?.admin();
     kafka.topic("admin-describe-a", 1, &[])?;
     kafka.topic("admin-describe-b", 2, &[])?;
-    let names = ["admin-describe-b", "admin-no-such", "admin-describe-a", "not a name", "admin-describe-b"];
+    let names = [
+        "admin-describe-b",
+        "admin-no-such",
+        "admin-describe-a",
+        "not a name",
+        "admin-describe-b",
+    ];
     let results = admin.describe_topics(names).await?;
     let told: Vec<_> = results
         .iter()
@@ -187,7 +253,10 @@ async fn timeout(kafka: &Kafka) -> Outcome {
     kafka.freeze()?;
     let calls = async {
         [
-            admin.create_topics([NewTopic::new("admin-frozen")]).await.err(),
+            admin
+                .create_topics([NewTopic::new("admin-frozen")])
+                .await
+                .err(),
             admin.describe_topics(["admin-frozen"]).await.err(),
             admin.delete_topics(["admin-frozen"]).await.err(),
         ]

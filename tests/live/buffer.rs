@@ -10,9 +10,15 @@ use super::support::{
 };
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.exclusive("buffer::a_full_buffer_fails_within_a_tenth_of_max_block", full_buffer);
+    suite.exclusive(
+        "buffer::a_full_buffer_fails_within_a_tenth_of_max_block",
+        full_buffer,
+    );
     suite.exclusive("buffer::waiters_are_served_first_come_first_served", fair);
-    suite.exclusive("buffer::a_dropped_waiter_leaves_the_line_and_nothing_behind", dropped_waiter);
+    suite.exclusive(
+        "buffer::a_dropped_waiter_leaves_the_line_and_nothing_behind",
+        dropped_waiter,
+    );
     suite.shared("buffer::try_enqueue_gives_the_record_back", gives_back);
     suite.shared("buffer::a_small_buffer_carries_any_load", small_buffer);
 }
@@ -38,23 +44,46 @@ async fn full_buffer(kafka: &Kafka) -> Outcome {
     const LIMIT: usize = 256 * KIB;
     let topic = kafka.topic("full-buffer", 3, &[])?;
     let max_block = Duration::from_secs(2);
-    let builder = kafka.client().await?.producer().buffer_memory(LIMIT).max_block(max_block);
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .buffer_memory(LIMIT)
+        .max_block(max_block);
     let producer = builder.batch_size(16 * KIB).build()?;
-    producer.send(Record::to(topic).value("the connection is open")).await?;
+    producer
+        .send(Record::to(topic).value("the connection is open"))
+        .await?;
     kafka.freeze()?;
     let value = random_bytes(1000);
     let accepted = fill(&producer, &Record::to(topic).value(&value))?;
     // What batches leave unused at their ends is the rest.
-    assert!((LIMIT / 1100..LIMIT / 1000).contains(&accepted.len()), "{}", accepted.len());
+    assert!(
+        (LIMIT / 1100..LIMIT / 1000).contains(&accepted.len()),
+        "{}",
+        accepted.len()
+    );
     assert!(producer.metrics().buffer_used <= LIMIT);
     for _ in 0..2 {
         let began = Instant::now();
-        let failed = producer.enqueue(Record::to(topic).value(&value)).await.err();
+        let failed = producer
+            .enqueue(Record::to(topic).value(&value))
+            .await
+            .err();
         let waited = began.elapsed();
         println!("max.block.ms = 2000 took {waited:?}");
-        assert!(waited >= max_block && waited < max_block * 11 / 10, "{waited:?}");
+        assert!(
+            waited >= max_block && waited < max_block * 11 / 10,
+            "{waited:?}"
+        );
         match failed {
-            Some(error @ Error::BufferFull { size, limit: LIMIT, waited: told }) => {
+            Some(
+                error @ Error::BufferFull {
+                    size,
+                    limit: LIMIT,
+                    waited: told,
+                },
+            ) => {
                 assert!(size >= value.len() && told >= max_block, "{error:?}");
                 assert!(error.is_retriable() && !error.is_fatal() && !error.possibly_written());
                 assert!(error.to_string().contains("buffer.memory"), "{error}");
@@ -75,16 +104,25 @@ async fn full_buffer(kafka: &Kafka) -> Outcome {
 
 async fn fair(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("fair", 1, &[])?;
-    let builder = kafka.client().await?.producer().buffer_memory(64 * KIB).batch_size(8 * KIB);
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .buffer_memory(64 * KIB)
+        .batch_size(8 * KIB);
     let producer = builder.build()?;
-    producer.send(Record::to(topic).value("the connection is open")).await?;
+    producer
+        .send(Record::to(topic).value("the connection is open"))
+        .await?;
     kafka.freeze()?;
     // Of these no two have room at the same time: each waits for the one before to be acknowledged.
     let large = random_bytes(40 * KIB);
     let mut all = vec![producer.enqueue(Record::to(topic).value(&large)).await?];
     let mut waiters = Vec::new();
     for number in 0..8_u64 {
-        let record = Record::to(topic).key(number.to_string()).value(large.clone());
+        let record = Record::to(topic)
+            .key(number.to_string())
+            .value(large.clone());
         let waiter = producer.clone();
         waiters.push(tokio::spawn(async move { waiter.enqueue(record).await }));
         let waits = || producer.metrics().buffer_waits > number;
@@ -92,9 +130,16 @@ async fn fair(kafka: &Kafka) -> Outcome {
     }
     // It would fit, but others were there before.
     let refused = producer.try_enqueue(Record::to(topic).value("small")).err();
-    assert!(matches!(refused.map(|r| r.error), Some(Error::BufferFull { .. })));
+    assert!(matches!(
+        refused.map(|r| r.error),
+        Some(Error::BufferFull { .. })
+    ));
     let mut small = Box::pin(producer.enqueue(Record::to(topic).value("small")));
-    assert!(timeout(Duration::from_millis(100), &mut small).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(100), &mut small)
+            .await
+            .is_err()
+    );
     kafka.thaw()?;
     for waiter in waiters {
         all.push(within(Duration::from_secs(20), "a waiter", waiter).await???);
@@ -107,14 +152,28 @@ async fn fair(kafka: &Kafka) -> Outcome {
     // The small one and the last large one may have been given their room at the same time.
     let (small, large) = offsets.split_last().ok_or("nothing")?;
     assert!(large.is_sorted() && large[7] < *small, "{offsets:?}");
-    let keys: Vec<_> = kafka.consume_all(topic)?.into_iter().filter_map(|r| r.key).collect();
-    assert!(keys.iter().eq((0..8).map(|number| number.to_string().into_bytes()).collect::<Vec<_>>().iter()));
+    let keys: Vec<_> = kafka
+        .consume_all(topic)?
+        .into_iter()
+        .filter_map(|r| r.key)
+        .collect();
+    assert!(
+        keys.iter().eq((0..8)
+            .map(|number| number.to_string().into_bytes())
+            .collect::<Vec<_>>()
+            .iter())
+    );
     Ok(())
 }
 
 async fn dropped_waiter(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("dropped-waiter", 1, &[])?;
-    let builder = kafka.client().await?.producer().buffer_memory(64 * KIB).batch_size(8 * KIB);
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .buffer_memory(64 * KIB)
+        .batch_size(8 * KIB);
     let producer = builder.build()?;
     producer.send(Record::to(topic).value("first")).await?;
     kafka.freeze()?;
@@ -129,16 +188,27 @@ async fn dropped_waiter(kafka: &Kafka) -> Outcome {
     }
     let last = tokio::spawn({
         let producer = producer.clone();
-        async move { producer.send(Record::to(topic).value(vec![b'l'; KIB])).await }
+        async move {
+            producer
+                .send(Record::to(topic).value(vec![b'l'; KIB]))
+                .await
+        }
     });
-    until("the last one waits", || producer.metrics().buffer_waits >= 7).await?;
+    until("the last one waits", || {
+        producer.metrics().buffer_waits >= 7
+    })
+    .await?;
     kafka.thaw()?;
     within(Duration::from_secs(20), "those who stayed", last).await???;
     let count = accepted.len();
     for delivery in accepted {
         delivery.await?;
     }
-    let values: Vec<_> = kafka.consume_all(topic)?.into_iter().filter_map(|r| r.value).collect();
+    let values: Vec<_> = kafka
+        .consume_all(topic)?
+        .into_iter()
+        .filter_map(|r| r.value)
+        .collect();
     assert_eq!(values.len(), count + 2);
     assert!(!values.contains(&dropped));
     assert_eq!(producer.metrics().buffer_used, 0);
@@ -147,7 +217,12 @@ async fn dropped_waiter(kafka: &Kafka) -> Outcome {
 
 async fn gives_back(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("gives-back", 1, &[])?;
-    let builder = kafka.client().await?.producer().buffer_memory(4 * KIB).batch_size(KIB);
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .buffer_memory(4 * KIB)
+        .batch_size(KIB);
     let producer = builder.linger(Duration::from_secs(60)).build()?;
     let value = random_bytes(700);
     let record = Record::to(topic)
@@ -157,22 +232,43 @@ async fn gives_back(kafka: &Kafka) -> Outcome {
         .header("h", value.as_slice())
         .timestamp_millis(5);
     // This producer has not heard of the topic yet.
-    let refused = producer.try_enqueue(record.clone()).err().ok_or("accepted")?;
-    assert!(matches!(refused.error, Error::UnknownTopic { .. }), "{refused:?}");
+    let refused = producer
+        .try_enqueue(record.clone())
+        .err()
+        .ok_or("accepted")?;
+    assert!(
+        matches!(refused.error, Error::UnknownTopic { .. }),
+        "{refused:?}"
+    );
     assert_eq!(refused.record, record);
     assert_eq!(producer.prepare(topic).await?, 1);
     // Full of batches that linger.
     let accepted = fill(&producer, &record)?;
-    let refused = producer.try_enqueue(record.clone()).err().ok_or("accepted")?;
+    let refused = producer
+        .try_enqueue(record.clone())
+        .err()
+        .ok_or("accepted")?;
     assert_eq!(refused.record, record);
     assert!(refused.to_string().contains("buffer.memory"), "{refused}");
     let oversized = Record::to(topic).value(vec![0; 5000]);
-    let refused = producer.try_enqueue(oversized.clone()).err().ok_or("accepted")?;
-    assert!(matches!(refused.error, Error::RecordTooLarge { .. }), "{refused:?}");
+    let refused = producer
+        .try_enqueue(oversized.clone())
+        .err()
+        .ok_or("accepted")?;
+    assert!(
+        matches!(refused.error, Error::RecordTooLarge { .. }),
+        "{refused:?}"
+    );
     assert_eq!(refused.record, oversized);
     // One that waits needs no linger time to pass.
     let waiting = producer.send(refused.record.clone()).await.err();
-    assert!(matches!(waiting, Some(Error::RecordTooLarge { setting: "buffer.memory", .. })));
+    assert!(matches!(
+        waiting,
+        Some(Error::RecordTooLarge {
+            setting: "buffer.memory",
+            ..
+        })
+    ));
     let last = within(Duration::from_secs(10), "room", producer.enqueue(record)).await??;
     producer.flush().await?;
     for delivery in accepted.into_iter().chain([last]) {
@@ -184,12 +280,21 @@ async fn gives_back(kafka: &Kafka) -> Outcome {
 
 async fn small_buffer(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("small-buffer", 6, &[])?;
-    let builder = kafka.client().await?.producer().buffer_memory(20 * KIB).batch_size(8 * KIB);
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .buffer_memory(20 * KIB)
+        .batch_size(8 * KIB);
     let producer = builder.build()?;
     // Many times what the buffer holds, and the odd record that takes nearly all of it.
     let messages: Vec<_> = (0..3000)
         .map(|number| {
-            let len = if number % 500 == 499 { 19 * KIB } else { fastrand::usize(0..900) };
+            let len = if number % 500 == 499 {
+                19 * KIB
+            } else {
+                fastrand::usize(0..900)
+            };
             Message::of(random_bytes(len))
         })
         .collect();

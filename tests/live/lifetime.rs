@@ -9,21 +9,55 @@ use tokio::time::{Instant, timeout};
 
 use super::support::{
     Kafka, Message, Outcome, Suite, assert_java_reads, deliver, runtime, until, within,
+    in_flight
 };
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.exclusive("lifetime::close_keeps_its_deadline_while_the_broker_hangs", close_deadline);
-    suite.exclusive("lifetime::a_dropped_producer_waits_for_a_broker_that_hangs", dropped_frozen);
-    suite.shared("lifetime::a_dropped_send_is_sent_once_or_not_at_all", dropped_send);
-    suite.shared("lifetime::dropped_deliveries_are_sent_all_the_same", dropped_deliveries);
-    suite.shared("lifetime::a_dropped_producer_delivers_what_it_accepted", dropped_producer);
-    suite.shared_blocking("lifetime::a_runtime_that_ends_resolves_every_delivery", runtime_ends);
-    suite.shared_blocking("lifetime::a_runtime_that_ends_wakes_those_who_wait", runtime_wakes);
-    suite.shared_blocking("lifetime::a_current_thread_runtime_is_enough", current_thread);
-    suite.shared("lifetime::close_under_load_resolves_everything_accepted", close_under_load);
+    suite.exclusive(
+        "lifetime::close_keeps_its_deadline_while_the_broker_hangs",
+        close_deadline,
+    );
+    suite.exclusive(
+        "lifetime::a_dropped_producer_waits_for_a_broker_that_hangs",
+        dropped_frozen,
+    );
+    suite.shared(
+        "lifetime::a_dropped_send_is_sent_once_or_not_at_all",
+        dropped_send,
+    );
+    suite.shared(
+        "lifetime::dropped_deliveries_are_sent_all_the_same",
+        dropped_deliveries,
+    );
+    suite.shared(
+        "lifetime::a_dropped_producer_delivers_what_it_accepted",
+        dropped_producer,
+    );
+    suite.blocking(
+        "lifetime::a_runtime_that_ends_resolves_every_delivery",
+        runtime_ends,
+    );
+    suite.blocking(
+        "lifetime::a_runtime_that_ends_wakes_those_who_wait",
+        runtime_wakes,
+    );
+    suite.blocking(
+        "lifetime::a_current_thread_runtime_is_enough",
+        current_thread,
+    );
+    suite.shared(
+        "lifetime::close_under_load_resolves_everything_accepted",
+        close_under_load,
+    );
     suite.shared("lifetime::a_closed_producer_takes_nothing_more", closed);
-    suite.shared("lifetime::flush_waits_for_what_was_accepted_and_not_for_linger", flush);
-    suite.shared("lifetime::idle_connections_close_and_open_again_without_noise", idle);
+    suite.shared(
+        "lifetime::flush_waits_for_what_was_accepted_and_not_for_linger",
+        flush,
+    );
+    suite.shared(
+        "lifetime::idle_connections_close_and_open_again_without_noise",
+        idle,
+    );
 }
 
 /// How an outcome and what Java reads may go together.
@@ -49,25 +83,37 @@ async fn assert_all_honest(
     }
     let mut found = std::collections::HashMap::<_, Vec<i64>>::new();
     for record in kafka.consume_all(topic)? {
-        found.entry(record.key.unwrap_or_default()).or_default().push(record.offset);
+        found
+            .entry(record.key.unwrap_or_default())
+            .or_default()
+            .push(record.offset);
     }
     for (key, outcome) in &outcomes {
         assert_honest(outcome, &found.remove(key).unwrap_or_default());
     }
     assert!(found.is_empty(), "nobody sent these: {found:?}");
-    Ok(outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count())
+    Ok(outcomes
+        .iter()
+        .filter(|(_, outcome)| outcome.is_ok())
+        .count())
 }
 
 async fn close_deadline(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("close-deadline", 2, &[])?;
     let builder = kafka.client().await?.producer().linger(Duration::ZERO);
     let producer = builder.max_in_flight(1).build()?;
-    producer.send(Record::to(topic).key("first").partition(0)).await?;
+    producer
+        .send(Record::to(topic).key("first").partition(0))
+        .await?;
+    in_flight(&producer, 0).await?;
     kafka.freeze()?;
-    let sent = producer.enqueue(Record::to(topic).key("sent").partition(0)).await?;
-    let in_flight = || producer.metrics().brokers[&1].in_flight == 1;
-    until("a request is in flight", in_flight).await?;
-    let queued = producer.enqueue(Record::to(topic).key("queued").partition(1)).await?;
+    let sent = producer
+        .enqueue(Record::to(topic).key("sent").partition(0))
+        .await?;
+    in_flight(&producer, 1).await?;
+    let queued = producer
+        .enqueue(Record::to(topic).key("queued").partition(1))
+        .await?;
     let deadline = Duration::from_secs(1);
     let began = Instant::now();
     let closing = within(deadline * 5, "close", producer.close(deadline)).await?;
@@ -87,9 +133,16 @@ async fn close_deadline(kafka: &Kafka) -> Outcome {
         assert!(matches!(error, Error::Delivery { .. }), "{error:?}");
         assert_eq!(error.possibly_written(), possibly, "{error}");
     }
-    assert!(matches!(producer.send(Record::to(topic)).await, Err(Error::Closed { .. })));
+    assert!(matches!(
+        producer.send(Record::to(topic)).await,
+        Err(Error::Closed { .. })
+    ));
     kafka.thaw()?;
-    let keys: Vec<_> = kafka.consume_all(topic)?.into_iter().filter_map(|r| r.key).collect();
+    let keys: Vec<_> = kafka
+        .consume_all(topic)?
+        .into_iter()
+        .filter_map(|r| r.key)
+        .collect();
     assert!(!keys.contains(&b"queued".to_vec()), "{keys:?}");
     Ok(())
 }
@@ -128,12 +181,23 @@ async fn dropped_send(kafka: &Kafka) -> Outcome {
     // Dropped while the acknowledgement is on its way: sent, once.
     for number in 0..20_u8 {
         let sending = producer.send(Record::to(topic).key(vec![number]));
-        let wait = if number % 2 == 0 { Duration::ZERO } else { Duration::from_millis(6) };
+        let wait = if number % 2 == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(6)
+        };
         let _ = timeout(wait, sending).await;
     }
     producer.flush().await?;
-    let keys: Vec<_> = kafka.consume_all(topic)?.into_iter().map(|record| record.key).collect();
-    assert_eq!(keys, (0..20).map(|number| Some(vec![number])).collect::<Vec<_>>());
+    let keys: Vec<_> = kafka
+        .consume_all(topic)?
+        .into_iter()
+        .map(|record| record.key)
+        .collect();
+    assert_eq!(
+        keys,
+        (0..20).map(|number| Some(vec![number])).collect::<Vec<_>>()
+    );
     assert_eq!(producer.metrics().buffer_used, 0);
     Ok(())
 }
@@ -164,7 +228,11 @@ async fn dropped_producer(kafka: &Kafka) -> Outcome {
     }
     drop(producer);
     // One handle is left, and with it the producer.
-    assert!(timeout(Duration::from_millis(100), &mut deliveries[0]).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(100), &mut deliveries[0])
+            .await
+            .is_err()
+    );
     let last = clone.enqueue(Record::to(topic).value("last")).await?;
     drop((clone, client));
     let mut places = Vec::new();
@@ -180,7 +248,11 @@ fn runtime_ends(kafka: &Kafka) -> Outcome {
     let (own, other) = (runtime()?, runtime()?);
     let (producer, deliveries) = own.block_on(async {
         // Some are on their way, most linger.
-        let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+        let builder = kafka
+            .client()
+            .await?
+            .producer()
+            .linger(Duration::from_secs(60));
         let producer = builder.batch_size(4000).build()?;
         let mut deliveries = Vec::new();
         for number in 0..2000_u32 {
@@ -203,7 +275,10 @@ fn runtime_ends(kafka: &Kafka) -> Outcome {
         let sending = producer.send(Record::to(topic).value("late"));
         let refused = within(Duration::from_secs(5), "a late send", sending).await?;
         assert!(matches!(refused, Err(Error::Closed { .. })), "{refused:?}");
-        let refused = producer.try_enqueue(Record::to(topic)).err().map(|refused| refused.error);
+        let refused = producer
+            .try_enqueue(Record::to(topic))
+            .err()
+            .map(|refused| refused.error);
         assert!(matches!(refused, Some(Error::Closed { .. })), "{refused:?}");
         let closing = producer.close(Duration::from_secs(1));
         within(Duration::from_secs(5), "a late close", closing).await??;
@@ -216,13 +291,19 @@ fn runtime_wakes(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("runtime-wakes", 1, &[])?;
     let (own, other) = (runtime()?, runtime()?);
     let producer: Producer = own.block_on(async {
-        let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+        let builder = kafka
+            .client()
+            .await?
+            .producer()
+            .linger(Duration::from_secs(60));
         let producer = builder.buffer_memory(8000).batch_size(1000).build()?;
         producer.prepare(topic).await?;
         Ok::<_, Error>(producer)
     })?;
     // They wait for a topic, a partition, a delivery and a flush, on a runtime that goes on.
-    let delivery = producer.try_enqueue(Record::to(topic).value("lingers")).map_err(|e| e.error)?;
+    let delivery = producer
+        .try_enqueue(Record::to(topic).value("lingers"))
+        .map_err(|e| e.error)?;
     let spawn = |record: Record<'static>| {
         let producer = producer.clone();
         other.spawn(async move { producer.send(record).await.map(drop) })
@@ -230,7 +311,10 @@ fn runtime_wakes(kafka: &Kafka) -> Outcome {
     let waiting = [
         ("a topic", spawn(Record::to("runtime-wakes-unknown"))),
         ("a partition", spawn(Record::to(topic).partition(7))),
-        ("a delivery", other.spawn(async move { delivery.await.map(drop) })),
+        (
+            "a delivery",
+            other.spawn(async move { delivery.await.map(drop) }),
+        ),
     ];
     other.block_on(async {
         let asleep = Duration::from_millis(300);
@@ -254,7 +338,9 @@ fn runtime_wakes(kafka: &Kafka) -> Outcome {
 
 fn current_thread(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("current-thread", 3, &[])?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let producer = kafka.client().await?.producer().batch_size(8000).build()?;
         let messages = Message::numbered(20_000);
@@ -332,24 +418,33 @@ async fn closed(kafka: &Kafka) -> Outcome {
         producer.close(Duration::ZERO).await?;
     }
     // The client is not closed with it.
-    client.producer().build()?.send(Record::to(topic).value("w")).await?;
+    client
+        .producer()
+        .build()?
+        .send(Record::to(topic).value("w"))
+        .await?;
     assert_eq!(kafka.consume_all(topic)?.len(), 2);
     Ok(())
 }
 
 async fn flush(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("flush", 4, &[])?;
-    let starved = kafka.topic("flush-starved", 1, &[("min.insync.replicas", "2")])?;
+    let compacted = kafka.topic("flush-compacted", 1, &[("cleanup.policy", "compact")])?;
     let client = kafka.client().await?;
-    let builder = client.producer().linger(Duration::from_secs(60)).retries(2);
-    let producer = builder.retry_backoff(Duration::from_millis(50)).build()?;
+    let builder = client.producer().linger(Duration::from_secs(60));
+    let producer = builder.build()?;
     // Nothing to wait for.
     within(Duration::from_secs(1), "an empty flush", producer.flush()).await??;
     for _ in 0..3 {
-        let failing = producer.enqueue(Record::to(starved).value("v")).await?;
+        // Without a key, which a compacted topic refuses.
+        let failing = producer.enqueue(Record::to(compacted).value("v")).await?;
         let mut deliveries = Vec::new();
         for number in 0..1000 {
-            deliveries.push(producer.enqueue(Record::to(topic).partition(number % 4)).await?);
+            deliveries.push(
+                producer
+                    .enqueue(Record::to(topic).partition(number % 4))
+                    .await?,
+            );
         }
         assert!(!deliveries[0].is_done() && !failing.is_done());
         // A record that fails does not fail the flush.
@@ -365,13 +460,19 @@ async fn idle(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("idle", 1, &[])?;
     let servers = kafka.proxy.address();
     let builder = Client::builder().bootstrap_servers(&servers);
-    let client = builder.connections_max_idle(Duration::from_millis(300)).connect().await?;
+    let client = builder
+        .connections_max_idle(Duration::from_millis(300))
+        .connect()
+        .await?;
     let producer = client.producer().build()?;
     for round in 1..=3 {
         producer.send(Record::to(topic).value("v")).await?;
         assert!(kafka.proxy.open() > 0);
         until("idle connections close", || kafka.proxy.open() == 0).await?;
-        assert!(kafka.proxy.opened() >= round, "no connection was opened again");
+        assert!(
+            kafka.proxy.opened() >= round,
+            "no connection was opened again"
+        );
     }
     let opened = kafka.proxy.opened();
     // Nobody opens one for nothing.
@@ -389,7 +490,10 @@ async fn idle(kafka: &Kafka) -> Outcome {
     }
     for producer in [&producer, &own] {
         let metrics = producer.metrics();
-        assert_eq!((metrics.records, metrics.failed_records, metrics.retries), (3, 0, 0));
+        assert_eq!(
+            (metrics.records, metrics.failed_records, metrics.retries),
+            (3, 0, 0)
+        );
     }
     assert_eq!(kafka.consume_all(topic)?.len(), 6);
     Ok(())

@@ -8,14 +8,38 @@ use ottla::{Error, Producer, ProducerBuilder, Record};
 use super::support::{Kafka, Message, Outcome, Suite, assert_java_reads, deliver, random_bytes};
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.shared("partitioning::ten_thousand_keys_go_where_javas_producer_sends_them", keys);
-    suite.shared("partitioning::round_robin_takes_each_partition_in_turn", round_robin);
-    suite.shared("partitioning::a_partitioner_of_ones_own_chooses_or_leaves_it_to_turns", custom);
-    suite.shared("partitioning::a_partitioner_that_fails_fails_the_one_record", failing);
-    suite.shared("partitioning::an_explicit_partition_wins_over_key_and_partitioner", explicit);
-    suite.shared("partitioning::records_without_keys_fill_one_batch_after_the_other", sticky);
-    suite.shared("partitioning::many_records_without_keys_spread_evenly", even);
-    suite.shared("partitioning::keys_that_are_ignored_spread_evenly", ignored_keys);
+    suite.shared(
+        "partitioning::ten_thousand_keys_go_where_javas_producer_sends_them",
+        keys,
+    );
+    suite.shared(
+        "partitioning::round_robin_takes_each_partition_in_turn",
+        round_robin,
+    );
+    suite.shared(
+        "partitioning::a_partitioner_of_ones_own_chooses_or_leaves_it_to_turns",
+        custom,
+    );
+    suite.shared(
+        "partitioning::a_partitioner_that_fails_fails_the_one_record",
+        failing,
+    );
+    suite.shared(
+        "partitioning::an_explicit_partition_wins_over_key_and_partitioner",
+        explicit,
+    );
+    suite.shared(
+        "partitioning::records_without_keys_fill_one_batch_after_the_other",
+        sticky,
+    );
+    suite.shared(
+        "partitioning::many_records_without_keys_spread_evenly",
+        even,
+    );
+    suite.shared(
+        "partitioning::keys_that_are_ignored_spread_evenly",
+        ignored_keys,
+    );
 }
 
 async fn keys(kafka: &Kafka) -> Outcome {
@@ -30,7 +54,10 @@ async fn keys(kafka: &Kafka) -> Outcome {
     let expected = kafka.java_partitions(javas_topic, &keys)?;
 
     let producer = kafka.client().await?.producer().build()?;
-    let messages: Vec<_> = keys.into_iter().map(|key| Message::of("v").key(key)).collect();
+    let messages: Vec<_> = keys
+        .into_iter()
+        .map(|key| Message::of("v").key(key))
+        .collect();
     let places = deliver(&producer, topic, &messages).await?;
     for ((message, place), partition) in messages.iter().zip(&places).zip(expected) {
         assert_eq!(place.partition(), partition, "{message:?}");
@@ -51,10 +78,17 @@ async fn round_robin(kafka: &Kafka) -> Outcome {
         for number in 0..40 {
             // With and without a key: it does not matter.
             let record = Record::to(topic).value("v");
-            let record = if number % 2 == 0 { record.key("k") } else { record };
+            let record = if number % 2 == 0 {
+                record.key("k")
+            } else {
+                record
+            };
             let delivery = producer.enqueue(record).await?;
             let partition = delivery.target().partition();
-            assert!(last.is_none_or(|last| (last + 1) % 4 == partition), "{last:?} {partition}");
+            assert!(
+                last.is_none_or(|last| (last + 1) % 4 == partition),
+                "{last:?} {partition}"
+            );
             last = Some(partition);
             assert_eq!(delivery.await?.partition(), partition);
         }
@@ -64,15 +98,31 @@ async fn round_robin(kafka: &Kafka) -> Outcome {
 
 async fn custom(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("custom-partitioner", 4, &[])?;
-    let builder = kafka.client().await?.producer().partitioner(|record: &Record<'_>, partitions| {
-        assert_eq!((record.topic(), partitions), ("custom-partitioner", 4));
-        (*record != Record::to("custom-partitioner").value("any")).then_some(2)
-    });
+    let builder =
+        kafka
+            .client()
+            .await?
+            .producer()
+            .partitioner(|record: &Record<'_>, partitions| {
+                assert_eq!((record.topic(), partitions), ("custom-partitioner", 4));
+                (*record != Record::to("custom-partitioner").value("any")).then_some(2)
+            });
     let producer = builder.build()?;
-    assert_eq!(producer.send(Record::to(topic).key("a").value("b")).await?.partition(), 2);
+    assert_eq!(
+        producer
+            .send(Record::to(topic).key("a").value("b"))
+            .await?
+            .partition(),
+        2
+    );
     let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.push(producer.send(Record::to(topic).value("any")).await?.partition());
+        seen.push(
+            producer
+                .send(Record::to(topic).value("any"))
+                .await?
+                .partition(),
+        );
     }
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3]);
@@ -81,13 +131,18 @@ async fn custom(kafka: &Kafka) -> Outcome {
 
 async fn failing(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("failing-partitioner", 3, &[])?;
-    let builder = kafka.client().await?.producer().partitioner(|record: &Record<'_>, partitions| {
-        if *record == Record::to("failing-partitioner").value("panic") {
-            // Unlike `panic!`, this leaves no message in the tests' output.
-            resume_unwind(Box::new("on purpose"));
-        }
-        Some(partitions)
-    });
+    let builder =
+        kafka
+            .client()
+            .await?
+            .producer()
+            .partitioner(|record: &Record<'_>, partitions| {
+                if *record == Record::to("failing-partitioner").value("panic") {
+                    // Unlike `panic!`, this leaves no message in the tests' output.
+                    resume_unwind(Box::new("on purpose"));
+                }
+                Some(partitions)
+            });
     let producer = builder.build()?;
     for (value, word) in [("panic", "panicked"), ("beyond", "partition 3 of 3")] {
         match producer.send(Record::to(topic).value(value)).await {
@@ -99,11 +154,20 @@ async fn failing(kafka: &Kafka) -> Outcome {
             other => return Err(format!("{value}: {other:?}").into()),
         }
         let refused = producer.try_enqueue(Record::to(topic).value(value)).err();
-        assert_eq!(refused.map(|refused| refused.record), Some(Record::to(topic).value(value)));
+        assert_eq!(
+            refused.map(|refused| refused.record),
+            Some(Record::to(topic).value(value))
+        );
     }
     assert_eq!(producer.metrics().buffer_used, 0);
     // The producer is none the worse for it.
-    assert_eq!(producer.send(Record::to(topic).partition(1).value("v")).await?.partition(), 1);
+    assert_eq!(
+        producer
+            .send(Record::to(topic).partition(1).value("v"))
+            .await?
+            .partition(),
+        1
+    );
     assert_eq!(kafka.consume_all(topic)?.len(), 1);
     Ok(())
 }
@@ -118,7 +182,10 @@ async fn explicit(kafka: &Kafka) -> Outcome {
     let places = deliver(&producer, topic, &messages).await?;
     assert_java_reads(kafka, topic, &messages, &places)?;
     let builder = client.producer().partitioner(|_: &Record<'_>, _| Some(0));
-    let place = builder.build()?.send(Record::to(topic).partition(3)).await?;
+    let place = builder
+        .build()?
+        .send(Record::to(topic).partition(3))
+        .await?;
     assert_eq!(place.partition(), 3);
     match producer.send(Record::to(topic).partition(-1)).await {
         Err(error @ Error::Partitioner { .. }) => {
@@ -132,10 +199,18 @@ async fn explicit(kafka: &Kafka) -> Outcome {
 async fn sticky(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("sticky", 6, &[])?;
     // Sent by `flush` alone.
-    let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .linger(Duration::from_secs(60));
     let producer = builder.build()?;
     let places = deliver(&producer, topic, &Message::numbered(500)).await?;
-    assert!(places.iter().all(|place| place.partition() == places[0].partition()));
+    assert!(
+        places
+            .iter()
+            .all(|place| place.partition() == places[0].partition())
+    );
     assert_eq!(producer.metrics().batches, 1);
     Ok(())
 }
@@ -144,12 +219,18 @@ async fn even(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("even", 6, &[])?;
     let client = kafka.client().await?;
     for adaptive in [false, true] {
-        let builder = client.producer().batch_size(4096).adaptive_partitioning(adaptive);
+        let builder = client
+            .producer()
+            .batch_size(4096)
+            .adaptive_partitioning(adaptive);
         let counts = spread(&builder.build()?, topic, |_| Message::of(vec![b'x'; 100])).await?;
         println!("adaptive {adaptive}: {counts:?}");
         // In turn, exactly; else away from partitions that are behind, which on one broker evens out.
         let least = if adaptive { 2_500 } else { 4_900 };
-        assert!(counts.iter().all(|count| *count >= least), "adaptive {adaptive}: {counts:?}");
+        assert!(
+            counts.iter().all(|count| *count >= least),
+            "adaptive {adaptive}: {counts:?}"
+        );
     }
     Ok(())
 }
@@ -157,7 +238,10 @@ async fn even(kafka: &Kafka) -> Outcome {
 async fn ignored_keys(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("ignored-keys", 6, &[])?;
     let builder = kafka.client().await?.producer().batch_size(4096);
-    let producer = builder.ignore_keys(true).adaptive_partitioning(false).build()?;
+    let producer = builder
+        .ignore_keys(true)
+        .adaptive_partitioning(false)
+        .build()?;
     let counts = spread(&producer, topic, |_| Message::of(vec![b'x'; 97]).key("k")).await?;
     assert!(counts.iter().all(|count| *count >= 4_900), "{counts:?}");
     Ok(())

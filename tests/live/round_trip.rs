@@ -4,8 +4,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use kafka_cluster::{Cluster, TimestampType, Version};
-use ottla::{Client, Compression, Error, Record};
+use kafka_cluster::{TimestampType, Version};
+use ottla::{Compression, Error, Record};
 
 use super::support::{
     Kafka, Message, Outcome, Suite, assert_java_reads, deliver, header, now_millis, random_bytes,
@@ -13,58 +13,67 @@ use super::support::{
 };
 
 pub(crate) fn older_brokers(suite: &mut Suite) {
-    suite.alone("round_trip::kafka_2_5_0_keeps_every_record_as_sent", async || {
-        older(Version::V2_5_0).await
-    });
-    suite.alone("round_trip::kafka_3_9_1_keeps_every_record_as_sent", async || {
-        older(Version::V3_9_1).await
-    });
+    let oldest = "round_trip::kafka_2_5_0_keeps_every_record_as_sent";
+    suite.on(Version::V2_5_0, oldest, all);
+    let older = "round_trip::kafka_3_9_1_keeps_every_record_as_sent";
+    suite.on(Version::V3_9_1, older, all);
 }
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.shared("round_trip::null_and_empty_keys_and_values_stay_distinct", async |kafka| {
-        nulls(kafka).await
-    });
-    suite.shared("round_trip::headers_keep_order_duplicates_nulls_and_empty_names", async |kafka| {
-        headers(kafka).await
-    });
-    suite.shared("round_trip::explicit_timestamps_are_kept", async |kafka| timestamps(kafka).await);
-    suite.shared("round_trip::a_broker_that_stamps_records_tells_its_time", async |kafka| {
-        log_append_time(kafka).await
-    });
-    suite.shared("round_trip::every_codec_and_level_is_read_by_java", async |kafka| {
-        codecs(kafka).await
-    });
-    suite.shared("round_trip::batches_hold_one_record_or_thousands", async |kafka| {
-        batch_sizes(kafka).await
-    });
-    suite.shared("round_trip::values_up_to_the_largest_request_arrive", async |kafka| {
-        large_values(kafka).await
-    });
-    suite.shared("round_trip::the_console_consumer_prints_what_was_sent", async |kafka| {
-        console(kafka).await
-    });
-    suite.shared("round_trip::tasks_that_share_a_producer_lose_and_mix_up_nothing", many_tasks);
+    suite.shared(
+        "round_trip::null_and_empty_keys_and_values_stay_distinct",
+        nulls,
+    );
+    suite.shared(
+        "round_trip::headers_keep_order_duplicates_nulls_and_empty_names",
+        headers,
+    );
+    suite.shared("round_trip::explicit_timestamps_are_kept", timestamps);
+    suite.shared(
+        "round_trip::a_broker_that_stamps_records_tells_its_time",
+        log_append_time,
+    );
+    suite.shared("round_trip::every_codec_and_level_is_read_by_java", codecs);
+    suite.shared(
+        "round_trip::batches_hold_one_record_or_thousands",
+        batch_sizes,
+    );
+    suite.shared(
+        "round_trip::values_up_to_the_largest_request_arrive",
+        large_values,
+    );
+    suite.shared(
+        "round_trip::the_console_consumer_prints_what_was_sent",
+        console,
+    );
+    suite.shared(
+        "round_trip::tasks_that_share_a_producer_lose_and_mix_up_nothing",
+        many_tasks,
+    );
 }
 
-async fn nulls(cluster: &Cluster) -> Outcome {
+async fn nulls(kafka: &Kafka) -> Outcome {
     let topic = "nulls";
-    cluster.create_topic(topic, 1, 1, &[])?;
+    kafka.topic(topic, 1, &[])?;
     let some = |bytes: &str| Some(bytes.as_bytes().to_vec());
     let all = [None, some(""), some("x")];
     let messages: Vec<_> = all
         .iter()
         .flat_map(|key| all.iter().map(move |value| (key.clone(), value.clone())))
-        .map(|(key, value)| Message { key, value, ..Message::default() })
+        .map(|(key, value)| Message {
+            key,
+            value,
+            ..Message::default()
+        })
         .collect();
-    let producer = Client::connect(&cluster.bootstrap()).await?.producer().build()?;
+    let producer = kafka.client().await?.producer().build()?;
     let places = deliver(&producer, topic, &messages).await?;
-    assert_java_reads(cluster, topic, &messages, &places)
+    assert_java_reads(kafka, topic, &messages, &places)
 }
 
-async fn headers(cluster: &Cluster) -> Outcome {
+async fn headers(kafka: &Kafka) -> Outcome {
     let topic = "headers";
-    cluster.create_topic(topic, 1, 1, &[])?;
+    kafka.topic(topic, 1, &[])?;
     let long = "n".repeat(300);
     let messages = [
         Message::of("none"),
@@ -82,52 +91,77 @@ async fn headers(cluster: &Cluster) -> Outcome {
         ]),
         Message::of("many").headers(vec![header("same", Some("same")); 500]),
     ];
-    let producer = Client::connect(&cluster.bootstrap()).await?.producer().build()?;
+    let producer = kafka.client().await?.producer().build()?;
     let places = deliver(&producer, topic, &messages).await?;
-    assert_java_reads(cluster, topic, &messages, &places)
+    assert_java_reads(kafka, topic, &messages, &places)
 }
 
-async fn timestamps(cluster: &Cluster) -> Outcome {
+async fn timestamps(kafka: &Kafka) -> Outcome {
     let topic = "timestamps";
     // A broker would throw away a log of 1970 at its next look.
-    cluster.create_topic(topic, 1, 1, &[("retention.ms", "-1")])?;
+    kafka.topic(topic, 1, &[("retention.ms", "-1")])?;
     let now = now_millis();
     // Up and down within one batch: their differences are what is stored. -1 is Kafka's "none".
-    let times =
-        [now, 0, now - 86_400_000, 1, now + 60_000, -86_400_000, i64::from(i32::MIN), now, -1];
-    let mut messages: Vec<_> =
-        times.into_iter().map(|time| Message::of(time.to_string()).timestamp(time)).collect();
+    let times = [
+        now,
+        0,
+        now - 86_400_000,
+        1,
+        now + 60_000,
+        -86_400_000,
+        i64::from(i32::MIN),
+        now,
+        -1,
+    ];
+    let mut messages: Vec<_> = times
+        .into_iter()
+        .map(|time| Message::of(time.to_string()).timestamp(time))
+        .collect();
     messages.push(Message::of("the producer's clock"));
-    let producer = Client::connect(&cluster.bootstrap()).await?.producer().build()?;
+    let producer = kafka.client().await?.producer().build()?;
     let places = deliver(&producer, topic, &messages).await?;
     for (place, time) in places.iter().zip(times) {
         assert_eq!(place.timestamp_millis(), time);
     }
     let own = places.last().ok_or("no place")?.timestamp_millis();
-    assert!((now..=now_millis()).contains(&own), "{own} where it was {now}");
-    let typed = Record::to(topic).value("typed").timestamp(SystemTime::UNIX_EPOCH);
+    assert!(
+        (now..=now_millis()).contains(&own),
+        "{own} where it was {now}"
+    );
+    let typed = Record::to(topic)
+        .value("typed")
+        .timestamp(SystemTime::UNIX_EPOCH);
     let place = producer.send(typed.clone()).await?;
     assert_eq!(place.timestamp_millis(), 0);
     messages.push(Message::of("typed").timestamp(0));
     let places: Vec<_> = places.into_iter().chain([place]).collect();
-    assert_java_reads(cluster, topic, &messages, &places)
+    assert_java_reads(kafka, topic, &messages, &places)
 }
 
-async fn log_append_time(cluster: &Cluster) -> Outcome {
+async fn log_append_time(kafka: &Kafka) -> Outcome {
     let topic = "log-append-time";
     let config = ("message.timestamp.type", "LogAppendTime");
-    cluster.create_topic(topic, 1, 1, &[config])?;
-    let messages = [Message::of("1").timestamp(1), Message::of("2"), Message::of("3").timestamp(3)];
+    kafka.topic(topic, 1, &[config])?;
+    let messages = [
+        Message::of("1").timestamp(1),
+        Message::of("2"),
+        Message::of("3").timestamp(3),
+    ];
     let began = now_millis();
-    let builder = Client::connect(&cluster.bootstrap()).await?.producer();
+    let builder = kafka.client().await?.producer();
     for compression in [Compression::None, Compression::Lz4(None)] {
         let producer = builder.clone().compression(compression).build()?;
         let places = deliver(&producer, topic, &messages).await?;
         for place in &places {
             let time = place.timestamp_millis();
-            assert!((began..=now_millis()).contains(&time), "{time} where it was {began}");
-            let read = cluster.consume_all(topic)?;
-            let found = read.iter().find(|record| Some(record.offset) == place.offset());
+            assert!(
+                (began..=now_millis()).contains(&time),
+                "{time} where it was {began}"
+            );
+            let read = kafka.consume_all(topic)?;
+            let found = read
+                .iter()
+                .find(|record| Some(record.offset) == place.offset());
             let found = found.ok_or("Java does not find the record")?;
             assert_eq!(found.timestamp, time);
             assert_eq!(found.timestamp_type, TimestampType::LogAppend);
@@ -152,13 +186,15 @@ const CODECS: [(Compression, u8); 12] = [
     (Compression::Zstd(Some(4)), 4),
 ];
 
-async fn codecs(cluster: &Cluster) -> Outcome {
-    let client = Client::connect(&cluster.bootstrap()).await?;
+async fn codecs(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
     // Words, repetition, and what no codec makes smaller; more than any codec's block in all.
     let mut messages: Vec<_> = (0..1500)
         .map(|number| {
             let text = format!("{{\"payment\":{number},\"currency\":\"JPY\",\"status\":\"paid\"}}");
-            Message::of(text).key(format!("customer-{}", number % 40)).partition(0)
+            Message::of(text)
+                .key(format!("customer-{}", number % 40))
+                .partition(0)
         })
         .collect();
     messages.push(Message::of(vec![b'z'; 150_000]).partition(0));
@@ -166,7 +202,7 @@ async fn codecs(cluster: &Cluster) -> Outcome {
     messages.push(Message::of("").headers([header("h", None)]).partition(0));
     for (number, (compression, code)) in CODECS.into_iter().enumerate() {
         let topic = format!("codec-{number}");
-        cluster.create_topic(&topic, 1, 1, &[])?;
+        kafka.topic(&topic, 1, &[])?;
         let producer = client
             .producer()
             .compression(compression)
@@ -174,42 +210,53 @@ async fn codecs(cluster: &Cluster) -> Outcome {
             .linger(Duration::from_secs(10))
             .build()?;
         let places = deliver(&producer, &topic, &messages).await?;
-        assert_java_reads(cluster, &topic, &messages, &places)?;
+        assert_java_reads(kafka, &topic, &messages, &places)?;
         let metrics = producer.metrics();
         let ratio = metrics.compression_ratio().unwrap_or_default();
         match compression {
             Compression::None => assert_eq!(ratio, 1.0),
             _ => assert!(ratio < 0.6, "{compression:?}: {ratio}"),
         }
-        assert_eq!((metrics.batches, metrics.retries), (1, 0), "{compression:?}");
-        assert_eq!(codec_on_disk(cluster, &topic)?, code, "{compression:?}");
+        assert_eq!(
+            (metrics.batches, metrics.retries),
+            (1, 0),
+            "{compression:?}"
+        );
+        assert_eq!(codec_on_disk(kafka, &topic)?, code, "{compression:?}");
     }
     Ok(())
 }
 
 /// The codec of a topic's first batch, as it lies on the broker's disk.
-fn codec_on_disk(cluster: &Cluster, topic: &str) -> std::io::Result<u8> {
+fn codec_on_disk(kafka: &Kafka, topic: &str) -> std::io::Result<u8> {
     let log = format!("node1/logs/{topic}-0/00000000000000000000.log");
     // Base offset, length, leader epoch, magic, CRC, then the attributes, whose lowest bits are the codec.
-    let attributes = fs::read(cluster.dir().join(log))?.get(22).copied();
+    let attributes = fs::read(kafka.dir().join(log))?.get(22).copied();
     Ok(attributes.unwrap_or_default() & 7)
 }
 
-async fn batch_sizes(cluster: &Cluster) -> Outcome {
-    let client = Client::connect(&cluster.bootstrap()).await?;
+async fn batch_sizes(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
     for count in [1, 2, 100, 8000] {
         let topic = format!("batch-of-{count}");
-        cluster.create_topic(&topic, 1, 1, &[])?;
+        kafka.topic(&topic, 1, &[])?;
         // Longer than the test: only `flush` sends.
         let linger = Duration::from_secs(60);
-        let producer = client.producer().batch_size(900_000).linger(linger).build()?;
+        let producer = client
+            .producer()
+            .batch_size(900_000)
+            .linger(linger)
+            .build()?;
         let messages = Message::numbered(count);
         let places = deliver(&producer, &topic, &messages).await?;
         let offsets: Vec<_> = places.iter().filter_map(|place| place.offset()).collect();
         assert!(offsets.into_iter().eq(0..i64::try_from(count)?));
-        assert_java_reads(cluster, &topic, &messages, &places)?;
+        assert_java_reads(kafka, &topic, &messages, &places)?;
         let metrics = producer.metrics();
-        assert_eq!((metrics.batches, metrics.records), (1, u64::try_from(count)?));
+        assert_eq!(
+            (metrics.batches, metrics.records),
+            (1, u64::try_from(count)?)
+        );
     }
     Ok(())
 }
@@ -218,28 +265,52 @@ async fn large_values(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("large-values", 1, &[("max.message.bytes", "8000000")])?;
     let builder = kafka.client().await?.producer();
     let producer = builder.max_request_size(7_000_000).build()?;
-    let sizes = [0, 1, 63, 64, 8191, 8192, 131_000, 131_072, 1 << 20, 6_990_000];
-    let messages: Vec<_> = sizes.into_iter().map(|size| Message::of(random_bytes(size))).collect();
+    let sizes = [
+        0,
+        1,
+        63,
+        64,
+        8191,
+        8192,
+        131_000,
+        131_072,
+        1 << 20,
+        6_990_000,
+    ];
+    let messages: Vec<_> = sizes
+        .into_iter()
+        .map(|size| Message::of(random_bytes(size)))
+        .collect();
     let places = deliver(&producer, topic, &messages).await?;
     assert_java_reads(kafka, topic, &messages, &places)
 }
 
-async fn console(cluster: &Cluster) -> Outcome {
+async fn console(kafka: &Kafka) -> Outcome {
     let topic = "console";
-    cluster.create_topic(topic, 1, 1, &[])?;
+    kafka.topic(topic, 1, &[])?;
     let tagged = Message::of("paid").key("42").timestamp(1_700_000_000_123);
     let mut messages = vec![
-        tagged.headers([header("a", Some("1")), header("a", Some("2")), header("b", None)]),
+        tagged.headers([
+            header("a", Some("1")),
+            header("a", Some("2")),
+            header("b", None),
+        ]),
         Message::of("").key(""),
-        Message { key: Some(b"deleted".to_vec()), ..Message::default() },
-        Message { value: Some(b"no key".to_vec()), ..Message::default() },
+        Message {
+            key: Some(b"deleted".to_vec()),
+            ..Message::default()
+        },
+        Message {
+            value: Some(b"no key".to_vec()),
+            ..Message::default()
+        },
     ];
     for message in &mut messages {
         message.timestamp = Some(1_700_000_000_123);
     }
-    let producer = Client::connect(&cluster.bootstrap()).await?.producer().build()?;
+    let producer = kafka.client().await?.producer().build()?;
     deliver(&producer, topic, &messages).await?;
-    let text = cluster.console_consume(topic, &[("null.literal", "NULL")])?;
+    let text = kafka.console_consume(topic, &[("null.literal", "NULL")])?;
     let expected = [
         ("0", "a:1,a:2,b:NULL", "42", "paid"),
         ("1", "NO_HEADERS", "", ""),
@@ -250,64 +321,88 @@ async fn console(cluster: &Cluster) -> Outcome {
     assert_eq!(lines.len(), expected.len(), "{text}");
     for (line, (offset, headers, key, value)) in lines.into_iter().zip(expected) {
         let time = "CreateTime:1700000000123";
-        let full =
-            format!("{time}\tPartition:0\tOffset:{offset}\t{headers}\t{key}\t{value}");
-        // The oldest console consumer knows neither partition, offset nor headers, nor another word for null.
-        let short = format!("{time}\t{key}\t{value}").replace("NULL", "null");
-        let old = cluster.version() == Version::V2_5_0;
+        let full = format!("{time}\tPartition:0\tOffset:{offset}\t{headers}\t{key}\t{value}");
+        // The oldest console consumer knows neither offset nor headers, nor another word for null.
+        let short = format!("{time}\t{key}\t{value}\t0").replace("NULL", "null");
+        let old = kafka.version() == Version::V2_5_0;
         assert_eq!(line, if old { short } else { full });
     }
     Ok(())
 }
 
 /// All of the above on a broker of another version.
-async fn older(version: Version) -> Outcome {
-    let cluster = Cluster::builder().version(version).heap("384m").start()?;
-    nulls(&cluster).await?;
-    headers(&cluster).await?;
-    timestamps(&cluster).await?;
-    log_append_time(&cluster).await?;
-    codecs(&cluster).await?;
-    batch_sizes(&cluster).await?;
-    console(&cluster).await?;
-    recreated_without_ids(&cluster).await
+async fn all(kafka: &Kafka) -> Outcome {
+    nulls(kafka).await?;
+    headers(kafka).await?;
+    timestamps(kafka).await?;
+    log_append_time(kafka).await?;
+    codecs(kafka).await?;
+    batch_sizes(kafka).await?;
+    console(kafka).await?;
+    recreated_without_ids(kafka).await
 }
 
 /// A topic that is deleted and created again is taken up again, though an old broker gives it no id.
-async fn recreated_without_ids(cluster: &Cluster) -> Outcome {
-    let client = Client::connect(&cluster.bootstrap()).await?;
+async fn recreated_without_ids(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
     let admin = client.admin();
-    let new = || ottla::NewTopic::new("made-again").partitions(2).replication(1);
+    let new = || {
+        ottla::NewTopic::new("made-again")
+            .partitions(2)
+            .replication(1)
+    };
     let created = admin.create_topics([new()]).await?.remove(0)?;
-    assert_eq!(created.id.is_zero(), cluster.version() == Version::V2_5_0, "{created:?}");
+    assert_eq!(
+        created.id.is_zero(),
+        kafka.version() == Version::V2_5_0,
+        "{created:?}"
+    );
     let producer = client.producer().build()?;
     let messages = Message::numbered(20);
     deliver(&producer, "made-again", &messages).await?;
     admin.delete_topics(["made-again"]).await?.remove(0)?;
     let gone = async {
-        while admin.describe_topics(["made-again"]).await?.remove(0).is_ok() {
+        while admin
+            .describe_topics(["made-again"])
+            .await?
+            .remove(0)
+            .is_ok()
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok::<_, Error>(())
     };
     within(Duration::from_secs(20), "the end of the topic", gone).await??;
     // Enqueued while there is no such topic.
-    let waiting = producer.enqueue(Record::to("made-again").partition(0).value("early")).await?;
-    cluster.create_topic("made-again", 2, 1, &[])?;
+    let waiting = producer
+        .enqueue(Record::to("made-again").partition(0).value("early"))
+        .await?;
+    kafka.topic("made-again", 2, &[])?;
     waiting.await?;
     let mut all = vec![Message::of("early").partition(0)];
-    all.extend(Message::numbered(20).into_iter().map(|message| message.partition(0)));
+    all.extend(
+        Message::numbered(20)
+            .into_iter()
+            .map(|message| message.partition(0)),
+    );
     deliver(&producer, "made-again", &all[1..]).await?;
-    let read = cluster.consume_all("made-again")?;
+    let read = kafka.consume_all("made-again")?;
     let values: Vec<_> = read.into_iter().map(|record| record.value).collect();
-    assert!(values.into_iter().eq(all.into_iter().map(|message| message.value)));
+    assert!(
+        values
+            .into_iter()
+            .eq(all.into_iter().map(|message| message.value))
+    );
     Ok(())
 }
 
 async fn many_tasks(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("many-tasks", 4, &[])?;
     let builder = kafka.client().await?.producer();
-    let producer = builder.compression(Compression::Lz4(None)).batch_size(4000).build()?;
+    let producer = builder
+        .compression(Compression::Lz4(None))
+        .batch_size(4000)
+        .build()?;
     let tasks: Vec<_> = (0..8)
         .map(|task| {
             let producer = producer.clone();

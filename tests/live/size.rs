@@ -7,10 +7,22 @@ use ottla::{Compression, Error, ErrorCode, Record};
 use super::support::{Kafka, Message, Outcome, Suite, assert_java_reads, deliver, random_bytes};
 
 pub(crate) fn promises(suite: &mut Suite) {
-    suite.shared("size::a_record_above_max_request_size_fails_at_once", too_large);
-    suite.shared("size::the_largest_record_that_is_accepted_arrives", just_fits);
-    suite.shared("size::batches_too_large_for_the_broker_are_split_and_arrive", split);
-    suite.shared("size::a_record_too_large_for_the_broker_fails_alone", one_too_large);
+    suite.shared(
+        "size::a_record_above_max_request_size_fails_at_once",
+        too_large,
+    );
+    suite.shared(
+        "size::the_largest_record_that_is_accepted_arrives",
+        just_fits,
+    );
+    suite.shared(
+        "size::batches_too_large_for_the_broker_are_split_and_arrive",
+        split,
+    );
+    suite.shared(
+        "size::a_record_too_large_for_the_broker_fails_alone",
+        one_too_large,
+    );
     suite.shared("size::order_holds_while_batches_are_split", split_in_flight);
     suite.shared("size::compressed_batches_are_split_too", split_compressed);
 }
@@ -22,7 +34,11 @@ async fn too_large(kafka: &Kafka) -> Outcome {
     let value = random_bytes(2 << 20);
     let record = || Record::to(topic).value(&value);
     let check = |error: Error| {
-        let Error::RecordTooLarge { size, limit: 1_048_576, setting: "max.request.size" } = error
+        let Error::RecordTooLarge {
+            size,
+            limit: 1_048_576,
+            setting: "max.request.size",
+        } = error
         else {
             return Err(format!("{error:?}"));
         };
@@ -37,7 +53,11 @@ async fn too_large(kafka: &Kafka) -> Outcome {
     assert_eq!(refused.record, record());
     check(refused.error)?;
     // Far less than any of the producer's times.
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     let metrics = producer.metrics();
     assert_eq!((metrics.buffer_used, metrics.buffer_waits), (0, 0));
     let metadata = producer.send(Record::to(topic).value("small")).await?;
@@ -52,8 +72,15 @@ async fn just_fits(kafka: &Kafka) -> Outcome {
     let producer = builder.build()?;
     producer.prepare(topic).await?;
     let bytes = random_bytes(LIMIT);
-    let fits = |len: usize| producer.try_enqueue(Record::to(topic).value(&bytes[..len])).is_ok();
-    let largest = (LIMIT - 200..LIMIT).rev().find(|len| fits(*len)).ok_or("none fits")?;
+    let fits = |len: usize| {
+        producer
+            .try_enqueue(Record::to(topic).value(&bytes[..len]))
+            .is_ok()
+    };
+    let largest = (LIMIT - 200..LIMIT)
+        .rev()
+        .find(|len| fits(*len))
+        .ok_or("none fits")?;
     assert!(largest >= LIMIT - 100, "{largest}");
     producer.flush().await?;
     let read = kafka.consume_all(topic)?;
@@ -68,18 +95,32 @@ fn narrow_topic(kafka: &Kafka, name: &'static str) -> Result<&'static str, libte
 
 async fn split(kafka: &Kafka) -> Outcome {
     let topic = narrow_topic(kafka, "split")?;
-    let builder = kafka.client().await?.producer().linger(Duration::from_secs(60));
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .linger(Duration::from_secs(60));
     let producer = builder.build()?;
-    let headers = [("a".to_owned(), None), ("a".to_owned(), Some(b"1".to_vec()))];
+    let headers = [
+        ("a".to_owned(), None),
+        ("a".to_owned(), Some(b"1".to_vec())),
+    ];
     let messages: Vec<_> = (0..100)
-        .map(|number| Message::of(random_bytes(1000)).key(vec![number]).headers(headers.clone()))
+        .map(|number| {
+            Message::of(random_bytes(1000))
+                .key(vec![number])
+                .headers(headers.clone())
+        })
         .map(|message| message.timestamp(1_700_000_000_000 + fastrand::i64(..1000)))
         .collect();
     let places = deliver(&producer, topic, &messages).await?;
     let metrics = producer.metrics();
     // 100 kB in halves: 50, 25, 12.5, 6.25.
     assert!((15..=40).contains(&metrics.splits), "{}", metrics.splits);
-    assert_eq!((metrics.retries, metrics.failed_records, metrics.records), (0, 0, 100));
+    assert_eq!(
+        (metrics.retries, metrics.failed_records, metrics.records),
+        (0, 0, 100)
+    );
     assert_eq!(metrics.buffer_used, 0);
     assert_java_reads(kafka, topic, &messages, &places)
 }
@@ -93,7 +134,9 @@ async fn one_too_large(kafka: &Kafka) -> Outcome {
         let mut deliveries = Vec::new();
         for number in 0..21 {
             let size = if number == 13 { 20_000 } else { 1000 };
-            let record = Record::to(topic).key(vec![number]).value(random_bytes(size));
+            let record = Record::to(topic)
+                .key(vec![number])
+                .value(random_bytes(size));
             deliveries.push(producer.enqueue(record).await?);
         }
         producer.flush().await?;
@@ -104,19 +147,26 @@ async fn one_too_large(kafka: &Kafka) -> Outcome {
                 Err(error) => {
                     assert_eq!(number, 13, "{error}");
                     assert_eq!(error.broker_code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
-                    assert!(!error.possibly_written() && !error.is_retriable(), "{error}");
+                    assert!(
+                        !error.possibly_written() && !error.is_retriable(),
+                        "{error}"
+                    );
                     assert!(error.to_string().contains(topic), "{error}");
                 }
             }
         }
         assert_eq!(arrived.len(), 20);
         assert!(arrived.is_sorted());
-        let place = producer.send(Record::to(topic).key(vec![99]).value("later")).await?;
-        arrived.push((place.offset().unwrap_or(-1), 99));
+        let later = producer.enqueue(Record::to(topic).key(vec![99])).await?;
+        producer.flush().await?;
+        arrived.push((later.await?.offset().unwrap_or(-1), 99));
         let read = kafka.consume_all(topic)?;
         for (offset, number) in arrived {
             let found = read.iter().find(|record| record.offset == offset);
-            assert_eq!(found.and_then(|record| record.key.clone()), Some(vec![number]));
+            assert_eq!(
+                found.and_then(|record| record.key.clone()),
+                Some(vec![number])
+            );
         }
         assert_eq!(read.len(), if idempotent { 21 } else { 42 });
         assert_eq!(producer.metrics().buffer_used, 0);
@@ -156,7 +206,11 @@ async fn split_in_flight(kafka: &Kafka) -> Outcome {
 
 async fn split_compressed(kafka: &Kafka) -> Outcome {
     let topic = narrow_topic(kafka, "split-compressed")?;
-    let builder = kafka.client().await?.producer().compression(Compression::Zstd(None));
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .compression(Compression::Zstd(None));
     let producer = builder.linger(Duration::from_secs(60)).build()?;
     let messages: Vec<_> = (0..90).map(|_| Message::of(random_bytes(1000))).collect();
     let places = deliver(&producer, topic, &messages).await?;

@@ -2,25 +2,52 @@
 
 use std::time::Duration;
 
-use ottla::{Error, ErrorCode, Record};
+use ottla::{Error, ErrorCode, NewTopic, Record};
 use tokio::time::{Instant, sleep};
 
 use super::support::{Kafka, Message, Outcome, Suite, assert_java_reads, deliver, until, within};
 
 pub(crate) fn promises(suite: &mut Suite) {
     suite.shared("topics::an_unknown_topic_fails_after_max_block", unknown);
-    suite.shared("topics::a_topic_created_in_time_gets_the_record", created_in_time);
-    suite.shared("topics::a_name_that_no_topic_can_have_fails_at_once", invalid_name);
-    suite.shared("topics::an_unknown_partition_is_waited_for_until_the_topic_grows", grows);
+    suite.shared(
+        "topics::a_topic_created_in_time_gets_the_record",
+        created_in_time,
+    );
+    suite.shared(
+        "topics::a_name_that_no_topic_can_have_fails_at_once",
+        invalid_name,
+    );
+    suite.shared(
+        "topics::an_unknown_partition_is_waited_for_until_the_topic_grows",
+        grows,
+    );
     suite.shared("topics::new_partitions_are_found_by_age", grows_unasked);
-    suite.shared("topics::a_topic_deleted_in_the_middle_fails_its_records_honestly", deleted);
-    suite.shared("topics::a_topic_deleted_and_created_again_goes_on", recreated);
-    suite.shared("topics::a_recreated_topic_goes_on_under_load", recreated_under_load);
+    suite.shared(
+        "topics::a_topic_deleted_in_the_middle_fails_its_records_honestly",
+        deleted,
+    );
+    suite.shared(
+        "topics::a_topic_deleted_and_created_again_goes_on",
+        recreated,
+    );
+    suite.shared(
+        "topics::order_holds_in_a_topic_created_a_moment_ago",
+        fresh,
+    );
+    suite.shared(
+        "topics::a_recreated_topic_goes_on_under_load",
+        recreated_under_load,
+    );
 }
 
 async fn unknown(kafka: &Kafka) -> Outcome {
     let max_block = Duration::from_millis(1500);
-    let producer = kafka.client().await?.producer().max_block(max_block).build()?;
+    let producer = kafka
+        .client()
+        .await?
+        .producer()
+        .max_block(max_block)
+        .build()?;
     let record = || Record::to("no-such-topic").value("v");
     let began = Instant::now();
     let calls = [
@@ -33,7 +60,10 @@ async fn unknown(kafka: &Kafka) -> Outcome {
     for error in calls {
         match error {
             Some(error @ Error::UnknownTopic { waited, .. }) => {
-                assert!(waited >= max_block && waited < max_block * 11 / 10, "{waited:?}");
+                assert!(
+                    waited >= max_block && waited < max_block * 11 / 10,
+                    "{waited:?}"
+                );
                 assert!(error.to_string().contains("no-such-topic"), "{error}");
                 assert!(error.is_retriable() && !error.is_fatal() && !error.possibly_written());
             }
@@ -48,7 +78,11 @@ async fn created_in_time(kafka: &Kafka) -> Outcome {
     let producer = kafka.client().await?.producer().build()?;
     let mut sending = Box::pin(producer.send(Record::to("created-in-time").value("v")));
     // Long enough for the first answers to say that there is none.
-    assert!(tokio::time::timeout(Duration::from_millis(300), &mut sending).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), &mut sending)
+            .await
+            .is_err()
+    );
     kafka.topic("created-in-time", 2, &[])?;
     let place = within(Duration::from_secs(10), "sending", sending).await??;
     assert_eq!(place.offset(), Some(0));
@@ -78,22 +112,37 @@ async fn grows(kafka: &Kafka) -> Outcome {
     let client = kafka.client().await?;
     let impatient = client.producer().max_block(max_block).build()?;
     let began = Instant::now();
-    match impatient.send(Record::to(topic).partition(3).value("v")).await {
+    match impatient
+        .send(Record::to(topic).partition(3).value("v"))
+        .await
+    {
         Err(error @ Error::UnknownTopic { .. }) => {
             let took = began.elapsed();
             assert!(took >= max_block && took < max_block * 11 / 10, "{took:?}");
             let text = error.to_string();
-            assert!(text.contains("partition 3") && text.contains(topic), "{text}");
+            assert!(
+                text.contains("partition 3") && text.contains(topic),
+                "{text}"
+            );
         }
         other => return Err(format!("{other:?}").into()),
     }
     let refused = impatient.try_enqueue(Record::to(topic).partition(3)).err();
-    assert!(matches!(refused.map(|r| r.error), Some(Error::UnknownTopic { .. })));
+    assert!(matches!(
+        refused.map(|r| r.error),
+        Some(Error::UnknownTopic { .. })
+    ));
 
     let patient = client.producer().build()?;
-    patient.send(Record::to(topic).partition(1).value("v")).await?;
+    patient
+        .send(Record::to(topic).partition(1).value("v"))
+        .await?;
     let mut sending = Box::pin(patient.send(Record::to(topic).partition(3).value("v")));
-    assert!(tokio::time::timeout(Duration::from_millis(200), &mut sending).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), &mut sending)
+            .await
+            .is_err()
+    );
     kafka.grow_topic(topic, 4)?;
     let place = within(Duration::from_secs(10), "sending", sending).await??;
     assert_eq!((place.partition(), place.offset()), (3, Some(0)));
@@ -105,7 +154,10 @@ async fn grows(kafka: &Kafka) -> Outcome {
 async fn grows_unasked(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("grows-unasked", 1, &[])?;
     let builder = ottla::Client::builder().bootstrap_servers(kafka.bootstrap());
-    let client = builder.metadata_max_age(Duration::from_millis(200)).connect().await?;
+    let client = builder
+        .metadata_max_age(Duration::from_millis(200))
+        .connect()
+        .await?;
     let producer = client.producer().round_robin().build()?;
     assert_eq!(producer.send(Record::to(topic)).await?.partition(), 0);
     kafka.grow_topic(topic, 3)?;
@@ -118,7 +170,12 @@ async fn grows_unasked(kafka: &Kafka) -> Outcome {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    within(Duration::from_secs(10), "a record for the new partition", others).await??;
+    within(
+        Duration::from_secs(10),
+        "a record for the new partition",
+        others,
+    )
+    .await??;
     Ok(())
 }
 
@@ -126,23 +183,39 @@ async fn deleted(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("deleted", 2, &[])?;
     let other = kafka.topic("not-deleted", 2, &[])?;
     let limit = Duration::from_secs(2);
-    let builder = kafka.client().await?.producer().request_timeout(Duration::from_secs(1));
+    let builder = kafka
+        .client()
+        .await?
+        .producer()
+        .request_timeout(Duration::from_secs(1));
     let builder = builder.delivery_timeout(limit).max_block(limit);
     let producer = builder.build()?;
     deliver(&producer, topic, &Message::numbered(10)).await?;
     kafka.delete_topic(topic)?;
     let mut deliveries = Vec::new();
     for number in 0..20 {
-        deliveries.push(producer.enqueue(Record::to(topic).key(vec![number])).await?);
+        deliveries.push(
+            producer
+                .enqueue(Record::to(topic).key(vec![number]))
+                .await?,
+        );
     }
     // Those of another topic do not suffer.
     let messages = Message::numbered(10);
     let places = deliver(&producer, other, &messages).await;
     for delivery in deliveries {
-        let error = within(limit * 2, "the delivery timeout", delivery).await?.err();
+        let error = within(limit * 2, "the delivery timeout", delivery)
+            .await?
+            .err();
         let error = error.ok_or("delivered to a topic that is gone")?;
-        let gone = [ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ErrorCode::UNKNOWN_TOPIC_ID];
-        assert!(error.broker_code().is_some_and(|code| gone.contains(&code)), "{error}");
+        let gone = [
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            ErrorCode::UNKNOWN_TOPIC_ID,
+        ];
+        assert!(
+            error.broker_code().is_some_and(|code| gone.contains(&code)),
+            "{error}"
+        );
         assert!(!error.possibly_written(), "{error}");
     }
     assert_java_reads(kafka, other, &messages, &places?)?;
@@ -164,9 +237,16 @@ async fn recreated(kafka: &Kafka) -> Outcome {
     kafka.delete_topic(topic)?;
     let mut waiting = Vec::new();
     for number in 0..10 {
-        waiting.push(producer.enqueue(Record::to(topic).partition(0).key(vec![number])).await?);
+        waiting.push(
+            producer
+                .enqueue(Record::to(topic).partition(0).key(vec![number]))
+                .await?,
+        );
     }
-    until("the broker knows no such topic", || producer.metrics().retries > 0).await?;
+    until("the broker knows no such topic", || {
+        producer.metrics().retries > 0
+    })
+    .await?;
     kafka.topic(topic, 1, &[])?;
     for (number, delivery) in (0..).zip(waiting) {
         let place = within(Duration::from_secs(20), "the delivery", delivery).await??;
@@ -176,9 +256,35 @@ async fn recreated(kafka: &Kafka) -> Outcome {
     Ok(())
 }
 
+async fn fresh(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
+    let builder = client.producer().linger(Duration::ZERO).batch_size(500);
+    let producer = builder.build()?;
+    for number in 0..12 {
+        let topic = format!("fresh-{number}");
+        let new = NewTopic::new(topic.as_str()).partitions(3).replication(1);
+        client.admin().create_topics([new]).await?.remove(0)?;
+        // The broker tells of the topic before it has made the logs: it refuses the first batches, and takes those
+        // behind them, whatever their sequence, because a new log knows no producer.
+        let messages: Vec<_> = Message::numbered(1000)
+            .into_iter()
+            .zip((0..3).cycle())
+            .map(|(message, partition)| message.partition(partition))
+            .collect();
+        let places = deliver(&producer, &topic, &messages).await?;
+        assert_java_reads(kafka, &topic, &messages, &places)?;
+    }
+    Ok(())
+}
+
 async fn recreated_under_load(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("recreated-under-load", 3, &[])?;
-    let producer = kafka.client().await?.producer().linger(Duration::from_millis(1)).build()?;
+    let producer = kafka
+        .client()
+        .await?
+        .producer()
+        .linger(Duration::from_millis(1))
+        .build()?;
     let sending = tokio::spawn({
         let producer = producer.clone();
         async move {
@@ -186,7 +292,10 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
             let mut number = 0_u32;
             loop {
                 let key = number.to_be_bytes().to_vec();
-                match producer.enqueue(Record::to("recreated-under-load").key(key.clone())).await {
+                match producer
+                    .enqueue(Record::to("recreated-under-load").key(key.clone()))
+                    .await
+                {
                     Ok(delivery) => deliveries.push((key, delivery)),
                     Err(Error::Closed { .. }) => return Ok(deliveries),
                     Err(error) => return Err(error),
@@ -202,7 +311,10 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
     kafka.delete_topic(topic)?;
     kafka.topic(topic, 3, &[])?;
     let enough = sent(producer.metrics().records + 1000);
-    until("records arrive in the new topic", || enough(producer.metrics())).await?;
+    until("records arrive in the new topic", || {
+        enough(producer.metrics())
+    })
+    .await?;
     producer.close(Duration::from_secs(20)).await?;
     let deliveries = sending.await??;
     let read = kafka.consume_all(topic)?;
@@ -210,7 +322,9 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
     for (key, delivery) in deliveries {
         // None fails: the topic was back long before the delivery timeout.
         let place = delivery.await?;
-        let mut found = read.iter().filter(|record| record.key.as_deref() == Some(&key[..]));
+        let mut found = read
+            .iter()
+            .filter(|record| record.key.as_deref() == Some(&key[..]));
         match (found.next(), found.next()) {
             (Some(record), None) => {
                 assert_eq!(Some(record.offset), place.offset());

@@ -22,7 +22,10 @@ pub(crate) struct Ticket<T> {
 
 impl<T: Clone> Clone for Ticket<T> {
     fn clone(&self) -> Self {
-        Self { outcome: self.outcome.clone(), ..*self }
+        Self {
+            outcome: self.outcome.clone(),
+            ..*self
+        }
     }
 }
 

@@ -9,8 +9,10 @@ mod split;
 mod tests;
 mod verdict;
 
+#[cfg(test)]
+pub(crate) use queue::Added;
 pub(crate) use queue::{
-    Added, Answered, Append, Batch, Body, Ended, Limits, Queue, Readiness, Room, Take, Taken, Ticket,
+    Answered, Append, Batch, Body, Ended, Limits, Queue, Readiness, Room, Take, Taken, Ticket,
 };
 pub(crate) use split::split;
-pub(crate) use verdict::{Answer, Situation, Verdict, verdict};
+pub(crate) use verdict::Answer;

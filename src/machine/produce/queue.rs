@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{OpenBatch, Stamp};
 pub(crate) use super::batch::{Batch, Body, Ticket};
+use super::batch::{OpenBatch, Stamp};
 use super::sequence::advance;
 use super::verdict::{Answer, Situation, Verdict, verdict};
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
@@ -64,7 +64,9 @@ pub(crate) struct Added<T> {
 pub(crate) enum Append<T> {
     Added(Added<T>),
     /// Nothing was added: that many bytes of memory are wanted first.
-    Full { wanted: usize },
+    Full {
+        wanted: usize,
+    },
     /// Nothing was added: the producer is closed.
     Closed,
     /// Nothing was added: the next record without a key should go to another partition.
@@ -119,13 +121,24 @@ pub(crate) struct Ended<T> {
 /// What became of an answered batch.
 pub(crate) enum Answered<T> {
     /// Acknowledged, unless its time was up before (then the ticket is gone).
-    Acked { batch: Batch<T>, base_offset: i64, log_append_time: i64 },
+    Acked {
+        batch: Batch<T>,
+        base_offset: i64,
+        log_append_time: i64,
+    },
     /// It waits to be sent again.
     Queued { refresh: bool },
     /// To be split and given back with [`Queue::parts`].
-    Split { batch: Batch<T>, without: Vec<(u32, Option<Arc<str>>)> },
+    Split {
+        batch: Batch<T>,
+        without: Vec<(u32, Option<Arc<str>>)>,
+    },
     /// It failed.
-    Failed { batch: Batch<T>, possibly_written: bool, fatal: bool },
+    Failed {
+        batch: Batch<T>,
+        possibly_written: bool,
+        fatal: bool,
+    },
     /// Its time was up before the answer came; only its memory is left to give back.
     Late { batch: Batch<T> },
 }
@@ -195,11 +208,6 @@ impl<T: Clone> Queue<T> {
         self.ready.len()
     }
 
-    /// Whether no batch is open, waiting or in flight.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_none() && self.ready.is_empty() && self.flights.is_empty() && self.packing.is_none()
-    }
-
     /// Names the partition's leader. A change ends a backoff: the new leader has refused nothing yet.
     pub(crate) fn lead(&mut self, leader: Option<BrokerId>) -> bool {
         if self.leader == leader {
@@ -223,11 +231,12 @@ impl<T: Clone> Queue<T> {
         if let Some(open) = &mut self.open {
             let len = open.writer.len() + bound;
             if len <= open.writer.capacity() && len <= self.limits.batch_size {
+                // Before the copy: a counter's atomic update would wait for all its stores.
+                let outcome = open.outcome.clone();
                 let index = open.writer.append(record);
                 if sticky {
                     self.sticky_bytes += bound;
                 }
-                let outcome = open.outcome.clone();
                 return Append::Added(Added {
                     outcome,
                     index,
@@ -264,12 +273,17 @@ impl<T: Clone> Queue<T> {
             return Append::Closed;
         }
         self.close();
-        if sticky && self.sticky_bytes > 0 && self.sticky_bytes + bound + HEADER_LEN > self.limits.batch_size {
+        if sticky
+            && self.sticky_bytes > 0
+            && self.sticky_bytes + bound + HEADER_LEN > self.limits.batch_size
+        {
             self.sticky_bytes = 0;
             return Append::Switch;
         }
         let least = bound + HEADER_LEN;
-        let usual = (self.last_len + self.last_len / 8).max(FIRST_BUFFER).min(self.limits.batch_size);
+        let usual = (self.last_len + self.last_len / 8)
+            .max(FIRST_BUFFER)
+            .min(self.limits.batch_size);
         let Some((capacity, buffer)) = [usual.max(least), least]
             .into_iter()
             .find_map(|capacity| Some((capacity, room.buffer(capacity)?)))
@@ -283,21 +297,41 @@ impl<T: Clone> Queue<T> {
             self.sticky_bytes += bound;
         }
         let first = !std::mem::replace(&mut self.watched, true);
-        self.open =
-            Some(OpenBatch { writer, outcome: outcome.clone(), opened: now(), charged: capacity });
-        Append::Added(Added { outcome, index, opened: true, first })
+        self.open = Some(OpenBatch {
+            writer,
+            outcome: outcome.clone(),
+            opened: now(),
+            charged: capacity,
+        });
+        Append::Added(Added {
+            outcome,
+            index,
+            opened: true,
+            first,
+        })
     }
 
     /// Closes the open batch, if there is one: it takes no more records and is ready to send.
     pub(crate) fn close(&mut self) -> bool {
-        let Some(open) = self.open.take() else { return false };
+        let Some(open) = self.open.take() else {
+            return false;
+        };
         let plain_len = open.writer.len();
         self.last_len = plain_len;
         let count = open.writer.count();
         let closed = open.writer.close();
         self.ready.push_back(Batch {
-            body: if self.limits.compressed { Body::Raw(closed) } else { Body::Packed(closed) },
-            ticket: Ticket { outcome: open.outcome, first: 0, count, total: count },
+            body: if self.limits.compressed {
+                Body::Raw(closed)
+            } else {
+                Body::Packed(closed)
+            },
+            ticket: Ticket {
+                outcome: open.outcome,
+                first: 0,
+                count,
+                total: count,
+            },
             opened: open.opened,
             charged: open.charged,
             plain_len,
@@ -311,7 +345,9 @@ impl<T: Clone> Queue<T> {
 
     /// Whether there is something to send; `hurry` does not wait for linger times.
     pub(crate) fn readiness(&self, now: Instant, hurry: bool) -> Readiness {
-        let Some(leader) = self.leader else { return Readiness::No };
+        let Some(leader) = self.leader else {
+            return Readiness::No;
+        };
         let waits_for_answers = !self.flights.is_empty()
             && (self.flights.len() >= MAX_FLIGHTS
                 || self.restamp
@@ -334,7 +370,11 @@ impl<T: Clone> Queue<T> {
             Some(_) if hurry => Readiness::Now,
             Some(open) => {
                 let end = after(open.opened, self.limits.linger);
-                if end <= now { Readiness::Now } else { Readiness::At(end) }
+                if end <= now {
+                    Readiness::Now
+                } else {
+                    Readiness::At(end)
+                }
             }
         }
     }
@@ -359,16 +399,20 @@ impl<T: Clone> Queue<T> {
         if self.ready.is_empty() {
             self.close();
         }
-        if self.ready.front().is_some_and(|front| matches!(front.body, Body::Raw(_))) {
-            if let Some(batch) = self.ready.pop_front() {
-                self.packing = Some(batch.ticket.outcome.clone());
-                return Take::Pack(batch);
-            }
+        let raw = self
+            .ready
+            .front()
+            .is_some_and(|front| matches!(front.body, Body::Raw(_)));
+        if raw && let Some(batch) = self.ready.pop_front() {
+            self.packing = Some(batch.ticket.outcome.clone());
+            return Take::Pack(batch);
         }
         if self.limits.idempotent && !self.identify(identity, bump) {
             return Take::Nothing(Readiness::No);
         }
-        let Some(mut batch) = self.ready.pop_front() else { return Take::Nothing(Readiness::No) };
+        let Some(mut batch) = self.ready.pop_front() else {
+            return Take::Nothing(Readiness::No);
+        };
         if batch.stamp.is_none() {
             batch.stamp = Some(self.stamp(batch.ticket.count));
         }
@@ -391,7 +435,10 @@ impl<T: Clone> Queue<T> {
         identity: ProducerId,
         bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
     ) -> bool {
-        let stamped = self.ready.front().is_some_and(|front| front.stamp.is_some());
+        let stamped = self
+            .ready
+            .front()
+            .is_some_and(|front| front.stamp.is_some());
         let current = match self.producer {
             // A lost sequence may be missed by the broker: only a new epoch is sure to be accepted.
             Some(own) if self.restamp || (self.gap.is_some() && !stamped) => {
@@ -406,7 +453,11 @@ impl<T: Clone> Queue<T> {
             self.next_sequence = 0;
             self.restart_sequences(current);
         }
-        self.gap = if stamped && !self.restamp { self.gap } else { None };
+        self.gap = if stamped && !self.restamp {
+            self.gap
+        } else {
+            None
+        };
         self.restamp = false;
         true
     }
@@ -425,11 +476,19 @@ impl<T: Clone> Queue<T> {
         let serial = self.next_serial;
         self.next_serial += 1;
         if !self.limits.idempotent {
-            return Stamp { producer: ProducerId::NONE, base_sequence: -1, serial };
+            return Stamp {
+                producer: ProducerId::NONE,
+                base_sequence: -1,
+                serial,
+            };
         }
         let base_sequence = self.next_sequence;
         self.next_sequence = advance(base_sequence, count);
-        Stamp { producer: self.producer.unwrap_or(ProducerId::NONE), base_sequence, serial }
+        Stamp {
+            producer: self.producer.unwrap_or(ProducerId::NONE),
+            base_sequence,
+            serial,
+        }
     }
 
     /// Takes a compressed batch back; it goes behind those that wait to be sent again.
@@ -449,7 +508,9 @@ impl<T: Clone> Queue<T> {
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
         let head = self.is_head(flight);
-        let Some(entry) = self.land(flight) else { return Answered::Late { batch } };
+        let Some(entry) = self.land(flight) else {
+            return Answered::Late { batch };
+        };
         let situation = Situation {
             idempotent: self.limits.idempotent,
             records: batch.ticket.count,
@@ -469,9 +530,14 @@ impl<T: Clone> Queue<T> {
             batch.last_error = Some(error());
         }
         match verdict {
-            Verdict::Ack { base_offset, log_append_time } => {
-                Answered::Acked { batch, base_offset, log_append_time }
-            }
+            Verdict::Ack {
+                base_offset,
+                log_append_time,
+            } => Answered::Acked {
+                batch,
+                base_offset,
+                log_append_time,
+            },
             Verdict::Retry { refresh, unknown } => {
                 batch.unknown |= unknown;
                 self.retry(batch, refresh, retry_at)
@@ -480,7 +546,10 @@ impl<T: Clone> Queue<T> {
                 self.restamp = true;
                 self.retry(batch, false, retry_at)
             }
-            Verdict::Split => Answered::Split { batch, without: Vec::new() },
+            Verdict::Split => Answered::Split {
+                batch,
+                without: Vec::new(),
+            },
             Verdict::Drop(without) => {
                 self.lose(&batch);
                 Answered::Split { batch, without }
@@ -488,7 +557,11 @@ impl<T: Clone> Queue<T> {
             Verdict::Fail { unknown, fatal } => {
                 self.lose(&batch);
                 let possibly_written = batch.unknown || unknown;
-                Answered::Failed { batch, possibly_written, fatal }
+                Answered::Failed {
+                    batch,
+                    possibly_written,
+                    fatal,
+                }
             }
         }
     }
@@ -521,7 +594,11 @@ impl<T: Clone> Queue<T> {
         if batch.failures > self.limits.retries {
             self.lose(&batch);
             let possibly_written = batch.unknown;
-            return Answered::Failed { batch, possibly_written, fatal: false };
+            return Answered::Failed {
+                batch,
+                possibly_written,
+                fatal: false,
+            };
         }
         self.backoff_until = Some(retry_at(batch.failures));
         self.put_back(batch);
@@ -553,10 +630,16 @@ impl<T: Clone> Queue<T> {
     /// Whether nothing with an earlier sequence is unresolved.
     fn is_head(&self, flight: u64) -> bool {
         let serial = |stamp: Option<Stamp>| stamp.map(|s| s.serial);
-        let Some(own) = self.flights.iter().find(|f| f.number == flight) else { return false };
+        let Some(own) = self.flights.iter().find(|f| f.number == flight) else {
+            return false;
+        };
         let own = serial(own.stamp);
         self.flights.iter().all(|f| serial(f.stamp) >= own)
-            && self.ready.front().and_then(|b| serial(b.stamp)).is_none_or(|s| Some(s) >= own)
+            && self
+                .ready
+                .front()
+                .and_then(|b| serial(b.stamp))
+                .is_none_or(|s| Some(s) >= own)
     }
 
     fn land(&mut self, flight: u64) -> Option<Flight<T>> {
@@ -581,7 +664,10 @@ impl<T: Clone> Queue<T> {
     pub(crate) fn expire(&mut self, now: Instant, ended: &mut Vec<Ended<T>>) -> Option<Instant> {
         let limit = self.limits.delivery_timeout;
         let over = |opened: Instant| after(opened, limit) <= now;
-        self.end_where(over, ended, |last| Error::DeliveryTimeout { timeout: limit, last });
+        self.end_where(over, ended, |last| Error::DeliveryTimeout {
+            timeout: limit,
+            last,
+        });
         let oldest = self
             .flights
             .iter()
@@ -615,10 +701,18 @@ impl<T: Clone> Queue<T> {
     ) {
         let mut gap = None;
         for flight in self.flights.iter_mut().filter(|f| over(f.opened)) {
-            let Some(ticket) = flight.ticket.take() else { continue };
+            let Some(ticket) = flight.ticket.take() else {
+                continue;
+            };
             gap = gap.max(flight.stamp.map(|s| s.serial));
             let error = Arc::new(error(flight.last_error.take()));
-            ended.push(Ended { ticket, error, possibly_written: true, attempts: 1, charged: 0 });
+            ended.push(Ended {
+                ticket,
+                error,
+                possibly_written: true,
+                attempts: 1,
+                charged: 0,
+            });
         }
         if self.open.as_ref().is_some_and(|open| over(open.opened)) {
             self.close();

@@ -12,6 +12,10 @@ use crate::wire::Malformed;
 ///
 /// Sequences follow each other from the batch's own on, so that nothing between the parts is missed.
 /// The first part keeps the whole memory charge.
+#[expect(
+    clippy::result_large_err,
+    reason = "once in a batch's life, and the batch must not get lost"
+)]
 pub(crate) fn split<T: Clone>(
     batch: Batch<T>,
     without: &[u32],
@@ -26,23 +30,25 @@ fn parts_of<T: Clone>(batch: &Batch<T>, without: &[u32]) -> Result<Vec<Batch<T>>
     let whole = Batches::new(bytes.clone())
         .next()
         .ok_or_else(|| Malformed::new("no batch to split"))??;
-    let mut records = whole.records(usize::MAX)?;
+    let records = whole.records(usize::MAX)?;
     let mut parts = Parts {
-        target: if without.is_empty() { batch.plain_len / 2 } else { batch.plain_len },
+        target: if without.is_empty() {
+            batch.plain_len / 2
+        } else {
+            batch.plain_len
+        },
         batch,
         writer: None,
         first: 0,
         next_sequence: batch.stamp.map_or(-1, |s| s.base_sequence),
         done: Vec::new(),
     };
-    let mut index = 0u32;
-    while let Some(record) = records.next() {
+    for (index, record) in (0u32..).zip(records) {
         if without.binary_search(&index).is_ok() {
             parts.close();
         } else {
             parts.append(index, &record?);
         }
-        index += 1;
     }
     parts.close();
     Ok(parts.done)
@@ -93,9 +99,14 @@ impl<T: Clone> Parts<'_, T> {
     }
 
     fn close(&mut self) {
-        let Some(writer) = self.writer.take() else { return };
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
         let (count, plain_len) = (writer.count(), writer.len());
-        let stamp = self.batch.stamp.map(|stamp| Stamp { base_sequence: self.next_sequence, ..stamp });
+        let stamp = self.batch.stamp.map(|stamp| Stamp {
+            base_sequence: self.next_sequence,
+            ..stamp
+        });
         if self.next_sequence >= 0 {
             self.next_sequence = advance(self.next_sequence, count);
         }
@@ -108,7 +119,11 @@ impl<T: Clone> Parts<'_, T> {
                 total: self.batch.ticket.total,
             },
             opened: self.batch.opened,
-            charged: if self.done.is_empty() { self.batch.charged } else { 0 },
+            charged: if self.done.is_empty() {
+                self.batch.charged
+            } else {
+                0
+            },
             plain_len,
             stamp,
             failures: self.batch.failures,

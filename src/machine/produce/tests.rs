@@ -54,16 +54,25 @@ impl Bench {
     fn new(limits: Limits) -> Self {
         Self {
             queue: Queue::new(limits, Some(LEADER)),
-            rooms: Rooms { left: usize::MAX, outcomes: 0 },
+            rooms: Rooms {
+                left: usize::MAX,
+                outcomes: 0,
+            },
             now: Instant::now(),
         }
     }
 
     fn try_append(&mut self, len: usize, sticky: bool) -> Append<u32> {
         let value = vec![b'x'; len];
-        let parts = RecordParts { timestamp: 1, key: None, value: Some(&value), headers: &[] };
+        let parts = RecordParts {
+            timestamp: 1,
+            key: None,
+            value: Some(&value),
+            headers: &[],
+        };
         let now = self.now;
-        self.queue.append(&parts, size_bound(&parts), sticky, || now, &mut self.rooms)
+        self.queue
+            .append(&parts, size_bound(&parts), sticky, || now, &mut self.rooms)
     }
 
     fn append(&mut self, len: usize) -> Added<u32> {
@@ -108,13 +117,15 @@ impl Bench {
         };
         let error = || Arc::new(Error::broker(code, None, "test"));
         let at = self.now + Duration::from_millis(100);
-        self.queue.answer(taken.flight, taken.batch, &answer, error, |_| at)
+        self.queue
+            .answer(taken.flight, taken.batch, &answer, error, |_| at)
     }
 
     fn lose(&mut self, taken: Taken<u32>, sent: bool) -> Answered<u32> {
         let error = Arc::new(Error::Closed { what: "test" });
         let at = self.now + Duration::from_millis(100);
-        self.queue.unanswered(taken.flight, taken.batch, sent, error, |_| at)
+        self.queue
+            .unanswered(taken.flight, taken.batch, sent, error, |_| at)
     }
 
     fn pass(&mut self, time: Duration) {
@@ -163,7 +174,9 @@ fn record_above_batch_size_gets_a_batch_of_its_own() {
     bench.append(10);
     bench.append(5000);
     bench.append(10);
-    let counts: Vec<u32> = std::iter::from_fn(|| bench.take()).map(|t| t.batch.ticket.count).collect();
+    let counts: Vec<u32> = std::iter::from_fn(|| bench.take())
+        .map(|t| t.batch.ticket.count)
+        .collect();
     assert_eq!(counts, [1, 1]);
 }
 
@@ -188,8 +201,14 @@ fn sticky_partition_is_left_after_a_full_batch_and_not_before() {
     while let Append::Added(_) = bench.try_append(90, true) {
         added += 1;
     }
-    assert_eq!(added, 9, "1000 bytes hold nine records of at most 100 bytes");
-    assert!(matches!(bench.try_append(90, true), Append::Added(_)), "it may come back");
+    assert_eq!(
+        added, 9,
+        "1000 bytes hold nine records of at most 100 bytes"
+    );
+    assert!(
+        matches!(bench.try_append(90, true), Append::Added(_)),
+        "it may come back"
+    );
 }
 
 #[test]
@@ -199,7 +218,10 @@ fn sequences_follow_each_other_with_five_in_flight_and_no_sixth() {
         bench.batch();
     });
     let taken: Vec<_> = std::iter::from_fn(|| bench.take()).collect();
-    assert_eq!(taken.iter().map(sequence).collect::<Vec<_>>(), (0..5).map(|s| (0, s)).collect::<Vec<_>>());
+    assert_eq!(
+        taken.iter().map(sequence).collect::<Vec<_>>(),
+        (0..5).map(|s| (0, s)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -218,10 +240,16 @@ fn retried_batch_keeps_its_sequence_and_goes_before_all_others_alone() {
     let again = bench.take().unwrap();
     assert_eq!(sequence(&again), (0, 0));
     assert!(bench.take().is_none(), "one at a time while retrying");
-    assert!(matches!(bench.answer(again, ErrorCode::NONE), Answered::Acked { .. }));
+    assert!(matches!(
+        bench.answer(again, ErrorCode::NONE),
+        Answered::Acked { .. }
+    ));
     let again = bench.take().unwrap();
     assert_eq!(sequence(&again), (0, 1));
-    assert!(matches!(bench.answer(again, ErrorCode::NONE), Answered::Acked { .. }));
+    assert!(matches!(
+        bench.answer(again, ErrorCode::NONE),
+        Answered::Acked { .. }
+    ));
     assert_eq!(sequence(&bench.take().unwrap()), (0, 2));
 }
 
@@ -231,7 +259,10 @@ fn backoff_is_waited_out_unless_the_leader_moves() {
     bench.batch();
     let taken = bench.take().unwrap();
     bench.answer(taken, ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    assert!(matches!(bench.queue.readiness(bench.now, true), Readiness::At(_)));
+    assert!(matches!(
+        bench.queue.readiness(bench.now, true),
+        Readiness::At(_)
+    ));
     assert!(bench.queue.lead(Some(BrokerId(2))));
     assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
     assert!(bench.take().is_none(), "the old leader takes nothing more");
@@ -257,7 +288,10 @@ fn out_of_order_behind_the_head_waits_and_at_the_head_restarts_sequences() {
     let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
     bench.answer(second, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     bench.pass(Duration::from_secs(1));
-    assert!(bench.take_with(Some(NEXT)).is_none(), "the head is still in flight");
+    assert!(
+        bench.take_with(Some(NEXT)).is_none(),
+        "the head is still in flight"
+    );
     bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     bench.pass(Duration::from_secs(1));
     let again = bench.take_with(Some(NEXT)).unwrap();
@@ -274,9 +308,15 @@ fn lost_sequence_is_never_given_to_other_records() {
     let taken = bench.take().unwrap();
     assert!(matches!(
         bench.answer(taken, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
-        Answered::Failed { possibly_written: false, .. }
+        Answered::Failed {
+            possibly_written: false,
+            ..
+        }
     ));
-    assert!(bench.take_with(None).is_none(), "without a new epoch nothing may follow");
+    assert!(
+        bench.take_with(None).is_none(),
+        "without a new epoch nothing may follow"
+    );
     assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
 }
 
@@ -290,8 +330,15 @@ fn stamped_batches_behind_a_lost_one_are_first_offered_as_they_were() {
     let mut ended = Vec::new();
     bench.queue.expire(bench.now, &mut ended);
     assert_eq!(ended.len(), 2);
-    assert!(ended.iter().all(|end| end.possibly_written && end.charged == 0));
-    assert!(matches!(bench.answer(first, ErrorCode::NONE), Answered::Late { .. }));
+    assert!(
+        ended
+            .iter()
+            .all(|end| end.possibly_written && end.charged == 0)
+    );
+    assert!(matches!(
+        bench.answer(first, ErrorCode::NONE),
+        Answered::Late { .. }
+    ));
     bench.batch();
     assert!(bench.take().is_none(), "the second's answer may still come");
     assert!(matches!(bench.lose(second, true), Answered::Late { .. }));
@@ -310,10 +357,17 @@ fn later_acknowledgement_proves_that_the_lost_batch_is_in_the_log() {
     let mut ended = Vec::new();
     bench.queue.expire(bench.now, &mut ended);
     assert_eq!(ended.len(), 1);
-    assert!(matches!(bench.answer(second, ErrorCode::NONE), Answered::Acked { .. }));
+    assert!(matches!(
+        bench.answer(second, ErrorCode::NONE),
+        Answered::Acked { .. }
+    ));
     bench.lose(first, true);
     bench.batch();
-    assert_eq!(sequence(&bench.take().unwrap()), (0, 2), "no new epoch is needed");
+    assert_eq!(
+        sequence(&bench.take().unwrap()),
+        (0, 2),
+        "no new epoch is needed"
+    );
 }
 
 #[test]
@@ -331,11 +385,16 @@ fn delivery_timeout_while_queued_spends_no_sequence() {
 #[test]
 fn unsent_batch_is_not_possibly_written_when_its_retries_are_used_up() {
     for sent in [false, true] {
-        let mut bench = Bench::new(Limits { retries: 0, ..LIMITS });
+        let mut bench = Bench::new(Limits {
+            retries: 0,
+            ..LIMITS
+        });
         bench.batch();
         let taken = bench.take().unwrap();
         match bench.lose(taken, sent) {
-            Answered::Failed { possibly_written, .. } => assert_eq!(possibly_written, sent),
+            Answered::Failed {
+                possibly_written, ..
+            } => assert_eq!(possibly_written, sent),
             _ => panic!("no retry was allowed"),
         }
     }
@@ -383,7 +442,10 @@ fn refused_records_are_left_out_and_the_others_kept_in_order() {
     bench.queue.close();
     let taken = bench.take().unwrap();
     let parts = split(taken.batch, &[0, 3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
-    let kept: Vec<_> = parts.iter().map(|p| (p.ticket.first, p.ticket.count)).collect();
+    let kept: Vec<_> = parts
+        .iter()
+        .map(|p| (p.ticket.first, p.ticket.count))
+        .collect();
     assert_eq!(kept, [(1, 2), (4, 1)]);
 }
 
@@ -395,12 +457,16 @@ fn aborted_queue_accepts_nothing_and_leaves_nothing() {
     let taken = bench.take().unwrap();
     bench.append(10);
     let mut ended = Vec::new();
-    bench.queue.abort(&Error::Closed { what: "producer" }, &mut ended);
+    bench
+        .queue
+        .abort(&Error::Closed { what: "producer" }, &mut ended);
     let written: Vec<_> = ended.iter().map(|end| end.possibly_written).collect();
     assert_eq!(written, [true, false, false]);
     assert!(matches!(bench.try_append(10, false), Append::Closed));
     assert!(matches!(bench.lose(taken, true), Answered::Late { .. }));
-    assert!(bench.queue.is_empty());
+    let mut left = Vec::new();
+    bench.queue.unfinished(&mut left);
+    assert_eq!(left, []);
 }
 
 /// What a broker keeps of a producer: enough to check every batch as it does.
@@ -415,7 +481,13 @@ struct Broker {
 impl Broker {
     fn append(&mut self, taken: &Taken<u32>) -> ErrorCode {
         let (epoch, base) = sequence(taken);
-        if self.recent.iter().rev().take(5).any(|seen| *seen == (epoch, base)) {
+        if self
+            .recent
+            .iter()
+            .rev()
+            .take(5)
+            .any(|seen| *seen == (epoch, base))
+        {
             return ErrorCode::NONE;
         }
         if epoch < self.epoch {

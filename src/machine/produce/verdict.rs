@@ -32,7 +32,10 @@ pub(crate) struct Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is in the log.
-    Ack { base_offset: i64, log_append_time: i64 },
+    Ack {
+        base_offset: i64,
+        log_append_time: i64,
+    },
     /// Send it again, same identity and sequence, after the backoff.
     Retry {
         /// The metadata is out of date.
@@ -73,20 +76,30 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         | E::UNKNOWN_TOPIC_ID
         | E::INCONSISTENT_TOPIC_ID
         | E::KAFKA_STORAGE_ERROR
-        | E::BROKER_NOT_AVAILABLE => Verdict::Retry { refresh: true, unknown: false },
+        | E::BROKER_NOT_AVAILABLE => Verdict::Retry {
+            refresh: true,
+            unknown: false,
+        },
 
         // The broker gave up waiting, or the leader has it and too few followers do.
-        E::NETWORK_EXCEPTION | E::REQUEST_TIMED_OUT => {
-            Verdict::Retry { refresh: true, unknown: true }
-        }
-        E::NOT_ENOUGH_REPLICAS_AFTER_APPEND => Verdict::Retry { refresh: false, unknown: true },
+        E::NETWORK_EXCEPTION | E::REQUEST_TIMED_OUT => Verdict::Retry {
+            refresh: true,
+            unknown: true,
+        },
+        E::NOT_ENOUGH_REPLICAS_AFTER_APPEND => Verdict::Retry {
+            refresh: false,
+            unknown: true,
+        },
 
         E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE if situation.records > 1 => Verdict::Split,
 
         // Sequences are restarted only from the head: what stands behind an unresolved batch is out
         // of order merely because that one is not there yet.
         E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && !situation.head => {
-            Verdict::Retry { refresh: false, unknown: false }
+            Verdict::Retry {
+                refresh: false,
+                unknown: false,
+            }
         }
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
         | E::UNKNOWN_PRODUCER_ID
@@ -102,12 +115,24 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
             Verdict::Drop(answer.rejected.clone())
         }
 
-        E::CLUSTER_AUTHORIZATION_FAILED => Verdict::Fail { unknown: false, fatal: true },
+        E::CLUSTER_AUTHORIZATION_FAILED => Verdict::Fail {
+            unknown: false,
+            fatal: true,
+        },
         // The broker failed in a way it has no name for: perhaps after the append.
-        E::UNKNOWN_SERVER_ERROR => Verdict::Fail { unknown: true, fatal: false },
+        E::UNKNOWN_SERVER_ERROR => Verdict::Fail {
+            unknown: true,
+            fatal: false,
+        },
 
-        code if code.is_retriable() => Verdict::Retry { refresh: false, unknown: false },
-        _ => Verdict::Fail { unknown: false, fatal: false },
+        code if code.is_retriable() => Verdict::Retry {
+            refresh: false,
+            unknown: false,
+        },
+        _ => Verdict::Fail {
+            unknown: false,
+            fatal: false,
+        },
     }
 }
 
@@ -116,24 +141,51 @@ mod tests {
     use super::*;
 
     fn decide(code: ErrorCode, situation: Situation) -> Verdict {
-        let answer =
-            Answer { code, message: None, base_offset: 7, log_append_time: -1, rejected: vec![] };
+        let answer = Answer {
+            code,
+            message: None,
+            base_offset: 7,
+            log_append_time: -1,
+            rejected: vec![],
+        };
         verdict(&answer, situation)
     }
 
-    const HEAD: Situation = Situation { idempotent: true, records: 10, head: true };
-    const BEHIND: Situation = Situation { head: false, ..HEAD };
-    const PLAIN: Situation = Situation { idempotent: false, ..HEAD };
+    const HEAD: Situation = Situation {
+        idempotent: true,
+        records: 10,
+        head: true,
+    };
+    const BEHIND: Situation = Situation {
+        head: false,
+        ..HEAD
+    };
+    const PLAIN: Situation = Situation {
+        idempotent: false,
+        ..HEAD
+    };
     const SINGLE: Situation = Situation { records: 1, ..HEAD };
 
-    const RETRY: Verdict = Verdict::Retry { refresh: false, unknown: false };
-    const REFRESH: Verdict = Verdict::Retry { refresh: true, unknown: false };
-    const FAIL: Verdict = Verdict::Fail { unknown: false, fatal: false };
+    const RETRY: Verdict = Verdict::Retry {
+        refresh: false,
+        unknown: false,
+    };
+    const REFRESH: Verdict = Verdict::Retry {
+        refresh: true,
+        unknown: false,
+    };
+    const FAIL: Verdict = Verdict::Fail {
+        unknown: false,
+        fatal: false,
+    };
 
     #[test]
     fn every_error_code_has_the_verdict_of_the_table() {
         use ErrorCode as E;
-        let ack = Verdict::Ack { base_offset: 7, log_append_time: -1 };
+        let ack = Verdict::Ack {
+            base_offset: 7,
+            log_append_time: -1,
+        };
         let table = [
             (E::NONE, HEAD, ack.clone()),
             (E::DUPLICATE_SEQUENCE_NUMBER, HEAD, ack),
@@ -144,12 +196,29 @@ mod tests {
             (E::UNKNOWN_TOPIC_OR_PARTITION, HEAD, REFRESH),
             (E::UNKNOWN_TOPIC_ID, HEAD, REFRESH),
             (E::KAFKA_STORAGE_ERROR, HEAD, REFRESH),
-            (E::NETWORK_EXCEPTION, HEAD, Verdict::Retry { refresh: true, unknown: true }),
-            (E::REQUEST_TIMED_OUT, HEAD, Verdict::Retry { refresh: true, unknown: true }),
+            (
+                E::NETWORK_EXCEPTION,
+                HEAD,
+                Verdict::Retry {
+                    refresh: true,
+                    unknown: true,
+                },
+            ),
+            (
+                E::REQUEST_TIMED_OUT,
+                HEAD,
+                Verdict::Retry {
+                    refresh: true,
+                    unknown: true,
+                },
+            ),
             (
                 E::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
                 HEAD,
-                Verdict::Retry { refresh: false, unknown: true },
+                Verdict::Retry {
+                    refresh: false,
+                    unknown: true,
+                },
             ),
             (E::NOT_ENOUGH_REPLICAS, HEAD, RETRY),
             (E::CORRUPT_MESSAGE, HEAD, RETRY),
@@ -171,9 +240,19 @@ mod tests {
             (
                 E::CLUSTER_AUTHORIZATION_FAILED,
                 HEAD,
-                Verdict::Fail { unknown: false, fatal: true },
+                Verdict::Fail {
+                    unknown: false,
+                    fatal: true,
+                },
             ),
-            (E::UNKNOWN_SERVER_ERROR, HEAD, Verdict::Fail { unknown: true, fatal: false }),
+            (
+                E::UNKNOWN_SERVER_ERROR,
+                HEAD,
+                Verdict::Fail {
+                    unknown: true,
+                    fatal: false,
+                },
+            ),
             (E::new(9999), HEAD, FAIL),
         ];
         for (code, situation, expected) in table {

@@ -20,12 +20,17 @@ pub(crate) struct Message {
 impl Message {
     /// A value alone.
     pub(crate) fn of(value: impl Into<Vec<u8>>) -> Self {
-        Self { value: Some(value.into()), ..Self::default() }
+        Self {
+            value: Some(value.into()),
+            ..Self::default()
+        }
     }
 
     /// `count` short values, each another.
     pub(crate) fn numbered(count: usize) -> Vec<Self> {
-        (0..count).map(|number| Self::of(format!("value {number}"))).collect()
+        (0..count)
+            .map(|number| Self::of(format!("value {number}")))
+            .collect()
     }
 
     pub(crate) fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
@@ -73,12 +78,17 @@ impl Message {
 
 /// A header as Java names it.
 pub(crate) fn header(name: &str, value: Option<&str>) -> JavaHeader {
-    (name.to_owned(), value.map(|value| value.as_bytes().to_vec()))
+    (
+        name.to_owned(),
+        value.map(|value| value.as_bytes().to_vec()),
+    )
 }
 
 /// Bytes that no codec makes smaller.
 pub(crate) fn random_bytes(len: usize) -> Vec<u8> {
-    std::iter::repeat_with(|| fastrand::u8(..)).take(len).collect()
+    std::iter::repeat_with(|| fastrand::u8(..))
+        .take(len)
+        .collect()
 }
 
 /// Enqueues all, flushes, and gives each record's place.
@@ -111,8 +121,10 @@ pub(crate) fn assert_java_reads(
     let read = cluster.consume_all(topic)?;
     assert_eq!(read.len(), messages.len(), "records in {topic}");
     assert_eq!(places.len(), messages.len());
-    let by_place: HashMap<_, _> =
-        read.iter().map(|record| ((record.partition, record.offset), record)).collect();
+    let by_place: HashMap<_, _> = read
+        .iter()
+        .map(|record| ((record.partition, record.offset), record))
+        .collect();
     let mut last = HashMap::new();
     for (number, (message, place)) in messages.iter().zip(places).enumerate() {
         let offset = place.offset().ok_or("no offset")?;
@@ -122,15 +134,24 @@ pub(crate) fn assert_java_reads(
             assert_eq!(partition, asked, "partition of {message:?}");
         }
         let before = last.insert(partition, offset);
-        assert!(before.is_none_or(|before| before < offset), "message {number} is out of order");
+        assert!(
+            before.is_none_or(|before| before < offset),
+            "message {number} is out of order"
+        );
         let Some(found) = by_place.get(&(partition, offset)) else {
-            return Err(format!("Java finds nothing at {topic}-{partition} offset {offset}").into());
+            return Err(
+                format!("Java finds nothing at {topic}-{partition} offset {offset}").into(),
+            );
         };
         let (key, value, headers) = (&message.key, &message.value, &message.headers);
         assert_eq!(&found.key, key, "key of message {number}");
         assert_eq!(&found.value, value, "value of message {number}");
         assert_eq!(&found.headers, headers, "headers of message {number}");
-        assert_eq!(found.timestamp, place.timestamp_millis(), "timestamp of message {number}");
+        assert_eq!(
+            found.timestamp,
+            place.timestamp_millis(),
+            "timestamp of message {number}"
+        );
     }
     Ok(())
 }

@@ -2,20 +2,22 @@
 
 mod message;
 mod proxy;
+mod trace;
 mod wait;
 
 use std::ops::{AsyncFn, Deref};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use kafka_cluster::Cluster;
+use kafka_cluster::{Cluster, Version};
 use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
-pub(crate) use wait::{now_millis, until, within};
+pub(crate) use trace::install as install_trace;
+pub(crate) use wait::{in_flight, now_millis, until, within};
 
 /// What a test ends with.
 pub(crate) type Outcome = Result<(), Failed>;
@@ -39,9 +41,10 @@ impl Deref for Kafka {
 
 impl Kafka {
     /// One node, with settings that make tests short.
-    fn start() -> Result<Self, Failed> {
+    fn start(version: Version) -> Result<Self, Failed> {
         let proxy = Proxy::start()?;
         let cluster = Cluster::builder()
+            .version(version)
             .proxies([proxy.address()])
             // Tests are of small records; two such clusters run beside those of older versions.
             .heap("384m")
@@ -57,14 +60,20 @@ impl Kafka {
         Client::connect(&self.bootstrap()).await
     }
 
-    /// A new topic.
-    pub(crate) fn topic(
+    /// A new topic that takes records: a broker knows of a topic before it has made the logs, and refuses meanwhile.
+    pub(crate) fn topic<'a>(
         &self,
-        name: &'static str,
+        name: &'a str,
         partitions: i32,
         configs: &[(&str, &str)],
-    ) -> Result<&'static str, Failed> {
+    ) -> Result<&'a str, Failed> {
         self.create_topic(name, partitions, 1, configs)?;
+        // Answered by the logs themselves.
+        assert!(
+            self.offsets(name)?
+                .iter()
+                .all(|partition| partition.end == 0)
+        );
         Ok(name)
     }
 
@@ -88,8 +97,8 @@ pub(crate) struct Env {
 
 #[derive(Default)]
 struct Clusters {
-    /// For all tests at the same time: nobody disturbs it.
-    shared: OnceLock<Result<Kafka, String>>,
+    /// One of each version, oldest first, for all tests at the same time: nobody disturbs it.
+    shared: [OnceLock<Result<Kafka, String>>; Version::ALL.len()],
     /// For one test at a time: it may be paused.
     exclusive: Mutex<Option<Kafka>>,
 }
@@ -101,11 +110,13 @@ impl Env {
             return eprintln!("a test outlives its end, and so does its cluster");
         };
         let exclusive = clusters.exclusive.into_inner();
-        let shared = clusters.shared.into_inner().and_then(Result::ok);
-        let all = [shared, exclusive.unwrap_or_else(PoisonError::into_inner)];
-        for kafka in all.into_iter().flatten().filter(|_| failed) {
+        let exclusive = exclusive.unwrap_or_else(PoisonError::into_inner);
+        let shared = clusters.shared.into_iter();
+        let shared = shared.filter_map(|slot| slot.into_inner()?.ok());
+        for kafka in shared.chain(exclusive).filter(|_| failed) {
             kafka.keep();
-            eprintln!("the brokers' logs and data are kept in {}", kafka.dir().display());
+            let dir = kafka.dir().display();
+            eprintln!("the brokers' logs and data are kept in {dir}");
         }
     }
 }
@@ -119,7 +130,11 @@ pub(crate) struct Suite {
 
 impl Suite {
     pub(crate) fn new(env: &Env, ignored: bool) -> Self {
-        Self { env: env.clone(), ignored, trials: Vec::new() }
+        Self {
+            env: env.clone(),
+            ignored,
+            trials: Vec::new(),
+        }
     }
 
     pub(crate) fn trials(self) -> Vec<Trial> {
@@ -137,19 +152,24 @@ impl Suite {
     where
         F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
     {
-        self.shared_blocking(name, move |kafka| run(test(kafka)));
+        self.on(Version::V4_3_0, name, test);
+    }
+
+    /// As `shared`, on a cluster of another version.
+    pub(crate) fn on<F>(&mut self, version: Version, name: &str, test: F)
+    where
+        F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
+    {
+        self.add(name, move |clusters| run(test(clusters.shared(version)?)));
     }
 
     /// As `shared`, for a test with runtimes of its own.
-    pub(crate) fn shared_blocking<F>(&mut self, name: &str, test: F)
+    pub(crate) fn blocking<F>(&mut self, name: &str, test: F)
     where
         F: FnOnce(&Kafka) -> Outcome + Send + 'static,
     {
         self.add(name, move |clusters| {
-            let kafka = clusters.shared.get_or_init(|| {
-                Kafka::start().map_err(|failed| failed.message().unwrap_or_default().to_owned())
-            });
-            test(kafka.as_ref()?)
+            test(clusters.shared(Version::V4_3_0)?)
         });
     }
 
@@ -159,22 +179,29 @@ impl Suite {
         F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
     {
         self.add(name, move |clusters| {
-            let mut slot = clusters.exclusive.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = clusters
+                .exclusive
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let kafka = match slot.take() {
                 Some(kafka) => kafka,
-                None => Kafka::start()?,
+                None => Kafka::start(Version::V4_3_0)?,
             };
             let thawed = Thawed(slot.insert(kafka));
             run(test(thawed.0))
         });
     }
+}
 
-    /// A test with clusters of its own.
-    pub(crate) fn alone<F>(&mut self, name: &str, test: F)
-    where
-        F: AsyncFn() -> Outcome + Send + 'static,
-    {
-        self.add(name, move |_| run(test()));
+impl Clusters {
+    /// The version's cluster, started for the first who asks.
+    fn shared(&self, version: Version) -> Result<&Kafka, Failed> {
+        let place = Version::ALL.iter().position(|known| *known == version);
+        let slot = &self.shared[place.ok_or("an unknown version")?];
+        let started = slot.get_or_init(|| {
+            Kafka::start(version).map_err(|e| e.message().unwrap_or_default().to_owned())
+        });
+        Ok(started.as_ref()?)
     }
 }
 
@@ -200,5 +227,8 @@ fn run(test: impl Future<Output = Outcome>) -> Outcome {
 
 /// A runtime with workers of its own: a test may ask Java for something, which blocks, while they go on.
 pub(crate) fn runtime() -> Result<Runtime, Failed> {
-    Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+    Ok(Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
 }

@@ -68,7 +68,9 @@ impl Shared {
     }
 
     fn forward(&self, client: &TcpStream) {
-        let Some(Ok(server)) = self.target.get().map(TcpStream::connect) else { return };
+        let Some(Ok(server)) = self.target.get().map(TcpStream::connect) else {
+            return;
+        };
         self.opened.fetch_add(1, Ordering::SeqCst);
         self.open.fetch_add(1, Ordering::SeqCst);
         self.streams().extend(client.try_clone());

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Failed;
+use ottla::Producer;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Waits until `holds`; fails after 20 s.
@@ -30,8 +31,17 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// Waits until so many requests are in flight; an answered one counts until all its records have been told.
+pub(crate) async fn in_flight(producer: &Producer, requests: usize) -> Result<(), Failed> {
+    let what = format!("{requests} requests in flight");
+    let now = || producer.metrics().brokers.values().map(|broker| broker.in_flight).sum::<usize>();
+    until(&what, || now() == requests).await
+}
+
 /// Milliseconds since 1970.
 pub(crate) fn now_millis() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
