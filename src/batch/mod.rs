@@ -32,10 +32,14 @@ mod writer;
 mod tests;
 
 pub(crate) use header::HEADER_LEN;
-#[cfg(fuzzing)]
+#[cfg(test)]
+pub(crate) use header::TimestampType;
+#[cfg(any(test, fuzzing))]
 pub(crate) use reader::Batch;
 pub(crate) use reader::Batches;
 pub(crate) use records::RawRecord;
+#[cfg(test)]
+pub(crate) use records::{ControlType, control_type};
 #[cfg(fuzzing)]
 pub(crate) use records::{Headers, control_type};
 pub(crate) use writer::{BatchWriter, ClosedBatch, RecordParts, reclaim, restamp, size_bound};

@@ -78,11 +78,6 @@ impl Records {
         Ok(Self { bytes, progress })
     }
 
-    /// How many records are still to come, if none of them is malformed.
-    pub(crate) fn remaining(&self) -> usize {
-        self.progress.left
-    }
-
     /// The next record, borrowed: no reference count is touched.
     #[inline]
     pub(crate) fn next_ref(&mut self) -> Option<Result<RecordRef<'_>, Malformed>> {
@@ -218,10 +213,6 @@ pub(crate) struct Headers {
 impl Headers {
     pub(crate) fn len(&self) -> usize {
         self.count
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     /// Names and values, in order; names may repeat, and are text only by custom.

@@ -287,7 +287,7 @@ async fn metrics(kafka: &Kafka) -> Outcome {
         .map(|number| Message::of(vec![b'x'; 100]).partition(number % 2))
         .collect();
     for message in &messages {
-        let _ = producer.enqueue(message.record(topic)).await?;
+        drop(producer.enqueue(message.record(topic)).await?);
     }
     assert!(producer.metrics().buffer_used >= 100 * 100);
     producer.flush().await?;

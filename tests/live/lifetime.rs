@@ -8,8 +8,7 @@ use ottla::{Client, Delivery, Error, Producer, Record};
 use tokio::time::{Instant, timeout};
 
 use super::support::{
-    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, runtime, until, within,
-    in_flight
+    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, in_flight, runtime, until, within,
 };
 
 pub(crate) fn promises(suite: &mut Suite) {

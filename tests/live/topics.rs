@@ -30,10 +30,7 @@ pub(crate) fn promises(suite: &mut Suite) {
         "topics::a_topic_deleted_and_created_again_goes_on",
         recreated,
     );
-    suite.shared(
-        "topics::order_holds_in_a_topic_created_a_moment_ago",
-        fresh,
-    );
+    suite.shared("topics::order_holds_in_a_topic_created_a_moment_ago", fresh);
     suite.shared(
         "topics::a_recreated_topic_goes_on_under_load",
         recreated_under_load,
@@ -247,7 +244,7 @@ async fn recreated(kafka: &Kafka) -> Outcome {
         producer.metrics().retries > 0
     })
     .await?;
-    kafka.topic(topic, 1, &[])?;
+    kafka.create_topic(topic, 1, 1, &[])?;
     for (number, delivery) in (0..).zip(waiting) {
         let place = within(Duration::from_secs(20), "the delivery", delivery).await??;
         assert_eq!(place.offset(), Some(number));
@@ -283,7 +280,8 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
         .client()
         .await?
         .producer()
-        .linger(Duration::from_millis(1))
+        .linger(Duration::ZERO)
+        .batch_size(500)
         .build()?;
     let sending = tokio::spawn({
         let producer = producer.clone();
@@ -301,7 +299,9 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
                     Err(error) => return Err(error),
                 }
                 number += 1;
-                sleep(Duration::from_micros(200)).await;
+                if number.is_multiple_of(20) {
+                    sleep(Duration::from_millis(1)).await;
+                }
             }
         }
     });
@@ -309,7 +309,7 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
     let enough = sent(300);
     until("records arrive", || enough(producer.metrics())).await?;
     kafka.delete_topic(topic)?;
-    kafka.topic(topic, 3, &[])?;
+    kafka.create_topic(topic, 3, 1, &[])?;
     let enough = sent(producer.metrics().records + 1000);
     until("records arrive in the new topic", || {
         enough(producer.metrics())
@@ -319,6 +319,7 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
     let deliveries = sending.await??;
     let read = kafka.consume_all(topic)?;
     let (mut before, mut after) = (0, 0);
+    let mut last = [-1; 3];
     for (key, delivery) in deliveries {
         // None fails: the topic was back long before the delivery timeout.
         let place = delivery.await?;
@@ -328,6 +329,9 @@ async fn recreated_under_load(kafka: &Kafka) -> Outcome {
         match (found.next(), found.next()) {
             (Some(record), None) => {
                 assert_eq!(Some(record.offset), place.offset());
+                let last = &mut last[usize::try_from(record.partition)?];
+                assert!(*last < record.offset, "out of order: {record:?}");
+                *last = record.offset;
                 after += 1;
             }
             (None, None) => before += 1,

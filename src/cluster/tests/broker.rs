@@ -87,11 +87,6 @@ impl World {
         self.lock().asked
     }
 
-    /// The topics of the last one.
-    pub(super) fn last_asked(&self) -> Vec<String> {
-        self.lock().last.clone()
-    }
-
     /// A broker at an address; aborting it cuts its connections and refuses others.
     pub(super) fn serve(
         self: &Arc<Self>,

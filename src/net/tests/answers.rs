@@ -21,6 +21,10 @@ impl Call for Echo {
     type Response = Bytes;
     const KEY: ApiKey = ApiKey::Metadata;
 
+    fn throttle(_: &Bytes) -> Duration {
+        Duration::ZERO
+    }
+
     fn encode(&self, _: i16, out: &mut BytesMut) {
         out.extend_from_slice(self.0);
     }

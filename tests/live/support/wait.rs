@@ -34,7 +34,14 @@ pub(crate) async fn within<T>(
 /// Waits until so many requests are in flight; an answered one counts until all its records have been told.
 pub(crate) async fn in_flight(producer: &Producer, requests: usize) -> Result<(), Failed> {
     let what = format!("{requests} requests in flight");
-    let now = || producer.metrics().brokers.values().map(|broker| broker.in_flight).sum::<usize>();
+    let now = || {
+        producer
+            .metrics()
+            .brokers
+            .values()
+            .map(|broker| broker.in_flight)
+            .sum::<usize>()
+    };
     until(&what, || now() == requests).await
 }
 
