@@ -4,7 +4,9 @@ mod faults {
     pub(crate) mod checker;
     pub(crate) mod frames;
     pub(crate) mod load;
+    pub(crate) mod outages;
     pub(crate) mod proxy;
+    pub(crate) mod scripted;
     pub(crate) mod storms;
     pub(crate) mod trace;
     pub(crate) mod world;
@@ -13,7 +15,7 @@ mod faults {
 use std::process::ExitCode;
 
 use faults::world::World;
-use faults::{checker, load, storms};
+use faults::{checker, load, outages, scripted, storms};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
@@ -26,7 +28,9 @@ fn main() -> ExitCode {
     }
     let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
     let world = World::new().expect("a runtime starts");
-    let live = storms::trials(&world);
+    let mut live = scripted::trials(&world);
+    live.extend(storms::trials(&world));
+    live.extend(outages::trials(&world));
     let ignored = missing.is_some() && !must;
     let mut trials = pure();
     trials.extend(

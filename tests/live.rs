@@ -11,6 +11,7 @@ mod live {
     pub(crate) mod admin;
     pub(crate) mod buffer;
     pub(crate) mod lifetime;
+    pub(crate) mod listeners;
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
     pub(crate) mod size;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::new(&env, missing.is_some() && !must);
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
+    live::listeners::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::lifetime::promises(&mut suite);

@@ -117,7 +117,8 @@ pub enum Error {
 
     /// The topic, or the partition, was not in the cluster's metadata within `max.block.ms`.
     #[error(
-        "{what} is not in the cluster's metadata after {waited:?}: create it, or check its name and your rights"
+        "{what} is not in the cluster's metadata after {:?}: create it, or check its name and your rights",
+        rounded(waited)
     )]
     UnknownTopic {
         /// The topic, or the partition.
@@ -148,8 +149,9 @@ pub enum Error {
 
     /// `buffer.memory` was used up for as long as `max.block.ms` (or now, for `try_enqueue`).
     #[error(
-        "no room in buffer.memory = {limit} bytes for a record of {size} bytes within {waited:?}: \
-         the brokers take records more slowly than they are sent"
+        "no room in buffer.memory = {limit} bytes for a record of {size} bytes within {:?}: \
+         the brokers take records more slowly than they are sent",
+        rounded(waited)
     )]
     BufferFull {
         /// The record's size.
@@ -209,6 +211,11 @@ pub enum Error {
         /// Its limit.
         limit: Duration,
     },
+}
+
+/// Whole milliseconds: more is noise in a message.
+fn rounded(time: &Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn suffix(message: Option<&str>) -> String {

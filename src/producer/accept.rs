@@ -207,8 +207,7 @@ impl Shared {
             match refused {
                 Refused::Error(error) => return Err(error),
                 Refused::UnknownTopic => {
-                    let topic = self.cluster.topic(record.topic(), deadline).await?;
-                    self.adopt(&topic);
+                    self.learn(record.topic(), deadline).await?;
                 }
                 Refused::UnknownPartition(partition) => {
                     self.wait_for_partition(record.topic(), partition, deadline)
@@ -227,6 +226,15 @@ impl Shared {
                 Err(again) => refused = again,
             }
         }
+    }
+
+    /// Waits for a topic's metadata, and makes its queues.
+    pub(crate) async fn learn(&self, name: &str, deadline: Instant) -> Result<Arc<TopicQueues>> {
+        if !is_topic_name(name) {
+            return Err(Error::InvalidTopic { name: name.into() });
+        }
+        let topic = self.cluster.topic(name, deadline).await?;
+        Ok(self.adopt(&topic))
     }
 
     pub(crate) fn buffer_full(&self, size: usize, waited: Duration) -> Error {
@@ -267,5 +275,28 @@ impl Shared {
                 waited: began.elapsed(),
             })
         })
+    }
+}
+
+/// Whether a broker would accept the name.
+fn is_topic_name(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_names_are_those_that_kafka_allows() {
+        let longest = "x".repeat(249);
+        for name in ["a", "payment-topic", "a.b_C-9", "...", longest.as_str()] {
+            assert!(is_topic_name(name), "{name}");
+        }
+        let too_long = "x".repeat(250);
+        for name in ["", ".", "..", "a b", "caf\u{e9}", "a/b", too_long.as_str()] {
+            assert!(!is_topic_name(name), "{name}");
+        }
     }
 }

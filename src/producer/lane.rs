@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::topics::PartitionQueue;
+use crate::error::Error;
 use crate::types::BrokerId;
 
 /// One broker's list.
@@ -19,6 +20,8 @@ pub(crate) struct Lane {
     /// Requests without an answer yet.
     in_flight: AtomicUsize,
     requests: AtomicU64,
+    /// Why nothing can be sent, since the last time that something could.
+    trouble: Mutex<Option<Arc<Error>>>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl Lane {
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
+            trouble: Mutex::default(),
         }
     }
 
@@ -165,6 +169,17 @@ impl Lane {
     /// A number for the next request, above 0 and different from all before.
     pub(crate) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn note_trouble(&self, error: Option<Arc<Error>>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    pub(crate) fn trouble(&self) -> Option<Arc<Error>> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

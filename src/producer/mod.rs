@@ -172,8 +172,7 @@ impl Producer {
         let shared = self.shared();
         shared.check_open()?;
         let deadline = after(Instant::now().into_std(), shared.settings.max_block).into();
-        let topic = shared.cluster.topic(topic, deadline).await?;
-        Ok(shared.adopt(&topic).partitions)
+        Ok(shared.learn(topic, deadline).await?.partitions)
     }
 
     /// Sends what is buffered without waiting for `linger.ms`, and waits until every record accepted

@@ -39,8 +39,11 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
         let step = async {
             if may_send(&shared, &lane) {
                 match ready_connection(&shared, &lane, &mut connection).await {
-                    Ok((connection, identity)) => send_due(&shared, &lane, &connection, identity),
-                    Err(error) => recover(&shared, &lane, &error).await,
+                    Ok((connection, identity)) => {
+                        lane.note_trouble(None);
+                        send_due(&shared, &lane, &connection, identity);
+                    }
+                    Err(error) => recover(&shared, &lane, error).await,
                 }
             }
             if !may_send(&shared, &lane) {
@@ -99,12 +102,13 @@ async fn ready_connection(
 }
 
 /// After a failure to get ready: asks for newer metadata, and waits before the next try.
-async fn recover(shared: &Arc<Shared>, lane: &Lane, error: &Error) {
+async fn recover(shared: &Arc<Shared>, lane: &Lane, error: Error) {
     if error.broker_code() == Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) {
-        shared.abort(error);
+        shared.abort(&error);
         return;
     }
     debug!(broker = lane.broker.0, %error, "cannot send now");
+    lane.note_trouble(Some(Arc::new(error)));
     shared.cluster.request_refresh();
     let backoff = shared.settings.retry_backoff.delay(1, fastrand::f64());
     tokio::time::sleep(backoff).await;

@@ -222,6 +222,12 @@ impl Shared {
         lane
     }
 
+    /// Why a broker's sender cannot send, where it cannot.
+    pub(crate) fn trouble(&self, broker: BrokerId) -> Option<Arc<Error>> {
+        let lane = self.lanes().get(&broker).cloned()?;
+        lane.trouble()
+    }
+
     pub(crate) fn all_lanes(&self) -> Vec<Arc<Lane>> {
         self.lanes().values().cloned().collect()
     }

@@ -8,10 +8,13 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tracing::debug;
 
+use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::error::Error;
+use crate::machine::produce::Ended;
 use crate::machine::topology::Topology;
+use crate::types::BrokerId;
 
 /// Queues by the time their oldest batch's delivery timeout ends; each queue is here at most once.
 #[derive(Default)]
@@ -140,10 +143,31 @@ fn expire(shared: &Arc<Shared>) {
     let now = tokio::time::Instant::now().into_std();
     while let Some(queue) = shared.deadlines.pop(now) {
         let mut ended = Vec::new();
-        let next = queue.lock().queue.expire(now, &mut ended);
+        let (next, leader) = {
+            let mut slot = queue.lock();
+            (slot.queue.expire(now, &mut ended), slot.queue.leader())
+        };
+        explain(shared, leader, &mut ended);
         shared.end(&queue, ended);
         if let Some(at) = next {
             shared.deadlines.watch(at, queue);
+        }
+    }
+}
+
+/// Tells of batches that were never sent why their leader's sender could not send.
+fn explain(shared: &Shared, leader: Option<BrokerId>, ended: &mut [Ended<Arc<Outcome>>]) {
+    let Some(trouble) = leader.and_then(|leader| shared.trouble(leader)) else {
+        return;
+    };
+    for end in ended {
+        if let Error::DeliveryTimeout {
+            timeout,
+            last: None,
+        } = *end.error
+        {
+            let last = Some(Arc::clone(&trouble));
+            end.error = Arc::new(Error::DeliveryTimeout { timeout, last });
         }
     }
 }

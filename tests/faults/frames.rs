@@ -1,9 +1,8 @@
 //! Requests and answers as the proxy sees them, read and written by `kafka-protocol`.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
@@ -22,7 +21,8 @@ pub(crate) struct Request {
     pub(crate) key: i16,
     pub(crate) version: i16,
     correlation: i32,
-    frame: Bytes,
+    /// Without its length.
+    pub(crate) frame: Bytes,
 }
 
 /// A Produce request's batches.
@@ -72,14 +72,6 @@ impl Request {
             correlation,
             frame,
         })
-    }
-
-    /// The frame as it goes to the broker.
-    pub(crate) fn with_length(&self) -> Bytes {
-        let mut whole = BytesMut::with_capacity(4 + self.frame.len());
-        whole.put_u32(self.frame.len() as u32);
-        whole.put_slice(&self.frame);
-        whole.freeze()
     }
 
     /// How many bytes it has, with its length.
@@ -138,7 +130,7 @@ impl Request {
         }))
     }
 
-    /// The same request, asking for the bytes of `partition` alone.
+    /// Whether it has a batch for that partition.
     pub(crate) fn has_partition(&self, partition: i32) -> bool {
         let produced = self.produced().ok().flatten().unwrap_or_default();
         produced
@@ -259,15 +251,4 @@ pub(crate) fn read_answer(version: i16, frame: &Bytes) -> io::Result<Vec<Told>> 
         }));
     }
     Ok(all)
-}
-
-/// Batches by partition, for looking up an answer's.
-pub(crate) fn by_partition(batches: &[Batch]) -> BTreeMap<(&str, i32), Vec<&Batch>> {
-    let mut all: BTreeMap<(&str, i32), Vec<&Batch>> = BTreeMap::new();
-    for batch in batches {
-        all.entry((&batch.topic, batch.partition))
-            .or_default()
-            .push(batch);
-    }
-    all
 }

@@ -32,6 +32,8 @@ pub(crate) enum Fate {
     Delay(Duration),
     /// It is forwarded, and its answer replaced by what this makes of it (frames without their length).
     Rewrite(Box<dyn FnOnce(Bytes) -> Bytes + Send>),
+    /// It is forwarded, and these bytes, made of its answer's frame with its length, are sent instead.
+    Garble(Box<dyn FnOnce(Bytes) -> Bytes + Send>),
     /// It is not forwarded: the proxy answers with this frame (without its length).
     Answer(Bytes),
     /// It is not forwarded and never answered, nor is anything that follows it on its connection.
@@ -46,6 +48,7 @@ impl Fate {
             Self::DropAnswers => "answer dropped",
             Self::Delay(_) => "answer delayed",
             Self::Rewrite(_) => "answer rewritten",
+            Self::Garble(_) => "answer garbled",
             Self::Answer(_) => "answered by the proxy",
             Self::Swallow => "swallowed",
         }
@@ -254,7 +257,7 @@ const CUT: io::ErrorKind = io::ErrorKind::ConnectionAborted;
 
 /// An answer that is due, in the order of the requests.
 struct Pending {
-    /// What is to be sent; `None` until the broker has answered.
+    /// What is to be sent, its length included; `None` until the broker has answered.
     answer: Option<Bytes>,
     fate: Fate,
     not_before: Option<Instant>,
@@ -326,7 +329,7 @@ impl Relay<'_> {
                 .fetch_add(1, Ordering::Relaxed);
             self.shared.trace.sent(&request, produced, fate.name());
         }
-        let whole = request.with_length();
+        let whole = with_length(&request.frame);
         let mut pending = Pending {
             answer: None,
             fate,
@@ -345,7 +348,18 @@ impl Relay<'_> {
                 self.hole = true;
                 return Ok(());
             }
-            Fate::Answer(answer) => pending.answer = Some(std::mem::take(answer)),
+            Fate::Answer(answer) => {
+                if let Some(produced) = &pending.produced {
+                    self.shared.trace.answered(
+                        self.shared.node,
+                        self.number,
+                        produced,
+                        answer,
+                        false,
+                    );
+                }
+                pending.answer = Some(with_length(answer));
+            }
             _ => to_broker.write_all(&whole).await?,
         }
         if pending
@@ -373,7 +387,12 @@ impl Relay<'_> {
         else {
             return Err(io::Error::other("an answer that nobody asked for"));
         };
+        let mut garble = None;
         let frame = match std::mem::replace(&mut pending.fate, Fate::Pass) {
+            Fate::Garble(change) => {
+                garble = Some(change);
+                frame
+            }
             Fate::Rewrite(rewrite) => rewrite(frame),
             Fate::Delay(wait) => {
                 pending.not_before = Some(Instant::now() + wait);
@@ -390,7 +409,10 @@ impl Relay<'_> {
                 .trace
                 .answered(self.shared.node, self.number, produced, &frame, self.mute);
         }
-        pending.answer = Some(frame);
+        pending.answer = Some(match garble {
+            Some(garble) => garble(with_length(&frame)),
+            None => with_length(&frame),
+        });
         if self.mute {
             self.shared
                 .counts
@@ -424,13 +446,18 @@ impl Relay<'_> {
                 continue;
             }
             self.unanswered -= usize::from(produced.is_some());
-            let mut whole = Vec::with_capacity(4 + answer.len());
-            whole.extend_from_slice(&(answer.len() as u32).to_be_bytes());
-            whole.extend_from_slice(&answer);
-            to_client.write_all(&whole).await?;
+            to_client.write_all(&answer).await?;
         }
         Ok(None)
     }
+}
+
+/// A frame as it goes over the wire.
+pub(crate) fn with_length(frame: &[u8]) -> Bytes {
+    let mut whole = BytesMut::with_capacity(4 + frame.len());
+    whole.extend_from_slice(&(frame.len() as u32).to_be_bytes());
+    whole.extend_from_slice(frame);
+    whole.freeze()
 }
 
 /// Cuts off a whole frame, without its length.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ottla::ErrorCode;
 
-use super::frames::{Batch, Produced, Request, by_partition, read_answer};
+use super::frames::{Batch, Produced, Request, read_answer};
 
 /// Events kept; a soak drops its oldest half.
 const KEPT: usize = 400_000;
@@ -73,30 +73,24 @@ impl Trace {
     ) {
         let at = Instant::now();
         // A frame that a test has garbled tells nothing.
-        let told = read_answer(produced.version, frame).unwrap_or_default();
-        let mut told = told.into_iter();
-        let mut events = Vec::new();
-        for (_, batches) in by_partition(&produced.batches) {
-            for batch in batches {
-                let own = told
-                    .clone()
-                    .find(|told| told.partition == batch.partition && told.topic == batch.topic);
-                let what = own.map_or(What::Unmentioned, |told| What::Answered {
-                    code: told.code,
-                    offset: told.offset,
-                    dropped,
-                });
-                events.push(Event {
-                    at,
-                    node,
-                    connection,
-                    batch: batch.clone(),
-                    what,
-                });
+        let all = read_answer(produced.version, frame).unwrap_or_default();
+        self.push(produced.batches.iter().map(|batch| {
+            let own = all
+                .iter()
+                .find(|told| told.partition == batch.partition && told.topic == batch.topic);
+            let what = own.map_or(What::Unmentioned, |told| What::Answered {
+                code: told.code,
+                offset: told.offset,
+                dropped,
+            });
+            Event {
+                at,
+                node,
+                connection,
+                batch: batch.clone(),
+                what,
             }
-        }
-        told.by_ref().for_each(drop);
-        self.push(events.into_iter());
+        }));
     }
 
     /// Requests that held a partition more than once, which no broker understands.
@@ -119,12 +113,30 @@ impl Trace {
         twice
     }
 
-    /// Batches sent.
-    pub(crate) fn batches(&self) -> usize {
-        self.lock()
-            .iter()
-            .filter(|event| matches!(event.what, What::Sent(_)))
-            .count()
+    /// How often a partition's batch went to one broker while another still owed an answer for it.
+    pub(crate) fn overlaps(&self) -> usize {
+        let events = self.lock();
+        let mut owed: BTreeMap<i32, Vec<(i32, i16, i32)>> = BTreeMap::new();
+        let mut overlaps = 0;
+        for Event {
+            node, batch, what, ..
+        } in events.iter()
+        {
+            let owed = owed.entry(batch.partition).or_default();
+            let own = (*node, batch.epoch, batch.sequence);
+            match what {
+                What::Sent(_) => {
+                    overlaps += usize::from(owed.iter().any(|(other, ..)| other != node));
+                    owed.push(own);
+                }
+                What::Answered { .. } | What::Unmentioned => {
+                    if let Some(at) = owed.iter().position(|one| *one == own) {
+                        owed.swap_remove(at);
+                    }
+                }
+            }
+        }
+        overlaps
     }
 
     /// The epochs used on each partition, in order, where there is more than one.

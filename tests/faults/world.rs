@@ -75,10 +75,8 @@ impl Deref for Live {
 }
 
 impl Live {
-    fn start(wires: &Runtime) -> Result<Self, String> {
-        let proxies = wires
-            .block_on(Proxies::start(NODES))
-            .map_err(|error| error.to_string())?;
+    fn start(wires: &Runtime) -> Outcome<Self> {
+        let proxies = wires.block_on(Proxies::start(NODES))?;
         let began = Instant::now();
         let cluster = Cluster::builder()
             .nodes(3)
@@ -86,8 +84,7 @@ impl Live {
             .property("group.coordinator.rebalance.protocols", "classic")
             // A broker that was stopped in order comes back without electing everything anew at once.
             .property("leader.imbalance.check.interval.seconds", "5")
-            .start()
-            .map_err(|error| error.to_string())?;
+            .start()?;
         for (node, proxy) in (1..).zip(proxies.each()) {
             proxy.forward_to(&cluster.behind_proxy(node));
         }
@@ -180,7 +177,7 @@ struct Shared {
     clients: Runtime,
     /// Runs the proxies, which must not wait for a client.
     wires: Runtime,
-    live: Mutex<Option<Result<Live, String>>>,
+    live: Mutex<Option<Live>>,
 }
 
 impl World {
@@ -207,10 +204,10 @@ impl World {
         let world = self.clone();
         Trial::test(name, move || {
             let mut slot = world.0.live.lock().unwrap_or_else(PoisonError::into_inner);
-            let live = slot.get_or_insert_with(|| Live::start(&world.0.wires));
-            let live = live
-                .as_ref()
-                .map_err(|error| Failed::from(error.as_str()))?;
+            let live = match slot.take() {
+                Some(live) => slot.insert(live),
+                None => slot.insert(Live::start(&world.0.wires)?),
+            };
             live.heal()?;
             live.proxies.reset();
             let began = Instant::now();
@@ -244,9 +241,7 @@ impl World {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Ok(live)) = live
-            && failed
-        {
+        if let Some(live) = live.filter(|_| failed) {
             live.keep();
             eprintln!(
                 "the brokers' logs and data are kept in {}",

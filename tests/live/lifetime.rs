@@ -1,7 +1,5 @@
 //! Futures that are dropped, producers that are dropped or closed, runtimes that end, connections that idle.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ottla::{Client, Delivery, Error, Producer, Record};
@@ -47,6 +45,10 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(
         "lifetime::close_under_load_resolves_everything_accepted",
         close_under_load,
+    );
+    suite.shared(
+        "lifetime::what_is_accepted_while_close_begins_is_delivered",
+        close_race,
     );
     suite.shared("lifetime::a_closed_producer_takes_nothing_more", closed);
     suite.shared(
@@ -246,7 +248,7 @@ fn runtime_ends(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("runtime-ends", 3, &[])?;
     let (own, other) = (runtime()?, runtime()?);
     let (producer, deliveries) = own.block_on(async {
-        // Some are on their way, most linger.
+        // Full batches are on their way, the others linger.
         let builder = kafka
             .client()
             .await?
@@ -259,7 +261,9 @@ fn runtime_ends(kafka: &Kafka) -> Outcome {
             let delivery = producer.enqueue(Record::to(topic).key(key.clone())).await?;
             deliveries.push((key, delivery));
         }
-        Ok::<_, Error>((producer, deliveries))
+        let arriving = || producer.metrics().records > 0;
+        until("full batches arrive", arriving).await?;
+        Ok::<_, libtest_mimic::Failed>((producer, deliveries))
     })?;
     own.shutdown_timeout(Duration::from_secs(5));
     other.block_on(async {
@@ -352,11 +356,12 @@ fn current_thread(kafka: &Kafka) -> Outcome {
 
 async fn close_under_load(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("close-under-load", 6, &[])?;
-    let producer = kafka.client().await?.producer().batch_size(4000).build()?;
-    let stopped = Arc::new(AtomicBool::new(false));
+    // So small that senders wait for room all the time.
+    let builder = kafka.client().await?.producer().buffer_memory(100_000);
+    let producer = builder.batch_size(4000).build()?;
     let tasks: Vec<_> = (0..4_u32)
         .map(|task| {
-            let (producer, stopped) = (producer.clone(), Arc::clone(&stopped));
+            let producer = producer.clone();
             tokio::spawn(async move {
                 let mut deliveries = Vec::new();
                 for number in 0_u32.. {
@@ -367,7 +372,6 @@ async fn close_under_load(kafka: &Kafka) -> Outcome {
                         Err(Error::Closed { .. }) => break,
                         Err(error) => return Err(error),
                     }
-                    assert!(!stopped.load(Ordering::SeqCst), "accepted after close");
                 }
                 Ok(deliveries)
             })
@@ -376,7 +380,6 @@ async fn close_under_load(kafka: &Kafka) -> Outcome {
     until("the load is on", || producer.metrics().records > 5000).await?;
     let closing = producer.close(Duration::from_secs(20));
     within(Duration::from_secs(30), "close", closing).await??;
-    stopped.store(true, Ordering::SeqCst);
     let mut all = Vec::new();
     for task in tasks {
         all.extend(within(Duration::from_secs(5), "a sender", task).await???);
@@ -386,6 +389,39 @@ async fn close_under_load(kafka: &Kafka) -> Outcome {
     println!("{arrived} of {accepted} accepted records arrived");
     assert_eq!(arrived, accepted, "close had the time to deliver them all");
     assert_eq!(producer.metrics().buffer_used, 0);
+    Ok(())
+}
+
+async fn close_race(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("close-race", 2, &[])?;
+    let client = kafka.client().await?;
+    for round in 0..60 {
+        let producer = client.producer().linger(Duration::ZERO).build()?;
+        producer.prepare(topic).await?;
+        // Of real threads, so that some record is just being accepted when the door closes.
+        let senders: Vec<_> = (0..2)
+            .map(|_| {
+                let producer = producer.clone();
+                std::thread::spawn(move || {
+                    let mut deliveries = Vec::new();
+                    while let Ok(delivery) = producer.try_enqueue(Record::to("close-race")) {
+                        deliveries.push(delivery);
+                        std::thread::yield_now();
+                    }
+                    deliveries
+                })
+            })
+            .collect();
+        until("the load is on", || producer.metrics().records > 0).await?;
+        let closing = producer.close(Duration::from_secs(20));
+        within(Duration::from_secs(30), "close", closing).await??;
+        for sender in senders {
+            for delivery in sender.join().map_err(|_| "a sender panicked")? {
+                let outcome = within(Duration::from_secs(5), "the delivery", delivery).await?;
+                outcome.map_err(|error| format!("round {round}: accepted, then: {error}"))?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use ottla::{Compression, Error, ErrorCode, Record};
 
-use super::support::{Kafka, Message, Outcome, Suite, assert_java_reads, deliver, random_bytes};
+use super::support::{
+    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, now_millis, random_bytes,
+};
 
 pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(
@@ -111,7 +113,7 @@ async fn split(kafka: &Kafka) -> Outcome {
                 .key(vec![number])
                 .headers(headers.clone())
         })
-        .map(|message| message.timestamp(1_700_000_000_000 + fastrand::i64(..1000)))
+        .map(|message| message.timestamp(now_millis() - fastrand::i64(0..1000)))
         .collect();
     let places = deliver(&producer, topic, &messages).await?;
     let metrics = producer.metrics();

@@ -191,6 +191,14 @@ impl Suite {
             run(test(thawed.0))
         });
     }
+
+    /// A test with a cluster of its own.
+    pub(crate) fn alone<F>(&mut self, name: &str, test: F)
+    where
+        F: AsyncFn() -> Outcome + Send + 'static,
+    {
+        self.add(name, move |_| run(test()));
+    }
 }
 
 impl Clusters {
