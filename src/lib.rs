@@ -98,6 +98,9 @@
 
 mod admin;
 mod batch;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod cluster;
 mod config;

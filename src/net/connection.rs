@@ -108,6 +108,7 @@ impl Connection {
         if !throttle.is_zero() {
             debug!(address = %self.0.link.0.name, request = C::KEY.name(), ?throttle, "broker throttles");
             *self.quiet_until() = Instant::now().checked_add(throttle);
+            self.extend(throttle);
         }
         Ok(response)
     }
@@ -117,6 +118,11 @@ impl Connection {
             .quiet_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the requests in flight more time, while the broker leaves them alone (KIP-219).
+    pub(crate) fn extend(&self, by: Duration) {
+        self.0.link.0.extend(by);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -176,6 +176,13 @@ impl Shared {
         state.awaited.len() + state.unanswered.len()
     }
 
+    /// Gives every request that awaits its answer more time: the broker said that it will not look at them before.
+    pub(super) fn extend(&self, by: Duration) {
+        for request in &mut self.lock().awaited {
+            request.deadline = request.deadline.checked_add(by).unwrap_or(request.deadline);
+        }
+    }
+
     /// Queues a request and writes what the socket takes now.
     pub(super) fn submit(&self, key: ApiKey, version: i16, body: Vec<Bytes>, expect: Expect) {
         if let Err((expect, error)) = self.queue(key, version, body, expect) {

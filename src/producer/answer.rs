@@ -1,7 +1,7 @@
 //! What happens when a Produce request is answered, or never will be.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tracing::{debug, warn};
@@ -25,19 +25,19 @@ pub(crate) struct Flying {
     pub(crate) batch: OurBatch,
 }
 
-/// The answer's bytes are here, or the reason why they will not come.
+/// The answer's bytes are here, or the reason why they will not come; tells for how long the broker throttles.
 pub(crate) fn arrived(
     shared: &Arc<Shared>,
     lane: &Lane,
     flying: Vec<Flying>,
     version: i16,
     result: Result<Bytes, RequestError>,
-) -> Result<(), Malformed> {
+) -> Result<Duration, Malformed> {
     let body = match result {
         Ok(body) => body,
         Err(failed) => {
             unsent(shared, lane, flying, failed);
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
     };
     let answer = match decode_produce(version, body) {
@@ -84,7 +84,7 @@ pub(crate) fn arrived(
         }
     }
     lane.landed();
-    Ok(())
+    Ok(answer.throttle)
 }
 
 /// The partition's answer, which nearly always stands where its batch stood in the request.

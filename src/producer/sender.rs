@@ -330,9 +330,10 @@ fn submit(
     } else {
         let on_answer = Box::new(move |result| {
             shared.counters.answered(lane.broker, sent_at.elapsed());
-            if let Err(malformed) = answer::arrived(&shared, &lane, flying, version, result) {
+            match answer::arrived(&shared, &lane, flying, version, result) {
+                Ok(throttle) => ours.extend(throttle),
                 // What follows on a stream that cannot be understood is not to be trusted either.
-                ours.close(&malformed.to_string());
+                Err(malformed) => ours.close(&malformed.to_string()),
             }
         });
         connection.submit(ApiKey::Produce, version, body, timeout, on_answer);

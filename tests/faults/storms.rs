@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use ottla::{Compression, ProducerBuilder, ProducerMetrics};
 use tokio::time::{Instant, sleep};
 
-use super::checker::Told;
+use super::checker::{Account, Told};
 use super::load::{Keys, Load, Plan};
 use super::proxy::{Fate, Totals};
 use super::world::{Live, NODES, Outcome, World, duration, until};
@@ -25,10 +25,15 @@ struct Storm {
     compression: Compression,
     /// After which a silent broker's requests are sent again.
     request_timeout: Duration,
+    delivery_timeout: Duration,
+    retries: u32,
+    /// Whether there is too little time, or too few retries, for every record to arrive.
+    may_fail: bool,
 }
 
 /// What is left to look at when the checker has found nothing wrong.
 struct Survey {
+    account: Account,
     metrics: ProducerMetrics,
     seen: Totals,
 }
@@ -42,6 +47,9 @@ impl Storm {
             through_proxies: true,
             compression: Compression::None,
             request_timeout: Duration::from_secs(4),
+            delivery_timeout: Duration::from_secs(120),
+            retries: u32::MAX >> 1,
+            may_fail: false,
         }
     }
 
@@ -59,7 +67,8 @@ impl Storm {
             .batch_size(4096)
             .compression(self.compression)
             .request_timeout(self.request_timeout)
-            .delivery_timeout(Duration::from_secs(120))
+            .delivery_timeout(self.delivery_timeout)
+            .retries(self.retries)
     }
 
     /// Runs a load while `faults` happen, then lets it recover, and judges.
@@ -84,6 +93,11 @@ impl Storm {
         stormed?;
         let recovery = load.advance_all(50, RECOVERY).await?;
         let book = load.finish(&producer, Duration::from_secs(60)).await?;
+        // Every byte was given back when its record had its outcome, or its bytes had left.
+        until("memory comes back", Duration::from_secs(20), || {
+            producer.metrics().buffer_used == 0
+        })
+        .await?;
         let (lasted, metrics, seen) = (began.elapsed(), producer.metrics(), live.proxies.totals());
         producer.close(Duration::from_secs(10)).await?;
         let account = live.judge(self.topic, &book);
@@ -96,11 +110,11 @@ impl Storm {
             metrics.retries,
             metrics.delivery_latency.max,
             live.proxies.trace.codes(),
-            live.proxies.trace.epochs(),
+            live.proxies.trace.restarted(),
         );
         let account = account?;
         // Nothing may fail where there was time enough to try again.
-        if account.acked != book.count(|_| true) {
+        if !self.may_fail && account.acked != book.count(|_| true) {
             return Err(format!("records failed: {:?}", book.errors).into());
         }
         let twice = live.proxies.trace.partitions_twice_in_a_request();
@@ -113,7 +127,11 @@ impl Storm {
             "an offset was not told"
         );
         live.delete_topic(self.topic)?;
-        Ok(Survey { metrics, seen })
+        Ok(Survey {
+            account,
+            metrics,
+            seen,
+        })
     }
 }
 
@@ -132,6 +150,14 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
         world.live(
             "storms::keys_of_two_partitions_and_connections_and_answers_are_lost",
             two_partitions,
+        ),
+        world.live(
+            "storms::what_times_out_in_a_storm_fails_honestly",
+            impatient,
+        ),
+        world.live(
+            "storms::what_has_no_retries_left_fails_honestly",
+            few_retries,
         ),
         world.live("storms::leaders_move_to_and_fro", moving_leaders),
         world.live(
@@ -163,9 +189,9 @@ async fn calm(live: &Live) -> Outcome {
         .await?;
     assert_eq!(survey.metrics.retries, 0, "a retry without a fault");
     assert!(
-        live.proxies.trace.epochs().is_empty(),
+        live.proxies.trace.restarted().is_empty(),
         "{:?}",
-        live.proxies.trace.epochs()
+        live.proxies.trace.restarted()
     );
     assert_eq!(
         survey.seen.deepest, 5,
@@ -308,6 +334,60 @@ async fn two_partitions(live: &Live) -> Outcome {
         live,
     )
     .await
+}
+
+/// Brokers that fall silent, refuse and hang up for about as long as the client waits.
+async fn harass(live: &Live, lasts: Duration) {
+    let end = Instant::now() + lasts;
+    let mut random = fastrand::Rng::new();
+    while Instant::now() < end {
+        let proxy = live.proxies.of(random.i32(1..=NODES));
+        match random.u32(..4) {
+            0 => proxy.cut(),
+            1 => proxy.freeze(true),
+            2 => proxy.refuse(true),
+            _ => live.proxies.rule(battered()),
+        }
+        sleep(Duration::from_millis(random.u64(50..1200))).await;
+        live.proxies.pass();
+    }
+}
+
+async fn impatient(live: &Live) -> Outcome {
+    let storm = Storm {
+        request_timeout: Duration::from_millis(400),
+        delivery_timeout: Duration::from_millis(700),
+        may_fail: true,
+        ..Storm::new("impatient")
+    };
+    let survey = storm
+        .run(live, async |live, _| {
+            harass(live, duration(8)).await;
+            Ok(())
+        })
+        .await?;
+    let account = survey.account;
+    let both = account.possibly_written.min(account.not_written);
+    assert!(both > 0, "too few faults: {account}");
+    Ok(())
+}
+
+async fn few_retries(live: &Live) -> Outcome {
+    let storm = Storm {
+        request_timeout: Duration::from_millis(400),
+        retries: 1,
+        may_fail: true,
+        ..Storm::new("few-retries")
+    };
+    let survey = storm
+        .run(live, async |live, _| {
+            harass(live, duration(8)).await;
+            Ok(())
+        })
+        .await?;
+    let account = survey.account;
+    assert!(account.possibly_written > 0, "too few faults: {account}");
+    Ok(())
 }
 
 async fn moving_leaders(live: &Live) -> Outcome {

@@ -139,21 +139,29 @@ impl Trace {
         overlaps
     }
 
-    /// The epochs used on each partition, in order, where there is more than one.
-    pub(crate) fn epochs(&self) -> BTreeMap<i32, Vec<i16>> {
-        let mut all: BTreeMap<i32, Vec<i16>> = BTreeMap::new();
-        for event in self
+    /// The epochs that a partition's batches were sent under, in order.
+    pub(crate) fn epochs(&self, partition: i32) -> Vec<i16> {
+        let events = self.lock();
+        let sent = events
+            .iter()
+            .filter(|event| matches!(event.what, What::Sent(_)));
+        let own = sent.filter(|event| event.batch.partition == partition);
+        let mut epochs: Vec<i16> = own.map(|event| event.batch.epoch).collect();
+        epochs.dedup();
+        epochs
+    }
+
+    /// The partitions whose epoch has changed.
+    pub(crate) fn restarted(&self) -> BTreeMap<i32, Vec<i16>> {
+        let partitions: BTreeSet<i32> = self
             .lock()
             .iter()
-            .filter(|event| matches!(event.what, What::Sent(_)))
-        {
-            let epochs = all.entry(event.batch.partition).or_default();
-            if epochs.last() != Some(&event.batch.epoch) {
-                epochs.push(event.batch.epoch);
-            }
-        }
-        all.retain(|_, epochs| epochs.len() > 1);
-        all
+            .map(|event| event.batch.partition)
+            .collect();
+        let all = partitions
+            .into_iter()
+            .map(|partition| (partition, self.epochs(partition)));
+        all.filter(|(_, epochs)| epochs.len() > 1).collect()
     }
 
     /// Answers by their code.

@@ -135,6 +135,27 @@ impl Live {
         Ok(producer)
     }
 
+    /// Writes down what went through the proxies for some partitions; tells where.
+    fn keep_trace(&self, topic: &str, partitions: &BTreeSet<i32>) -> PathBuf {
+        let file = evidence(topic, "trace");
+        let _ = fs::write(&file, self.proxies.trace.text(partitions));
+        file
+    }
+
+    /// Fails unless a partition's batches were sent under these epochs, in this order.
+    pub(crate) fn epochs_are(&self, topic: &str, partition: i32, expected: &[i16]) -> Outcome {
+        let epochs = self.proxies.trace.epochs(partition);
+        if epochs == expected {
+            return Ok(());
+        }
+        let file = self.keep_trace(topic, &BTreeSet::from([partition]));
+        Err(format!(
+            "epochs {epochs:?}, expected {expected:?}; see {}",
+            file.display()
+        )
+        .into())
+    }
+
     /// Compares what the application was told with what Java reads.
     pub(crate) fn judge(&self, topic: &str, book: &Book) -> Outcome<Account> {
         let log = read_back(topic, &self.consume_all(topic)?);
@@ -146,9 +167,7 @@ impl Live {
             .iter()
             .filter_map(|violation| violation.partition())
             .collect();
-        let file = evidence(topic, "trace");
-        let trace = self.proxies.trace.text(&partitions);
-        let _ = fs::write(&file, &trace);
+        let file = self.keep_trace(topic, &partitions);
         let mut text = format!(
             "{} violations on partitions {partitions:?}:",
             violations.len()
@@ -156,9 +175,7 @@ impl Live {
         for violation in violations.iter().take(12) {
             text += &format!("\n  {violation}");
         }
-        if !trace.is_empty() {
-            text += &format!("\n  batches of these partitions: {}", file.display());
-        }
+        text += &format!("\n  batches of these partitions: {}", file.display());
         Err(text.into())
     }
 }

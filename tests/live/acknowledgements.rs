@@ -6,7 +6,8 @@ use ottla::{Acks, Compression, Delivery, Error, ErrorCode, Producer, Record};
 use tokio::time::Instant;
 
 use super::support::{
-    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, now_millis, until, within,
+    Kafka, Message, Outcome, Suite, assert_java_reads, deliver, in_flight, now_millis, until,
+    within,
 };
 
 pub(crate) fn promises(suite: &mut Suite) {
@@ -291,6 +292,7 @@ async fn metrics(kafka: &Kafka) -> Outcome {
     }
     assert!(producer.metrics().buffer_used >= 100 * 100);
     producer.flush().await?;
+    in_flight(&producer, 0).await?;
     let metrics = producer.metrics();
     assert_eq!((metrics.records, metrics.failed_records), (100, 0));
     assert_eq!(

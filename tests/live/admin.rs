@@ -250,7 +250,7 @@ async fn use_at_once(kafka: &Kafka) -> Outcome {
 async fn timeout(kafka: &Kafka) -> Outcome {
     let limit = Duration::from_secs(1);
     let admin = kafka.client().await?.admin().timeout(limit);
-    kafka.freeze()?;
+    kafka.freeze().await?;
     let calls = async {
         [
             admin

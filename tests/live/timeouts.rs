@@ -86,7 +86,7 @@ async fn in_the_queue(kafka: &Kafka) -> Outcome {
         .build()?;
     // The topic is known, but there is no connection to send on yet.
     producer.prepare(topic).await?;
-    kafka.freeze()?;
+    kafka.freeze().await?;
     let began = Instant::now();
     let delivery = producer
         .enqueue(Record::to(topic).value("never sent"))
@@ -125,7 +125,7 @@ async fn while_in_flight(kafka: &Kafka) -> Outcome {
         .send(Record::to(topic).value("the connection is open"))
         .await?;
     in_flight(&producer, 0).await?;
-    kafka.freeze()?;
+    kafka.freeze().await?;
     let mut deliveries = Vec::new();
     for number in 0..2 {
         let record = Record::to(topic).key(vec![number]);
@@ -189,7 +189,7 @@ async fn comes_back(kafka: &Kafka) -> Outcome {
     let messages = Message::numbered(300);
     for (number, message) in messages.iter().enumerate() {
         if number == 100 {
-            kafka.freeze()?;
+            kafka.freeze().await?;
         }
         deliveries.push(producer.enqueue(message.record(topic)).await?);
         tokio::task::yield_now().await;

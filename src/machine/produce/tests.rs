@@ -466,7 +466,7 @@ fn aborted_queue_accepts_nothing_and_leaves_nothing() {
     assert!(matches!(bench.lose(taken, true), Answered::Late { .. }));
     let mut left = Vec::new();
     bench.queue.unfinished(&mut left);
-    assert_eq!(left, []);
+    assert!(left.is_empty());
 }
 
 /// What a broker keeps of a producer: enough to check every batch as it does.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::answers::{Inbox, LIMIT, connected, submit};
+use super::answers::{Echo, Inbox, LIMIT, connected, submit};
 use super::server::answer;
 use crate::error::Error;
 use crate::wire::ApiKey;
@@ -244,4 +244,22 @@ fn a_runtime_shut_down_leaves_nobody_waiting() {
         assert!(matches!(error, Error::Closed { .. }), "{error}");
         assert_eq!((got, sent), (number, number == 1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_requests_have_so_much_more_time() {
+    let (connection, _peer, _listener) = connected(1 << 16).await;
+    let began = Instant::now();
+    let call = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.call(&Echo(b"wait"), LIMIT).await }
+    });
+    tokio::task::yield_now().await;
+    connection.extend(Duration::from_secs(100));
+    let error = call.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::RequestTimeout { .. }), "{error}");
+    assert_eq!(
+        began.elapsed().as_secs(),
+        (LIMIT + Duration::from_secs(100)).as_secs()
+    );
 }

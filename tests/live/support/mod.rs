@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
 pub(crate) use trace::install as install_trace;
-pub(crate) use wait::{in_flight, now_millis, until, within};
+pub(crate) use wait::{has_stopped, in_flight, now_millis, poll_once, until, within};
 
 /// What a test ends with.
 pub(crate) type Outcome = Result<(), Failed>;
@@ -77,9 +77,11 @@ impl Kafka {
         Ok(name)
     }
 
-    /// Freezes the one broker.
-    pub(crate) fn freeze(&self) -> Result<(), Failed> {
-        Ok(self.pause(1)?)
+    /// Freezes the one broker, and waits until it has.
+    pub(crate) async fn freeze(&self) -> Outcome {
+        self.pause(1)?;
+        // On a busy machine it works on for a while after it was told to stop.
+        until("the broker stops", || has_stopped(self.dir())).await
     }
 
     /// Lets the broker go on, and waits until it leads its partitions again.

@@ -1,5 +1,10 @@
 //! Waiting for conditions, never for a while.
 
+use std::fs;
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Failed;
@@ -43,6 +48,39 @@ pub(crate) async fn in_flight(producer: &Producer, requests: usize) -> Result<()
             .sum::<usize>()
     };
     until(&what, || now() == requests).await
+}
+
+/// Whether every thread of the broker with its files in `dir` is stopped.
+pub(crate) fn has_stopped(dir: &Path) -> bool {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let dir = dir.display().to_string();
+    let is_broker = |process: &Path| {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        command.contains("kafka.Kafka") && command.contains(&dir)
+    };
+    // The state stands behind the name, which is in brackets.
+    let is_stopped = |thread: &Path| {
+        let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    };
+    entries(Path::new("/proc"))
+        .filter(|process| is_broker(&process.path()))
+        .all(|process| {
+            entries(&process.path().join("task")).all(|thread| is_stopped(&thread.path()))
+        })
+}
+
+/// Polls a future once and drops it.
+pub(crate) async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Milliseconds since 1970.

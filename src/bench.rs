@@ -1,0 +1,321 @@
+//! What this repository's benchmarks call; no stable API.
+//!
+//! Only there with the feature `internals`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a benchmark that cannot go on has nothing better to do than to panic"
+)]
+
+// The producer's parts are its own, out of reach from here: compiled once more rather than opened up.
+#[path = "producer"]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    unreachable_pub,
+    reason = "the producer's own copy is used in full"
+)]
+mod parts {
+    pub(super) mod accept;
+    pub(super) mod answer;
+    pub(super) mod identity;
+    pub(super) mod lane;
+    pub(super) mod memory;
+    pub(super) mod metrics;
+    pub(super) mod outcome;
+    pub(super) mod sender;
+    pub(super) mod shared;
+    pub(super) mod topic_map;
+    pub(super) mod topics;
+    pub(super) mod watch;
+}
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use self::parts::answer::{self, Flying};
+use self::parts::lane::{Lane, Listed};
+use self::parts::shared::Shared;
+use crate::batch::{BatchWriter, Batches, ClosedBatch, RecordParts, reclaim};
+use crate::cluster::Cluster;
+use crate::config::{ClientBuilder, Compression};
+use crate::machine::produce::{Body, Take};
+use crate::machine::topology::{Partition, Topic};
+use crate::net::TcpConnector;
+use crate::record::Record;
+use crate::types::{BrokerId, ProducerId, TopicId};
+
+pub use self::parts::outcome::Delivery;
+
+/// The broker that leads every partition.
+const LEADER: BrokerId = BrokerId(0);
+const IDENTITY: ProducerId = ProducerId { id: 1, epoch: 0 };
+
+/// A producer whose tasks never run and whose sockets stay idle: whoever calls it does the sender's work too.
+pub struct Batching {
+    shared: Arc<Shared>,
+    /// One caller at a time is the sender.
+    sending: Mutex<()>,
+    /// Tasks are started on it and never run: nobody blocks on it any more.
+    _runtime: Runtime,
+}
+
+impl Batching {
+    /// A producer of one topic, with Kafka's names for what differs from the defaults.
+    #[must_use]
+    pub fn new(topic: &str, partitions: usize, properties: &[(&str, &str)]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        runtime.spawn(serve(listener));
+        let (client, options) = ClientBuilder::new()
+            .bootstrap_servers(&address)
+            .properties(properties.iter().copied())
+            .and_then(ClientBuilder::build_settings)
+            .expect("valid settings");
+        let settings = options.check(&client).expect("valid settings");
+        let connector = Arc::new(TcpConnector::new(&client));
+        let cluster = runtime
+            .block_on(Cluster::connect(Arc::new(client), connector))
+            .expect("the server answers");
+        let shared = Arc::new(Shared::new(cluster, settings, runtime.handle().clone()));
+        let partition = Partition {
+            leader: Some(LEADER),
+            leader_epoch: 0,
+            replicas: vec![LEADER],
+            isr: vec![LEADER],
+            offline: Vec::new(),
+        };
+        shared.adopt(&Topic {
+            name: topic.into(),
+            id: TopicId::ZERO,
+            internal: false,
+            partitions: vec![partition; partitions],
+            error: None,
+        });
+        Self {
+            shared,
+            sending: Mutex::default(),
+            _runtime: runtime,
+        }
+    }
+
+    /// Accepts a record as `enqueue` does, and sends what that made ready.
+    #[inline]
+    pub fn enqueue(&self, record: &Record<'_>) -> Delivery {
+        let Ok(delivery) = self.shared.accept(record, None) else {
+            panic!("a record was refused");
+        };
+        if self.shared.yield_due.load(Ordering::Relaxed) {
+            self.shared.yield_due.store(false, Ordering::Relaxed);
+            self.send_due();
+        }
+        delivery
+    }
+
+    /// Sends everything, the open batches too.
+    pub fn flush(&self) {
+        for queue in self.shared.all_queues() {
+            queue.lock().queue.close();
+            self.shared.replan(&queue);
+        }
+        self.send_due();
+    }
+
+    /// Bytes of batches that are not acknowledged.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.shared.memory.used()
+    }
+
+    /// What the sender and the answers do: take, seal, resolve, give the memory back.
+    #[cold]
+    fn send_due(&self) {
+        let _sending = self.sending.lock().expect("no panic");
+        for lane in self.shared.all_lanes() {
+            while lane.has_due(Instant::now().into_std()) {
+                self.send(&lane);
+            }
+        }
+    }
+
+    fn send(&self, lane: &Lane) {
+        let request = lane.next_request();
+        let due = lane.due(Instant::now().into_std());
+        let flying: Vec<_> = due
+            .into_iter()
+            .filter_map(|listed| self.take(listed, request))
+            .collect();
+        if !flying.is_empty() {
+            lane.sending();
+            answer::written(&self.shared, lane, flying);
+        }
+    }
+
+    fn take(&self, listed: Listed, request: u64) -> Option<Flying> {
+        let Listed { queue, timer } = listed;
+        let mut slot = queue.lock();
+        slot.unlist(timer);
+        let taken = if slot.taken_before(request) {
+            None
+        } else {
+            let now = Instant::now().into_std();
+            match slot.queue.take(LEADER, now, false, IDENTITY, Some) {
+                Take::Send(taken) => Some(taken),
+                Take::Nothing(_) => None,
+                Take::Pack(_) => panic!("nothing is compressed here"),
+            }
+        };
+        let plan = self.shared.plan(&queue, &mut slot);
+        drop(slot);
+        self.shared.carry_out(&queue, plan);
+        let mut taken = taken?;
+        let stamp = taken.batch.stamp?;
+        let Body::Packed(closed) = taken.batch.body else {
+            panic!("a batch is sent once");
+        };
+        let bytes = closed.seal(stamp.producer, stamp.base_sequence);
+        taken.batch.body = Body::Sealed(bytes, stamp.producer, stamp.base_sequence);
+        Some(Flying {
+            queue,
+            flight: taken.flight,
+            batch: taken.batch,
+        })
+    }
+}
+
+impl fmt::Debug for Batching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batching").finish_non_exhaustive()
+    }
+}
+
+/// Encodes values without keys into `buffer` and seals the batch.
+pub fn encode<'a>(
+    buffer: Vec<u8>,
+    timestamp: i64,
+    values: impl Iterator<Item = &'a [u8]>,
+) -> Bytes {
+    close(buffer, timestamp, values).seal(IDENTITY, 0)
+}
+
+/// Gives a sealed batch's buffer back.
+#[must_use]
+pub fn reuse(batch: Bytes) -> Vec<u8> {
+    reclaim(batch).unwrap_or_default()
+}
+
+fn close<'a>(
+    buffer: Vec<u8>,
+    timestamp: i64,
+    values: impl Iterator<Item = &'a [u8]>,
+) -> ClosedBatch {
+    let mut writer = BatchWriter::new(buffer);
+    for value in values {
+        writer.append(&RecordParts {
+            timestamp,
+            key: None,
+            value: Some(value),
+            headers: &[],
+        });
+    }
+    writer.close()
+}
+
+/// A closed batch that is not compressed yet.
+#[derive(Debug)]
+pub struct Plain(ClosedBatch);
+
+impl Plain {
+    /// A batch of values without keys.
+    pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self(close(Vec::new(), 0, values))
+    }
+
+    /// Compresses the records as the sender does.
+    #[must_use]
+    pub fn compress(self, compression: Compression) -> Packed {
+        let (packed, _) = self.0.compress(compression).expect("valid level");
+        Packed(packed)
+    }
+}
+
+/// A compressed batch.
+#[derive(Debug)]
+pub struct Packed(ClosedBatch);
+
+impl Packed {
+    /// The batch as a consumer gets it.
+    #[must_use]
+    pub fn seal(self) -> Bytes {
+        self.0.seal(IDENTITY, 0)
+    }
+}
+
+/// Decompresses a batch's records, and returns the first one's value.
+#[must_use]
+pub fn decompress(batch: Bytes) -> Option<Bytes> {
+    let batch = Batches::new(batch).next()?.expect("a whole batch");
+    let records = batch.records(1 << 24).expect("records");
+    let first = records.into_iter().next()?;
+    first.expect("a record").value
+}
+
+/// A server that tells its versions and that it is the whole cluster, to who connects and no more.
+async fn serve(listener: TcpListener) -> io::Result<()> {
+    let (mut stream, _) = listener.accept().await?;
+    loop {
+        let mut request = vec![0; stream.read_u32().await? as usize];
+        stream.read_exact(&mut request).await?;
+        let mut request = &*request;
+        let (key, _version, id) = (request.get_i16(), request.get_i16(), request.get_i32());
+        let mut body = BytesMut::new();
+        body.put_i32(id);
+        match key {
+            // ApiVersions 4: no error, keys with their ranges, no throttle.
+            18 => {
+                body.put_i16(0);
+                body.put_u8(3);
+                for (key, least, most) in [(18, 0, 4), (3, 9, 13)] {
+                    body.put_i16(key);
+                    body.put_i16(least);
+                    body.put_i16(most);
+                    body.put_u8(0);
+                }
+                body.put_i32(0);
+                body.put_u8(0);
+            }
+            // Metadata 13: one broker, which is the controller, and no topics.
+            _ => {
+                body.put_u8(0);
+                body.put_i32(0);
+                body.put_u8(2);
+                body.put_i32(LEADER.0);
+                body.put_slice(b"\x0a127.0.0.1");
+                body.put_i32(1);
+                body.put_slice(&[0, 0]);
+                body.put_u8(0);
+                body.put_i32(LEADER.0);
+                body.put_u8(1);
+                body.put_i16(0);
+                body.put_u8(0);
+            }
+        }
+        stream.write_u32(body.len() as u32).await?;
+        stream.write_all(&body).await?;
+    }
+}
