@@ -33,7 +33,7 @@ mod parts {
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -65,6 +65,8 @@ pub struct Batching {
     shared: Arc<Shared>,
     /// One caller at a time is the sender.
     sending: Mutex<()>,
+    /// The memory in use when the sender last looked.
+    seen: AtomicUsize,
     /// Tasks are started on it and never run: nobody blocks on it any more.
     _runtime: Runtime,
 }
@@ -110,6 +112,7 @@ impl Batching {
         Self {
             shared,
             sending: Mutex::default(),
+            seen: AtomicUsize::new(0),
             _runtime: runtime,
         }
     }
@@ -120,9 +123,10 @@ impl Batching {
         let Ok(delivery) = self.shared.accept(record, None) else {
             panic!("a record was refused");
         };
-        if self.shared.yield_due.load(Ordering::Relaxed) {
-            self.shared.yield_due.store(false, Ordering::Relaxed);
-            self.send_due();
+        // A batch was opened or has grown, so the one before it may be ready.
+        let used = self.used();
+        if used != self.seen.load(Ordering::Relaxed) {
+            self.send_due(used);
         }
         delivery
     }
@@ -133,24 +137,29 @@ impl Batching {
             queue.lock().queue.close();
             self.shared.replan(&queue);
         }
-        self.send_due();
+        self.send_due(self.used());
     }
 
     /// Bytes of batches that are not acknowledged.
     #[must_use]
+    #[inline]
     pub fn used(&self) -> usize {
         self.shared.memory.used()
     }
 
     /// What the sender and the answers do: take, seal, resolve, give the memory back.
     #[cold]
-    fn send_due(&self) {
-        let _sending = self.sending.lock().expect("no panic");
+    fn send_due(&self, used: usize) {
+        self.seen.store(used, Ordering::Relaxed);
+        let Ok(_sending) = self.sending.try_lock() else {
+            return;
+        };
         for lane in self.shared.all_lanes() {
             while lane.has_due(Instant::now().into_std()) {
                 self.send(&lane);
             }
         }
+        self.seen.store(self.used(), Ordering::Relaxed);
     }
 
     fn send(&self, lane: &Lane) {

@@ -1,6 +1,68 @@
-//! Faults, on real Apache Kafka behind a proxy.
+//! Faults, on real Apache Kafka behind a proxy: nothing lost, nothing twice, nothing out of order, no hang.
+//!
+//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
+//! `cargo test --test faults -- NAME` runs the tests whose name has `NAME` in it. Settings:
+//!
+//! - `OTTLA_FAULTS_SECONDS`: how long each storm lasts, for a soak; default a few seconds each.
+//! - `OTTLA_FAULTS_SEED`: the seed of `storms::a_mix_of_everything`, which prints it.
+//! - `OTTLA_FAULTS_PROXY`: lets every storm go through the proxies, so that a failure shows each batch's way.
+//! - `RUST_LOG`: what the client's own log has, which goes to a file that a failure names; default `debug`.
+//!
+//! # Coverage
+//!
+//! Each row of the project's table of faults, and what covers it. `checker`, `scripted`, `storms`, `outages` and
+//! `application` are in `tests/faults`, `live` is `tests/live`; the others are unit tests in `src`.
+//!
+//! | Connection | covered by |
+//! |---|---|
+//! | reset after a Produce was written | storms::answers_are_dropped, storms::connections_are_cut_in_the_middle_of_requests, scripted::a_swallowed_request_is_sent_again |
+//! | half-open peer, SIGSTOP | storms::a_broker_is_paused_for_15_seconds, outages::a_silent_broker_holds_up_no_other |
+//! | broker swallows one request | scripted::a_swallowed_request_is_sent_again, net::tests::ends::a_swallowed_request_times_out_and_voids_the_later_ones |
+//! | partial write, then cancel or timeout | scripted::a_buffer_is_not_reused_while_its_bytes_are_on_the_way, scripted::a_delivery_timeout_in_flight_is_not_definite, net::tests::answers::a_call_cancelled_half_written_is_written_whole, net::tests::ends::a_cut_in_the_middle_of_a_request_says_which_were_sent |
+//! | answers byte by byte, or many in one read | net::tests::answers::answers_are_reassembled_byte_by_byte, net::tests::answers::many_answers_in_one_read_reach_their_own_requests |
+//! | negative, oversized, truncated frame; trailing bytes; wrong correlation id | scripted::a_garbled_answer_costs_the_connection_and_no_record, net::tests::ends::frames_that_are_not_answers_close_the_connection |
+//! | peer is an HTTP or TLS server | application::a_server_that_is_no_kafka_is_named, net::tests::peers::http_and_tls_servers_are_recognised |
+//! | ApiVersions unsupported version | net::tests::peers::api_versions_is_downgraded_to_what_the_broker_names, net::tests::peers::downgrading_api_versions_ends_when_every_version_is_refused |
+//! | all brokers gone, new addresses | outages::a_cluster_that_moved_is_found_by_its_bootstrap_address, outages::a_server_that_sends_away_is_left_for_the_bootstrap_servers, outages::records_accepted_in_an_outage_are_delivered_after_it, outages::one_or_two_of_three_bootstrap_servers_may_be_down |
+//! | one slow broker | outages::a_silent_broker_holds_up_no_other, scripted::a_throttled_broker_is_left_alone_and_no_other |
+//!
+//! | Produce | covered by |
+//! |---|---|
+//! | NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, LEADER_NOT_AVAILABLE | scripted::refused_batches_are_sent_again_in_order, scripted::a_first_batch_refused_is_not_overtaken, storms::leaders_move_to_and_fro, storms::the_leader_is_killed_and_comes_back, storms::all_brokers_are_restarted_one_after_another |
+//! | UNKNOWN_TOPIC_OR_PARTITION, topic briefly absent from metadata | scripted::a_topic_briefly_absent_loses_nothing, scripted::refused_batches_are_sent_again_in_order |
+//! | MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE | scripted::a_batch_too_large_is_split_in_order, scripted::a_record_too_large_fails_alone, live::size |
+//! | OUT_OF_ORDER_SEQUENCE, not the head of the queue | scripted::refused_batches_are_sent_again_in_order (the batches behind the refused one; the epoch stays) |
+//! | OUT_OF_ORDER_SEQUENCE at the head | scripted::sequences_restart_from_the_head_under_a_new_epoch, scripted::an_epoch_never_goes_back |
+//! | DUPLICATE_SEQUENCE_NUMBER | scripted::a_duplicate_is_an_acknowledgement_without_an_offset |
+//! | UNKNOWN_PRODUCER_ID | scripted::sequences_restart_from_the_head_under_a_new_epoch |
+//! | INVALID_PRODUCER_EPOCH, PRODUCER_FENCED | scripted::sequences_restart_from_the_head_under_a_new_epoch |
+//! | throttle time | scripted::a_throttled_broker_is_left_alone_and_no_other, scripted::a_throttle_longer_than_the_request_timeout_costs_nothing, live::acknowledgements::a_throttling_broker_is_left_alone |
+//! | REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND | scripted::unknown_outcomes_are_settled_by_sending_again, scripted::a_record_that_may_be_written_never_fails_as_not_written |
+//! | delivery timeout while queued | scripted::a_delivery_timeout_in_the_queue_is_definite, storms::what_times_out_in_a_storm_fails_honestly |
+//! | delivery timeout in flight | scripted::a_delivery_timeout_in_flight_is_not_definite, scripted::a_buffer_is_not_reused_while_its_bytes_are_on_the_way, storms::what_times_out_in_a_storm_fails_honestly, storms::what_has_no_retries_left_fails_honestly |
+//! | INVALID_RECORD and KIP-467 record errors | scripted::refused_records_fail_and_the_others_of_their_batch_do_not, live::acknowledgements::order_holds_while_records_are_refused |
+//! | KAFKA_STORAGE_ERROR, NOT_ENOUGH_REPLICAS, NETWORK_EXCEPTION | scripted::refused_batches_are_sent_again_in_order, scripted::unknown_outcomes_are_settled_by_sending_again |
+//! | TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED | scripted::a_topic_not_authorized_fails_the_batch_alone, scripted::a_cluster_not_authorized_is_fatal |
+//! | sequence at i32::MAX | machine::produce::sequence::tests::sequence_wraps_to_zero_after_the_largest_i32 |
+//! | topic deleted and recreated | live::topics::a_topic_deleted_and_created_again_goes_on, live::topics::a_recreated_topic_goes_on_under_load, scripted::a_first_batch_of_a_topic_created_again_is_not_overtaken |
+//!
+//! | The application | covered by |
+//! |---|---|
+//! | send future dropped | live::lifetime::a_dropped_send_is_sent_once_or_not_at_all, live::buffer::a_dropped_waiter_leaves_the_line_and_nothing_behind |
+//! | recv future dropped | no consumer yet |
+//! | runtime shut down without close | live::lifetime::a_runtime_that_ends_resolves_every_delivery, live::lifetime::a_runtime_that_ends_wakes_those_who_wait |
+//! | callback panics | live::partitioning::a_partitioner_that_fails_fails_the_one_record |
+//! | callback calls back into the client | application::a_partitioner_may_call_the_producer |
+//! | record above max.request.size | live::size::a_record_above_max_request_size_fails_at_once |
+//! | empty key or value against null; duplicate headers; empty header key | live::round_trip::null_and_empty_keys_and_values_stay_distinct, live::round_trip::headers_keep_order_duplicates_nulls_and_empty_names |
+//! | buffer full | live::buffer::a_full_buffer_fails_within_a_tenth_of_max_block, live::buffer::waiters_are_served_first_come_first_served, live::buffer::try_enqueue_gives_the_record_back |
+//! | close under load | live::lifetime::close_under_load_resolves_everything_accepted, live::lifetime::close_keeps_its_deadline_while_the_broker_hangs |
+
+// A test that fails by a panic says where; its author need not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod faults {
+    pub(crate) mod application;
     pub(crate) mod checker;
     pub(crate) mod frames;
     pub(crate) mod load;
@@ -12,11 +74,13 @@ mod faults {
     pub(crate) mod world;
 }
 
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use faults::world::World;
-use faults::{checker, load, outages, scripted, storms};
-use libtest_mimic::{Arguments, Trial};
+use faults::{application, checker, load, outages, scripted, storms};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -31,8 +95,14 @@ fn main() -> ExitCode {
     let mut live = scripted::trials(&world);
     live.extend(storms::trials(&world));
     live.extend(outages::trials(&world));
+    live.extend(application::trials(&world));
     let ignored = missing.is_some() && !must;
+    let names: Vec<String> = live.iter().map(|trial| trial.name().to_owned()).collect();
     let mut trials = pure();
+    trials.push(Trial::test(
+        "coverage::every_test_of_the_table_exists",
+        move || coverage(&names),
+    ));
     trials.extend(
         live.into_iter()
             .map(|trial| trial.with_ignored_flag(ignored)),
@@ -66,4 +136,41 @@ fn pure() -> Vec<Trial> {
             a_record_that_nobody_sent_is_found;
         load: a_value_is_known_by_every_byte;
     }
+}
+
+/// Looks up each test that the table above names.
+fn coverage(names: &[String]) -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = include_str!("faults.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | "));
+    let words = table.flat_map(|row| row.split([' ', ',', '|', '(', ';']));
+    let mut named = 0;
+    for word in words.filter(|word| word.contains("::") && *word != "i32::MAX") {
+        named += 1;
+        let mut path: Vec<&str> = word.split("::").collect();
+        let own = ["application", "outages", "scripted", "storms"].contains(&path[0]);
+        let exists = if own {
+            names.iter().any(|name| name == word)
+        } else {
+            let name = path.pop().unwrap_or_default();
+            // A file's own module of tests is in the file.
+            path.pop_if(|part| *part == "tests");
+            let dir = if path[0] == "live" {
+                root.join("tests")
+            } else {
+                root.join("src")
+            };
+            let file = path
+                .iter()
+                .fold(dir, |dir, part| dir.join(part))
+                .with_extension("rs");
+            fs::read_to_string(file).is_ok_and(|text| text.contains(name))
+        };
+        if !exists {
+            return Err(format!("there is no {word}").into());
+        }
+    }
+    assert!(named > 50, "the table was not found");
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod live {
     pub(crate) mod acknowledgements;
     pub(crate) mod admin;
     pub(crate) mod buffer;
+    pub(crate) mod closing;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     live::listeners::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
+    live::closing::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
     live::partitioning::promises(&mut suite);

@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each bench takes what it needs")]
 
-pub mod broker;
-
 use std::time::Duration;
 
 use criterion::Criterion;

@@ -151,22 +151,21 @@ impl Admin {
                 Ok(answer)
             })
             .await?;
-        let result = |topic: crate::wire::CreatedTopic| {
-            topic.code.ok().map_err(|code| {
-                Error::broker(
-                    code,
-                    topic.message,
-                    format!("creating topic {}", topic.name),
-                )
-            })?;
+        let result = |topic: &NewTopicSpec| {
+            let context = || format!("creating topic {}", topic.name);
+            let told = answer.topics.iter().find(|told| told.name == topic.name);
+            let told = told.ok_or_else(|| unanswered(context()))?;
+            told.code
+                .ok()
+                .map_err(|code| Error::broker(code, told.message.clone(), context()))?;
             Ok(CreatedTopic {
-                name: topic.name,
-                id: topic.id,
-                partitions: (topic.partitions >= 0).then_some(topic.partitions),
-                replication: (topic.replication >= 0).then_some(topic.replication),
+                name: Arc::clone(&told.name),
+                id: told.id,
+                partitions: (told.partitions >= 0).then_some(told.partitions),
+                replication: (told.replication >= 0).then_some(told.replication),
             })
         };
-        Ok(answer.topics.into_iter().map(result).collect())
+        Ok(call.topics.iter().map(result).collect())
     }
 
     /// Deletes topics with all their records; each has its own result, in order. Kafka: `DeleteTopics`.
@@ -195,13 +194,15 @@ impl Admin {
                 Ok(answer)
             })
             .await?;
-        let result = |topic: crate::wire::DeletedTopic| {
-            let name = topic.name;
-            topic.code.ok().map_err(|code| {
-                Error::broker(code, topic.message, format!("deleting topic {name}"))
-            })
+        let result = |name: &Arc<str>| {
+            let context = || format!("deleting topic {name}");
+            let told = answer.topics.iter().find(|told| told.name == *name);
+            let told = told.ok_or_else(|| unanswered(context()))?;
+            told.code
+                .ok()
+                .map_err(|code| Error::broker(code, told.message.clone(), context()))
         };
-        Ok(answer.topics.into_iter().map(result).collect())
+        Ok(call.names.iter().map(result).collect())
     }
 
     /// Describes topics; each has its own result, in order. Kafka: `DescribeTopics`, by `Metadata`.
@@ -215,22 +216,19 @@ impl Admin {
     ) -> Result<Vec<Result<TopicDescription>>> {
         let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
         let answer = self.metadata(MetadataTopics::Names(names.clone())).await?;
-        let mut told = answer.topics;
         let find = |name: Arc<str>| {
-            let at = told
+            let told = answer
+                .topics
                 .iter()
-                .position(|topic| topic.name.as_deref() == Some(&*name));
-            let context = || format!("describing topic {name}");
-            match at.map(|at| told.swap_remove(at)) {
-                None => Err(Error::broker(
-                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                .find(|topic| topic.name.as_ref() == Some(&name));
+            let code = told.map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| topic.code);
+            match told {
+                Some(topic) if code.is_none() => Ok(describe(name, topic)),
+                _ => Err(Error::broker(
+                    code,
                     None,
-                    context(),
+                    format!("describing topic {name}"),
                 )),
-                Some(topic) => match topic.code {
-                    ErrorCode::NONE => Ok(describe(Arc::clone(&name), topic)),
-                    code => Err(Error::broker(code, None, context())),
-                },
             }
         };
         Ok(names.into_iter().map(find).collect())
@@ -242,10 +240,7 @@ impl Admin {
     /// When no broker could be asked.
     pub async fn list_topics(&self) -> Result<Vec<TopicDescription>> {
         let answer = self.metadata(MetadataTopics::All).await?;
-        let usable = answer
-            .topics
-            .into_iter()
-            .filter(|topic| topic.code == ErrorCode::NONE);
+        let usable = answer.topics.iter().filter(|topic| topic.code.is_none());
         let mut topics: Vec<_> = usable
             .filter_map(|topic| Some(describe(topic.name.clone()?, topic)))
             .collect();
@@ -275,6 +270,11 @@ impl Admin {
     }
 }
 
+/// The broker left a topic out of its answer.
+fn unanswered(context: String) -> Error {
+    Error::protocol("the controller", format!("no answer for {context}"))
+}
+
 /// An error for the whole call when every topic failed in a way that another try may mend.
 fn retry_all(mut codes: impl Iterator<Item = ErrorCode>, context: &str) -> Result<()> {
     let Some(first) = codes.next() else {
@@ -288,12 +288,8 @@ fn retry_all(mut codes: impl Iterator<Item = ErrorCode>, context: &str) -> Resul
     }
 }
 
-fn describe(name: Arc<str>, topic: TopicMeta) -> TopicDescription {
-    let mut partitions: Vec<_> = topic
-        .partitions
-        .into_iter()
-        .map(describe_partition)
-        .collect();
+fn describe(name: Arc<str>, topic: &TopicMeta) -> TopicDescription {
+    let mut partitions: Vec<_> = topic.partitions.iter().map(describe_partition).collect();
     partitions.sort_by_key(|partition| partition.partition);
     TopicDescription {
         name,
@@ -303,14 +299,14 @@ fn describe(name: Arc<str>, topic: TopicMeta) -> TopicDescription {
     }
 }
 
-fn describe_partition(partition: PartitionMeta) -> PartitionDescription {
-    let ids = |brokers: Vec<crate::types::BrokerId>| brokers.into_iter().map(|b| b.0).collect();
+fn describe_partition(partition: &PartitionMeta) -> PartitionDescription {
+    let ids = |brokers: &[crate::types::BrokerId]| brokers.iter().map(|b| b.0).collect();
     PartitionDescription {
         partition: partition.partition,
         leader: partition.leader.map(|leader| leader.0),
         leader_epoch: partition.leader_epoch,
-        replicas: ids(partition.replicas),
-        in_sync: ids(partition.isr),
-        offline: ids(partition.offline),
+        replicas: ids(&partition.replicas),
+        in_sync: ids(&partition.isr),
+        offline: ids(&partition.offline),
     }
 }

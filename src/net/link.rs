@@ -302,8 +302,9 @@ impl Shared {
         let waker = match next {
             Some(deadline) => state.to_wake(deadline),
             None => {
+                // The keeper may sleep towards the deadline of what has just been answered.
                 state.last_used = Instant::now();
-                None
+                state.due(self.idle).and_then(|idle| state.to_wake(idle))
             }
         };
         drop(state);

@@ -141,12 +141,17 @@ fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer
     let result = queue
         .lock()
         .queue
-        .answer(flight, batch, &told, error, backoff);
+        .answer(flight, batch, &told, now(), error, backoff);
     if told.code != ErrorCode::NONE {
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
     }
     finish(shared, &queue, result);
+}
+
+/// The time, as queues count it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn produce_error(answer: &Answer, queue: &PartitionQueue) -> Error {
@@ -218,10 +223,11 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
     } in flying
     {
         let error = || Arc::new(produce_error(&told, &queue));
-        let result = queue
-            .lock()
-            .queue
-            .answer(flight, batch, &told, error, retry_at(shared));
+        let result =
+            queue
+                .lock()
+                .queue
+                .answer(flight, batch, &told, now(), error, retry_at(shared));
         finish(shared, &queue, result);
     }
     lane.landed();

@@ -198,8 +198,7 @@ impl Producer {
     /// [`Error::Deadline`] when records had to be failed.
     pub async fn close(&self, deadline: Duration) -> Result<()> {
         let shared = self.shared();
-        shared.begin_closing();
-        let flushed = tokio::time::timeout(deadline, watch::flush(shared)).await;
+        let flushed = tokio::time::timeout(deadline, watch::drain(shared)).await;
         shared.abort(&Error::Closed { what: "producer" });
         flushed.map_err(|_| Error::Deadline {
             what: "close",

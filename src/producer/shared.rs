@@ -99,7 +99,7 @@ impl Shared {
     /// Whether records are accepted.
     #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.state.load(Ordering::Relaxed) == OPEN {
+        if self.state.load(Ordering::Acquire) == OPEN {
             Ok(())
         } else {
             Err(self.why_closed())

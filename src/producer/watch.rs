@@ -126,7 +126,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             () = shared.deadlines.changed.notified() => {
                 if shared.is_closing() && draining.is_none() {
-                    draining = Some(Box::pin(flush(shared)));
+                    draining = Some(Box::pin(drain(shared)));
                 }
             }
             () = finished(&mut draining) => {
@@ -211,10 +211,23 @@ async fn finished<F: Future<Output = ()> + Unpin>(draining: &mut Option<F>) {
 
 /// Sends what is buffered without its linger time, and waits until every record accepted so far has resolved.
 pub(crate) async fn flush(shared: &Arc<Shared>) {
+    settle(shared, false).await;
+}
+
+/// The same for the last time: no record is accepted behind what is waited for.
+pub(crate) async fn drain(shared: &Arc<Shared>) {
+    shared.begin_closing();
+    settle(shared, true).await;
+}
+
+async fn settle(shared: &Arc<Shared>, last: bool) {
     let mut outcomes = Vec::new();
     for queue in shared.all_queues() {
         let plan = {
             let mut slot = queue.lock();
+            if last {
+                slot.queue.refuse();
+            }
             slot.queue.unfinished(&mut outcomes);
             shared.plan(&queue, &mut slot)
         };

@@ -27,5 +27,5 @@ pub(crate) use metadata::{MetadataAnswer, MetadataCall, MetadataTopics, Partitio
 pub(crate) use produce::{
     ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
-pub(crate) use topics::{CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic, NewTopicSpec};
+pub(crate) use topics::{CreateTopics, DeleteTopics, NewTopicSpec};
 pub(crate) use version::Versions;

@@ -87,10 +87,6 @@ impl Request {
         self.key == ApiKey::Metadata as i16
     }
 
-    pub(crate) fn is_api_versions(&self) -> bool {
-        self.key == ApiKey::ApiVersions as i16
-    }
-
     fn body(&self) -> io::Result<ProduceRequest> {
         let mut frame = self.frame.clone();
         RequestHeader::decode(&mut frame, ProduceRequest::header_version(self.version))

@@ -147,9 +147,8 @@ async fn bootstrap(live: &Live) -> Outcome {
         [&silent, &refused, &good],
         [&silent, &silent, &good],
     ];
-    let mut id = 0;
     let mut book = Book::default();
-    for list in lists {
+    for (id, list) in (0..).zip(lists) {
         let servers = list.map(String::as_str).join(",");
         let began = Instant::now();
         let connecting = Client::connect(&servers);
@@ -158,7 +157,6 @@ async fn bootstrap(live: &Live) -> Outcome {
         let producer = client.producer().linger(Duration::ZERO).build()?;
         book.send(&producer, Numbered::to(topic, 0, id)).await?;
         book.resolve(Duration::from_secs(10)).await?;
-        id += 1;
     }
     assert_eq!(live.judge(topic, &book)?.acked, lists.len());
     // All of them: an error that names each, and no hang.

@@ -252,6 +252,9 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream, number: u64) {
     }
 }
 
+/// How long the proxy takes for an answer of its own: like a broker's, it finds more requests on the way.
+const OWN_ANSWER: Duration = Duration::from_millis(20);
+
 /// How a fate ends its connection.
 const CUT: io::ErrorKind = io::ErrorKind::ConnectionAborted;
 
@@ -358,6 +361,7 @@ impl Relay<'_> {
                         false,
                     );
                 }
+                pending.not_before = Some(Instant::now() + OWN_ANSWER);
                 pending.answer = Some(with_length(answer));
             }
             _ => to_broker.write_all(&whole).await?,

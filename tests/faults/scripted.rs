@@ -26,6 +26,10 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
             first_refused,
         ),
         world.live(
+            "scripted::a_first_batch_of_a_topic_created_again_is_not_overtaken",
+            first_of_new_topic_refused,
+        ),
+        world.live(
             "scripted::unknown_outcomes_are_settled_by_sending_again",
             unknown_outcome,
         ),
@@ -265,6 +269,25 @@ async fn first_refused(live: &Live) -> Outcome {
             .map_err(|error| format!("{code}: {}", text(&error)))?;
     }
     Ok(())
+}
+
+/// The same of a topic that was deleted and created again: its log is a new one.
+async fn first_of_new_topic_refused(live: &Live) -> Outcome {
+    let topic = "again-refused";
+    let mut stage = Stage::known(live, topic, |builder| builder).await?;
+    live.topic("again-refused-2", 1)?;
+    live.delete_topic(topic)?;
+    live.topic(topic, 1)?;
+    // A refresh tells of the new topic before a record goes to the old one.
+    within("a refresh", SOON, stage.producer.prepare("again-refused-2")).await??;
+    stage.book = Book::default();
+    let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    let (rule, _) = first_of(0, 1, move |request, _| Fate::Answer(request.refused(code)));
+    live.proxies.rule(rule);
+    stage.send_batches(10).await?;
+    stage.resolve(SOON).await?;
+    live.delete_topic("again-refused-2")?;
+    stage.all_acked().await
 }
 
 /// The records are in the log, and the answer does not say so.
@@ -742,10 +765,7 @@ async fn flying_timeout(live: &Live) -> Outcome {
         stage.send_batches(5).await?;
         stage.resolve(SOON).await?;
         let fates = stage.told().split_off(before);
-        assert!(
-            fates.iter().any(|told| *told == Told::PossiblyWritten),
-            "{fates:?}"
-        );
+        assert!(fates.contains(&Told::PossiblyWritten), "{fates:?}");
         // What was on the way arrives now, beside what is sent now.
         live.proxies.of(leader).freeze(false);
         let mut acked = 0;

@@ -21,11 +21,13 @@ use super::batch::{OpenBatch, Stamp};
 use super::sequence::advance;
 use super::verdict::{Answer, Situation, Verdict, verdict};
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::types::{BrokerId, ProducerId, after};
 
 /// Batches of one partition that the broker still recognises as duplicates (its own limit).
 const MAX_FLIGHTS: usize = 5;
+/// After so long without a batch a broker may have forgotten the producer (its `producer.id.expiration.ms`).
+const FORGETFUL: Duration = Duration::from_secs(60);
 /// A batch's first buffer on a partition that has shown no need for more.
 const FIRST_BUFFER: usize = 4096;
 
@@ -161,6 +163,11 @@ pub(crate) struct Queue<T> {
     gap: Option<u64>,
     /// Sequences must restart before anything is sent again.
     restamp: bool,
+    /// Whether the broker is known to know the producer's sequences, so that it refuses a later batch
+    /// when it has refused an earlier one. Until then one batch is in flight: a broker that knows
+    /// nothing of a producer takes any sequence.
+    proven: bool,
+    last_ack: Option<Instant>,
     /// Bytes of records without a key since the partition became the sticky one.
     sticky_bytes: usize,
     last_len: usize,
@@ -186,6 +193,8 @@ impl<T: Clone> Queue<T> {
             next_flight: 0,
             gap: None,
             restamp: false,
+            proven: false,
+            last_ack: None,
             sticky_bytes: 0,
             last_len: 0,
             watched: false,
@@ -351,6 +360,7 @@ impl<T: Clone> Queue<T> {
         let waits_for_answers = !self.flights.is_empty()
             && (self.flights.len() >= MAX_FLIGHTS
                 || self.restamp
+                || (self.limits.idempotent && !self.proven)
                 || self.flights.iter().any(|f| f.broker != leader)
                 || match self.ready.front() {
                     Some(front) => front.stamp.is_some() || self.gap.is_some(),
@@ -407,6 +417,12 @@ impl<T: Clone> Queue<T> {
             self.packing = Some(batch.ticket.outcome.clone());
             return Take::Pack(batch);
         }
+        let quiet = self
+            .last_ack
+            .is_some_and(|last| after(last, FORGETFUL) <= now);
+        if quiet && self.flights.is_empty() {
+            self.proven = false;
+        }
         if self.limits.idempotent && !self.identify(identity, bump) {
             return Take::Nothing(Readiness::No);
         }
@@ -450,6 +466,7 @@ impl<T: Clone> Queue<T> {
         };
         if self.producer != Some(current) {
             self.producer = Some(current);
+            self.proven = false;
             self.next_sequence = 0;
             self.restart_sequences(current);
         }
@@ -504,6 +521,7 @@ impl<T: Clone> Queue<T> {
         flight: u64,
         mut batch: Batch<T>,
         answer: &Answer,
+        now: Instant,
         error: impl FnOnce() -> Arc<Error>,
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
@@ -522,6 +540,15 @@ impl<T: Clone> Queue<T> {
             if stamp.serial >= gap {
                 self.gap = None;
             }
+        }
+        match verdict {
+            Verdict::Ack { .. } => {
+                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer;
+                self.last_ack = Some(now);
+            }
+            // A topic that is made anew knows no producer.
+            Verdict::Retry { refresh: true, .. } if is_gone(answer.code) => self.proven = false,
+            _ => {}
         }
         if entry.ticket.is_none() {
             return Answered::Late { batch };
@@ -738,6 +765,17 @@ impl<T: Clone> Queue<T> {
         }
     }
 
+    /// As after a first acknowledgement.
+    #[cfg(test)]
+    pub(crate) fn prove(&mut self, producer: ProducerId) {
+        (self.producer, self.proven) = (Some(producer), true);
+    }
+
+    /// Accepts no more records.
+    pub(crate) fn refuse(&mut self) {
+        self.closed = true;
+    }
+
     /// The outcomes of every batch that has not ended, the open one closed first.
     pub(crate) fn unfinished(&mut self, outcomes: &mut Vec<T>) {
         self.close();
@@ -746,4 +784,13 @@ impl<T: Clone> Queue<T> {
         outcomes.extend(self.packing.clone());
         outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
     }
+}
+
+/// Whether the topic as the producer knew it does not exist (any more).
+fn is_gone(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(
+        code,
+        E::UNKNOWN_TOPIC_OR_PARTITION | E::UNKNOWN_TOPIC_ID | E::INCONSISTENT_TOPIC_ID
+    )
 }

@@ -51,7 +51,14 @@ struct Bench {
 }
 
 impl Bench {
+    /// A queue whose producer the broker knows.
     fn new(limits: Limits) -> Self {
+        let mut bench = Self::fresh(limits);
+        bench.queue.prove(ID);
+        bench
+    }
+
+    fn fresh(limits: Limits) -> Self {
         Self {
             queue: Queue::new(limits, Some(LEADER)),
             rooms: Rooms {
@@ -118,7 +125,7 @@ impl Bench {
         let error = || Arc::new(Error::broker(code, None, "test"));
         let at = self.now + Duration::from_millis(100);
         self.queue
-            .answer(taken.flight, taken.batch, &answer, error, |_| at)
+            .answer(taken.flight, taken.batch, &answer, self.now, error, |_| at)
     }
 
     fn lose(&mut self, taken: Taken<u32>, sent: bool) -> Answered<u32> {
@@ -469,11 +476,50 @@ fn aborted_queue_accepts_nothing_and_leaves_nothing() {
     assert!(left.is_empty());
 }
 
+#[test]
+fn one_batch_is_in_flight_until_the_broker_knows_the_producer() {
+    let mut bench = Bench::fresh(LIMITS);
+    (0..7).for_each(|_| {
+        bench.batch();
+    });
+    let first = bench.take().unwrap();
+    assert!(
+        bench.take().is_none(),
+        "a broker without its state would take any sequence"
+    );
+    bench.answer(first, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    bench.pass(Duration::from_secs(1));
+    let first = bench.take().unwrap();
+    assert!(bench.take().is_none());
+    bench.answer(first, ErrorCode::NONE);
+    assert_eq!(std::iter::from_fn(|| bench.take()).count(), 5);
+}
+
+#[test]
+fn producer_must_be_proven_again_after_a_long_silence_and_for_a_topic_made_anew() {
+    let mut bench = Bench::fresh(LIMITS);
+    bench.batch();
+    let taken = bench.take().unwrap();
+    bench.answer(taken, ErrorCode::NONE);
+    bench.pass(Duration::from_secs(61));
+    (0..3).for_each(|_| {
+        bench.batch();
+    });
+    let taken = bench.take().unwrap();
+    assert!(bench.take().is_none(), "the broker may have forgotten");
+    bench.answer(taken, ErrorCode::NONE);
+    let taken = bench.take().unwrap();
+    bench.answer(taken, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    bench.pass(Duration::from_secs(1));
+    let _flying = bench.take().unwrap();
+    assert!(bench.take().is_none(), "the new topic knows nobody");
+}
+
 /// What a broker keeps of a producer: enough to check every batch as it does.
 #[derive(Default)]
 struct Broker {
-    epoch: i16,
-    next: i32,
+    /// `None` until the first batch: then any sequence is taken.
+    state: Option<(i16, i32)>,
     log: Vec<u32>,
     recent: Vec<(i16, i32)>,
 }
@@ -490,17 +536,15 @@ impl Broker {
         {
             return ErrorCode::NONE;
         }
-        if epoch < self.epoch {
-            return ErrorCode::INVALID_PRODUCER_EPOCH;
+        match self.state {
+            Some((known, _)) if epoch < known => return ErrorCode::INVALID_PRODUCER_EPOCH,
+            Some((known, next)) if base != if epoch > known { 0 } else { next } => {
+                return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+            }
+            _ => {}
         }
-        if epoch > self.epoch {
-            (self.epoch, self.next) = (epoch, 0);
-            self.recent.clear();
-        }
-        if base != self.next {
-            return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
-        }
-        self.next += i32::try_from(taken.batch.ticket.count).unwrap();
+        let count = i32::try_from(taken.batch.ticket.count).unwrap();
+        self.state = Some((epoch, base + count));
         self.recent.push((epoch, base));
         self.log.push(taken.batch.ticket.outcome);
         ErrorCode::NONE
@@ -511,7 +555,7 @@ proptest! {
     /// Whatever is lost on the way there or back: no batch twice, none out of order, none missing.
     #[test]
     fn every_batch_is_in_the_log_once_and_in_order_whatever_is_lost(fates in proptest::collection::vec(0u8..8, 0..200)) {
-        let mut bench = Bench::new(LIMITS);
+        let mut bench = Bench::fresh(LIMITS);
         let mut broker = Broker::default();
         let mut acked = Vec::new();
         let mut epoch = 0;
@@ -554,6 +598,6 @@ proptest! {
         prop_assert_eq!(&broker.log, &(1..=30).collect::<Vec<u32>>());
         acked.sort_unstable();
         prop_assert_eq!(&acked, &broker.log);
-        prop_assert_eq!(broker.epoch, 0, "nothing was given up, so no epoch is spent");
+        prop_assert_eq!(broker.state.unwrap().0, 0, "nothing was given up, so no epoch is spent");
     }
 }

@@ -1,5 +1,6 @@
 //! The clusters that tests share, and how a test is run.
 
+mod honest;
 mod message;
 mod proxy;
 mod trace;
@@ -14,6 +15,7 @@ use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use honest::assert_all_honest;
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
 pub(crate) use trace::install as install_trace;
