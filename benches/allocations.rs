@@ -1,6 +1,11 @@
 //! Shows that a record costs no allocation: counts those of a steady load, and fails when there are
 //! more than a few for each batch. Nothing is timed.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic ends a benchmark as well as anything"
+)]
+
 mod support;
 
 use std::alloc::System;
@@ -59,7 +64,7 @@ fn count(size: usize, payloads: &[Vec<u8>], partitions: usize, keyed: bool) {
         }
     };
     // Until every partition has had its first batches, and as many as it will hold at once.
-    let warm_up = 3 * BATCH * partitions.max(6) as u64 / size as u64;
+    let warm_up = 3 * BATCH * partitions as u64 / size as u64;
     send(0, warm_up);
     let region = Region::new(ALLOCATOR);
     send(warm_up, warm_up + RECORDS);

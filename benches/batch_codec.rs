@@ -1,5 +1,10 @@
 //! Batches as bytes: encoding beside `kafka-protocol`'s encoder, and the codecs.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic ends a benchmark as well as anything"
+)]
+
 mod support;
 
 use std::hint::black_box;

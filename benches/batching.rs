@@ -4,6 +4,11 @@
 //! The records go on from one iteration to the next, so that batches are full and the rare work of
 //! a batch is spread over all its records, as under a steady load.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic ends a benchmark as well as anything"
+)]
+
 mod support;
 
 use std::collections::VecDeque;

@@ -1,6 +1,11 @@
 //! From the call to the acknowledgement, through loopback sockets and a broker in this process that
 //! only answers: what a real one takes for its log is not in the figures.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic ends a benchmark as well as anything"
+)]
+
 #[path = "support/broker.rs"]
 mod broker;
 mod support;

@@ -33,7 +33,7 @@ const SPOKEN: [(ApiKey, i16, i16); 4] = [
 ];
 
 /// Starts a broker on a thread of its own, where every topic has `partitions` partitions.
-pub fn start(partitions: i32) -> io::Result<SocketAddr> {
+pub(crate) fn start(partitions: i32) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
@@ -70,14 +70,14 @@ impl Broker {
     async fn serve(mut self, stream: TcpStream) -> Result<(), Failure> {
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::with_capacity(256 << 10, reader);
-        let mut frame = Vec::new();
+        let mut frames = BytesMut::new();
         loop {
-            frame.resize(reader.read_u32().await? as usize, 0);
-            reader.read_exact(&mut frame).await?;
-            let mut request = Bytes::from(std::mem::take(&mut frame));
-            let answer = self.answer(&mut request)?;
+            let length = reader.read_u32().await? as usize;
+            // The same memory again and again: nothing of a request is kept.
+            frames.resize(length, 0);
+            reader.read_exact(&mut frames).await?;
+            let answer = self.answer(&mut frames.split().freeze())?;
             writer.write_all(&answer).await?;
-            frame = request.try_into_mut().map(Vec::from).unwrap_or_default();
         }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use criterion::Criterion;
 
 /// Different payloads; record `i` carries number `i % PAYLOADS`, as in `benches/peers`.
-pub const PAYLOADS: usize = 4096;
+pub(crate) const PAYLOADS: usize = 4096;
 /// Different keys, as there.
-pub const KEYS: u64 = 1000;
+pub(crate) const KEYS: u64 = 1000;
 
 /// Payload number `n`: JSON-like text that compresses about threefold, as in `benches/peers`.
-pub fn payload(n: u64, size: usize) -> Vec<u8> {
+pub(crate) fn payload(n: u64, size: usize) -> Vec<u8> {
     let mut text = String::new();
     let mut x = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     while text.len() < size {
@@ -29,16 +29,16 @@ pub fn payload(n: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
-pub fn payloads(size: usize) -> Vec<Vec<u8>> {
+pub(crate) fn payloads(size: usize) -> Vec<Vec<u8>> {
     (0..PAYLOADS as u64).map(|n| payload(n, size)).collect()
 }
 
-pub fn key(i: u64) -> [u8; 8] {
+pub(crate) fn key(i: u64) -> [u8; 8] {
     (i % KEYS).to_be_bytes()
 }
 
 /// Short times: the whole of `cargo bench` stays below three minutes.
-pub fn criterion() -> Criterion {
+pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .without_plots()
         .sample_size(15)

@@ -13,7 +13,7 @@ use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, Answer, Answered, Batch, Body, Ticket};
 use crate::net::RequestError;
-use crate::types::after;
+use crate::types::{TopicId, after};
 use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
 
 type OurBatch = Batch<Arc<Outcome>>;
@@ -21,6 +21,8 @@ type OurBatch = Batch<Arc<Outcome>>;
 /// A batch in flight, with the queue that waits for it.
 pub(crate) struct Flying {
     pub(crate) queue: Arc<PartitionQueue>,
+    /// The topic's id in the request, zero where there was none.
+    pub(crate) topic_id: TopicId,
     pub(crate) flight: u64,
     pub(crate) batch: OurBatch,
 }
@@ -60,7 +62,7 @@ pub(crate) fn arrived(
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
     for (position, flight) in flying.into_iter().enumerate() {
-        match find(shared, &mut partitions, position, &flight.queue) {
+        match find(&mut partitions, position, &flight) {
             Some(own) => {
                 if let Some((leader, epoch)) = own.leader {
                     let target = &flight.queue.target;
@@ -89,17 +91,17 @@ pub(crate) fn arrived(
 
 /// The partition's answer, which nearly always stands where its batch stood in the request.
 fn find(
-    shared: &Shared,
     partitions: &mut [Option<ProducePartitionAnswer>],
     position: usize,
-    queue: &PartitionQueue,
+    flight: &Flying,
 ) -> Option<ProducePartitionAnswer> {
+    let target = &flight.queue.target;
     let matches = |candidate: &Option<ProducePartitionAnswer>| {
         candidate.as_ref().is_some_and(|answer| {
-            answer.partition == queue.target.partition()
+            answer.partition == target.partition()
                 && match &answer.topic {
-                    TopicRef::Name(name) => name.as_str() == queue.target.topic(),
-                    TopicRef::Id(id) => topic_has_id(shared, queue, *id),
+                    TopicRef::Name(name) => name.as_str() == target.topic(),
+                    TopicRef::Id(id) => *id == flight.topic_id,
                 }
         })
     };
@@ -110,20 +112,13 @@ fn find(
     partitions.get_mut(at)?.take()
 }
 
-fn topic_has_id(shared: &Shared, queue: &PartitionQueue, id: crate::types::TopicId) -> bool {
-    let topology = shared.cluster.topology();
-    topology
-        .topics
-        .get(queue.target.name())
-        .is_some_and(|topic| topic.id == id)
-}
-
 /// One partition's answer.
 fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer) {
     let Flying {
         queue,
         flight,
         batch,
+        ..
     } = flight;
     let told = Answer {
         code: answer.code,
@@ -197,6 +192,7 @@ fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>
         queue,
         flight,
         batch,
+        ..
     } = flight;
     let error = Arc::clone(error);
     let backoff = retry_at(shared);
@@ -220,6 +216,7 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
         queue,
         flight,
         batch,
+        ..
     } in flying
     {
         let error = || Arc::new(produce_error(&told, &queue));

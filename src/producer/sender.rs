@@ -14,8 +14,9 @@ use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{Batch, Body, Readiness, Take, Taken};
+use crate::machine::topology::Topology;
 use crate::net::Connection;
-use crate::types::ProducerId;
+use crate::types::{ProducerId, TopicId};
 use crate::wire::{ApiKey, ProducePart, encode_produce};
 
 type OurBatch = Batch<Arc<Outcome>>;
@@ -117,11 +118,12 @@ async fn recover(shared: &Arc<Shared>, lane: &Lane, error: Error) {
 /// Writes requests until nothing is due or enough are in flight.
 fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection, identity: ProducerId) {
     while lane.in_flight() < shared.settings.max_in_flight && !connection.is_closed() {
-        let taken = collect(shared, lane, identity);
+        let topology = shared.cluster.topology();
+        let taken = collect(shared, lane, &topology, identity);
         if taken.is_empty() {
             return;
         }
-        submit(shared, lane, connection, taken);
+        submit(shared, lane, connection, &topology, taken);
     }
 }
 
@@ -129,6 +131,7 @@ fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection, ide
 fn collect(
     shared: &Arc<Shared>,
     lane: &Lane,
+    topology: &Topology,
     identity: ProducerId,
 ) -> Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)> {
     let now = tokio::time::Instant::now().into_std();
@@ -140,7 +143,8 @@ fn collect(
     let request = lane.next_request();
     let mut due = lane.due(now).into_iter();
     for listed in due.by_ref() {
-        match take(shared, lane, &listed, request, now, identity) {
+        let topic = topic_id(topology, &listed.queue);
+        match take(shared, lane, &listed, topic, request, now, identity) {
             Some(batch) => {
                 room = room.saturating_sub(batch.batch.body.len() + 64);
                 taken.push((listed.queue, batch));
@@ -165,6 +169,7 @@ fn take(
     shared: &Arc<Shared>,
     lane: &Lane,
     listed: &Listed,
+    topic: TopicId,
     request: u64,
     now: Instant,
     identity: ProducerId,
@@ -188,7 +193,7 @@ fn take(
         };
         match slot
             .queue
-            .take(lane.broker, now, shared.in_a_hurry(), identity, bump)
+            .take(lane.broker, topic, now, shared.in_a_hurry(), identity, bump)
         {
             Take::Pack(batch) if batch.plain_len < offload_from(shared.settings.compression) => {
                 drop(slot);
@@ -264,26 +269,23 @@ fn submit(
     shared: &Arc<Shared>,
     lane: &Arc<Lane>,
     connection: &Connection,
+    topology: &Topology,
     taken: Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)>,
 ) {
-    let topology = shared.cluster.topology();
     let mut parts = Vec::with_capacity(taken.len());
     let mut flying = Vec::with_capacity(taken.len());
     for (queue, Taken { batch, flight }) in taken {
         let (batch, bytes) = seal(batch);
-        let topic = queue.target.name();
+        let topic_id = topic_id(topology, &queue);
         parts.push(ProducePart {
-            topic: Arc::clone(topic),
-            topic_id: topology
-                .topics
-                .get(topic)
-                .map(|topic| topic.id)
-                .unwrap_or_default(),
+            topic: Arc::clone(queue.target.name()),
+            topic_id,
             partition: queue.target.partition(),
             batch: bytes,
         });
         flying.push(Flying {
             queue,
+            topic_id,
             flight,
             batch,
         });
@@ -338,6 +340,15 @@ fn submit(
         });
         connection.submit(ApiKey::Produce, version, body, timeout, on_answer);
     }
+}
+
+/// The id of a queue's topic, zero where the brokers have none.
+fn topic_id(topology: &Topology, queue: &PartitionQueue) -> TopicId {
+    topology
+        .topics
+        .get(queue.target.name())
+        .map(|topic| topic.id)
+        .unwrap_or_default()
 }
 
 /// The batch's bytes for the wire, which the batch keeps for a retry.

@@ -32,6 +32,10 @@ pub(crate) fn promises(suite: &mut Suite) {
     );
     suite.shared("topics::order_holds_in_a_topic_created_a_moment_ago", fresh);
     suite.shared(
+        "topics::order_holds_in_a_topic_created_again_unnoticed",
+        fresh_again,
+    );
+    suite.shared(
         "topics::a_recreated_topic_goes_on_under_load",
         recreated_under_load,
     );
@@ -270,6 +274,34 @@ async fn fresh(kafka: &Kafka) -> Outcome {
             .collect();
         let places = deliver(&producer, &topic, &messages).await?;
         assert_java_reads(kafka, &topic, &messages, &places)?;
+    }
+    Ok(())
+}
+
+async fn fresh_again(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("fresh-again", 3, &[])?;
+    let client = kafka.client().await?;
+    let builder = client.producer().linger(Duration::ZERO).batch_size(500);
+    let producer = builder.build()?;
+    let messages: Vec<_> = Message::numbered(1000)
+        .into_iter()
+        .zip((0..3).cycle())
+        .map(|(message, partition)| message.partition(partition))
+        .collect();
+    for number in 0..10 {
+        // The old logs know the producer.
+        deliver(&producer, topic, &messages[..3]).await?;
+        kafka.delete_topic(topic)?;
+        // Metadata that tells of the other topic tells of the new one of that name too: the producer hears of it
+        // before it sends anything to the old one.
+        let other = format!("fresh-again-{number}");
+        let both = [topic, &other].map(|name| NewTopic::new(name).partitions(3).replication(1));
+        for created in client.admin().create_topics(both).await? {
+            created?;
+        }
+        producer.prepare(&other).await?;
+        let places = deliver(&producer, topic, &messages).await?;
+        assert_java_reads(kafka, topic, &messages, &places)?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use super::sequence::advance;
 use super::verdict::{Answer, Situation, Verdict, verdict};
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
 use crate::error::{Error, ErrorCode};
-use crate::types::{BrokerId, ProducerId, after};
+use crate::types::{BrokerId, ProducerId, TopicId, after};
 
 /// Batches of one partition that the broker still recognises as duplicates (its own limit).
 const MAX_FLIGHTS: usize = 5;
@@ -167,6 +167,8 @@ pub(crate) struct Queue<T> {
     /// when it has refused an earlier one. Until then one batch is in flight: a broker that knows
     /// nothing of a producer takes any sequence.
     proven: bool,
+    /// The topic that the last batch went to: one that was made anew has another id.
+    topic: TopicId,
     last_ack: Option<Instant>,
     /// Bytes of records without a key since the partition became the sticky one.
     sticky_bytes: usize,
@@ -194,6 +196,7 @@ impl<T: Clone> Queue<T> {
             gap: None,
             restamp: false,
             proven: false,
+            topic: TopicId::ZERO,
             last_ack: None,
             sticky_bytes: 0,
             last_len: 0,
@@ -389,11 +392,12 @@ impl<T: Clone> Queue<T> {
         }
     }
 
-    /// Takes the next batch for `broker`. `identity` is the producer's current one; `bump` is asked
+    /// Takes the next batch for `broker`, to go to the topic with the id `topic`. `identity` is the producer's current one; `bump` is asked
     /// for a new one when sequences must restart, and may have none (then nothing is taken).
     pub(crate) fn take(
         &mut self,
         broker: BrokerId,
+        topic: TopicId,
         now: Instant,
         hurry: bool,
         identity: ProducerId,
@@ -401,6 +405,10 @@ impl<T: Clone> Queue<T> {
     ) -> Take<T> {
         if self.leader != Some(broker) {
             return Take::Nothing(Readiness::No);
+        }
+        if self.topic != topic {
+            // The new topic's log knows no producer.
+            (self.topic, self.proven) = (topic, false);
         }
         match self.readiness(now, hurry) {
             Readiness::Now => {}

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::batch::{RecordParts, size_bound};
 use crate::error::{Error, ErrorCode};
-use crate::types::{BrokerId, ProducerId};
+use crate::types::{BrokerId, ProducerId, TopicId};
 
 const LEADER: BrokerId = BrokerId(1);
 const ID: ProducerId = ProducerId { id: 9, epoch: 0 };
@@ -97,7 +97,10 @@ impl Bench {
     }
 
     fn take_with(&mut self, bump: Option<ProducerId>) -> Option<Taken<u32>> {
-        match self.queue.take(LEADER, self.now, false, ID, |_| bump) {
+        match self
+            .queue
+            .take(LEADER, TopicId::ZERO, self.now, false, ID, |_| bump)
+        {
             Take::Send(mut taken) => {
                 taken.batch.body = match taken.batch.body {
                     Body::Packed(closed) => Body::Sealed(closed.seal(ID, 0), ID, 0),
@@ -477,6 +480,24 @@ fn aborted_queue_accepts_nothing_and_leaves_nothing() {
 }
 
 #[test]
+fn topic_with_another_id_is_one_that_knows_no_producer() {
+    let mut bench = Bench::new(LIMITS);
+    (0..3).for_each(|_| {
+        bench.batch();
+    });
+    let anew = TopicId([1; 16]);
+    let mut take = || match bench
+        .queue
+        .take(LEADER, anew, bench.now, false, ID, |_| None)
+    {
+        Take::Send(_) => true,
+        Take::Pack(_) | Take::Nothing(_) => false,
+    };
+    assert!(take());
+    assert!(!take(), "one batch at first");
+}
+
+#[test]
 fn one_batch_is_in_flight_until_the_broker_knows_the_producer() {
     let mut bench = Bench::fresh(LIMITS);
     (0..7).for_each(|_| {
@@ -572,7 +593,7 @@ proptest! {
             loop {
                 let bumped = ProducerId { epoch: epoch + 1, ..ID };
                 let mut asked = false;
-                let take = match bench.queue.take(LEADER, bench.now, false, ID, |_| { asked = true; Some(bumped) }) {
+                let take = match bench.queue.take(LEADER, TopicId::ZERO, bench.now, false, ID, |_| { asked = true; Some(bumped) }) {
                     Take::Send(taken) => taken,
                     _ => break,
                 };
