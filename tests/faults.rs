@@ -24,7 +24,7 @@
 //! | peer is an HTTP or TLS server | application::a_server_that_is_no_kafka_is_named, net::tests::peers::http_and_tls_servers_are_recognised |
 //! | ApiVersions unsupported version | net::tests::peers::api_versions_is_downgraded_to_what_the_broker_names, net::tests::peers::downgrading_api_versions_ends_when_every_version_is_refused |
 //! | all brokers gone, new addresses | outages::a_cluster_that_moved_is_found_by_its_bootstrap_address, outages::a_server_that_sends_away_is_left_for_the_bootstrap_servers, outages::records_accepted_in_an_outage_are_delivered_after_it, outages::one_or_two_of_three_bootstrap_servers_may_be_down |
-//! | one slow broker | outages::a_silent_broker_holds_up_no_other, scripted::a_throttled_broker_is_left_alone_and_no_other |
+//! | one slow broker | outages::a_silent_broker_holds_up_no_other, outages::a_silent_broker_holds_up_no_new_producer, outages::a_broker_that_is_gone_is_soon_left_alone, scripted::a_throttled_broker_is_left_alone_and_no_other |
 //!
 //! | Produce | covered by |
 //! |---|---|

@@ -23,6 +23,14 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
             one_silent_broker,
         ),
         world.live(
+            "outages::a_silent_broker_holds_up_no_new_producer",
+            new_producer,
+        ),
+        world.live(
+            "outages::a_broker_that_is_gone_is_soon_left_alone",
+            left_alone,
+        ),
+        world.live(
             "outages::records_accepted_in_an_outage_are_delivered_after_it",
             all_gone,
         ),
@@ -84,6 +92,91 @@ async fn one_silent_broker(live: &Live) -> Outcome {
     let account = live.judge(topic, &book)?;
     println!("{account}");
     assert_eq!(account.acked, book.sent().len(), "{:?}", book.errors);
+    live.delete_topic(topic)?;
+    Ok(())
+}
+
+/// A client that is already there asks some broker for its next producer's id: not for long one that is silent.
+async fn new_producer(live: &Live) -> Outcome {
+    const PARTITIONS: i32 = 6;
+    let topic = "new-producer";
+    live.create_topic(topic, PARTITIONS, 1, &[("min.insync.replicas", "1")])?;
+    let client = live.client(true).await?;
+    let first = settings(client.producer()).build()?;
+    first.prepare(topic).await?;
+    // The broker that the client talks to falls silent.
+    let open = |node: i32| live.proxies.of(node).counts().open.load(Ordering::Relaxed);
+    let silent = (1..=NODES)
+        .find(|node| open(*node) > 0)
+        .ok_or("no connection is open")?;
+    live.proxies.of(silent).freeze(true);
+    let producer = settings(client.producer()).build()?;
+    producer.prepare(topic).await?;
+    let mut book = Book::default();
+    let began = Instant::now();
+    for (id, partition) in (0..).zip(0..PARTITIONS) {
+        if live.leader_of(topic, partition)? != silent {
+            book.send(&producer, Numbered::to(topic, partition, id))
+                .await?;
+        }
+    }
+    book.resolve(Duration::from_secs(60)).await?;
+    let took = began.elapsed();
+    println!("broker {silent} is silent; the others' records took {took:.1?}");
+    assert_eq!(
+        live.judge(topic, &book)?.acked,
+        book.sent().len(),
+        "{:?}",
+        book.errors
+    );
+    assert!(
+        took < Duration::from_secs(8),
+        "a silent broker held up all others for {took:.1?}"
+    );
+    live.delete_topic(topic)?;
+    Ok(())
+}
+
+/// A broker may be gone for days: once its partitions have other leaders, nothing is asked because of it.
+async fn left_alone(live: &Live) -> Outcome {
+    const PARTITIONS: i32 = 6;
+    const WHILE: Duration = Duration::from_secs(3);
+    let topic = "left-alone";
+    live.topic(topic, PARTITIONS)?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    live.proxies.rule(move |request| {
+        count.fetch_add(usize::from(request.is_metadata()), Ordering::Relaxed);
+        Fate::Pass
+    });
+    let producer = settings(live.client(true).await?.producer()).build()?;
+    let plan = Plan {
+        topic: topic.to_owned(),
+        partitions: PARTITIONS,
+        rate: 1000,
+        keys: Keys::Partitions(PARTITIONS as u64),
+    };
+    let load = Load::start(producer.clone(), plan);
+    load.advance_all(20, Duration::from_secs(20)).await?;
+    live.kill(live.leader_of(topic, 0)?)?;
+    load.advance_all(500, Duration::from_secs(30)).await?;
+    let before = asked.load(Ordering::Relaxed);
+    tokio::time::sleep(WHILE).await;
+    let asked = asked.load(Ordering::Relaxed) - before;
+    load.advance_all(20, Duration::from_secs(20)).await?;
+    let book = load.finish(&producer, Duration::from_secs(30)).await?;
+    live.heal()?;
+    assert_eq!(
+        live.judge(topic, &book)?.acked,
+        book.sent().len(),
+        "{:?}",
+        book.errors
+    );
+    println!("{asked} Metadata requests in {WHILE:?}");
+    assert!(
+        asked <= 6,
+        "{asked} Metadata requests in {WHILE:?} for a broker that leads nothing"
+    );
     live.delete_topic(topic)?;
     Ok(())
 }

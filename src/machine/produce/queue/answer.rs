@@ -1,0 +1,191 @@
+//! Answers in: acknowledged, to be sent again, split, or lost.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Answered, Batch, Body, Flight, Queue, Stamp};
+use crate::error::{Error, ErrorCode};
+use crate::machine::produce::verdict::{Answer, Situation, Verdict, verdict};
+
+impl<T: Clone> Queue<T> {
+    /// Takes the answer for a batch in flight.
+    pub(crate) fn answer(
+        &mut self,
+        flight: u64,
+        mut batch: Batch<T>,
+        answer: &Answer,
+        now: Instant,
+        error: impl FnOnce() -> Arc<Error>,
+        retry_at: impl FnOnce(u32) -> Instant,
+    ) -> Answered<T> {
+        let head = self.is_head(flight);
+        let Some(entry) = self.land(flight) else {
+            return Answered::Late { batch };
+        };
+        let situation = Situation {
+            idempotent: self.limits.idempotent,
+            records: batch.ticket.count,
+            head,
+        };
+        let verdict = verdict(answer, situation);
+        if let (Verdict::Ack { .. }, Some(stamp), Some(gap)) = (&verdict, entry.stamp, self.gap) {
+            // The broker took a later sequence, so the lost one is in the log.
+            if stamp.serial >= gap {
+                self.gap = None;
+            }
+        }
+        match verdict {
+            Verdict::Ack { .. } => {
+                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer;
+                self.last_ack = Some(now);
+            }
+            // A topic that is made anew knows no producer.
+            Verdict::Retry { refresh: true, .. } if is_gone(answer.code) => self.proven = false,
+            _ => {}
+        }
+        if entry.ticket.is_none() {
+            return Answered::Late { batch };
+        }
+        if !matches!(verdict, Verdict::Ack { .. }) {
+            batch.last_error = Some(error());
+        }
+        match verdict {
+            Verdict::Ack {
+                base_offset,
+                log_append_time,
+            } => Answered::Acked {
+                batch,
+                base_offset,
+                log_append_time,
+            },
+            Verdict::Retry { refresh, unknown } => {
+                batch.unknown |= unknown;
+                self.retry(batch, refresh, retry_at)
+            }
+            Verdict::Restamp => {
+                self.restamp = true;
+                self.retry(batch, false, retry_at)
+            }
+            Verdict::Split => Answered::Split {
+                batch,
+                without: Vec::new(),
+            },
+            Verdict::Drop(without) => {
+                self.lose(&batch);
+                Answered::Split { batch, without }
+            }
+            Verdict::Fail { unknown, fatal } => {
+                self.lose(&batch);
+                let possibly_written = batch.unknown || unknown;
+                Answered::Failed {
+                    batch,
+                    possibly_written,
+                    fatal,
+                }
+            }
+        }
+    }
+
+    /// Takes back a batch whose answer will not come; `sent` is false when not one byte was written.
+    pub(crate) fn unanswered(
+        &mut self,
+        flight: u64,
+        mut batch: Batch<T>,
+        sent: bool,
+        error: Arc<Error>,
+        retry_at: impl FnOnce(u32) -> Instant,
+    ) -> Answered<T> {
+        match self.land(flight) {
+            Some(entry) if entry.ticket.is_some() => {}
+            _ => return Answered::Late { batch },
+        }
+        batch.last_error = Some(error);
+        batch.unknown |= sent;
+        self.retry(batch, true, retry_at)
+    }
+
+    fn retry(
+        &mut self,
+        mut batch: Batch<T>,
+        refresh: bool,
+        retry_at: impl FnOnce(u32) -> Instant,
+    ) -> Answered<T> {
+        batch.failures += 1;
+        if batch.failures > self.limits.retries {
+            self.lose(&batch);
+            let possibly_written = batch.unknown;
+            return Answered::Failed {
+                batch,
+                possibly_written,
+                fatal: false,
+            };
+        }
+        self.backoff_until = Some(retry_at(batch.failures));
+        self.put_back(batch);
+        Answered::Queued { refresh }
+    }
+
+    /// Puts a stamped batch back in its place.
+    fn put_back(&mut self, batch: Batch<T>) {
+        let serial = batch.stamp.map(|s| s.serial);
+        let at = self
+            .ready
+            .iter()
+            .take_while(|b| b.stamp.is_some_and(|s| Some(s.serial) < serial))
+            .count();
+        self.ready.insert(at, batch);
+    }
+
+    /// Takes the parts of a batch that was split, in order.
+    pub(crate) fn parts(&mut self, parts: Vec<Batch<T>>) {
+        let compressed = self.limits.compressed;
+        for mut part in parts.into_iter().rev() {
+            if compressed && let Body::Packed(closed) = part.body {
+                part.body = Body::Raw(closed);
+            }
+            self.put_back(part);
+        }
+    }
+
+    /// Whether nothing with an earlier sequence is unresolved.
+    fn is_head(&self, flight: u64) -> bool {
+        let serial = |stamp: Option<Stamp>| stamp.map(|s| s.serial);
+        let Some(own) = self.flights.iter().find(|f| f.number == flight) else {
+            return false;
+        };
+        let own = serial(own.stamp);
+        self.flights.iter().all(|f| serial(f.stamp) >= own)
+            && self
+                .ready
+                .front()
+                .and_then(|b| serial(b.stamp))
+                .is_none_or(|s| Some(s) >= own)
+    }
+
+    fn land(&mut self, flight: u64) -> Option<Flight<T>> {
+        let at = self.flights.iter().position(|f| f.number == flight)?;
+        Some(self.flights.swap_remove(at))
+    }
+
+    /// Notes that a batch is given up although its sequence was spent.
+    fn lose(&mut self, batch: &Batch<T>) {
+        if let Some(stamp) = batch.stamp {
+            self.note_gap(stamp.serial);
+        }
+    }
+
+    pub(super) fn note_gap(&mut self, serial: u64) {
+        if self.limits.idempotent {
+            self.gap = Some(self.gap.map_or(serial, |gap| gap.max(serial)));
+        }
+    }
+}
+
+/// Whether the topic as the producer knew it does not exist (any more).
+fn is_gone(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(
+        code,
+        E::UNKNOWN_TOPIC_OR_PARTITION | E::UNKNOWN_TOPIC_ID | E::INCONSISTENT_TOPIC_ID
+    )
+}

@@ -1,0 +1,111 @@
+//! Ends: batches whose time is up, and the end of the queue itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Ended, Queue};
+use crate::error::Error;
+#[cfg(test)]
+use crate::types::ProducerId;
+use crate::types::after;
+
+impl<T: Clone> Queue<T> {
+    /// Ends what is older than the delivery timeout; tells when to look again, `None` when empty.
+    pub(crate) fn expire(&mut self, now: Instant, ended: &mut Vec<Ended<T>>) -> Option<Instant> {
+        let limit = self.limits.delivery_timeout;
+        let over = |opened: Instant| after(opened, limit) <= now;
+        self.end_where(over, ended, |last| Error::DeliveryTimeout {
+            timeout: limit,
+            last,
+        });
+        let oldest = self
+            .flights
+            .iter()
+            .filter(|f| f.ticket.is_some())
+            .map(|f| f.opened)
+            .chain(self.ready.iter().map(|b| b.opened))
+            .chain(self.open.as_ref().map(|o| o.opened))
+            .min();
+        match oldest {
+            Some(opened) => Some(after(opened, limit)),
+            // A batch that is being compressed comes back soon; its time is looked at then.
+            None if self.packing.is_some() => Some(after(now, limit / 10)),
+            None => {
+                self.watched = false;
+                None
+            }
+        }
+    }
+
+    /// Ends everything: nothing is accepted or sent any more.
+    pub(crate) fn abort(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
+        self.closed = true;
+        self.end_where(|_| true, ended, |_| error.clone());
+    }
+
+    fn end_where(
+        &mut self,
+        over: impl Fn(Instant) -> bool,
+        ended: &mut Vec<Ended<T>>,
+        error: impl Fn(Option<Arc<Error>>) -> Error,
+    ) {
+        let mut gap = None;
+        for flight in self.flights.iter_mut().filter(|f| over(f.opened)) {
+            let Some(ticket) = flight.ticket.take() else {
+                continue;
+            };
+            gap = gap.max(flight.stamp.map(|s| s.serial));
+            let error = Arc::new(error(flight.last_error.take()));
+            ended.push(Ended {
+                ticket,
+                error,
+                possibly_written: true,
+                attempts: 1,
+                charged: 0,
+            });
+        }
+        if self.open.as_ref().is_some_and(|open| over(open.opened)) {
+            self.close();
+        }
+        let mut kept = VecDeque::with_capacity(self.ready.len());
+        for batch in self.ready.drain(..) {
+            if !over(batch.opened) {
+                kept.push_back(batch);
+                continue;
+            }
+            gap = gap.max(batch.stamp.map(|s| s.serial));
+            ended.push(Ended {
+                error: Arc::new(error(batch.last_error)),
+                possibly_written: batch.unknown,
+                attempts: batch.failures,
+                charged: batch.charged,
+                ticket: batch.ticket,
+            });
+        }
+        self.ready = kept;
+        if let Some(serial) = gap {
+            self.note_gap(serial);
+        }
+    }
+
+    /// As after a first acknowledgement.
+    #[cfg(test)]
+    pub(crate) fn prove(&mut self, producer: ProducerId) {
+        (self.producer, self.proven) = (Some(producer), true);
+    }
+
+    /// Accepts no more records.
+    pub(crate) fn refuse(&mut self) {
+        self.closed = true;
+    }
+
+    /// The outcomes of every batch that has not ended, the open one closed first.
+    pub(crate) fn unfinished(&mut self, outcomes: &mut Vec<T>) {
+        self.close();
+        let flying = self.flights.iter().filter_map(|f| f.ticket.as_ref());
+        outcomes.extend(flying.map(|t| t.outcome.clone()));
+        outcomes.extend(self.packing.clone());
+        outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
+    }
+}

@@ -1,0 +1,182 @@
+//! Batches out: which may be sent now, and under which sequence.
+
+use std::time::{Duration, Instant};
+
+use super::{Batch, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
+use crate::machine::produce::sequence::advance;
+use crate::types::{BrokerId, ProducerId, TopicId, after};
+
+/// Batches of one partition that the broker still recognises as duplicates (its own limit).
+const MAX_FLIGHTS: usize = 5;
+/// After so long without a batch a broker may have forgotten the producer (its `producer.id.expiration.ms`).
+const FORGETFUL: Duration = Duration::from_secs(60);
+
+impl<T: Clone> Queue<T> {
+    /// Whether there is something to send; `hurry` does not wait for linger times.
+    pub(crate) fn readiness(&self, now: Instant, hurry: bool) -> Readiness {
+        let Some(leader) = self.leader else {
+            return Readiness::No;
+        };
+        let waits_for_answers = !self.flights.is_empty()
+            && (self.flights.len() >= MAX_FLIGHTS
+                || self.restamp
+                || (self.limits.idempotent && !self.proven)
+                || self.flights.iter().any(|f| f.broker != leader)
+                || match self.ready.front() {
+                    Some(front) => front.stamp.is_some() || self.gap.is_some(),
+                    None => self.gap.is_some(),
+                });
+        if self.packing.is_some() || waits_for_answers {
+            return Readiness::No;
+        }
+        if let Some(until) = self.backoff_until.filter(|until| *until > now) {
+            return Readiness::At(until);
+        }
+        if !self.ready.is_empty() {
+            return Readiness::Now;
+        }
+        match &self.open {
+            None => Readiness::No,
+            Some(_) if hurry => Readiness::Now,
+            Some(open) => {
+                let end = after(open.opened, self.limits.linger);
+                if end <= now {
+                    Readiness::Now
+                } else {
+                    Readiness::At(end)
+                }
+            }
+        }
+    }
+
+    /// Takes the next batch for `broker`, to go to the topic with the id `topic`. `identity` is the producer's current one; `bump` is asked
+    /// for a new one when sequences must restart, and may have none (then nothing is taken).
+    pub(crate) fn take(
+        &mut self,
+        broker: BrokerId,
+        topic: TopicId,
+        now: Instant,
+        hurry: bool,
+        identity: ProducerId,
+        bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
+    ) -> Take<T> {
+        if self.leader != Some(broker) {
+            return Take::Nothing(Readiness::No);
+        }
+        if self.topic != topic {
+            // The new topic's log knows no producer.
+            (self.topic, self.proven) = (topic, false);
+        }
+        match self.readiness(now, hurry) {
+            Readiness::Now => {}
+            other => return Take::Nothing(other),
+        }
+        if self.ready.is_empty() {
+            self.close();
+        }
+        let raw = self
+            .ready
+            .front()
+            .is_some_and(|front| matches!(front.body, Body::Raw(_)));
+        if raw && let Some(batch) = self.ready.pop_front() {
+            self.packing = Some(batch.ticket.outcome.clone());
+            return Take::Pack(batch);
+        }
+        let quiet = self
+            .last_ack
+            .is_some_and(|last| after(last, FORGETFUL) <= now);
+        if quiet && self.flights.is_empty() {
+            self.proven = false;
+        }
+        if self.limits.idempotent && !self.identify(identity, bump) {
+            return Take::Nothing(Readiness::No);
+        }
+        let Some(mut batch) = self.ready.pop_front() else {
+            return Take::Nothing(Readiness::No);
+        };
+        if batch.stamp.is_none() {
+            batch.stamp = Some(self.stamp(batch.ticket.count));
+        }
+        let flight = self.next_flight;
+        self.next_flight += 1;
+        self.flights.push(Flight {
+            number: flight,
+            broker,
+            stamp: batch.stamp,
+            opened: batch.opened,
+            ticket: Some(batch.ticket.clone()),
+            last_error: batch.last_error.clone(),
+        });
+        Take::Send(Taken { batch, flight })
+    }
+
+    /// Makes sure that the queue has an identity and that its sequences may be continued.
+    fn identify(
+        &mut self,
+        identity: ProducerId,
+        bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
+    ) -> bool {
+        let stamped = self
+            .ready
+            .front()
+            .is_some_and(|front| front.stamp.is_some());
+        let current = match self.producer {
+            // A lost sequence may be missed by the broker: only a new epoch is sure to be accepted.
+            Some(own) if self.restamp || (self.gap.is_some() && !stamped) => {
+                let Some(fresh) = bump(own) else { return false };
+                fresh
+            }
+            Some(own) if stamped || !self.flights.is_empty() => own,
+            _ => identity,
+        };
+        if self.producer != Some(current) {
+            self.producer = Some(current);
+            self.proven = false;
+            self.next_sequence = 0;
+            self.restart_sequences(current);
+        }
+        self.gap = if stamped && !self.restamp {
+            self.gap
+        } else {
+            None
+        };
+        self.restamp = false;
+        true
+    }
+
+    /// Gives every batch that waits to be sent again its new place from sequence 0 on.
+    fn restart_sequences(&mut self, producer: ProducerId) {
+        for batch in &mut self.ready {
+            let Some(stamp) = &mut batch.stamp else { break };
+            stamp.producer = producer;
+            stamp.base_sequence = self.next_sequence;
+            self.next_sequence = advance(self.next_sequence, batch.ticket.count);
+        }
+    }
+
+    fn stamp(&mut self, count: u32) -> Stamp {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        if !self.limits.idempotent {
+            return Stamp {
+                producer: ProducerId::NONE,
+                base_sequence: -1,
+                serial,
+            };
+        }
+        let base_sequence = self.next_sequence;
+        self.next_sequence = advance(base_sequence, count);
+        Stamp {
+            producer: self.producer.unwrap_or(ProducerId::NONE),
+            base_sequence,
+            serial,
+        }
+    }
+
+    /// Takes a compressed batch back; it goes behind those that wait to be sent again.
+    pub(crate) fn packed(&mut self, batch: Batch<T>) {
+        self.packing = None;
+        let at = self.ready.iter().take_while(|b| b.stamp.is_some()).count();
+        self.ready.insert(at, batch);
+    }
+}
