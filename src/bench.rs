@@ -183,7 +183,10 @@ impl Batching {
             None
         } else {
             let now = Instant::now().into_std();
-            match slot.queue.take(LEADER, now, false, IDENTITY, Some) {
+            match slot
+                .queue
+                .take(LEADER, TopicId::ZERO, now, false, IDENTITY, Some)
+            {
                 Take::Send(taken) => Some(taken),
                 Take::Nothing(_) => None,
                 Take::Pack(_) => panic!("nothing is compressed here"),
@@ -201,6 +204,7 @@ impl Batching {
         taken.batch.body = Body::Sealed(bytes, stamp.producer, stamp.base_sequence);
         Some(Flying {
             queue,
+            topic_id: TopicId::ZERO,
             flight: taken.flight,
             batch: taken.batch,
         })

@@ -444,6 +444,55 @@ fn batch_too_large_is_split_in_order_under_its_own_sequences() {
 }
 
 #[test]
+fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
+    let mut bench = Bench::new(Limits {
+        compressed: true,
+        ..LIMITS
+    });
+    (0..8).for_each(|_| {
+        bench.append(50);
+    });
+    bench.queue.close();
+    let mut seen = Vec::new();
+    let mut split_once = false;
+    for _ in 0..20 {
+        bench.pass(Duration::from_secs(1));
+        match bench
+            .queue
+            .take(LEADER, TopicId::ZERO, bench.now, false, ID, |_| None)
+        {
+            Take::Pack(mut batch) => {
+                if let Body::Raw(closed) = batch.body {
+                    batch.body = Body::Packed(closed);
+                }
+                bench.queue.packed(batch);
+            }
+            Take::Send(mut taken) => {
+                if let Body::Packed(closed) = taken.batch.body {
+                    taken.batch.body = Body::Sealed(closed.seal(ID, 0), ID, 0);
+                }
+                let first = taken.batch.ticket.first;
+                let code = if split_once {
+                    ErrorCode::NONE
+                } else {
+                    ErrorCode::MESSAGE_TOO_LARGE
+                };
+                match bench.answer(taken, code) {
+                    Answered::Split { batch, .. } => {
+                        split_once = true;
+                        let parts = split(batch, &[]).unwrap_or_else(|(_, m)| panic!("{m}"));
+                        bench.queue.parts(parts);
+                    }
+                    _ => seen.push(first),
+                }
+            }
+            Take::Nothing(_) => break,
+        }
+    }
+    assert!(seen.len() >= 2 && seen.is_sorted(), "{seen:?}");
+}
+
+#[test]
 fn refused_records_are_left_out_and_the_others_kept_in_order() {
     let mut bench = Bench::new(LIMITS);
     (0..5).for_each(|_| {

@@ -126,7 +126,7 @@ impl<T: Clone> Queue<T> {
     }
 
     /// Puts a stamped batch back in its place.
-    fn put_back(&mut self, batch: Batch<T>) {
+    pub(super) fn put_back(&mut self, batch: Batch<T>) {
         let serial = batch.stamp.map(|s| s.serial);
         let at = self
             .ready

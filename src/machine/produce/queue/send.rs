@@ -176,6 +176,10 @@ impl<T: Clone> Queue<T> {
     /// Takes a compressed batch back; it goes behind those that wait to be sent again.
     pub(crate) fn packed(&mut self, batch: Batch<T>) {
         self.packing = None;
+        if batch.stamp.is_some() {
+            // A part of a batch that was split: its place is before those that follow in sequence.
+            return self.put_back(batch);
+        }
         let at = self.ready.iter().take_while(|b| b.stamp.is_some()).count();
         self.ready.insert(at, batch);
     }
