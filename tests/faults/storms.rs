@@ -216,7 +216,7 @@ async fn cut_requests(live: &Live) -> Outcome {
     let survey = Storm::new("cut-requests")
         .run(live, async |live, load| {
             live.proxies.rule(cut_one_in(25));
-            sleep(duration(6)).await;
+            sleep(duration(5)).await;
             load.advance_all(50, RECOVERY).await?;
             Ok(())
         })
@@ -262,7 +262,7 @@ async fn dropped_answers(live: &Live) -> Outcome {
     let survey = storm
         .run(live, async |live, load| {
             live.proxies.rule(drop_one_in(30));
-            cut_mute_connections(live, duration(6)).await?;
+            cut_mute_connections(live, duration(4)).await?;
             live.proxies.pass();
             load.advance_all(50, RECOVERY).await?;
             Ok(())
@@ -299,7 +299,7 @@ async fn batter(storm: Storm, live: &Live) -> Outcome {
     let survey = storm
         .run(live, async |live, load| {
             live.proxies.rule(battered());
-            cut_mute_connections(live, duration(5)).await?;
+            cut_mute_connections(live, duration(4)).await?;
             live.proxies.pass();
             load.advance_all(50, RECOVERY).await?;
             Ok(())
@@ -362,7 +362,7 @@ async fn impatient(live: &Live) -> Outcome {
     };
     let survey = storm
         .run(live, async |live, _| {
-            harass(live, duration(8)).await;
+            harass(live, duration(5)).await;
             Ok(())
         })
         .await?;
@@ -381,7 +381,7 @@ async fn few_retries(live: &Live) -> Outcome {
     };
     let survey = storm
         .run(live, async |live, _| {
-            harass(live, duration(8)).await;
+            harass(live, duration(5)).await;
             Ok(())
         })
         .await?;
@@ -399,7 +399,7 @@ async fn moving_leaders(live: &Live) -> Outcome {
                 true => Fate::Delay(Duration::from_millis(15)),
                 false => Fate::Pass,
             });
-            let end = Instant::now() + duration(6);
+            let end = Instant::now() + duration(5);
             let mut random = fastrand::Rng::new();
             while Instant::now() < end {
                 let partition = random.i32(0..partitions);
@@ -427,7 +427,7 @@ async fn killed_leaders(live: &Live) -> Outcome {
     let survey = Storm::new("killed-leaders")
         .direct()
         .run(live, async |live, load| {
-            let end = Instant::now() + duration(12);
+            let end = Instant::now() + duration(1);
             let mut partition = 0;
             while Instant::now() < end {
                 let leader = live.leader_of("killed-leaders", partition)?;
@@ -510,7 +510,7 @@ async fn mixed(live: &Live) -> Outcome {
     let log = Arc::clone(&story);
     let outcome = storm
         .run(live, async move |live, _| {
-            let end = Instant::now() + duration(20);
+            let end = Instant::now() + duration(12);
             while Instant::now() < end {
                 let node = random.i32(1..=NODES);
                 let proxy = live.proxies.of(node);

@@ -165,9 +165,15 @@ public final class Helper {
     }
 
     private static List<TopicPartition> partitionsOf(KafkaConsumer<?, ?> consumer, String topic) {
+        // A node that has just started may not know a topic that the others do.
+        long end = System.nanoTime() + 15_000_000_000L;
         List<PartitionInfo> infos = consumer.partitionsFor(topic);
-        if (infos == null || infos.isEmpty()) {
-            throw new IllegalArgumentException("there is no topic " + topic);
+        while (infos == null || infos.isEmpty()) {
+            if (System.nanoTime() > end) {
+                throw new IllegalArgumentException("there is no topic " + topic);
+            }
+            Thread.onSpinWait();
+            infos = consumer.partitionsFor(topic);
         }
         List<TopicPartition> partitions = new ArrayList<>();
         infos.forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
