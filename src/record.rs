@@ -194,17 +194,21 @@ impl<'a> Record<'a> {
     /// The key. Records with the same key go to the same partition. Default: null.
     #[must_use]
     #[inline]
-    pub fn key(mut self, key: impl Into<Data<'a>>) -> Self {
-        self.key = Some(key.into());
-        self
+    pub fn key(self, key: impl Into<Data<'a>>) -> Self {
+        Self {
+            key: Some(key.into()),
+            ..self
+        }
     }
 
     /// The value. Default: null, a tombstone on a compacted topic.
     #[must_use]
     #[inline]
-    pub fn value(mut self, value: impl Into<Data<'a>>) -> Self {
-        self.value = Some(value.into());
-        self
+    pub fn value(self, value: impl Into<Data<'a>>) -> Self {
+        Self {
+            value: Some(value.into()),
+            ..self
+        }
     }
 
     /// Sends to this partition, whatever the partitioner would choose.

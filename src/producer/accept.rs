@@ -108,7 +108,7 @@ impl Shared {
                     }
                     let plan = self.plan(queue, slot);
                     drop(guard);
-                    self.carry_out(queue, plan);
+                    self.hand_over(queue, plan);
                     match other {
                         Append::Full { wanted } => return Err(Refused::Full(wanted)),
                         Append::Closed => return Err(Refused::Error(self.why_closed())),
@@ -132,6 +132,11 @@ impl Shared {
             let ends = after(Instant::now().into_std(), self.settings.delivery_timeout);
             self.deadlines.watch(ends, Arc::clone(queue));
         }
+        self.hand_over(queue, plan);
+    }
+
+    /// Tells the sender, and the next caller to let it run.
+    fn hand_over(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
         if matches!(plan, Some(Plan::Now(_))) {
             self.yield_due.store(true, Ordering::Relaxed);
         }

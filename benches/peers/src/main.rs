@@ -19,7 +19,7 @@ use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Client {
-        Ottla,
+    Ottla,
     Rdkafka,
     Krafka,
     Rskafka,
@@ -59,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
     let pool = Pool::new(&work);
     let (before, start) = (Usage::so_far(), Instant::now());
     let done = match client {
-                Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
+        Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
         Client::Rdkafka => run::<rdkafka::Rdkafka>(mode, &work, &pool).await?,
         Client::Krafka => run::<krafka::Krafka>(mode, &work, &pool).await?,
         Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,
