@@ -56,7 +56,7 @@
 //! | record above max.request.size | live::size::a_record_above_max_request_size_fails_at_once |
 //! | empty key or value against null; duplicate headers; empty header key | live::round_trip::null_and_empty_keys_and_values_stay_distinct, live::round_trip::headers_keep_order_duplicates_nulls_and_empty_names |
 //! | buffer full | live::buffer::a_full_buffer_fails_within_a_tenth_of_max_block, live::buffer::waiters_are_served_first_come_first_served, live::buffer::try_enqueue_gives_the_record_back |
-//! | close under load | live::lifetime::close_under_load_resolves_everything_accepted, live::lifetime::close_keeps_its_deadline_while_the_broker_hangs |
+//! | close under load | live::closing::close_under_load_resolves_everything_accepted, live::closing::close_keeps_its_deadline_while_the_broker_hangs |
 
 // A test that fails by a panic says where; its author need not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

@@ -1,6 +1,7 @@
 //! The producer's id and epoch: asked for once, bumped when sequences must restart (KIP-98, KIP-360).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::debug;
 
@@ -8,6 +9,9 @@ use crate::cluster::Cluster;
 use crate::error::{Error, ErrorCode};
 use crate::types::ProducerId;
 use crate::wire::InitProducerId;
+
+/// A broker that is silent for so long holds nobody up: the next try asks one that owes no answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The current identity.
 pub(crate) struct Identity {
@@ -61,9 +65,15 @@ impl Identity {
             return Ok(current);
         }
         let connection = cluster.any().await?;
-        let answer = connection
-            .call(&InitProducerId {}, cluster.settings().request_timeout)
-            .await?;
+        let call = connection.call(&InitProducerId {}, cluster.settings().request_timeout);
+        let answer =
+            tokio::time::timeout(PATIENCE, call)
+                .await
+                .map_err(|_| Error::RequestTimeout {
+                    address: connection.address().to_string().into(),
+                    request: "InitProducerId",
+                    timeout: PATIENCE,
+                })??;
         if answer.code != ErrorCode::NONE {
             return Err(Error::broker(answer.code, None, "asking for a producer id"));
         }

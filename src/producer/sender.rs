@@ -40,9 +40,9 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
         let step = async {
             if may_send(&shared, &lane) {
                 match ready_connection(&shared, &lane, &mut connection).await {
-                    Ok((connection, identity)) => {
+                    Ok(connection) => {
                         lane.note_trouble(None);
-                        send_due(&shared, &lane, &connection, identity);
+                        send_due(&shared, &lane, &connection);
                     }
                     Err(error) => recover(&shared, &lane, error).await,
                 }
@@ -84,22 +84,31 @@ async fn wait(shared: &Shared, lane: &Lane) {
     }
 }
 
-/// A live connection, and the identity to stamp with.
+/// A live connection, once there is an identity to stamp with.
 async fn ready_connection(
     shared: &Shared,
     lane: &Lane,
     current: &mut Option<Connection>,
-) -> Result<(Connection, ProducerId), Error> {
-    let identity = shared.identity.ensure(&shared.cluster).await?;
+) -> Result<Connection, Error> {
+    shared.identity.ensure(&shared.cluster).await?;
     if let Some(live) = current
         .as_ref()
         .filter(|connection| !connection.is_closed())
     {
-        return Ok((live.clone(), identity));
+        return Ok(live.clone());
     }
-    let fresh = shared.cluster.broker(lane.broker, Purpose::Produce).await?;
+    let connecting = shared.cluster.broker(lane.broker, Purpose::Produce);
+    tokio::pin!(connecting);
+    let fresh = loop {
+        // A broker that is silent may have lost its partitions meanwhile: only newer metadata tells.
+        let patience = shared.settings.retry_backoff.max;
+        match tokio::time::timeout(patience, &mut connecting).await {
+            Ok(outcome) => break outcome?,
+            Err(_) => shared.cluster.request_refresh(),
+        }
+    };
     *current = Some(fresh.clone());
-    Ok((fresh, identity))
+    Ok(fresh)
 }
 
 /// After a failure to get ready: asks for newer metadata, and waits before the next try.
@@ -109,17 +118,31 @@ async fn recover(shared: &Arc<Shared>, lane: &Lane, error: Error) {
         return;
     }
     debug!(broker = lane.broker.0, %error, "cannot send now");
+    hand_over(shared, lane);
     lane.note_trouble(Some(Arc::new(error)));
     shared.cluster.request_refresh();
     let backoff = shared.settings.retry_backoff.delay(1, fastrand::f64());
     tokio::time::sleep(backoff).await;
 }
 
+/// Leaves queues that another broker leads by now to its sender.
+fn hand_over(shared: &Arc<Shared>, lane: &Lane) {
+    let due = lane.due(tokio::time::Instant::now().into_std());
+    let (ours, gone): (Vec<_>, Vec<_>) = due
+        .into_iter()
+        .partition(|listed| listed.queue.lock().queue.leader() == Some(lane.broker));
+    lane.put_back(ours.into_iter());
+    for listed in gone {
+        listed.queue.lock().unlist(listed.timer);
+        shared.replan(&listed.queue);
+    }
+}
+
 /// Writes requests until nothing is due or enough are in flight.
-fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection, identity: ProducerId) {
+fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) {
     while lane.in_flight() < shared.settings.max_in_flight && !connection.is_closed() {
         let topology = shared.cluster.topology();
-        let taken = collect(shared, lane, &topology, identity);
+        let taken = collect(shared, lane, &topology);
         if taken.is_empty() {
             return;
         }
@@ -132,7 +155,6 @@ fn collect(
     shared: &Arc<Shared>,
     lane: &Lane,
     topology: &Topology,
-    identity: ProducerId,
 ) -> Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)> {
     let now = tokio::time::Instant::now().into_std();
     let mut room = shared
@@ -144,7 +166,7 @@ fn collect(
     let mut due = lane.due(now).into_iter();
     for listed in due.by_ref() {
         let topic = topic_id(topology, &listed.queue);
-        match take(shared, lane, &listed, topic, request, now, identity) {
+        match take(shared, lane, &listed, topic, request, now) {
             Some(batch) => {
                 room = room.saturating_sub(batch.batch.body.len() + 64);
                 taken.push((listed.queue, batch));
@@ -172,7 +194,6 @@ fn take(
     topic: TopicId,
     request: u64,
     now: Instant,
-    identity: ProducerId,
 ) -> Option<Taken<Arc<Outcome>>> {
     let queue = &listed.queue;
     let mut slot = queue.lock();
@@ -185,6 +206,13 @@ fn take(
         return None;
     }
     loop {
+        // Not as it was before the wait for the connection: an epoch that another queue, or this one,
+        // has gone on from must not come back.
+        let Some(identity) = shared.identity.current() else {
+            drop(slot);
+            lane.list_now(Arc::clone(queue));
+            return None;
+        };
         let mut new_id_wanted = false;
         let bump = |own| {
             let bumped = shared.identity.bump(own);

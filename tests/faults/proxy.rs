@@ -243,6 +243,7 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream, number: u64) {
         ended = relay.run(&mut client, &mut broker) => ended.is_err_and(|error| error.kind() == CUT),
         _ = gate.wait_for(|gate| gate.cuts != born) => true,
     };
+    shared.trace.ended(shared.node, number);
     if cut {
         shared.counts.cuts.fetch_add(1, Ordering::Relaxed);
         // Every other one ends by a reset, which also throws away what is under way.

@@ -33,6 +33,7 @@ enum What {
         dropped: bool,
     },
     Unmentioned,
+    Ended,
 }
 
 impl Trace {
@@ -113,27 +114,52 @@ impl Trace {
         twice
     }
 
+    /// A connection has ended: nothing that was sent on it will be answered.
+    pub(crate) fn ended(&self, node: i32, connection: u64) {
+        let batch = Batch {
+            topic: String::new(),
+            partition: -1,
+            producer: -1,
+            epoch: -1,
+            sequence: -1,
+            count: 0,
+        };
+        let event = Event {
+            at: Instant::now(),
+            node,
+            connection,
+            batch,
+            what: What::Ended,
+        };
+        self.push(std::iter::once(event));
+    }
+
     /// How often a partition's batch went to one broker while another still owed an answer for it.
     pub(crate) fn overlaps(&self) -> usize {
         let events = self.lock();
-        let mut owed: BTreeMap<i32, Vec<(i32, i16, i32)>> = BTreeMap::new();
+        let mut owed: Vec<(i32, u64, &Batch)> = Vec::new();
         let mut overlaps = 0;
         for Event {
-            node, batch, what, ..
+            node,
+            connection,
+            batch,
+            what,
+            ..
         } in events.iter()
         {
-            let owed = owed.entry(batch.partition).or_default();
-            let own = (*node, batch.epoch, batch.sequence);
             match what {
                 What::Sent(_) => {
-                    overlaps += usize::from(owed.iter().any(|(other, ..)| other != node));
-                    owed.push(own);
+                    let elsewhere = |(other, _, one): &(i32, u64, &Batch)| {
+                        other != node && one.partition == batch.partition
+                    };
+                    overlaps += usize::from(owed.iter().any(elsewhere));
+                    owed.push((*node, *connection, batch));
                 }
                 What::Answered { .. } | What::Unmentioned => {
-                    if let Some(at) = owed.iter().position(|one| *one == own) {
-                        owed.swap_remove(at);
-                    }
+                    let own = (*node, *connection, batch);
+                    owed.retain(|one| *one != own);
                 }
+                What::Ended => owed.retain(|one| (one.0, one.1) != (*node, *connection)),
             }
         }
         overlaps
@@ -182,10 +208,10 @@ impl Trace {
         let Some(began) = events.first().map(|event| event.at) else {
             return text;
         };
-        for event in events
-            .iter()
-            .filter(|event| partitions.contains(&event.batch.partition))
-        {
+        let wanted = |event: &&Event| {
+            partitions.contains(&event.batch.partition) || matches!(event.what, What::Ended)
+        };
+        for event in events.iter().filter(wanted) {
             let Event {
                 at,
                 node,
@@ -194,6 +220,13 @@ impl Trace {
                 what,
             } = event;
             let ms = at.duration_since(began).as_secs_f64() * 1e3;
+            if let What::Ended = what {
+                let _ = writeln!(
+                    text,
+                    "{ms:10.2} ms broker {node} connection {connection:3} ends"
+                );
+                continue;
+            }
             let Batch {
                 partition,
                 producer,
@@ -222,6 +255,7 @@ impl Trace {
                     )
                 }
                 What::Unmentioned => writeln!(text, "<- not mentioned in the answer"),
+                What::Ended => Ok(()),
             };
         }
         text

@@ -67,15 +67,21 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
             log_append_time: answer.log_append_time,
         },
 
-        E::NOT_LEADER_OR_FOLLOWER
-        | E::FENCED_LEADER_EPOCH
+        // Also told of a batch that is in the log, when its partition ceases to be led by the broker
+        // while the followers are being waited for.
+        E::NOT_LEADER_OR_FOLLOWER | E::UNKNOWN_TOPIC_OR_PARTITION | E::KAFKA_STORAGE_ERROR => {
+            Verdict::Retry {
+                refresh: true,
+                unknown: true,
+            }
+        }
+
+        E::FENCED_LEADER_EPOCH
         | E::UNKNOWN_LEADER_EPOCH
         | E::LEADER_NOT_AVAILABLE
         | E::REPLICA_NOT_AVAILABLE
-        | E::UNKNOWN_TOPIC_OR_PARTITION
         | E::UNKNOWN_TOPIC_ID
         | E::INCONSISTENT_TOPIC_ID
-        | E::KAFKA_STORAGE_ERROR
         | E::BROKER_NOT_AVAILABLE => Verdict::Retry {
             refresh: true,
             unknown: false,
@@ -170,6 +176,10 @@ mod tests {
         refresh: false,
         unknown: false,
     };
+    const UNSURE: Verdict = Verdict::Retry {
+        refresh: true,
+        unknown: true,
+    };
     const REFRESH: Verdict = Verdict::Retry {
         refresh: true,
         unknown: false,
@@ -189,13 +199,13 @@ mod tests {
         let table = [
             (E::NONE, HEAD, ack.clone()),
             (E::DUPLICATE_SEQUENCE_NUMBER, HEAD, ack),
-            (E::NOT_LEADER_OR_FOLLOWER, HEAD, REFRESH),
+            (E::NOT_LEADER_OR_FOLLOWER, HEAD, UNSURE),
             (E::FENCED_LEADER_EPOCH, HEAD, REFRESH),
             (E::UNKNOWN_LEADER_EPOCH, HEAD, REFRESH),
             (E::LEADER_NOT_AVAILABLE, HEAD, REFRESH),
-            (E::UNKNOWN_TOPIC_OR_PARTITION, HEAD, REFRESH),
+            (E::UNKNOWN_TOPIC_OR_PARTITION, HEAD, UNSURE),
             (E::UNKNOWN_TOPIC_ID, HEAD, REFRESH),
-            (E::KAFKA_STORAGE_ERROR, HEAD, REFRESH),
+            (E::KAFKA_STORAGE_ERROR, HEAD, UNSURE),
             (
                 E::NETWORK_EXCEPTION,
                 HEAD,
