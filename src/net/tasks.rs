@@ -65,7 +65,8 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut f
             Ok(0) => return shared.close(ended(shared, first, frames.unread().len())),
             Ok(_) => {}
             Err(error) => {
-                return shared.close(shared.disconnected(format!("reading failed: {error}")));
+                let hint = if first { WANTS_TLS } else { "" };
+                return shared.close(shared.disconnected(format!("reading failed: {error}{hint}")));
             }
         }
         if first && let Some(found) = foreign(frames.unread()) {
@@ -83,6 +84,9 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut f
         }
     }
 }
+
+/// What a server that ends the connection at once may be.
+const WANTS_TLS: &str = " before its first answer (does the listener want TLS or SASL?)";
 
 /// What a server is by its first bytes, when it is certainly no Kafka broker.
 fn foreign(bytes: &[u8]) -> Option<Arc<str>> {

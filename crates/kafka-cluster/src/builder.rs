@@ -130,7 +130,10 @@ impl Builder {
             Some(base) => Ports::fixed(base, self.nodes)?,
             None => Ports::free(self.nodes)?,
         };
-        ports.check()?;
+        // Free ones were tried just now; another thread's child may hold a copy of the trial's socket for an instant.
+        if self.port.is_some() {
+            ports.check()?;
+        }
         let dir = match &self.dir {
             Some(dir) => {
                 std::path::absolute(dir).context(|| format!("finding {}", dir.display()))?
