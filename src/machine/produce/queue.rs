@@ -106,6 +106,8 @@ struct Flight<T> {
     /// `None` once its time was up: the outcome is settled, the answer no longer matters.
     ticket: Option<Ticket<T>>,
     last_error: Option<Arc<Error>>,
+    /// How often it was sent before.
+    failures: u32,
 }
 
 /// A batch that has ended, and why.

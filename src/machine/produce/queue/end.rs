@@ -61,7 +61,7 @@ impl<T: Clone> Queue<T> {
                 ticket,
                 error,
                 possibly_written: true,
-                attempts: 1,
+                attempts: flight.failures + 1,
                 charged: 0,
             });
         }

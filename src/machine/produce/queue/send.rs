@@ -106,6 +106,7 @@ impl<T: Clone> Queue<T> {
             opened: batch.opened,
             ticket: Some(batch.ticket.clone()),
             last_error: batch.last_error.clone(),
+            failures: batch.failures,
         });
         Take::Send(Taken { batch, flight })
     }
