@@ -44,7 +44,7 @@
 //! | KAFKA_STORAGE_ERROR, NOT_ENOUGH_REPLICAS, NETWORK_EXCEPTION | scripted::refused_batches_are_sent_again_in_order, scripted::unknown_outcomes_are_settled_by_sending_again |
 //! | TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED | scripted::a_topic_not_authorized_fails_the_batch_alone, scripted::a_cluster_not_authorized_is_fatal |
 //! | sequence at i32::MAX | machine::produce::sequence::tests::sequence_wraps_to_zero_after_the_largest_i32 |
-//! | topic deleted and recreated | live::topics::a_topic_deleted_and_created_again_goes_on, live::topics::a_recreated_topic_goes_on_under_load, scripted::a_first_batch_of_a_topic_created_again_is_not_overtaken |
+//! | topic deleted and recreated | live::topics::a_topic_deleted_and_created_again_goes_on, live::topics::a_recreated_topic_goes_on_under_load, scripted::a_first_batch_of_a_topic_created_again_is_not_overtaken, scripted::a_late_answer_of_a_deleted_topic_proves_nothing_of_the_new_one |
 //!
 //! | The application | covered by |
 //! |---|---|
@@ -67,6 +67,7 @@ mod faults {
     pub(crate) mod frames;
     pub(crate) mod load;
     pub(crate) mod outages;
+    pub(crate) mod proxies;
     pub(crate) mod proxy;
     pub(crate) mod scripted;
     pub(crate) mod storms;

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::checker;
 use super::load::{Book, Keys, Load, Numbered, Plan, read_back};
-use super::proxy::{Fate, Proxies};
+use super::proxies::Proxies;
+use super::proxy::Fate;
 use super::world::{Live, NODES, Outcome, World, until, within};
 
 pub(crate) fn trials(world: &World) -> Vec<Trial> {

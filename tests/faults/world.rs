@@ -17,7 +17,7 @@ use tracing_subscriber::prelude::*;
 
 use super::checker::{self, Account};
 use super::load::{Book, read_back};
-use super::proxy::Proxies;
+use super::proxies::Proxies;
 
 /// What a test ends with.
 pub(crate) type Outcome<T = ()> = Result<T, Failed>;
