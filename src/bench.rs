@@ -84,7 +84,7 @@ impl Batching {
             .expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         runtime.spawn(serve(listener));
-        let (client, options) = ClientBuilder::new()
+        let (client, options, _) = ClientBuilder::new()
             .bootstrap_servers(&address)
             .properties(properties.iter().copied())
             .and_then(ClientBuilder::build_settings)

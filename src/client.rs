@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::cluster::Cluster;
-use crate::config::{ClientBuilder, ClientSettings, ProducerOptions};
+use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
+#[cfg(feature = "unstable-consumer")]
+use crate::consumer::ConsumerBuilder;
 use crate::error::Result;
 use crate::net::{Connector, TcpConnector};
 use crate::producer::ProducerBuilder;
 
 /// A connection to one Kafka cluster.
 ///
-/// Cheap to clone; producers and admin clients made from it share its view of the cluster.
+/// Cheap to clone; producers, consumers and admin clients made from it share its view of the cluster.
 #[derive(Clone)]
 pub struct Client {
     cluster: Cluster,
     producer_defaults: ProducerOptions,
+    consumer_defaults: ConsumerOptions,
 }
 
 impl Client {
@@ -40,7 +43,7 @@ impl Client {
 
     /// Connects with settings under Kafka's own names, such as those of a file.
     ///
-    /// Names of producer settings are kept for the producers made from this client.
+    /// Producers' and consumers' settings are kept for those made from this client.
     ///
     /// # Errors
     /// As [`connect`](Self::connect); an unknown name is refused with a suggestion.
@@ -55,6 +58,12 @@ impl Client {
     /// A producer for this cluster.
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), self.producer_defaults.clone())
+    }
+
+    /// A consumer without a group: it reads the partitions that it is given, and commits nothing by itself.
+    #[cfg(feature = "unstable-consumer")]
+    pub fn standalone_consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone(), self.consumer_defaults.clone())
     }
 
     /// Calls that create, delete and describe topics.
@@ -84,13 +93,14 @@ impl ClientBuilder {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect(self) -> Result<Client> {
-        let (settings, producer_defaults) = self.build_settings()?;
+        let (settings, producer_defaults, consumer_defaults) = self.build_settings()?;
         let settings = Arc::new(settings);
         let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new(&settings));
         let cluster = Cluster::connect(settings, connector).await?;
         Ok(Client {
             cluster,
             producer_defaults,
+            consumer_defaults,
         })
     }
 }

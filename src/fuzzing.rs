@@ -24,8 +24,10 @@ use crate::config::Compression;
 use crate::record::Header;
 use crate::types::ProducerId;
 use crate::wire::{
-    ApiKey, ApiVersions, Call, CreateTopics, DeleteTopics, InitProducerId, Malformed, MetadataCall,
-    decode_produce, recognise_foreign, split_response,
+    ApiKey, ApiVersions, Call, CreateTopics, DeleteTopics, Fetch, FindCoordinator, Heartbeat,
+    InitProducerId, JoinGroup, LeaveGroup, ListOffsets, Malformed, MetadataCall, OffsetCommit,
+    OffsetFetch, OffsetForLeaderEpoch, SyncGroup, decode_produce, recognise_foreign,
+    split_response,
 };
 
 /// The largest answer, and the most bytes out of a decompressor; far above what the inputs are.
@@ -94,6 +96,50 @@ pub fn produce_answer(mut data: &[u8]) {
     if let Ok(answer) = decode_produce(version, Bytes::copy_from_slice(data)) {
         // Each partition takes 22 bytes and more: what is decoded stays in proportion.
         assert!(answer.partitions.len() * 22 <= data.len());
+    }
+}
+
+/// A Fetch answer's body: record sets are slices of it, one after the other.
+pub fn fetch_answer(mut data: &[u8]) {
+    let version = version(ApiKey::Fetch, byte(&mut data));
+    let body = Bytes::copy_from_slice(data);
+    let Ok(answer) = Fetch::decode(version, body.clone()) else {
+        return;
+    };
+    let mut wire = 0;
+    let mut from = body.as_ptr();
+    for fetched in answer.topics.iter().flat_map(|topic| &topic.partitions) {
+        // Each partition takes 37 bytes and more, each aborted transaction 16: what is decoded stays in proportion.
+        wire += 37 + fetched.aborted.len() * 16 + fetched.records.len();
+        if !fetched.records.is_empty() {
+            let records = fetched.records.as_ptr_range();
+            assert!(from <= records.start && records.end <= body.as_ptr_range().end);
+            from = records.end;
+        }
+    }
+    assert!(wire + answer.topics.len() * 3 <= data.len());
+}
+
+/// The body of one of the answers about a group and its offsets, the first byte says which.
+pub fn group_answer(mut data: &[u8]) {
+    match byte(&mut data) % 9 {
+        0 => drop(answer::<FindCoordinator>(data)),
+        1 => join_group_answer(data),
+        2 => drop(answer::<SyncGroup>(data)),
+        3 => drop(answer::<Heartbeat>(data)),
+        4 => drop(answer::<LeaveGroup>(data)),
+        5 => drop(answer::<OffsetCommit>(data)),
+        6 => drop(answer::<OffsetFetch>(data)),
+        7 => drop(answer::<ListOffsets>(data)),
+        _ => drop(answer::<OffsetForLeaderEpoch>(data)),
+    }
+}
+
+fn join_group_answer(data: &[u8]) {
+    if let Some(answer) = answer::<JoinGroup>(data) {
+        let wire = answer.members.iter();
+        let wire: usize = wire.map(|m| m.member_id.len() + m.metadata.len() + 4).sum();
+        assert!(wire <= data.len());
     }
 }
 

@@ -93,8 +93,15 @@
 //!
 //! # Features
 //!
-//! None yet. gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
+//! - `unstable-consumer`: a consumer of partitions that are named to it, without groups and commits; its API may change
+//!   with any version until it has both.
+//!
+//! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
 //! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
+
+// Of the consumer, what a group needs is there before the membership that uses it.
+#![expect(dead_code, unused_imports, reason = "the membership is being built")]
+#![cfg_attr(not(feature = "unstable-consumer"), allow(unreachable_pub))]
 
 mod admin;
 mod batch;
@@ -104,6 +111,8 @@ pub mod bench;
 mod client;
 mod cluster;
 mod config;
+#[cfg(feature = "unstable-consumer")]
+mod consumer;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -119,6 +128,13 @@ mod wire;
 pub use admin::{Admin, CreatedTopic, NewTopic, PartitionDescription, TopicDescription};
 pub use client::Client;
 pub use config::{Acks, ClientBuilder, Compression};
+#[cfg(feature = "unstable-consumer")]
+pub use config::{IsolationLevel, OffsetReset};
+#[cfg(feature = "unstable-consumer")]
+pub use consumer::{
+    Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, RecordRef, Records, RecordsIter,
+    TimestampType,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};
 pub use producer::{

@@ -50,6 +50,12 @@ impl fmt::Debug for TopicId {
 /// A topic's name, shared by everything that mentions it.
 pub(crate) type TopicName = Arc<str>;
 
+/// Whether Kafka takes `name` for a topic, and for what follows the same rule.
+pub(crate) fn is_legal_name(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
 /// One partition of one topic.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
@@ -142,5 +148,22 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legal_names_are_those_that_kafka_allows() {
+        let longest = "x".repeat(249);
+        for name in ["a", "payment-topic", "a.b_C-9", "...", longest.as_str()] {
+            assert!(is_legal_name(name), "{name}");
+        }
+        let too_long = "x".repeat(250);
+        for name in ["", ".", "..", "a b", "caf\u{e9}", "a/b", too_long.as_str()] {
+            assert!(!is_legal_name(name), "{name}");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod live {
     pub(crate) mod admin;
     pub(crate) mod buffer;
     pub(crate) mod closing;
+    #[cfg(feature = "unstable-consumer")]
+    pub(crate) mod consuming;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
+    #[cfg(feature = "unstable-consumer")]
+    live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
     live::partitioning::promises(&mut suite);

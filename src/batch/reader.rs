@@ -54,6 +54,40 @@ impl Batches {
     }
 }
 
+/// What of a fetched record set can be handed on, by its batches' headers alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Bytes of whole batches.
+    pub(crate) len: usize,
+    /// The last offset they cover and its leader epoch; `None` without a whole batch.
+    pub(crate) last: Option<(i64, i32)>,
+    /// Something that is no batch follows, not just the beginning of one.
+    pub(crate) is_damaged: bool,
+}
+
+/// Finds where a fetched record set's last whole batch ends.
+pub(crate) fn span(record_set: &Bytes) -> Span {
+    let mut batches = Batches::new(record_set.clone());
+    let mut span = Span {
+        len: 0,
+        last: None,
+        is_damaged: false,
+    };
+    loop {
+        match batches.next() {
+            Some(Ok(batch)) => {
+                span.len += batch.size();
+                span.last = Some((batch.header.last_offset(), batch.header.leader_epoch));
+            }
+            Some(Err(_)) => {
+                span.is_damaged = true;
+                return span;
+            }
+            None => return span,
+        }
+    }
+}
+
 impl Iterator for Batches {
     type Item = Result<Batch, Malformed>;
 

@@ -54,8 +54,104 @@ pub(crate) struct RawRecord {
     pub(crate) headers: Headers,
 }
 
+/// A record as places in its batch's bytes: forty bytes, without a reference count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    key: Place,
+    value: Place,
+    headers_at: u32,
+    header_count: u32,
+}
+
+/// Where a field is; a negative length is null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    at: u32,
+    len: i32,
+}
+
+impl Place {
+    fn of(field: Option<&[u8]>, base: usize) -> Self {
+        match field {
+            // A batch's bytes are fewer than 2^31: `Records::new` has seen to that.
+            Some(bytes) => Self {
+                at: (bytes.as_ptr().addr() - base) as u32,
+                len: bytes.len() as i32,
+            },
+            None => Self { at: 0, len: -1 },
+        }
+    }
+
+    #[inline]
+    fn bytes(self, batch: &[u8]) -> Option<&[u8]> {
+        let len = usize::try_from(self.len).ok()?;
+        let at = self.at as usize;
+        batch.get(at..at + len)
+    }
+}
+
+impl Slot {
+    /// The key in the bytes of its batch.
+    #[inline]
+    pub(crate) fn key<'a>(&self, batch: &'a [u8]) -> Option<&'a [u8]> {
+        self.key.bytes(batch)
+    }
+
+    /// The value in the bytes of its batch.
+    #[inline]
+    pub(crate) fn value<'a>(&self, batch: &'a [u8]) -> Option<&'a [u8]> {
+        self.value.bytes(batch)
+    }
+
+    /// Names and values, in order; names may repeat, and are text only by custom.
+    pub(crate) fn headers<'a>(
+        &self,
+        batch: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        let mut cursor = Cursor::new(batch.get(self.headers_at as usize..).unwrap_or_default());
+        (0..self.header_count).map_while(move |_| header(&mut cursor).ok())
+    }
+
+    pub(crate) fn header_count(&self) -> usize {
+        self.header_count as usize
+    }
+}
+
 impl Records {
+    /// The bytes in which each [`Slot`] is a place.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The next record, as a place.
+    #[inline]
+    pub(crate) fn next_slot(&mut self) -> Option<Result<Slot, Malformed>> {
+        let base = self.bytes.as_ptr().addr();
+        let record = match self.progress.next(&self.bytes)? {
+            Ok(record) => record,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(Slot {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: Place::of(record.key, base),
+            value: Place::of(record.value, base),
+            headers_at: (record.headers.as_ptr().addr() - base) as u32,
+            // As many as there are bytes at most.
+            header_count: record.header_count as u32,
+        }))
+    }
+
     pub(super) fn new(header: &BatchHeader, bytes: Bytes) -> Result<Self, Malformed> {
+        if i32::try_from(bytes.len()).is_err() {
+            return Err(Malformed::new(format!(
+                "batch at offset {}: {} bytes of records",
+                header.base_offset,
+                bytes.len()
+            )));
+        }
         let left = usize::try_from(header.count).unwrap_or_default();
         if left > bytes.len() / LEAST_RECORD {
             return Err(Malformed::new(format!(

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use crate::net::Purpose;
+pub(crate) use crate::net::{ConsumerId, Purpose};
 
 use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};
@@ -178,6 +178,11 @@ impl Cluster {
             Some(id) => self.broker(id, Purpose::Control).await,
             None => self.any().await,
         }
+    }
+
+    /// Closes the connections that are one consumer's alone.
+    pub(crate) fn close_consumer(&self, consumer: ConsumerId) {
+        self.shared().pool.close_consumer(consumer);
     }
 
     /// Ends the refreshing and closes every connection.

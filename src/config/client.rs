@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use super::consumer::ConsumerOptions;
 use super::producer::ProducerOptions;
 use super::properties as p;
 use super::settings::{Backoff, ClientSettings};
@@ -135,7 +136,7 @@ fn ordered(base: (&str, Duration), max: (&str, Duration)) -> Result<Backoff> {
     Ok(Backoff { base, max })
 }
 
-/// `retry.backoff.ms` and `retry.backoff.max.ms`, which clients and producers have alike.
+/// `retry.backoff.ms` and `retry.backoff.max.ms`, which clients and their roles have alike.
 pub(super) fn retry_backoff(
     base: Option<Duration>,
     max: Option<Duration>,
@@ -162,6 +163,8 @@ pub struct ClientBuilder {
     client: ClientOptions,
     /// Producers' settings that were given to the client: the defaults of its producers.
     producers: ProducerOptions,
+    /// Likewise consumers'.
+    consumers: ConsumerOptions,
     /// Of `bootstrap_servers`, which cannot return it itself.
     bad_servers: Option<Error>,
 }
@@ -173,8 +176,8 @@ impl ClientBuilder {
 
     /// Sets one setting by its Kafka name.
     ///
-    /// A producer's setting becomes the default of this client's producers. White space around name and value is
-    /// ignored.
+    /// A producer's or consumer's setting becomes the default of this client's producers or consumers. White space
+    /// around name and value is ignored.
     ///
     /// # Errors
     ///
@@ -182,7 +185,8 @@ impl ClientBuilder {
     /// parse or is out of bounds, or the name is another client's.
     pub fn set(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
         let (name, value) = (name.as_ref(), value.as_ref());
-        p::set_client(&mut self.client, &mut self.producers, name, value)?;
+        let (producers, consumers) = (&mut self.producers, &mut self.consumers);
+        p::set_client(&mut self.client, producers, consumers, name, value)?;
         if name.trim() == p::BOOTSTRAP_SERVERS.name {
             self.bad_servers = None;
         }
@@ -228,7 +232,7 @@ impl ClientBuilder {
 
     /// Longest wait for the answer to one request, after which its connection is closed.
     ///
-    /// Default 30 s; 1 ms to 2147483647 ms. Producers may have their own. Kafka: `request.timeout.ms`.
+    /// Default 30 s; 1 ms to 2147483647 ms. Producers and consumers may have their own. Kafka: `request.timeout.ms`.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.client.request_timeout = Some(limit);
         self
@@ -236,7 +240,7 @@ impl ClientBuilder {
 
     /// Delay before a failed request is sent again; twice as long after each further failure, with jitter.
     ///
-    /// Default 100 ms; `build` refuses more than `retry_backoff_max`. Producers may have their own. Kafka:
+    /// Default 100 ms; `build` refuses more than `retry_backoff_max`. Producers and consumers may have their own. Kafka:
     /// `retry.backoff.ms`.
     pub fn retry_backoff(mut self, delay: Duration) -> Self {
         self.client.retry_backoff = Some(delay);
@@ -245,7 +249,7 @@ impl ClientBuilder {
 
     /// Longest delay before a failed request is sent again.
     ///
-    /// Default 1 s; `build` refuses less than `retry_backoff`. Producers may have their own. Kafka:
+    /// Default 1 s; `build` refuses less than `retry_backoff`. Producers and consumers may have their own. Kafka:
     /// `retry.backoff.max.ms`.
     pub fn retry_backoff_max(mut self, delay: Duration) -> Self {
         self.client.retry_backoff_max = Some(delay);
@@ -335,11 +339,13 @@ impl ClientBuilder {
         self
     }
 
-    /// The client's checked settings, and the defaults of its producers.
-    pub(crate) fn build_settings(self) -> Result<(ClientSettings, ProducerOptions)> {
+    /// The client's checked settings, and the defaults of its producers and consumers.
+    pub(crate) fn build_settings(
+        self,
+    ) -> Result<(ClientSettings, ProducerOptions, ConsumerOptions)> {
         match self.bad_servers {
             Some(error) => Err(error),
-            None => Ok((self.client.check()?, self.producers)),
+            None => Ok((self.client.check()?, self.producers, self.consumers)),
         }
     }
 }

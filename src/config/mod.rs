@@ -1,6 +1,7 @@
 //! Settings: Kafka's property names and typed builders, checked before use.
 
 mod client;
+mod consumer;
 mod producer;
 mod properties;
 mod settings;
@@ -11,8 +12,12 @@ mod value;
 mod tests;
 
 pub use client::ClientBuilder;
+pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
+pub(crate) use settings::Assignor;
 #[cfg(test)]
 pub(crate) use settings::Backoff;
-pub use settings::{Acks, Compression};
+#[allow(unused_imports)]
+pub(crate) use settings::ConsumerSettings;
+pub use settings::{Acks, Compression, IsolationLevel, OffsetReset};
 pub(crate) use settings::{ClientSettings, PartitionerChoice, ProducerSettings};

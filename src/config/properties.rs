@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::client::ClientOptions;
+use super::consumer::{ConsumerOptions, LEAST_BUFFER_MEMORY};
 use super::producer::{ProducerOptions, SMALLEST_BATCH};
-use super::settings::{Acks, Compression, PartitionerChoice};
+use super::settings::{
+    Acks, Assignor, Compression, IsolationLevel, OffsetReset, PartitionerChoice,
+};
 use super::unknown;
-use super::value::{Bounded, Choice, Flag, INT, LONG, OrNone, Servers, Text};
+use super::value::{Bounded, Choice, Choices, Flag, INT, Identifier, LONG, OrNone, Servers, Text};
 use crate::error::{Error, Result};
 
 pub(super) const BOOTSTRAP_SERVERS: Servers = Servers {
@@ -118,6 +121,98 @@ pub(super) const ADAPTIVE: Flag = Flag {
     name: "partitioner.adaptive.partitioning.enable",
 };
 
+pub(super) const FETCH_MIN: Bounded<usize> = Bounded::bytes("fetch.min.bytes", 0, INT);
+pub(super) const FETCH_MAX: Bounded<usize> = Bounded::bytes("fetch.max.bytes", 0, INT);
+pub(super) const FETCH_MAX_WAIT: Bounded<Duration> = Bounded::millis("fetch.max.wait.ms", 0, INT);
+pub(super) const PARTITION_FETCH: Bounded<usize> =
+    Bounded::bytes("max.partition.fetch.bytes", 0, INT);
+pub(super) const FETCH_BUFFER: Bounded<usize> =
+    Bounded::bytes("fetch.buffer.memory", LEAST_BUFFER_MEMORY, LONG);
+pub(super) const MAX_POLL_RECORDS: Bounded<usize> = Bounded::new("max.poll.records", "", 1, INT);
+pub(super) const OFFSET_RESET: Choice<OffsetReset> = Choice {
+    name: "auto.offset.reset",
+    words: &[
+        ("earliest", OffsetReset::Earliest),
+        ("latest", OffsetReset::Latest),
+        ("none", OffsetReset::None),
+    ],
+    // librdkafka's.
+    aliases: &[
+        ("smallest", OffsetReset::Earliest),
+        ("beginning", OffsetReset::Earliest),
+        ("largest", OffsetReset::Latest),
+        ("end", OffsetReset::Latest),
+        ("error", OffsetReset::None),
+    ],
+    note: " (by_duration is not supported: seek by a timestamp)",
+};
+pub(super) const ISOLATION: Choice<IsolationLevel> = Choice {
+    name: "isolation.level",
+    words: &[
+        ("read_uncommitted", IsolationLevel::ReadUncommitted),
+        ("read_committed", IsolationLevel::ReadCommitted),
+    ],
+    aliases: &[],
+    note: "",
+};
+pub(super) const CHECK_CRCS: Flag = Flag { name: "check.crcs" };
+pub(super) const RACK: Text = Text {
+    name: "client.rack",
+    most: i16::MAX as usize,
+};
+pub(super) const AUTO_CREATE_TOPICS: Flag = Flag {
+    name: "allow.auto.create.topics",
+};
+pub(super) const AUTO_COMMIT: Flag = Flag {
+    name: "enable.auto.commit",
+};
+// Java takes 0 as well, and commits at every poll; librdkafka takes it for "never".
+pub(super) const AUTO_COMMIT_INTERVAL: Bounded<Duration> =
+    Bounded::millis("auto.commit.interval.ms", 1, INT);
+pub(super) const INSTANCE_ID: Identifier = Identifier {
+    name: "group.instance.id",
+};
+pub(super) const SESSION_TIMEOUT: Bounded<Duration> = Bounded::millis("session.timeout.ms", 1, INT);
+pub(super) const HEARTBEAT_INTERVAL: Bounded<Duration> =
+    Bounded::millis("heartbeat.interval.ms", 1, INT);
+pub(super) const MAX_POLL_INTERVAL: Bounded<Duration> =
+    Bounded::millis("max.poll.interval.ms", 1, INT);
+pub(super) const ASSIGNORS: Choices<Assignor> = Choices::new(Choice {
+    name: "partition.assignment.strategy",
+    words: &[
+        ("range", Assignor::Range),
+        ("roundrobin", Assignor::RoundRobin),
+        ("sticky", Assignor::Sticky),
+        ("cooperative-sticky", Assignor::CooperativeSticky),
+    ],
+    aliases: &[
+        (
+            "org.apache.kafka.clients.consumer.RangeAssignor",
+            Assignor::Range,
+        ),
+        (
+            "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+            Assignor::RoundRobin,
+        ),
+        (
+            "org.apache.kafka.clients.consumer.StickyAssignor",
+            Assignor::Sticky,
+        ),
+        (
+            "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            Assignor::CooperativeSticky,
+        ),
+    ],
+    note: " (or the name of Java's class)",
+});
+pub(super) const API_TIMEOUT: Bounded<Duration> = Bounded::millis("default.api.timeout.ms", 0, INT);
+const GROUP_PROTOCOL: Choice<()> = Choice {
+    name: "group.protocol",
+    words: &[("classic", ())],
+    aliases: &[],
+    note: ": the protocol of KIP-848 is not supported in this version",
+};
+
 const OR_SYSTEM: &str = ", or -1 for the operating system's own";
 
 /// One property.
@@ -136,21 +231,39 @@ type Apply<T> = fn(&mut T, &str) -> Result<()>;
 pub(super) enum Scope {
     Client(Apply<ClientOptions>),
     Producer(Apply<ProducerOptions>),
-    /// The producer's own, by default the client's.
-    Both(Apply<ClientOptions>, Apply<ProducerOptions>),
+    Consumer(Apply<ConsumerOptions>),
+    /// The producer's or consumer's own, by default the client's.
+    All(
+        Apply<ClientOptions>,
+        Apply<ProducerOptions>,
+        Apply<ConsumerOptions>,
+    ),
 }
 
 /// A row: whose, its kind of value, the field that holds it; the typed setter where its name is not the field's.
 macro_rules! row {
+    // A group's: known by name, so that settings made for a group are accepted; no consumer is in one yet.
+    (group $kind:ident $field:ident) => {
+        Property {
+            name: $kind.name,
+            #[cfg(test)]
+            setter: None,
+            scope: Scope::Consumer(row!(@into $kind $field)),
+        }
+    };
     ($scope:ident $kind:ident $field:ident) => {
         row!($scope $kind $field $field)
     };
-    (Both $kind:ident $field:ident $setter:ident) => {
+    (All $kind:ident $field:ident $setter:ident) => {
         Property {
             name: $kind.name,
             #[cfg(test)]
             setter: Some(stringify!($setter)),
-            scope: Scope::Both(row!(@into $kind $field), row!(@into $kind $field)),
+            scope: Scope::All(
+                row!(@into $kind $field),
+                row!(@into $kind $field),
+                row!(@into $kind $field),
+            ),
         }
     };
     ($scope:ident $kind:ident $field:ident $setter:ident) => {
@@ -169,12 +282,12 @@ macro_rules! row {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 33] = [
+pub(super) static PROPERTIES: [Property; 53] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
-    row!(Both REQUEST_TIMEOUT request_timeout),
-    row!(Both RETRY_BACKOFF retry_backoff),
-    row!(Both RETRY_BACKOFF_MAX retry_backoff_max),
+    row!(All REQUEST_TIMEOUT request_timeout),
+    row!(All RETRY_BACKOFF retry_backoff),
+    row!(All RETRY_BACKOFF_MAX retry_backoff_max),
     row!(Client RECONNECT_BACKOFF reconnect_backoff),
     row!(Client RECONNECT_BACKOFF_MAX reconnect_backoff_max),
     row!(Client METADATA_MAX_AGE metadata_max_age),
@@ -208,6 +321,31 @@ pub(super) static PROPERTIES: [Property; 33] = [
     row!(Producer PARTITIONER partitioner),
     row!(Producer IGNORE_KEYS ignore_keys),
     row!(Producer ADAPTIVE adaptive adaptive_partitioning),
+    row!(Consumer FETCH_MIN fetch_min_bytes),
+    row!(Consumer FETCH_MAX fetch_max_bytes),
+    row!(Consumer FETCH_MAX_WAIT fetch_max_wait),
+    row!(Consumer PARTITION_FETCH partition_fetch_bytes),
+    row!(Consumer FETCH_BUFFER buffer_memory),
+    row!(Consumer MAX_POLL_RECORDS max_poll_records),
+    row!(Consumer OFFSET_RESET offset_reset),
+    row!(Consumer ISOLATION isolation),
+    row!(Consumer CHECK_CRCS check_crcs),
+    row!(Consumer RACK rack),
+    row!(group AUTO_CREATE_TOPICS auto_create_topics),
+    row!(group AUTO_COMMIT auto_commit),
+    row!(group AUTO_COMMIT_INTERVAL auto_commit_interval),
+    row!(group INSTANCE_ID instance_id),
+    row!(group SESSION_TIMEOUT session_timeout),
+    row!(group HEARTBEAT_INTERVAL heartbeat_interval),
+    row!(group MAX_POLL_INTERVAL max_poll_interval),
+    row!(group ASSIGNORS assignors),
+    row!(Consumer API_TIMEOUT api_timeout),
+    Property {
+        name: GROUP_PROTOCOL.name,
+        #[cfg(test)]
+        setter: None,
+        scope: Scope::Consumer(|_, text| GROUP_PROTOCOL.parse(text)),
+    },
 ];
 
 fn find(name: &str) -> Result<&'static Property> {
@@ -217,27 +355,39 @@ fn find(name: &str) -> Result<&'static Property> {
         .ok_or_else(|| unknown::explain(name, PROPERTIES.iter().map(|property| property.name)))
 }
 
-/// For a client: what is a producer's alone becomes the default of the client's producers.
+/// For a client: what is a role's alone becomes the default of the client's producers or consumers.
 pub(super) fn set_client(
     client: &mut ClientOptions,
     producers: &mut ProducerOptions,
+    consumers: &mut ConsumerOptions,
     name: &str,
     text: &str,
 ) -> Result<()> {
     match find(name.trim())?.scope {
-        Scope::Client(apply) | Scope::Both(apply, _) => apply(client, text),
+        Scope::Client(apply) | Scope::All(apply, _, _) => apply(client, text),
         Scope::Producer(apply) => apply(producers, text),
+        Scope::Consumer(apply) => apply(consumers, text),
     }
 }
 
-/// For a producer: what is the client's alone is refused.
+/// For a producer: what is the client's or a consumer's alone is refused.
 pub(super) fn set_producer(producer: &mut ProducerOptions, name: &str, text: &str) -> Result<()> {
     let property = find(name.trim())?;
-    match property.scope {
-        Scope::Producer(apply) | Scope::Both(_, apply) => apply(producer, text),
-        Scope::Client(_) => Err(Error::config(
-            property.name,
-            "the client's, which its producers share: set it on the ClientBuilder",
-        )),
-    }
+    let elsewhere = match property.scope {
+        Scope::Producer(apply) | Scope::All(_, apply, _) => return apply(producer, text),
+        Scope::Client(_) => "the client's, which its producers share: set it on the ClientBuilder",
+        Scope::Consumer(_) => "a consumer's: set it on the ConsumerBuilder or the ClientBuilder",
+    };
+    Err(Error::config(property.name, elsewhere))
+}
+
+/// For a consumer: what is the client's or a producer's alone is refused.
+pub(super) fn set_consumer(consumer: &mut ConsumerOptions, name: &str, text: &str) -> Result<()> {
+    let property = find(name.trim())?;
+    let elsewhere = match property.scope {
+        Scope::Consumer(apply) | Scope::All(_, _, apply) => return apply(consumer, text),
+        Scope::Client(_) => "the client's, which its consumers share: set it on the ClientBuilder",
+        Scope::Producer(_) => "a producer's: set it on the ProducerBuilder or the ClientBuilder",
+    };
+    Err(Error::config(property.name, elsewhere))
 }

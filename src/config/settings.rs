@@ -75,6 +75,89 @@ pub(crate) struct ProducerSettings {
     pub(crate) adaptive: bool,
 }
 
+/// What one consumer does.
+#[derive(Clone, Debug)]
+pub(crate) struct ConsumerSettings {
+    /// `fetch.min.bytes`.
+    pub(crate) fetch_min_bytes: usize,
+    /// `fetch.max.bytes`, one answer's.
+    pub(crate) fetch_max_bytes: usize,
+    /// `fetch.max.wait.ms`.
+    pub(crate) fetch_max_wait: Duration,
+    /// `max.partition.fetch.bytes`.
+    pub(crate) partition_fetch_bytes: usize,
+    /// `fetch.buffer.memory`: all that is fetched, or decompressed, and not yet handed out.
+    pub(crate) buffer_memory: usize,
+    /// `max.poll.records`.
+    pub(crate) max_poll_records: usize,
+    /// `auto.offset.reset`.
+    pub(crate) offset_reset: OffsetReset,
+    /// `isolation.level`.
+    pub(crate) isolation: IsolationLevel,
+    /// `check.crcs`.
+    pub(crate) check_crcs: bool,
+    /// `client.rack` (KIP-392).
+    pub(crate) rack: Option<Arc<str>>,
+    /// `allow.auto.create.topics`.
+    pub(crate) auto_create_topics: bool,
+    /// `enable.auto.commit` with `auto.commit.interval.ms`.
+    pub(crate) auto_commit: Option<Duration>,
+    /// `group.instance.id` (KIP-345).
+    pub(crate) instance_id: Option<Arc<str>>,
+    /// `session.timeout.ms`.
+    pub(crate) session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`.
+    pub(crate) max_poll_interval: Duration,
+    /// `partition.assignment.strategy`, the most wanted first.
+    pub(crate) assignors: Vec<Assignor>,
+    /// `default.api.timeout.ms`.
+    pub(crate) api_timeout: Duration,
+    /// `request.timeout.ms`: the consumer's own, by default the client's.
+    pub(crate) request_timeout: Duration,
+    /// `retry.backoff.ms`, `retry.backoff.max.ms`.
+    pub(crate) retry_backoff: Backoff,
+}
+
+/// Where to read from when a partition has no committed offset, or one that is not in the log. Kafka:
+/// `auto.offset.reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OffsetReset {
+    /// From the oldest record that the log has.
+    Earliest,
+    /// From the next record that is written. The default.
+    #[default]
+    Latest,
+    /// Nowhere: [`Error::NoOffset`](crate::Error::NoOffset).
+    None,
+}
+
+/// Which records of transactions are handed out. Kafka: `isolation.level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum IsolationLevel {
+    /// All, those of open and aborted transactions too. The default.
+    #[default]
+    ReadUncommitted,
+    /// Those of committed transactions alone, and those without a transaction; none behind the first open one.
+    ReadCommitted,
+}
+
+/// How a group's leader shares partitions out. Kafka: `partition.assignment.strategy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Assignor {
+    /// Neighbouring partitions of each topic to each member. Kafka: `RangeAssignor`.
+    Range,
+    /// One partition after another to one member after another. Kafka: `RoundRobinAssignor`.
+    RoundRobin,
+    /// Balanced, with as few moves as possible. Kafka: `StickyAssignor`.
+    Sticky,
+    /// As `Sticky`, and what does not move is not interrupted (KIP-429). Kafka: `CooperativeStickyAssignor`.
+    CooperativeSticky,
+}
+
 /// How many replicas must have a record before the broker acknowledges it. Kafka: `acks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -1,12 +1,13 @@
 //! What the settings promise.
 
 mod conflicts;
+mod consumer;
 mod names;
 mod values;
 
 use std::time::Duration;
 
-use super::settings::{ClientSettings, PartitionerChoice, ProducerSettings};
+use super::settings::{ClientSettings, ConsumerSettings, PartitionerChoice, ProducerSettings};
 use super::{Acks, Backoff, ClientBuilder, Compression};
 use crate::error::Result;
 
@@ -14,12 +15,21 @@ const SERVERS: (&str, &str) = ("bootstrap.servers", "localhost:9092");
 
 /// The checked settings of a client that was given `properties`, and of its producer.
 fn built(properties: &[(&str, &str)]) -> Result<(ClientSettings, ProducerSettings)> {
-    let (client, options) = ClientBuilder::new()
+    let (client, options, _) = ClientBuilder::new()
         .properties([SERVERS])?
         .properties(properties.iter().copied())?
         .build_settings()?;
     let producer = options.check(&client)?;
     Ok((client, producer))
+}
+
+/// The checked settings of a member of a group, whose client was given `properties`.
+fn built_consumer(properties: &[(&str, &str)]) -> Result<ConsumerSettings> {
+    let (client, _, options) = ClientBuilder::new()
+        .properties([SERVERS])?
+        .properties(properties.iter().copied())?
+        .build_settings()?;
+    options.check(&client, true)
 }
 
 fn client(properties: &[(&str, &str)]) -> ClientSettings {
@@ -30,9 +40,13 @@ fn producer(properties: &[(&str, &str)]) -> ProducerSettings {
     built(properties).expect("valid settings").1
 }
 
-/// The error's text.
+fn consumer(properties: &[(&str, &str)]) -> ConsumerSettings {
+    built_consumer(properties).expect("valid settings")
+}
+
+/// The text of the error with which a producer, or else a consumer, is refused.
 fn refused(properties: &[(&str, &str)]) -> String {
-    match built(properties) {
+    match built(properties).and_then(|_| built_consumer(properties)) {
         Ok(_) => panic!("{properties:?} was accepted"),
         Err(error) => error.to_string(),
     }
@@ -90,7 +104,7 @@ fn producer_defaults_are_the_documented_ones() {
 
 #[test]
 fn a_producer_takes_its_clients_timeouts_unless_it_has_its_own() {
-    let (client, mut options) = ClientBuilder::new()
+    let (client, mut options, _) = ClientBuilder::new()
         .bootstrap_servers("localhost:9092")
         .request_timeout(ms(7_000))
         .retry_backoff(ms(20))

@@ -114,26 +114,88 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
         "enable.gapless.guarantee",
         "ottla has no such mode: \"enable.idempotence\" keeps the order",
     ),
-    // Consumers'.
-    ("group.", CONSUMER),
-    ("auto.offset.reset", CONSUMER),
-    ("enable.auto.commit", CONSUMER),
-    ("auto.commit.interval.ms", CONSUMER),
-    ("fetch.", CONSUMER),
-    ("max.poll.", CONSUMER),
-    ("max.partition.fetch.bytes", CONSUMER),
-    ("session.timeout.ms", CONSUMER),
-    ("heartbeat.interval.ms", CONSUMER),
-    ("partition.assignment.strategy", CONSUMER),
-    ("isolation.level", CONSUMER),
+    // Java's consumer.
     ("key.deserializer", BYTES),
     ("value.deserializer", BYTES),
+    (
+        "group.id",
+        "given when a consumer is made, as in client.consumer(group)",
+    ),
+    ("group.remote.assignor", NEXT_GROUPS),
+    (
+        "exclude.internal.topics",
+        "ottla subscribes to topics by name: Kafka's own are read only where they are named",
+    ),
+    (
+        "internal.leave.group.on.close",
+        "a consumer leaves its group when it is closed; a static member, with \"group.instance.id\", does not",
+    ),
+    (
+        "share.acknowledgement.mode",
+        "share groups are not supported",
+    ),
+    ("share.acquire.mode", "share groups are not supported"),
+    // librdkafka's consumer.
+    (
+        "queued.min.messages",
+        "ottla bounds what it fetches ahead in bytes, by \"fetch.buffer.memory\", not in records",
+    ),
+    (
+        "queued.max.messages.kbytes",
+        "librdkafka's name: use \"fetch.buffer.memory\", which is in bytes",
+    ),
+    (
+        "fetch.wait.max.ms",
+        "librdkafka's name: use \"fetch.max.wait.ms\"",
+    ),
+    (
+        "fetch.message.max.bytes",
+        "librdkafka's name: use \"max.partition.fetch.bytes\"",
+    ),
+    (
+        "fetch.error.backoff.ms",
+        "librdkafka's name: use \"retry.backoff.ms\"",
+    ),
+    (
+        "fetch.queue.backoff.ms",
+        "ottla fetches on as soon as there is room in \"fetch.buffer.memory\"",
+    ),
+    (
+        "receive.message.max.bytes",
+        "ottla takes answers up to 100 MiB; \"fetch.max.bytes\" bounds what is asked for",
+    ),
+    (
+        "enable.auto.offset.store",
+        "ottla has no store of offsets: \"enable.auto.commit\" commits what the application is done with",
+    ),
+    (
+        "auto.commit.enable",
+        "an old name: use \"enable.auto.commit\"",
+    ),
+    (
+        "offset.store.",
+        "offsets are kept by the group's coordinator alone",
+    ),
+    (
+        "enable.partition.eof",
+        "ottla gives no record for a partition's end: ask the consumer for its lag",
+    ),
+    (
+        "consume.callback.max.messages",
+        "librdkafka's name: use \"max.poll.records\"",
+    ),
+    ("group.protocol.type", "ottla's is always that of consumers"),
+    (
+        "coordinator.query.interval.ms",
+        "ottla looks a coordinator up when it needs one",
+    ),
 ];
 
-const BYTES: &str = "ottla takes and gives bytes; turn keys and values into bytes before sending";
+const BYTES: &str =
+    "ottla takes and gives bytes: its serdes make them of typed keys and values, and back";
 const TRANSACTIONS: &str = "transactions are not supported yet";
 const METRICS: &str = "ottla reports its metrics by a call that returns them all";
-const CONSUMER: &str = "a consumer's setting, and this version has none yet";
+const NEXT_GROUPS: &str = "the group protocol of KIP-848 is not supported in this version";
 
 /// The error for a name that is not one of `known`.
 pub(super) fn explain(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> Error {

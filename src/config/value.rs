@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::types::Address;
+use crate::types::{Address, is_legal_name};
 
 /// The largest value of Java's `int`, which bounds most settings and some fields on the wire.
 pub(super) const INT: i64 = i32::MAX as i64;
@@ -235,6 +235,68 @@ impl<T: Clone> Choice<T> {
                 let (words, note) = (words.join(", "), self.note);
                 Error::config(self.name, format!("{text:?} is not {one_of}{words}{note}"))
             })
+    }
+}
+
+/// One or more of some words, separated by commas, the most wanted first.
+pub(super) struct Choices<T: 'static> {
+    pub(super) name: &'static str,
+    choice: Choice<T>,
+}
+
+impl<T> Choices<T> {
+    pub(super) const fn new(choice: Choice<T>) -> Self {
+        Self {
+            name: choice.name,
+            choice,
+        }
+    }
+}
+
+impl<T: Clone + PartialEq> Choices<T> {
+    pub(super) fn parse(&self, text: &str) -> Result<Vec<T>> {
+        let words = text.split(',').filter(|word| !word.trim().is_empty());
+        let chosen: Vec<_> = words
+            .map(|word| self.choice.parse(word))
+            .collect::<Result<_>>()?;
+        self.check(&chosen)
+    }
+
+    /// Keeps the order; what is named twice counts once.
+    pub(super) fn check(&self, chosen: &[T]) -> Result<Vec<T>> {
+        let mut once: Vec<T> = Vec::with_capacity(chosen.len());
+        for choice in chosen {
+            if !once.contains(choice) {
+                once.push(choice.clone());
+            }
+        }
+        if once.is_empty() {
+            return Err(Error::config(
+                self.name,
+                "none is named: give one or more, separated by commas",
+            ));
+        }
+        Ok(once)
+    }
+}
+
+/// A word of the characters that topics' names may have.
+pub(super) struct Identifier {
+    pub(super) name: &'static str,
+}
+
+impl Identifier {
+    pub(super) fn parse(&self, text: &str) -> Result<String> {
+        let text = text.trim();
+        if is_legal_name(text) {
+            return Ok(text.to_owned());
+        }
+        Err(Error::config(
+            self.name,
+            format!(
+                "{text:?} is not 1 to 249 letters, digits, dots, underscores and hyphens, other than \".\" and \"..\""
+            ),
+        ))
     }
 }
 

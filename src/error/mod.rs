@@ -187,6 +187,91 @@ pub enum Error {
         last: Option<Arc<Error>>,
     },
 
+    /// More than `max.poll.interval.ms` passed between two calls of `recv` or `poll`: the consumer has left its
+    /// group, and its partitions are lost; the next call joins again.
+    #[error(
+        "max.poll.interval.ms = {limit:?} passed without a call of recv or poll: the member left its group and lost its \
+         partitions; handle records faster, take fewer at a time, or raise max.poll.interval.ms"
+    )]
+    PollInterval {
+        /// The limit.
+        limit: Duration,
+    },
+
+    /// A partition has no offset to go on from, and `auto.offset.reset` is `none`: seek, or commit one.
+    #[error("no offset to read {partition} from: {reason}; seek, or set auto.offset.reset")]
+    NoOffset {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why there is none.
+        reason: Arc<str>,
+    },
+
+    /// Records that were read already are no longer in the log (an unclean leader election, KIP-320), and
+    /// `auto.offset.reset` is `none`.
+    #[error(
+        "the log of {partition} was cut off at offset {end}, and {position} was to be read next: seek to go on"
+    )]
+    LogTruncated {
+        /// The partition.
+        partition: TopicPartition,
+        /// The offset that was to be read next.
+        position: i64,
+        /// Where the log that both sides have in common ends.
+        end: i64,
+    },
+
+    /// Fetched bytes are damaged. The position stays, so that the next call fetches them again; to skip them, seek
+    /// to `next_offset`.
+    #[error(
+        "damaged records in {partition} at offset {offset}: {reason}; seek to {next_offset} to skip them"
+    )]
+    Corrupt {
+        /// The partition.
+        partition: TopicPartition,
+        /// The first offset that cannot be read.
+        offset: i64,
+        /// The first offset behind the damage, as far as can be told.
+        next_offset: i64,
+        /// What is wrong.
+        reason: Arc<str>,
+    },
+
+    /// The partition is not assigned to this consumer (any more).
+    #[error("{partition} is not assigned to this consumer")]
+    NotAssigned {
+        /// The partition.
+        partition: TopicPartition,
+    },
+
+    /// Offsets were not committed.
+    #[error(
+        "offsets not committed: {cause}{}",
+        if *.rejoining { "; the group is rebalancing: call poll or recv, then commit again" } else { "" }
+    )]
+    Commit {
+        /// Whether the member keeps its partitions and may commit again after the next `recv` or `poll`; otherwise
+        /// its partitions may belong to another member by now.
+        rejoining: bool,
+        /// The broker's refusal, or why there was no answer.
+        cause: Arc<Error>,
+    },
+
+    /// A record's key or value is not what it was to be decoded as; the consumer goes on after it.
+    #[error("{part} of {partition} at offset {offset} cannot be decoded: {reason}")]
+    Decode {
+        /// Where the record is from.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: i64,
+        /// `key` or `value`.
+        part: &'static str,
+        /// The bytes that were to be decoded; `None` for null.
+        raw: Option<Arc<[u8]>>,
+        /// What is wrong with them.
+        reason: Arc<str>,
+    },
+
     /// A custom partitioner returned a partition that the topic does not have, or panicked.
     #[error("partitioner failed for topic {topic}: {reason}")]
     Partitioner {
@@ -234,7 +319,9 @@ impl Error {
             | Self::UnknownTopic { .. }
             | Self::BufferFull { .. }
             | Self::DeliveryTimeout { .. }
-            | Self::Deadline { .. } => true,
+            | Self::Deadline { .. }
+            | Self::PollInterval { .. } => true,
+            Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),
             Self::Config { .. }
@@ -245,6 +332,11 @@ impl Error {
             | Self::InvalidTopic { .. }
             | Self::RecordTooLarge { .. }
             | Self::Partitioner { .. }
+            | Self::NoOffset { .. }
+            | Self::LogTruncated { .. }
+            | Self::Corrupt { .. }
+            | Self::NotAssigned { .. }
+            | Self::Decode { .. }
             | Self::Closed { .. } => false,
         }
     }
@@ -256,9 +348,11 @@ impl Error {
             Self::Closed { .. } => true,
             Self::Broker { code, .. } => matches!(
                 *code,
-                ErrorCode::CLUSTER_AUTHORIZATION_FAILED | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+                ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+                    | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+                    | ErrorCode::FENCED_INSTANCE_ID
             ),
-            Self::Delivery { cause, .. } => cause.is_fatal(),
+            Self::Delivery { cause, .. } | Self::Commit { cause, .. } => cause.is_fatal(),
             _ => false,
         }
     }
@@ -283,7 +377,7 @@ impl Error {
     pub fn broker_code(&self) -> Option<ErrorCode> {
         match self {
             Self::Broker { code, .. } => Some(*code),
-            Self::Delivery { cause, .. } => cause.broker_code(),
+            Self::Delivery { cause, .. } | Self::Commit { cause, .. } => cause.broker_code(),
             Self::DeliveryTimeout {
                 last: Some(last), ..
             } => last.broker_code(),

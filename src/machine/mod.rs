@@ -1,4 +1,6 @@
 //! Pure state machines: no tokio, clock, lock, random or IO; time is an argument.
 
+pub(crate) mod fetch;
+pub(crate) mod group;
 pub(crate) mod produce;
 pub(crate) mod topology;

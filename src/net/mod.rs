@@ -14,7 +14,7 @@ mod tests;
 
 pub(crate) use connection::Connection;
 pub(crate) use link::RequestError;
-pub(crate) use pool::{Pool, Purpose};
+pub(crate) use pool::{ConsumerId, Pool, Purpose};
 #[cfg(test)]
 pub(crate) use tests::server;
 pub(crate) use transport::{Connector, TcpConnector};

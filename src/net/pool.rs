@@ -20,6 +20,24 @@ pub(crate) enum Purpose {
     Control,
     /// Produce requests.
     Produce,
+    /// One consumer's fetches, which a broker keeps waiting for records.
+    Fetch(ConsumerId),
+    /// One consumer's membership in its group, whose joins a coordinator keeps waiting for the others.
+    Group(ConsumerId),
+    /// One consumer's commits, which must not wait behind a join.
+    Offsets(ConsumerId),
+}
+
+/// Tells the consumers of one client apart: brokers serve a connection's requests one by one.
+pub(crate) type ConsumerId = u32;
+
+impl Purpose {
+    fn consumer(self) -> Option<ConsumerId> {
+        match self {
+            Self::Control | Self::Produce => None,
+            Self::Fetch(id) | Self::Group(id) | Self::Offsets(id) => Some(id),
+        }
+    }
 }
 
 /// Opens connections on demand and keeps them.
@@ -125,6 +143,24 @@ impl Pool {
             let connection = slot.lock().connection.take();
             if let Some(connection) = connection {
                 connection.close("the client was closed");
+            }
+        }
+    }
+
+    /// Closes the connections that are one consumer's alone; the consumer must ask for none any more.
+    pub(crate) fn close_consumer(&self, consumer: ConsumerId) {
+        let mut slots = Vec::new();
+        self.lock().slots.retain(|(_, purpose), slot| {
+            let is_its = purpose.consumer() == Some(consumer);
+            if is_its {
+                slots.push(slot.clone());
+            }
+            !is_its
+        });
+        for slot in slots {
+            let connection = slot.lock().connection.take();
+            if let Some(connection) = connection {
+                connection.close("the consumer was closed");
             }
         }
     }

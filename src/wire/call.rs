@@ -6,16 +6,54 @@ use bytes::{Bytes, BytesMut};
 
 use super::decode::Malformed;
 
+/// One request this library sends.
+struct Api {
+    name: &'static str,
+    lowest: i16,
+    highest: i16,
+    flexible_from: i16,
+}
+
+const fn api(name: &'static str, lowest: i16, highest: i16, flexible_from: i16) -> Api {
+    Api {
+        name,
+        lowest,
+        highest,
+        flexible_from,
+    }
+}
+
 /// The requests this library sends, with their numbers on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ApiKey {
     Produce = 0,
+    Fetch = 1,
+    ListOffsets = 2,
     Metadata = 3,
+    OffsetCommit = 8,
+    OffsetFetch = 9,
+    FindCoordinator = 10,
+    JoinGroup = 11,
+    Heartbeat = 12,
+    LeaveGroup = 13,
+    SyncGroup = 14,
+    DescribeGroups = 15,
+    ListGroups = 16,
     ApiVersions = 18,
     CreateTopics = 19,
     DeleteTopics = 20,
     InitProducerId = 22,
+    OffsetForLeaderEpoch = 23,
+    DescribeConfigs = 32,
+    CreatePartitions = 37,
+    DeleteGroups = 42,
+    IncrementalAlterConfigs = 44,
+    OffsetDelete = 47,
+    DescribeCluster = 60,
 }
+
+/// For a call without a flexible version.
+const NEVER: i16 = i16::MAX;
 
 impl ApiKey {
     pub(crate) fn code(self) -> i16 {
@@ -23,36 +61,46 @@ impl ApiKey {
     }
 
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Produce => "Produce",
-            Self::Metadata => "Metadata",
-            Self::ApiVersions => "ApiVersions",
-            Self::CreateTopics => "CreateTopics",
-            Self::DeleteTopics => "DeleteTopics",
-            Self::InitProducerId => "InitProducerId",
-        }
+        self.api().name
     }
 
     /// The lowest and highest version this library speaks (brokers from Kafka 2.5 to 4.3).
     pub(crate) fn supported(self) -> (i16, i16) {
-        match self {
-            Self::Produce => (8, 13),
-            Self::Metadata => (9, 13),
-            Self::ApiVersions => (0, 4),
-            Self::CreateTopics => (5, 7),
-            Self::DeleteTopics => (4, 6),
-            Self::InitProducerId => (2, 5),
-        }
+        let api = self.api();
+        (api.lowest, api.highest)
     }
 
     /// The first version with flexible headers and tagged fields (KIP-482).
     pub(crate) fn flexible_from(self) -> i16 {
+        self.api().flexible_from
+    }
+
+    fn api(self) -> Api {
         match self {
-            Self::Produce | Self::Metadata => 9,
-            Self::ApiVersions => 3,
-            Self::CreateTopics => 5,
-            Self::DeleteTopics => 4,
-            Self::InitProducerId => 2,
+            Self::Produce => api("Produce", 8, 13, 9),
+            Self::Fetch => api("Fetch", 11, 17, 12),
+            Self::ListOffsets => api("ListOffsets", 5, 10, 6),
+            Self::Metadata => api("Metadata", 9, 13, 9),
+            Self::OffsetCommit => api("OffsetCommit", 8, 9, 8),
+            Self::OffsetFetch => api("OffsetFetch", 7, 7, 6),
+            Self::FindCoordinator => api("FindCoordinator", 3, 3, 3),
+            Self::JoinGroup => api("JoinGroup", 7, 9, 6),
+            Self::Heartbeat => api("Heartbeat", 4, 4, 4),
+            Self::LeaveGroup => api("LeaveGroup", 4, 5, 4),
+            Self::SyncGroup => api("SyncGroup", 5, 5, 4),
+            Self::DescribeGroups => api("DescribeGroups", 5, 6, 5),
+            Self::ListGroups => api("ListGroups", 3, 5, 3),
+            Self::ApiVersions => api("ApiVersions", 0, 4, 3),
+            Self::CreateTopics => api("CreateTopics", 5, 7, 5),
+            Self::DeleteTopics => api("DeleteTopics", 4, 6, 4),
+            Self::InitProducerId => api("InitProducerId", 2, 5, 2),
+            Self::OffsetForLeaderEpoch => api("OffsetForLeaderEpoch", 3, 4, 4),
+            Self::DescribeConfigs => api("DescribeConfigs", 2, 4, 4),
+            Self::CreatePartitions => api("CreatePartitions", 2, 3, 2),
+            Self::DeleteGroups => api("DeleteGroups", 2, 2, 2),
+            Self::IncrementalAlterConfigs => api("IncrementalAlterConfigs", 1, 1, 1),
+            Self::OffsetDelete => api("OffsetDelete", 0, 0, NEVER),
+            Self::DescribeCluster => api("DescribeCluster", 0, 1, 0),
         }
     }
 }

@@ -120,6 +120,12 @@ impl Decoder {
             .ok_or_else(|| Malformed::new("null where a string must be"))
     }
 
+    /// A byte field, still a slice of the frame; null is empty.
+    pub(crate) fn bytes(&mut self) -> Result<Bytes, Malformed> {
+        let len = self.length(false)?.unwrap_or(0);
+        self.take(len)
+    }
+
     /// An array's element count, at most the bytes left divided by the least an element takes; null is 0.
     pub(crate) fn array_len(&mut self, least_element: usize) -> Result<usize, Malformed> {
         let count = self.length(false)?.unwrap_or(0);
@@ -268,6 +274,28 @@ mod tests {
             assert_eq!(read, expected, "{bytes:x?}");
         }
         assert!(decoder(&[0], true).string().is_err(), "null");
+    }
+
+    #[test]
+    fn byte_fields_are_slices_of_the_frame_bounded_by_what_is_left_and_null_is_empty() {
+        for (bytes, flexible, expected) in [
+            (&[0, 0, 0, 2, 1, 2][..], false, Some(&[1, 2][..])),
+            (&[0, 0, 0, 0], false, Some(&[])),
+            (&[0xff, 0xff, 0xff, 0xff], false, Some(&[])),
+            (&[0xff, 0xff, 0xff, 0xfe], false, None),
+            (&[0x7f, 0xff, 0xff, 0xff, 1], false, None),
+            (&[0, 0, 0, 2, 1], false, None),
+            (&[3, 1, 2], true, Some(&[1, 2])),
+            (&[1], true, Some(&[])),
+            (&[0], true, Some(&[])),
+            (&[3, 1], true, None),
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f], true, None),
+        ] {
+            let read = decoder(bytes, flexible).bytes().ok();
+            assert_eq!(read.as_deref(), expected, "{bytes:x?}");
+            let inside = |b: &Bytes| bytes.as_ptr_range().contains(&b.as_ptr());
+            assert!(read.iter().all(|b| b.is_empty() || inside(b)), "a copy");
+        }
     }
 
     #[test]

@@ -21,6 +21,10 @@ impl<'a> Encoder<'a> {
         self.out.put_u8(value.into());
     }
 
+    pub(crate) fn i8(&mut self, value: i8) {
+        self.out.put_i8(value);
+    }
+
     pub(crate) fn i16(&mut self, value: i16) {
         self.out.put_i16(value);
     }
@@ -72,6 +76,11 @@ impl<'a> Encoder<'a> {
             None if self.flexible => self.unsigned_varint(0),
             None => self.i16(-1),
         }
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.long_length(bytes.len());
+        self.out.put_slice(bytes);
     }
 
     /// The length of a byte field whose bytes follow, or the count of an array whose elements follow.

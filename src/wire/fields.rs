@@ -1,11 +1,18 @@
-//! Fields that several answers have, read as our own types.
+//! Fields that several calls have, read as our own types and written from them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Decoder, Malformed};
+use super::encode::Encoder;
 use crate::error::ErrorCode;
-use crate::types::{Address, BrokerId, TopicId};
+use crate::types::{Address, BrokerId, TopicId, TopicName};
+
+/// What a group of consumers calls its protocols.
+pub(super) const PROTOCOL_TYPE: &str = "consumer";
+
+/// Topics by name, each with what is said of its partitions.
+pub(super) type Topics<T> = Vec<(TopicName, Vec<T>)>;
 
 impl Decoder {
     pub(super) fn code(&mut self) -> Result<ErrorCode, Malformed> {
@@ -51,6 +58,44 @@ impl Decoder {
         })
     }
 
+    /// Topics with what `partition` reads, which takes at least `least_partition` bytes.
+    pub(super) fn topics<T>(
+        &mut self,
+        least_partition: usize,
+        mut partition: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Topics<T>, Malformed> {
+        self.array(3, |d| {
+            let name = d.owned()?;
+            let partitions = d.array(least_partition, &mut partition)?;
+            d.skip_tags()?;
+            Ok((name, partitions))
+        })
+    }
+
+    /// A partition's new leader and its epoch, as a tagged field says it (KIP-951); `None` when there is none.
+    pub(super) fn leader_hint(&mut self) -> Result<Option<(BrokerId, i32)>, Malformed> {
+        let leader = self.broker()?;
+        let epoch = self.i32()?;
+        self.skip_tags()?;
+        self.all_read()?;
+        Ok(leader.map(|leader| (leader, epoch)))
+    }
+
+    /// Where new leaders are, as a tagged field says it (KIP-951).
+    ///
+    /// A node that could not be connected to is left out: a hint must not cost the answer it came with.
+    pub(super) fn hinted_nodes(&mut self) -> Result<Vec<(BrokerId, Address)>, Malformed> {
+        let nodes = self.array(11, |d| {
+            let id = d.broker()?;
+            let address = d.address()?;
+            d.nullable_string()?; // rack
+            d.skip_tags()?;
+            Ok(id.zip(address))
+        })?;
+        self.all_read()?;
+        Ok(nodes.into_iter().flatten().collect())
+    }
+
     /// Checks that a tagged field of a known tag is used up.
     pub(super) fn all_read(&self) -> Result<(), Malformed> {
         match self.remaining() {
@@ -59,5 +104,20 @@ impl Decoder {
                 "{left} bytes left in a tagged field"
             ))),
         }
+    }
+}
+
+impl Encoder<'_> {
+    /// Topics with what `partition` writes, its tagged fields too.
+    pub(super) fn topics<T>(
+        &mut self,
+        topics: &[(TopicName, Vec<T>)],
+        mut partition: impl FnMut(&mut Self, &T),
+    ) {
+        self.array(topics, |body, (name, partitions)| {
+            body.string(name);
+            body.array(partitions, &mut partition);
+            body.no_tags();
+        });
     }
 }

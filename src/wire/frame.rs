@@ -74,27 +74,18 @@ fn is_text(byte: &u8) -> bool {
 mod tests {
     use super::*;
     use crate::wire::testing::{ALL, versions};
-    use kafka_protocol::messages::{
-        ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-        DeleteTopicsRequest, DeleteTopicsResponse, InitProducerIdRequest, InitProducerIdResponse,
-        MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader,
-        ResponseHeader,
-    };
-    use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+    use kafka_protocol::messages::{ApiKey as TheirKey, RequestHeader, ResponseHeader};
+    use kafka_protocol::protocol::{Decodable, Encodable};
 
     /// kafka_protocol's header versions of the request and of its answer.
     fn headers(key: ApiKey, version: i16) -> (i16, i16) {
-        fn of<Q: HeaderVersion, A: HeaderVersion>(version: i16) -> (i16, i16) {
-            (Q::header_version(version), A::header_version(version))
-        }
-        match key {
-            ApiKey::Produce => of::<ProduceRequest, ProduceResponse>(version),
-            ApiKey::Metadata => of::<MetadataRequest, MetadataResponse>(version),
-            ApiKey::ApiVersions => of::<ApiVersionsRequest, ApiVersionsResponse>(version),
-            ApiKey::CreateTopics => of::<CreateTopicsRequest, CreateTopicsResponse>(version),
-            ApiKey::DeleteTopics => of::<DeleteTopicsRequest, DeleteTopicsResponse>(version),
-            ApiKey::InitProducerId => of::<InitProducerIdRequest, InitProducerIdResponse>(version),
-        }
+        let theirs = TheirKey::try_from(key.code()).unwrap();
+        assert_eq!(format!("{theirs:?}"), format!("{key:?}"));
+        assert_eq!(key.name(), format!("{key:?}"));
+        (
+            theirs.request_header_version(version),
+            theirs.response_header_version(version),
+        )
     }
 
     #[test]

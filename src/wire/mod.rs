@@ -4,11 +4,21 @@ mod api_versions;
 mod call;
 mod decode;
 mod encode;
+mod fetch;
 mod fields;
+mod find_coordinator;
 mod frame;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 #[cfg(test)]
 mod testing;
 mod topics;
@@ -16,16 +26,32 @@ mod version;
 
 pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
-#[cfg(test)]
-pub(crate) use decode::Decoder;
-pub(crate) use decode::Malformed;
+pub(crate) use decode::{Decoder, Malformed};
+pub(crate) use encode::Encoder;
+pub(crate) use fetch::{
+    AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
+    FetchedTopic, ForgottenTopic,
+};
+pub(crate) use find_coordinator::{FindCoordinator, FindCoordinatorAnswer};
 pub(crate) use frame::{recognise_foreign, request_header, split_response};
+pub(crate) use heartbeat::{Heartbeat, HeartbeatAnswer};
 pub(crate) use init_producer_id::InitProducerId;
+pub(crate) use join_group::{GroupMember, JoinGroup, JoinGroupAnswer};
+pub(crate) use leave_group::{LeaveGroup, LeaveGroupAnswer};
+pub(crate) use list_offsets::{ListOffset, ListOffsets, ListOffsetsAnswer, ListedOffset};
 #[cfg(test)]
 pub(crate) use metadata::BrokerMeta;
 pub(crate) use metadata::{MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta};
+pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer};
+pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch, OffsetFetchAnswer};
+pub(crate) use offset_for_leader_epoch::{
+    EpochEnd, EpochQuestion, OffsetForLeaderEpoch, OffsetForLeaderEpochAnswer,
+};
 pub(crate) use produce::{
     ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
+pub(crate) use sync_group::{SyncGroup, SyncGroupAnswer};
+#[cfg(test)]
+pub(crate) use testing::ALL;
 pub(crate) use topics::{CreateTopics, DeleteTopics, NewTopicSpec};
 pub(crate) use version::Versions;

@@ -134,7 +134,7 @@ pub(crate) fn decode_produce(version: i16, body: Bytes) -> Result<ProduceAnswer,
     let mut nodes = Vec::new();
     d.tags(|tag, field| {
         if tag == 0 && version >= LEADER_HINTS_FROM {
-            nodes = read_nodes(field)?;
+            nodes = field.hinted_nodes()?;
         }
         Ok(())
     })?;
@@ -185,28 +185,11 @@ fn read_partition(
     };
     d.tags(|tag, field| {
         if tag == 0 && version >= LEADER_HINTS_FROM {
-            let leader = field.broker()?;
-            let epoch = field.i32()?;
-            field.skip_tags()?;
-            field.all_read()?;
-            answer.leader = leader.map(|leader| (leader, epoch));
+            answer.leader = field.leader_hint()?;
         }
         Ok(())
     })?;
     Ok(answer)
-}
-
-/// A node that could not be connected to is left out: a hint must not cost the acknowledgements it came with.
-fn read_nodes(d: &mut Decoder) -> Result<Vec<(BrokerId, Address)>, Malformed> {
-    let nodes = d.array(11, |d| {
-        let id = d.broker()?;
-        let address = d.address()?;
-        d.nullable_string()?; // rack
-        d.skip_tags()?;
-        Ok(id.zip(address))
-    })?;
-    d.all_read()?;
-    Ok(nodes.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

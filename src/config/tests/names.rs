@@ -2,7 +2,7 @@
 
 use super::super::properties::{PROPERTIES, Scope};
 use super::super::unknown::FOREIGN;
-use super::super::{ClientBuilder, ProducerOptions};
+use super::super::{ClientBuilder, ConsumerOptions, ProducerOptions};
 use super::refused;
 use crate::error::Error;
 
@@ -44,6 +44,14 @@ fn an_unknown_name_is_refused_with_the_name_that_was_meant() {
         ),
         ("max.requests.size", "max.request.size"),
         ("metadata.max.age", "metadata.max.age.ms"),
+        ("auto_offset_reset", "auto.offset.reset"),
+        ("max.poll.record", "max.poll.records"),
+        ("heartbeat.interval", "heartbeat.interval.ms"),
+        (
+            "partition.assignment.strategies",
+            "partition.assignment.strategy",
+        ),
+        ("isolation", "isolation.level"),
     ] {
         assert_eq!(
             refused(&[(mistyped, "1")]),
@@ -87,8 +95,19 @@ fn another_clients_name_is_refused_with_what_to_do_instead() {
         ("metadata.broker.list", "use \"bootstrap.servers\""),
         ("message.send.max.retries", "use \"retries\""),
         ("message.timeout.ms", "use \"delivery.timeout.ms\""),
-        ("group.id", "a consumer's setting"),
-        ("auto.offset.reset", "a consumer's setting"),
+        ("key.deserializer", "ottla takes and gives bytes"),
+        ("group.id", "client.consumer(group)"),
+        ("group.remote.assignor", "KIP-848"),
+        ("exclude.internal.topics", "by name"),
+        ("queued.min.messages", "\"fetch.buffer.memory\""),
+        ("fetch.wait.max.ms", "use \"fetch.max.wait.ms\""),
+        (
+            "fetch.message.max.bytes",
+            "use \"max.partition.fetch.bytes\"",
+        ),
+        ("enable.auto.offset.store", "\"enable.auto.commit\""),
+        ("enable.partition.eof", "lag"),
+        ("offset.store.method", "coordinator"),
     ] {
         let error = refused(&[(name, "secret")]);
         assert!(error.starts_with(&format!("setting {name:?}: ")), "{error}");
@@ -111,11 +130,35 @@ fn no_known_name_is_called_another_clients_and_every_quoted_one_exists() {
 }
 
 #[test]
-fn a_client_setting_is_refused_on_a_producer() {
-    let error = ProducerOptions::default().set("bootstrap.servers", "localhost:9092");
+fn anothers_setting_is_refused_on_a_producer_and_on_a_consumer() {
+    let on_producer = |name, value| {
+        let error = ProducerOptions::default().set(name, value);
+        error.expect_err("another's").to_string()
+    };
+    let on_consumer = |name, value| {
+        let error = ConsumerOptions::default().set(name, value);
+        error.expect_err("another's").to_string()
+    };
+    let clients = "the client's, which its {} share: set it on the ClientBuilder";
+    for (error, expected) in [
+        (
+            on_producer("bootstrap.servers", "localhost:9092"),
+            clients.replace("{}", "producers"),
+        ),
+        (
+            on_consumer("bootstrap.servers", "localhost:9092"),
+            clients.replace("{}", "consumers"),
+        ),
+    ] {
+        assert_eq!(error, format!("setting \"bootstrap.servers\": {expected}"));
+    }
     assert_eq!(
-        error.expect_err("the client's").to_string(),
-        "setting \"bootstrap.servers\": the client's, which its producers share: set it on the ClientBuilder"
+        on_producer("max.poll.records", "1"),
+        "setting \"max.poll.records\": a consumer's: set it on the ConsumerBuilder or the ClientBuilder"
+    );
+    assert_eq!(
+        on_consumer("linger.ms", "1"),
+        "setting \"linger.ms\": a producer's: set it on the ProducerBuilder or the ClientBuilder"
     );
 }
 
@@ -153,14 +196,29 @@ fn doc_of(source: &str, setter: &str) -> String {
 fn every_setting_has_a_typed_setter_whose_doc_gives_its_name_and_default() {
     let client = include_str!("../client.rs");
     let producer = include_str!("../../producer/builder.rs");
+    let consumer = include_str!("../../consumer/builder.rs");
     for property in &PROPERTIES {
         let sources: &[&str] = match property.scope {
             Scope::Client(_) => &[client],
             Scope::Producer(_) => &[producer],
-            Scope::Both(..) => &[client, producer],
+            Scope::Consumer(_) => &[consumer],
+            Scope::All(..) => &[client, producer, consumer],
         };
         let Some(setter) = property.setter else {
-            assert_eq!(property.name, "security.protocol");
+            // Those of one value, and those of a group, which no consumer is in yet.
+            let known = [
+                "security.protocol",
+                "group.protocol",
+                "allow.auto.create.topics",
+                "enable.auto.commit",
+                "auto.commit.interval.ms",
+                "group.instance.id",
+                "session.timeout.ms",
+                "heartbeat.interval.ms",
+                "max.poll.interval.ms",
+                "partition.assignment.strategy",
+            ];
+            assert!(known.contains(&property.name), "{}", property.name);
             continue;
         };
         for source in sources {

@@ -1,9 +1,9 @@
 //! Values: of the right kind and size, or refused with what would be right.
 
-use super::super::properties::PROPERTIES;
+use super::super::properties::{PROPERTIES, Scope};
 use super::super::settings::PartitionerChoice;
 use super::super::{Acks, ClientBuilder, Compression};
-use super::{client, ms, producer, refused};
+use super::{client, consumer, ms, producer, refused};
 
 /// Each name with values that it takes.
 const GOOD: &[(&str, &[&str])] = &[
@@ -64,6 +64,33 @@ const GOOD: &[(&str, &[&str])] = &[
         "partitioner.adaptive.partitioning.enable",
         &["true", "false"],
     ),
+    ("fetch.min.bytes", &["0", "1", "2147483647"]),
+    ("fetch.max.bytes", &["0", "52428800", "2147483647"]),
+    ("fetch.max.wait.ms", &["0", "500", "29999"]),
+    ("max.partition.fetch.bytes", &["0", "1048576", "67108864"]),
+    ("fetch.buffer.memory", &["1048576", "68719476736"]),
+    ("max.poll.records", &["1", "2147483647"]),
+    (
+        "auto.offset.reset",
+        &["earliest", "latest", "none", "LATEST", "smallest", "end"],
+    ),
+    ("isolation.level", &["read_uncommitted", "read_committed"]),
+    ("check.crcs", &["true", "false"]),
+    ("client.rack", &["", "eu-west-1a", "랙 7"]),
+    ("allow.auto.create.topics", &["true", "false"]),
+    ("enable.auto.commit", &["true", "false"]),
+    ("auto.commit.interval.ms", &["1", "2147483647"]),
+    ("group.instance.id", &["a", "orders-7.b_C"]),
+    ("session.timeout.ms", &["3001", "2147483647"]),
+    ("heartbeat.interval.ms", &["1", "44999"]),
+    // Java, too, takes one below the session's timeout.
+    ("max.poll.interval.ms", &["1", "2147483647"]),
+    (
+        "partition.assignment.strategy",
+        &["range", "sticky, RoundRobin", "cooperative-sticky,"],
+    ),
+    ("default.api.timeout.ms", &["0", "2147483647"]),
+    ("group.protocol", &["classic", "CLASSIC"]),
 ];
 
 /// Each name with values that it refuses.
@@ -129,6 +156,29 @@ const BAD: &[(&str, &[&str])] = &[
     ("partitioner.class", &["com.example.Mine", "murmur2"]),
     ("partitioner.ignore.keys", &["no"]),
     ("partitioner.adaptive.partitioning.enable", &["on"]),
+    ("fetch.min.bytes", &["-1", "1k", "2147483648"]),
+    ("fetch.max.bytes", &["-1", "50M", "2147483648"]),
+    ("fetch.max.wait.ms", &["-1", "0.5", "2147483648"]),
+    ("max.partition.fetch.bytes", &["-1", "2147483648"]),
+    ("fetch.buffer.memory", &["0", "1048575", "64M"]),
+    ("max.poll.records", &["0", "-1", "2147483648"]),
+    ("auto.offset.reset", &["", "first", "by_duration:P1D"]),
+    ("isolation.level", &["", "serializable"]),
+    ("check.crcs", &["1"]),
+    ("client.rack", &["a\tb"]),
+    ("allow.auto.create.topics", &["yes"]),
+    ("enable.auto.commit", &["on"]),
+    ("auto.commit.interval.ms", &["0", "-1", "2147483648"]),
+    ("group.instance.id", &["", "a b", ".", "..", "소비자"]),
+    ("session.timeout.ms", &["0", "-1", "2147483648"]),
+    ("heartbeat.interval.ms", &["0", "-1", "3s"]),
+    ("max.poll.interval.ms", &["0", "-1", "2147483648"]),
+    (
+        "partition.assignment.strategy",
+        &["", ",", "com.example.Mine"],
+    ),
+    ("default.api.timeout.ms", &["-1", "2147483648"]),
+    ("group.protocol", &["", "consumer"]),
 ];
 
 #[test]
@@ -140,6 +190,12 @@ fn every_setting_takes_what_kafka_takes() {
                 properties.push(("delivery.timeout.ms", "2147483647"));
             }
             producer(&properties);
+            if PROPERTIES
+                .iter()
+                .any(|p| p.name == *name && matches!(p.scope, Scope::Consumer(_)))
+            {
+                consumer(&properties);
+            }
         }
     }
     for (codec, levels) in [
@@ -233,6 +289,31 @@ fn a_value_that_does_not_parse_is_told_with_what_was_expected() {
             "partitioner.class",
             "com.example.Mine",
             r#""com.example.Mine" is not one of default, sticky, round_robin (one of your own goes to ProducerBuilder::partitioner)"#,
+        ),
+        (
+            "auto.offset.reset",
+            "by_duration:P1D",
+            r#""by_duration:P1D" is not one of earliest, latest, none (by_duration is not supported: seek by a timestamp)"#,
+        ),
+        (
+            "partition.assignment.strategy",
+            "range,com.example.Mine",
+            r#""com.example.Mine" is not one of range, roundrobin, sticky, cooperative-sticky (or the name of Java's class)"#,
+        ),
+        (
+            "partition.assignment.strategy",
+            "",
+            "none is named: give one or more, separated by commas",
+        ),
+        (
+            "group.instance.id",
+            "a b",
+            r#""a b" is not 1 to 249 letters, digits, dots, underscores and hyphens, other than "." and "..""#,
+        ),
+        (
+            "group.protocol",
+            "consumer",
+            r#""consumer" is not classic: the protocol of KIP-848 is not supported in this version"#,
         ),
         (
             "bootstrap.servers",

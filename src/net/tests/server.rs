@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::config::{Backoff, ClientSettings};
 use crate::net::transport::{Connecting, Connector, Transport};
 use crate::types::Address;
-use crate::wire::ApiKey;
+use crate::wire::{ALL, ApiKey};
 
 /// What a test's servers speak, unless it says otherwise.
 pub(crate) const RANGES: &[(i16, i16, i16)] = &[
@@ -200,17 +200,8 @@ impl Peer {
 }
 
 fn is_flexible(key: i16, version: i16) -> bool {
-    use ApiKey::*;
-    [
-        Produce,
-        Metadata,
-        ApiVersions,
-        CreateTopics,
-        DeleteTopics,
-        InitProducerId,
-    ]
-    .into_iter()
-    .any(|k| k.code() == key && version >= k.flexible_from())
+    ALL.into_iter()
+        .any(|k| k.code() == key && version >= k.flexible_from())
 }
 
 /// An answer's whole frame.

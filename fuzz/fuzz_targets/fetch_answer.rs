@@ -1,0 +1,5 @@
+//! Fetch answers of every version.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ottla::fuzzing::fetch_answer(data));

@@ -1,0 +1,212 @@
+//! Collects a consumer's settings and what it is to read.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::Consumer;
+use crate::client::Client;
+use crate::config::{ConsumerOptions, IsolationLevel, OffsetReset};
+use crate::error::{Error, Result};
+use crate::types::{TopicPartition, is_legal_name};
+
+/// Collects a consumer's settings, by typed setters or by Kafka's names; the last one set holds.
+///
+/// Starts from what was given to its client.
+#[derive(Clone)]
+#[must_use]
+pub struct ConsumerBuilder {
+    client: Client,
+    options: ConsumerOptions,
+    partitions: Vec<TopicPartition>,
+}
+
+impl ConsumerBuilder {
+    pub(crate) fn new(client: Client, options: ConsumerOptions) -> Self {
+        Self {
+            client,
+            options,
+            partitions: Vec::new(),
+        }
+    }
+
+    /// Sets one setting by its Kafka name. White space around name and value is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownSetting`](crate::Error::UnknownSetting) with the name that was probably meant;
+    /// [`Error::Config`](crate::Error::Config) where the value does not parse or is out of bounds, or the setting is
+    /// the client's, a producer's, or another Kafka client's.
+    pub fn set(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
+        self.options.set(name.as_ref(), value.as_ref())?;
+        Ok(self)
+    }
+
+    /// The partitions to read; each once. Default none, until the consumer's handle assigns some.
+    pub fn assign(mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Self {
+        self.partitions = once(partitions);
+        self
+    }
+
+    /// The bytes that a broker collects before it answers, within `fetch_max_wait`.
+    ///
+    /// Default 1, which answers as soon as there is a record; 0 to 2147483647. Kafka: `fetch.min.bytes`.
+    pub fn fetch_min_bytes(mut self, bytes: usize) -> Self {
+        self.options.fetch_min_bytes = Some(bytes);
+        self
+    }
+
+    /// The most bytes of records in one answer, compressed as they are; a larger batch comes alone.
+    ///
+    /// Default 52428800 (50 MiB); 0 to 2147483647. No more is asked for than `buffer_memory` has room for. Kafka:
+    /// `fetch.max.bytes`.
+    pub fn fetch_max_bytes(mut self, bytes: usize) -> Self {
+        self.options.fetch_max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long a broker waits for `fetch_min_bytes` before it answers with less.
+    ///
+    /// Default 500 ms; at most 2147483647 ms; `build` refuses `request_timeout` or more. Kafka: `fetch.max.wait.ms`.
+    pub fn fetch_max_wait(mut self, wait: Duration) -> Self {
+        self.options.fetch_max_wait = Some(wait);
+        self
+    }
+
+    /// The most bytes of one partition in an answer, compressed as they are; a larger batch comes alone.
+    ///
+    /// Default 1048576 (1 MiB); 0 to 2147483647; `build` refuses more than `buffer_memory`. Kafka:
+    /// `max.partition.fetch.bytes`.
+    pub fn partition_fetch_bytes(mut self, bytes: usize) -> Self {
+        self.options.partition_fetch_bytes = Some(bytes);
+        self
+    }
+
+    /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted.
+    ///
+    /// Default 67108864 (64 MiB); at least 1048576 (1 MiB); `build` refuses less than `partition_fetch_bytes`. Not
+    /// one of Kafka: `fetch.buffer.memory` is ottla's own name.
+    pub fn buffer_memory(mut self, bytes: usize) -> Self {
+        self.options.buffer_memory = Some(bytes);
+        self
+    }
+
+    /// The most records that one `poll` hands out.
+    ///
+    /// Default 500; 1 to 2147483647. No effect on how much is fetched. Kafka: `max.poll.records`.
+    pub fn max_poll_records(mut self, records: usize) -> Self {
+        self.options.max_poll_records = Some(records);
+        self
+    }
+
+    /// Where to read from in a partition without a committed offset, or with one that is not in the log any more.
+    ///
+    /// Default [`OffsetReset::Latest`]. Kafka: `auto.offset.reset`.
+    pub fn offset_reset(mut self, reset: OffsetReset) -> Self {
+        self.options.offset_reset = Some(reset);
+        self
+    }
+
+    /// Which records of transactions are handed out.
+    ///
+    /// Default [`IsolationLevel::ReadUncommitted`]: all. Kafka: `isolation.level`.
+    pub fn isolation(mut self, level: IsolationLevel) -> Self {
+        self.options.isolation = Some(level);
+        self
+    }
+
+    /// Whether the checksum of each fetched batch is compared.
+    ///
+    /// Default true. Kafka: `check.crcs`.
+    pub fn check_crcs(mut self, enabled: bool) -> Self {
+        self.options.check_crcs = Some(enabled);
+        self
+    }
+
+    /// Where this consumer runs: brokers that know where they run let it read from the nearest replica (KIP-392).
+    ///
+    /// Default none, which reads from leaders; at most 32767 bytes, no control characters. Kafka: `client.rack`.
+    pub fn rack(mut self, rack: impl Into<String>) -> Self {
+        self.options.rack = Some(rack.into());
+        self
+    }
+
+    /// Longest time of a call that asks the cluster, such as for committed offsets, retries included.
+    ///
+    /// Default 60 s; at most 2147483647 ms. Kafka: `default.api.timeout.ms`.
+    pub fn api_timeout(mut self, limit: Duration) -> Self {
+        self.options.api_timeout = Some(limit);
+        self
+    }
+
+    /// Longest wait for a broker's answer, after which the connection is closed and the request sent again.
+    ///
+    /// Default the client's, 30 s; 1 ms to 2147483647 ms. Kafka: `request.timeout.ms`.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.options.request_timeout = Some(limit);
+        self
+    }
+
+    /// Delay before a failed request is sent again; twice as long after each further failure, with jitter.
+    ///
+    /// Default the client's, 100 ms; `build` refuses more than `retry_backoff_max`. Kafka: `retry.backoff.ms`.
+    pub fn retry_backoff(mut self, delay: Duration) -> Self {
+        self.options.retry_backoff = Some(delay);
+        self
+    }
+
+    /// Longest delay before a failed request is sent again.
+    ///
+    /// Default the client's, 1 s; `build` refuses less than `retry_backoff`. Kafka: `retry.backoff.max.ms`.
+    pub fn retry_backoff_max(mut self, delay: Duration) -> Self {
+        self.options.retry_backoff_max = Some(delay);
+        self
+    }
+
+    /// Checks the settings and starts the consumer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
+    /// conflict; [`Error::InvalidTopic`](crate::Error::InvalidTopic).
+    pub fn build(self) -> Result<Consumer> {
+        for partition in &self.partitions {
+            if !is_legal_name(partition.topic()) {
+                return Err(Error::InvalidTopic {
+                    name: partition.name().clone(),
+                });
+            }
+        }
+        let settings = self.options.check(self.client.settings(), false)?;
+        let consumer = Consumer::start(&self.client, settings);
+        consumer.assign(self.partitions);
+        Ok(consumer)
+    }
+}
+
+impl fmt::Debug for ConsumerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder")
+            .field("partitions", &self.partitions)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each item once, in order.
+fn once<T: Clone + Eq + Hash>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let items = items.into_iter();
+    items.filter(|item| seen.insert(item.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_twice_counts_once() {
+        assert_eq!(once(["b", "a", "b"]), ["b", "a"]);
+    }
+}

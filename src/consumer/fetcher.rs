@@ -1,0 +1,361 @@
+//! One fetch loop a broker: independent of the others, ahead of the application, within its share of the buffer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout};
+use tracing::debug;
+
+use super::shared::Shared;
+use super::state::{Plan, State};
+use crate::batch::{Span, span};
+use crate::cluster::Purpose;
+use crate::config::OffsetReset;
+use crate::error::{Error, ErrorCode};
+use crate::machine::fetch::{Answered, Chunk, Position, Session, Start, Verdict, Wanted, verdict};
+use crate::types::{Address, BrokerId};
+use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
+
+/// How long a full partition may keep the broker's others from being asked for.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Starts the loop of a broker, if it does not run.
+pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
+    if let Some(wake) = state.sources.get(&broker) {
+        wake.notify_one();
+        return;
+    }
+    let wake = Arc::new(Notify::new());
+    state.sources.insert(broker, wake.clone());
+    tokio::spawn(run(shared.clone(), broker, wake));
+}
+
+async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
+    let mut session = Session::default();
+    let mut hurry = false;
+    let mut failures = 0;
+    while !shared.is_closing() {
+        match plan(&shared, broker, &mut session, hurry) {
+            Plan::Unneeded => break,
+            Plan::Wait(until) => {
+                wait(&wake, until).await;
+                hurry = false;
+            }
+            Plan::Full => {
+                // Usually the application comes back for more well before that.
+                hurry = timeout(PATIENCE, wake.notified()).await.is_err();
+            }
+            Plan::Fetch { asked, max_bytes } => {
+                let settings = &shared.settings;
+                let call = Fetch {
+                    max_wait: if hurry {
+                        Duration::ZERO
+                    } else {
+                        settings.fetch_max_wait
+                    },
+                    min_bytes: i32::try_from(settings.fetch_min_bytes).unwrap_or(i32::MAX),
+                    max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
+                    read_committed: shared.filter.read_committed,
+                    session_id: asked.session_id,
+                    session_epoch: asked.session_epoch,
+                    topics: asked.topics,
+                    forgotten: asked.forgotten,
+                    rack: settings.rack.clone().unwrap_or_default(),
+                };
+                let answer = tokio::select! {
+                    answer = ask(&shared, broker, &call) => answer,
+                    () = shared.closing() => break,
+                };
+                hurry = false;
+                match answer {
+                    Ok(answer) => {
+                        failures = 0;
+                        take(&shared, broker, &mut session, answer);
+                    }
+                    Err(error) => {
+                        session.restart();
+                        failures += 1;
+                        fail(&shared, broker, error, failures).await;
+                    }
+                }
+            }
+        }
+    }
+    end(&shared, broker, &session).await;
+    if shared.is_closing() {
+        shared.lock().sources.remove(&broker);
+        shared.work.notify_one();
+    }
+}
+
+fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bool) -> Plan {
+    let mut state = shared.lock();
+    let plan = state.plan(broker, session, &shared.settings, hurry, Instant::now());
+    if matches!(plan, Plan::Unneeded) {
+        // Under the same lock: who finds the broker without a loop starts another one.
+        state.sources.remove(&broker);
+    }
+    plan
+}
+
+async fn wait(wake: &Notify, until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::select! {
+            () = wake.notified() => {}
+            () = sleep_until(until.into()) => {}
+        },
+        None => wake.notified().await,
+    }
+}
+
+async fn ask(shared: &Shared, broker: BrokerId, call: &Fetch) -> Result<FetchAnswer, Error> {
+    let connection = shared
+        .cluster
+        .broker(broker, Purpose::Fetch(shared.id))
+        .await?;
+    let limit = shared.settings.request_timeout + call.max_wait;
+    connection.call(call, limit).await
+}
+
+async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
+    debug!(broker = broker.0, failures, %error, "fetch failed");
+    shared.cluster.request_refresh();
+    if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
+        shared.fail(error);
+    }
+    let delay = shared
+        .settings
+        .retry_backoff
+        .delay(failures, fastrand::f64());
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = shared.closing() => {}
+    }
+}
+
+/// Tells the broker that its session is over, as Java's client does; whether it hears that is of no importance.
+async fn end(shared: &Shared, broker: BrokerId, session: &Session) {
+    let Some((session_id, session_epoch)) = session.end() else {
+        return;
+    };
+    let call = Fetch {
+        max_wait: Duration::ZERO,
+        min_bytes: 0,
+        max_bytes: 0,
+        read_committed: shared.filter.read_committed,
+        session_id,
+        session_epoch,
+        topics: Vec::new(),
+        forgotten: Vec::new(),
+        rack: Arc::default(),
+    };
+    let _ = timeout(Duration::from_millis(500), ask(shared, broker, &call)).await;
+}
+
+/// A partition's part of an answer, looked at as far as that needs no lock.
+struct Seen<'a> {
+    wanted: &'a Wanted,
+    partition: FetchedPartition,
+    span: Span,
+}
+
+/// Takes an answer in.
+fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: FetchAnswer) {
+    if !session.answered(answer.code, answer.session_id) {
+        debug!(broker = broker.0, code = %answer.code, "fetch session lost");
+        return;
+    }
+    let mut seen = Vec::new();
+    for topic in answer.topics {
+        for partition in topic.partitions {
+            let Some(wanted) = session.asked(&topic.topic, partition.partition) else {
+                continue;
+            };
+            let span = span(&partition.records);
+            seen.push(Seen {
+                wanted,
+                partition,
+                span,
+            });
+        }
+    }
+    let mut hints = Vec::new();
+    let mut after = After::default();
+    let now = Instant::now();
+    let mut state = shared.lock();
+    for seen in seen {
+        if let Some((leader, epoch)) = seen.partition.leader_hint {
+            hints.push((seen.wanted.partition.clone(), leader, epoch));
+        }
+        after.merge(apply(shared, &mut state, seen, now));
+    }
+    let has_line = state.has_line();
+    drop(state);
+    if has_line || after.tells {
+        shared.ready.notify_one();
+    }
+    if after.restarts {
+        session.restart();
+    }
+    for (partition, leader, epoch) in &hints {
+        hint(shared, partition, *leader, *epoch, &answer.nodes);
+    }
+    if after.refreshes {
+        shared.cluster.request_refresh();
+    }
+    if after.looks_up {
+        shared.work.notify_one();
+    }
+}
+
+fn hint(
+    shared: &Shared,
+    partition: &crate::types::TopicPartition,
+    leader: BrokerId,
+    epoch: i32,
+    nodes: &[(BrokerId, Address)],
+) {
+    let number = partition.partition();
+    shared
+        .cluster
+        .leader_hint(partition.topic(), number, leader, epoch, nodes);
+}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+struct After {
+    refreshes: bool,
+    restarts: bool,
+    looks_up: bool,
+    tells: bool,
+}
+
+impl After {
+    fn merge(&mut self, other: Self) {
+        self.refreshes |= other.refreshes;
+        self.restarts |= other.restarts;
+        self.looks_up |= other.looks_up;
+        self.tells |= other.tells;
+    }
+}
+
+fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> After {
+    let index = seen.wanted.index;
+    let mut after = After::default();
+    let Some(partition) = state.get(index).filter(|p| p.expects(seen.wanted)) else {
+        return after;
+    };
+    let verdict = verdict(seen.partition.code);
+    let delay = |failures| {
+        shared
+            .settings
+            .retry_backoff
+            .delay(failures, fastrand::f64())
+    };
+    match verdict {
+        Verdict::Take => {
+            let replica = seen.partition.preferred_replica;
+            partition.answered(answered(&seen));
+            if let Some(replica) = replica {
+                let until = now + shared.cluster.settings().metadata_max_age;
+                partition.prefer(replica, until);
+                after.looks_up = true;
+            }
+            state.queue(index);
+        }
+        Verdict::OutOfRange => {
+            // A replica that is behind, or has less, is not the log: the leader decides.
+            if !partition.forget_replica() {
+                after.merge(out_of_range(shared, state, index));
+            }
+            after.looks_up = true;
+        }
+        Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => {
+            partition.forget_replica();
+            partition.failed(now, delay);
+            after.refreshes = verdict != Verdict::Retry;
+            after.restarts = verdict == Verdict::RefreshIds;
+        }
+        Verdict::Tell => {
+            let name = partition.name.clone();
+            let code = seen.partition.code;
+            partition.failed(now, delay);
+            if partition.is_news(code) {
+                state.tell(told(&name, code, seen.wanted.offset));
+                after.tells = true;
+            }
+        }
+    }
+    after
+}
+
+fn told(name: &crate::types::TopicPartition, code: ErrorCode, offset: i64) -> Error {
+    Error::broker(code, None, format!("fetching {name} from offset {offset}"))
+}
+
+fn answered(seen: &Seen<'_>) -> Answered {
+    let Seen {
+        wanted,
+        partition,
+        span,
+    } = seen;
+    let is_empty = span.len == 0 && !span.is_damaged;
+    let chunk = (!is_empty).then(|| {
+        let records = if span.is_damaged {
+            partition.records.clone()
+        } else {
+            partition.records.slice(..span.len)
+        };
+        let aborted = partition.aborted.clone();
+        Chunk::new(
+            wanted.partition.clone(),
+            wanted.offset,
+            -1,
+            records,
+            aborted,
+        )
+    });
+    Answered {
+        chunk,
+        next: span.last.map(|(offset, leader_epoch)| Position {
+            offset: (offset + 1).max(wanted.offset),
+            leader_epoch,
+        }),
+        is_damaged: span.is_damaged,
+        high_watermark: partition.high_watermark,
+        last_stable_offset: partition.last_stable_offset,
+        log_start_offset: partition.log_start_offset,
+    }
+}
+
+fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> After {
+    let start = match shared.settings.offset_reset {
+        OffsetReset::Earliest => Some(Start::Earliest),
+        OffsetReset::Latest => Some(Start::Latest),
+        OffsetReset::None => None,
+    };
+    let mut error = None;
+    state.change_at(index, |partition, version| match start {
+        Some(start) => {
+            debug!(partition = %partition.name, ?start, "position is not in the log");
+            partition.reset(start, version);
+        }
+        None => {
+            let offset = partition.position().map_or(-1, |position| position.offset);
+            error = Some(Error::NoOffset {
+                partition: partition.name.clone(),
+                reason: format!("offset {offset} is not in the log").into(),
+            });
+            partition.stick(version);
+        }
+    });
+    let tells = error.is_some();
+    if let Some(error) = error {
+        state.tell(error);
+    }
+    After {
+        tells,
+        ..After::default()
+    }
+}

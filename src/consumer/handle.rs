@@ -1,0 +1,169 @@
+//! Steering a consumer from any task, while it consumes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::shared::Shared;
+use crate::error::{Error, Result};
+use crate::machine::fetch::{Position, Start};
+use crate::record::millis;
+use crate::types::TopicPartition;
+
+/// Everything that a [`Consumer`](crate::Consumer) can be asked besides records; cheap to clone, usable from any task.
+#[derive(Clone)]
+pub struct ConsumerHandle(Arc<Shared>);
+
+impl ConsumerHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// Reads exactly these partitions from now on. Those that were read already go on where they are. Kafka: `assign`.
+    pub fn assign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
+        let wanted: Vec<_> = partitions.into_iter().collect();
+        let mut gone = self.0.assignment();
+        gone.retain(|partition| !wanted.contains(partition));
+        self.0.remove(&gone);
+        self.0.hold(&wanted);
+        self.0.begin(&wanted);
+    }
+
+    /// The partitions that are read. Kafka: `assignment`.
+    #[must_use]
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.0.assignment()
+    }
+
+    /// Hands out nothing of this partition until [`resume`](Self::resume). What is buffered is kept. Kafka: `pause`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn pause(&self, partition: &TopicPartition) -> Result<()> {
+        self.0
+            .with(partition, |state, name| state.pause(name, true))
+    }
+
+    /// Hands out this partition's records again. Kafka: `resume`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn resume(&self, partition: &TopicPartition) -> Result<()> {
+        self.0
+            .with(partition, |state, name| state.pause(name, false))
+    }
+
+    /// Whether the partition is paused.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn is_paused(&self, partition: &TopicPartition) -> Result<bool> {
+        self.ask(partition, |partition| partition.paused)
+    }
+
+    /// Goes on at this offset: nothing that was fetched before is handed out. Kafka: `seek`.
+    ///
+    /// An offset that is not in the log is noticed by the next fetch, which then does what `auto.offset.reset` says.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`]; [`Error::Config`] for a negative offset.
+    pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        if offset < 0 {
+            return Err(Error::config("offset", format!("{offset} is negative")));
+        }
+        let position = Position {
+            offset,
+            leader_epoch: -1,
+        };
+        self.0
+            .with(partition, |state, name| state.seek(name, position))
+    }
+
+    /// Goes on at the oldest record that the log has. Kafka: `seekToBeginning`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn seek_to_beginning(&self, partition: &TopicPartition) -> Result<()> {
+        self.reset(partition, Start::Earliest)
+    }
+
+    /// Goes on behind the newest record that the log has. Kafka: `seekToEnd`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn seek_to_end(&self, partition: &TopicPartition) -> Result<()> {
+        self.reset(partition, Start::Latest)
+    }
+
+    /// Goes on at the first record whose time is not before `time`; without one, at the log's end.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn seek_to_time(&self, partition: &TopicPartition, time: SystemTime) -> Result<()> {
+        // Negative times are words of the protocol for the log's ends.
+        self.reset(partition, Start::Timestamp(millis(time).max(0)))
+    }
+
+    fn reset(&self, partition: &TopicPartition, start: Start) -> Result<()> {
+        self.0
+            .with(partition, |state, name| state.reset(name, start))
+    }
+
+    /// The offset behind the last record handed out; `None` while it is being looked up. Kafka: `position`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn position(&self, partition: &TopicPartition) -> Result<Option<i64>> {
+        self.ask(partition, |partition| {
+            partition.position().map(|position| position.offset)
+        })
+    }
+
+    /// How many offsets lie between the position and the end of what may be read, as of the last fetch; `None`
+    /// before the first. Kafka: `currentLag`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn lag(&self, partition: &TopicPartition) -> Result<Option<u64>> {
+        let read_committed = self.0.filter.read_committed;
+        self.ask(partition, |partition| {
+            let end = if read_committed {
+                partition.last_stable_offset
+            } else {
+                partition.high_watermark
+            };
+            let position = partition.position()?;
+            (end >= 0).then(|| end.saturating_sub(position.offset).try_into().unwrap_or(0))
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        partition: &TopicPartition,
+        question: impl FnOnce(&crate::machine::fetch::Partition) -> T,
+    ) -> Result<T> {
+        let mut state = self.0.lock();
+        let found = state.find(partition).map(|partition| question(partition));
+        found.ok_or_else(|| Error::NotAssigned {
+            partition: partition.clone(),
+        })
+    }
+
+    /// Ends the reading: a pending `recv` or `poll`, and each later one, returns `None`. Kafka: `wakeup`.
+    pub fn stop(&self) {
+        self.0.lock().is_stopped = true;
+        self.0.ready.notify_one();
+    }
+}
+
+impl fmt::Debug for ConsumerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerHandle")
+            .field("assignment", &self.assignment())
+            .finish_non_exhaustive()
+    }
+}

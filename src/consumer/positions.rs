@@ -1,0 +1,405 @@
+//! Keeps each partition's leader and position: follows the cluster, looks up what is missing, starts fetch loops.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::fetcher;
+use super::shared::Shared;
+use super::state::State;
+use crate::cluster::Purpose;
+use crate::config::OffsetReset;
+use crate::error::{Error, ErrorCode, Result};
+use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
+use crate::machine::topology::Topology;
+use crate::types::{BrokerId, TopicName, TopicPartition};
+use crate::wire::{EpochQuestion, ListOffset, ListOffsets, OffsetForLeaderEpoch};
+
+/// How long the fetch loops may take to end their sessions.
+const PARTING: Duration = Duration::from_secs(1);
+/// ListOffsets' words for the two ends of a log.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// A partition whose position is looked up; `version` tells whether the answer is still wanted.
+#[derive(Clone)]
+struct Sought {
+    name: TopicPartition,
+    version: u64,
+    leader_epoch: i32,
+}
+
+/// What is to be looked up, by whom it is asked.
+#[derive(Default)]
+struct Work {
+    offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
+    ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
+    /// A partition has no leader, as far as is known.
+    is_lost: bool,
+    wake: Option<Instant>,
+}
+
+/// Runs until the consumer is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut changes = shared.cluster.changes();
+    let mut lookups = JoinSet::new();
+    loop {
+        let topology = shared.cluster.topology();
+        let work = survey(&shared, &topology);
+        if work.is_lost {
+            shared.cluster.request_refresh();
+        }
+        let wake = work.wake;
+        start(&shared, work, &mut lookups);
+        tokio::select! {
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    // The client is closed: nothing can be looked up any more.
+                    shared.fail(Error::Closed { what: "the client" });
+                    break;
+                }
+            }
+            () = shared.work.notified() => {}
+            () = wait_until(wake) => {}
+            Some(_) = lookups.join_next() => {}
+            () = shared.closing() => break,
+        }
+    }
+    let ends = async {
+        while !shared.lock().sources.is_empty() {
+            shared.work.notified().await;
+        }
+    };
+    // What does not end by itself in time loses its connection.
+    let _ = timeout(PARTING, ends).await;
+    shared.cluster.close_consumer(shared.id);
+}
+
+async fn wait_until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Follows the cluster, and finds what is to be looked up.
+fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
+    let now = Instant::now();
+    let mut work = Work::default();
+    let mut sources: Vec<BrokerId> = Vec::new();
+    let mut state = shared.lock();
+    if state.is_closed {
+        return work;
+    }
+    for (_, partition) in state.all() {
+        follow(partition, topology);
+        let source = partition.source(now).filter(|_| partition.is_fetching());
+        sources.extend(source.filter(|source| !sources.contains(source)));
+        work.is_lost |= partition.leader.is_none();
+        let Some(need) = partition.need(now) else {
+            if partition.is_waiting(now) {
+                work.wake = work.wake.into_iter().chain(partition.not_before()).min();
+            }
+            continue;
+        };
+        let sought = Sought {
+            name: partition.name.clone(),
+            version: partition.version,
+            leader_epoch: partition.leader_epoch,
+        };
+        match (need, partition.leader) {
+            (Need::Offset(start), Some(leader)) => {
+                work.offsets
+                    .entry(leader)
+                    .or_default()
+                    .push((sought, start));
+            }
+            (Need::EndOf { position }, Some(leader)) => {
+                work.ends
+                    .entry(leader)
+                    .or_default()
+                    .push((sought, position));
+            }
+            (_, None) => continue,
+        }
+        partition.ask();
+    }
+    for source in sources {
+        fetcher::ensure(shared, &mut state, source);
+    }
+    work
+}
+
+fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) {
+    let Some(topic) = topology.topics.get(partition.name.topic()) else {
+        return;
+    };
+    let number = usize::try_from(partition.name.partition()).unwrap_or(usize::MAX);
+    if let Some(known) = topic.partitions.get(number) {
+        // A leader that is named and has no address is none, for now.
+        let leader = known.leader.filter(|id| topology.brokers.contains_key(id));
+        partition.lead_by(leader, known.leader_epoch, topic.id);
+    }
+}
+
+fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
+    for (broker, sought) in work.offsets {
+        lookups.spawn(find_offsets(shared.clone(), broker, sought));
+    }
+    for (broker, sought) in work.ends {
+        lookups.spawn(find_ends(shared.clone(), broker, sought));
+    }
+}
+
+/// A found or failed lookup, applied only if nothing has voided it.
+fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) -> Option<Error>) {
+    let mut state = shared.lock();
+    let Some(index) = state.index(&sought.name) else {
+        return;
+    };
+    let is_wanted = state
+        .get(index)
+        .is_some_and(|p| p.version == sought.version);
+    if !is_wanted {
+        return;
+    }
+    let error = apply(&mut state, index);
+    state.wake_source(index, Instant::now());
+    if let Some(error) = error {
+        state.tell(error);
+        drop(state);
+        shared.ready.notify_one();
+    }
+}
+
+/// The lookup failed: it is made again after a while, and the application told where trying again is no help.
+fn retry(shared: &Shared, sought: &Sought, error: Option<(ErrorCode, Error)>) {
+    let now = Instant::now();
+    settle(shared, sought, |state, index| {
+        let partition = state.get(index)?;
+        partition.failed(now, |failures| {
+            shared
+                .settings
+                .retry_backoff
+                .delay(failures, fastrand::f64())
+        });
+        let (code, error) = error?;
+        partition.is_news(code).then_some(error)
+    });
+}
+
+async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {
+    let mut topics: Vec<(TopicName, Vec<ListOffset>)> = Vec::new();
+    for (one, start) in &sought {
+        let question = ListOffset {
+            partition: one.name.partition(),
+            leader_epoch: one.leader_epoch,
+            timestamp: match start {
+                Start::Earliest => EARLIEST,
+                Start::Latest => LATEST,
+                Start::Timestamp(at) => *at,
+            },
+        };
+        group(&mut topics, &one.name, question);
+    }
+    let call = ListOffsets {
+        read_committed: shared.filter.read_committed,
+        topics,
+        timeout: shared.settings.request_timeout,
+    };
+    let answer = ask(&shared, broker, &call).await;
+    let mut after = After::default();
+    match answer {
+        Ok(answer) => {
+            let mut found = HashMap::new();
+            for (topic, partitions) in answer.topics {
+                for one in partitions {
+                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
+                }
+            }
+            for (one, start) in &sought {
+                let found = found.get(&one.name);
+                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
+                match (lookup(code), found) {
+                    (Lookup::Take, Some(found)) => {
+                        settle(&shared, one, |state, index| {
+                            place(state, index, *start, found.offset, found.leader_epoch);
+                            None
+                        });
+                        after.is_found = true;
+                    }
+                    (verdict, _) => after.failed(&shared, one, verdict, code),
+                }
+            }
+        }
+        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
+    }
+    after.finish(&shared);
+}
+
+/// Goes on from the offset that was found; a time after the last record's is the log's end.
+fn place(state: &mut State, index: u32, start: Start, offset: i64, leader_epoch: i32) {
+    state.change_at(index, |partition, version| {
+        if offset < 0 && start != Start::Latest {
+            partition.reset(Start::Latest, version);
+        } else {
+            debug!(partition = %partition.name, offset, ?start, "position found");
+            let position = Position {
+                offset,
+                leader_epoch,
+            };
+            partition.seek(position, version);
+        }
+    });
+}
+
+async fn find_ends(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Position)>) {
+    let mut topics: Vec<(TopicName, Vec<EpochQuestion>)> = Vec::new();
+    for (one, position) in &sought {
+        let question = EpochQuestion {
+            partition: one.name.partition(),
+            current_epoch: one.leader_epoch,
+            epoch: position.leader_epoch,
+        };
+        group(&mut topics, &one.name, question);
+    }
+    let call = OffsetForLeaderEpoch { topics };
+    let answer = ask(&shared, broker, &call).await;
+    let mut after = After::default();
+    match answer {
+        Ok(answer) => {
+            let mut found = HashMap::new();
+            for (topic, partitions) in answer.topics {
+                for one in partitions {
+                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
+                }
+            }
+            for (one, position) in &sought {
+                let found = found.get(&one.name);
+                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
+                match (lookup(code), found) {
+                    (Lookup::Take, Some(found)) => {
+                        let end = Position {
+                            offset: found.end_offset,
+                            leader_epoch: found.epoch,
+                        };
+                        settle(&shared, one, |state, index| {
+                            compare(&shared, state, index, (*position, one.leader_epoch), end)
+                        });
+                        after.is_found = true;
+                    }
+                    (verdict, _) => after.failed(&shared, one, verdict, code),
+                }
+            }
+        }
+        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
+    }
+    after.finish(&shared);
+}
+
+/// Whether the log still has what was read; if not, it goes on from where the logs part, or by the reset policy.
+fn compare(
+    shared: &Shared,
+    state: &mut State,
+    index: u32,
+    (position, asked): (Position, i32),
+    end: Position,
+) -> Option<Error> {
+    let is_known = end.offset >= 0 && end.leader_epoch >= 0;
+    if is_known && end.offset >= position.offset {
+        state.get(index)?.validated(asked);
+        return None;
+    }
+    let mut error = None;
+    state.change_at(index, |partition, version| {
+        warn!(
+            partition = %partition.name,
+            position = position.offset,
+            end = end.offset,
+            "the log was truncated"
+        );
+        match shared.settings.offset_reset {
+            OffsetReset::None => {
+                error = Some(Error::LogTruncated {
+                    partition: partition.name.clone(),
+                    position: position.offset,
+                    end: end.offset,
+                });
+                partition.stick(version);
+            }
+            _ if is_known => {
+                partition.seek(end, version);
+            }
+            OffsetReset::Earliest => {
+                partition.reset(Start::Earliest, version);
+            }
+            OffsetReset::Latest => {
+                partition.reset(Start::Latest, version);
+            }
+        }
+    });
+    error
+}
+
+/// What is to be done after the answers were looked at.
+#[derive(Default)]
+struct After {
+    is_found: bool,
+    refreshes: bool,
+}
+
+impl After {
+    fn failed(&mut self, shared: &Shared, sought: &Sought, verdict: Lookup, code: ErrorCode) {
+        let tell = (verdict == Lookup::Tell).then(|| {
+            let context = format!("looking up the position of {}", sought.name);
+            (code, Error::broker(code, None, context))
+        });
+        retry(shared, sought, tell);
+        self.refreshes = true;
+    }
+
+    /// No answer came.
+    fn lost<'a>(
+        &mut self,
+        shared: &Shared,
+        sought: impl Iterator<Item = &'a Sought>,
+        error: &Error,
+    ) {
+        debug!(%error, "positions not found");
+        for one in sought {
+            let tell =
+                (!error.is_retriable()).then(|| (ErrorCode::UNKNOWN_SERVER_ERROR, error.clone()));
+            retry(shared, one, tell);
+        }
+        self.refreshes = true;
+    }
+
+    fn finish(self, shared: &Shared) {
+        if self.refreshes {
+            shared.cluster.request_refresh();
+        }
+        if self.is_found || self.refreshes {
+            shared.work.notify_one();
+        }
+    }
+}
+
+async fn ask<C: crate::wire::Call>(
+    shared: &Shared,
+    broker: BrokerId,
+    call: &C,
+) -> Result<C::Response> {
+    let connection = shared.cluster.broker(broker, Purpose::Control).await?;
+    connection.call(call, shared.settings.request_timeout).await
+}
+
+fn group<Q>(topics: &mut Vec<(TopicName, Vec<Q>)>, name: &TopicPartition, question: Q) {
+    match topics.iter_mut().find(|(topic, _)| topic == name.name()) {
+        Some((_, questions)) => questions.push(question),
+        None => topics.push((name.name().clone(), vec![question])),
+    }
+}

@@ -1,0 +1,287 @@
+//! Taking records out of what was fetched, so that nothing stale is handed out.
+
+use std::time::Instant;
+
+use super::shared::Shared;
+use super::state::State;
+use super::{Consumer, ConsumerRecord, Records};
+use crate::error::{Error, Result};
+use crate::machine::fetch::{Chunk, Damage, Step};
+
+/// The chunk that records are being taken of, which is out of the state for that time.
+pub(super) struct Active {
+    index: u32,
+    version: u64,
+    /// Of the state, when this was looked at last.
+    epoch: u64,
+    chunk: Chunk,
+    /// Met behind records that had to be handed out first.
+    damage: Option<Damage>,
+}
+
+/// What became of the active chunk when it was looked at under the lock.
+enum Standing {
+    Valid,
+    Void,
+    /// Its partition was paused: it goes back.
+    Paused,
+}
+
+impl Active {
+    fn new((index, version, chunk): (u32, u64, Chunk), epoch: u64) -> Self {
+        Self {
+            index,
+            version,
+            epoch,
+            chunk,
+            damage: None,
+        }
+    }
+
+    /// Whether records of the chunk may still be handed out.
+    fn stand(&mut self, state: &mut State) -> Standing {
+        if self.epoch == state.epoch {
+            return Standing::Valid;
+        }
+        let version = self.version;
+        let standing = match state.get(self.index) {
+            Some(partition) if partition.version != version || partition.stopped => Standing::Void,
+            Some(partition) if partition.paused => Standing::Paused,
+            Some(_) => Standing::Valid,
+            None => Standing::Void,
+        };
+        if matches!(standing, Standing::Valid) {
+            self.epoch = state.epoch;
+        }
+        standing
+    }
+}
+
+/// Records of one partition that `poll` is about to hand out.
+struct Part {
+    index: u32,
+    version: u64,
+    position: (i64, i32),
+}
+
+/// A call that waits for records, for as long as it is not dropped.
+struct Waiting<'a>(&'a Shared);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_waiting = false;
+        self.0.called.notify_waiters();
+    }
+}
+
+impl Consumer {
+    /// A record of the active chunk, if that has one.
+    pub(super) fn take_one(&mut self) -> Result<Option<ConsumerRecord>> {
+        loop {
+            let Some(active) = &mut self.active else {
+                return Ok(None);
+            };
+            let mut state = self.handle.shared().lock();
+            state.enter();
+            if let Some(error) = state.next_error() {
+                return Err(error);
+            }
+            if state.is_stopped {
+                return Ok(None);
+            }
+            match active.stand(&mut state) {
+                Standing::Valid => {}
+                gone => {
+                    let active = self.active.take();
+                    put_away(&mut state, active, &gone);
+                    return Ok(None);
+                }
+            }
+            if let Some((block, slot)) = active.chunk.take() {
+                let record = ConsumerRecord::new(block.clone(), slot);
+                state.hand_out(active.index, active.chunk.position());
+                return Ok(Some(record));
+            }
+            drop(state);
+            if !self.step()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Decodes more of the active chunk; `false` when nothing is left of it.
+    fn step(&mut self) -> Result<bool> {
+        let shared = self.handle.shared();
+        let Some(active) = &mut self.active else {
+            return Ok(false);
+        };
+        let step = match active.damage.take() {
+            Some(damage) => Err(damage),
+            None => active.chunk.step(&shared.filter),
+        };
+        match step {
+            Ok(Step::Records) => Ok(true),
+            Ok(Step::End) => {
+                self.finish();
+                Ok(false)
+            }
+            Err(damage) => Err(self.damaged(damage)),
+        }
+    }
+
+    /// The active chunk is used up.
+    fn finish(&mut self) {
+        let Some(active) = self.active.take() else {
+            return;
+        };
+        close_chunk(&mut self.shared().lock(), &active);
+    }
+
+    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again.
+    fn damaged(&mut self, damage: Damage) -> Error {
+        let shared = self.handle.shared();
+        let error = |partition| Error::Corrupt {
+            partition,
+            offset: damage.offset,
+            next_offset: damage.next_offset,
+            reason: damage.reason.to_string().into(),
+        };
+        let Some(active) = self.active.take() else {
+            return Error::Closed {
+                what: "the consumer",
+            };
+        };
+        let mut state = shared.lock();
+        let position = active.chunk.position();
+        let name = active.chunk.partition().clone();
+        if state
+            .get(active.index)
+            .is_some_and(|partition| partition.version == active.version)
+        {
+            state.hand_out(active.index, position);
+            state.change_at(active.index, |partition, version| {
+                partition.refetch(version);
+            });
+            state.wake_source(active.index, Instant::now());
+        }
+        error(name)
+    }
+
+    /// Makes the next chunk the active one; waits until there is one. `false` once the consumer was stopped.
+    pub(super) async fn next_chunk(&mut self) -> Result<bool> {
+        loop {
+            let waiting = {
+                let mut state = self.handle.shared().lock();
+                state.enter();
+                if let Some(error) = state.next_error() {
+                    return Err(error);
+                }
+                if state.is_stopped {
+                    return Ok(false);
+                }
+                if let Some(active) = &mut self.active {
+                    match active.stand(&mut state) {
+                        Standing::Valid => return Ok(true),
+                        gone => put_away(&mut state, self.active.take(), &gone),
+                    }
+                }
+                if let Some(next) = state.next_chunk() {
+                    self.active = Some(Active::new(next, state.epoch));
+                    return Ok(true);
+                }
+                state.is_waiting = true;
+                Waiting(self.handle.shared())
+            };
+            // Whoever waits for the application to be done with its records sees that it is.
+            waiting.0.called.notify_waiters();
+            waiting.0.ready.notified().await;
+        }
+    }
+
+    /// Up to `max.poll.records` records of what is there.
+    pub(super) fn take_many(&mut self) -> Result<Records> {
+        let most = self.shared().settings.max_poll_records;
+        let mut records = Records::with_capacity(most.min(1024));
+        let mut parts: Vec<Part> = Vec::new();
+        let mut ended: Vec<Active> = Vec::new();
+        while records.len() < most {
+            let Some(active) = &mut self.active else {
+                break;
+            };
+            match active.chunk.step(&self.handle.shared().filter) {
+                Ok(Step::Records) => {
+                    let from = records.len();
+                    let room = most - from;
+                    if let Some(block) = active.chunk.take_many(room, records.slots()) {
+                        records.put(block, from);
+                        parts.push(Part {
+                            index: active.index,
+                            version: active.version,
+                            position: active.chunk.position(),
+                        });
+                    }
+                }
+                Ok(Step::End) => {
+                    ended.extend(self.active.take());
+                    let mut state = self.handle.shared().lock();
+                    if let Some(next) = state.next_chunk() {
+                        self.active = Some(Active::new(next, state.epoch));
+                    }
+                }
+                Err(damage) if records.is_empty() && ended.is_empty() => {
+                    return Err(self.damaged(damage));
+                }
+                Err(damage) => {
+                    active.damage = Some(damage);
+                    break;
+                }
+            }
+        }
+        self.confirm(&mut records, &parts, ended);
+        Ok(records)
+    }
+
+    /// Hands out what may still be handed out, and counts it.
+    fn confirm(&mut self, records: &mut Records, parts: &[Part], ended: Vec<Active>) {
+        let mut state = self.handle.shared().lock();
+        let mut is_valid = |part: &Part| {
+            let partition = state.get(part.index);
+            partition.is_some_and(|p| p.version == part.version && !p.stopped)
+        };
+        let valid: Vec<bool> = parts.iter().map(&mut is_valid).collect();
+        for (part, _) in parts.iter().zip(&valid).filter(|(_, valid)| **valid) {
+            state.hand_out(part.index, part.position);
+        }
+        for active in ended {
+            close_chunk(&mut state, &active);
+        }
+        drop(state);
+        if valid.contains(&false) {
+            records.retain(|part| valid.get(part).copied().unwrap_or(false));
+        }
+    }
+}
+
+/// Takes the active chunk out of the way: void, or back to its paused partition.
+fn put_away(state: &mut State, active: Option<Active>, standing: &Standing) {
+    let Some(active) = active.filter(|_| matches!(standing, Standing::Paused)) else {
+        return;
+    };
+    if let Some(partition) = state.get(active.index) {
+        partition.return_chunk(active.chunk);
+        state.queue(active.index);
+    }
+}
+
+/// The chunk is used up: there is room for another one.
+fn close_chunk(state: &mut State, active: &Active) {
+    let Some(partition) = state.get(active.index) else {
+        return;
+    };
+    if partition.version == active.version {
+        partition.release(active.chunk.size());
+        state.hand_out(active.index, active.chunk.position());
+        state.queue(active.index);
+        state.wake_source(active.index, Instant::now());
+    }
+}

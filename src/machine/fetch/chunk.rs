@@ -1,0 +1,244 @@
+//! What one answer brought of one partition: batches that become records as they are handed out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::aborted::Aborted;
+use crate::batch::{Batch, Batches, Records, Slot, TimestampType, control_type};
+use crate::types::TopicPartition;
+use crate::wire::{AbortedTransaction, Malformed};
+
+/// Records decoded at a time: more take memory, fewer take time.
+const STEP: usize = 512;
+
+/// The bytes in which a batch's records are places, and what they have in common.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) partition: TopicPartition,
+    pub(crate) bytes: Bytes,
+    /// -1 where the broker does not tell.
+    pub(crate) leader_epoch: i32,
+    pub(crate) timestamp_type: TimestampType,
+}
+
+/// How records are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter {
+    pub(crate) read_committed: bool,
+    pub(crate) check_crcs: bool,
+    /// The most that one batch may become when it is decompressed.
+    pub(crate) limit: usize,
+}
+
+/// What [`Chunk::step`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There are records to hand out.
+    Records,
+    /// There are no more.
+    End,
+}
+
+/// Why records cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) offset: i64,
+    /// Behind the damaged batch, where its header can be believed; else just behind `offset`.
+    pub(crate) next_offset: i64,
+    pub(crate) reason: Malformed,
+}
+
+/// Fetched batches, the first of them in part decoded.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    partition: TopicPartition,
+    batches: Batches,
+    size: usize,
+    aborted: Aborted,
+    open: Option<Open>,
+    slots: Vec<Slot>,
+    at: usize,
+    /// Everything before it was handed out, or is nothing that is handed out.
+    position: i64,
+    epoch: i32,
+}
+
+/// The batch that is being decoded.
+#[derive(Debug)]
+struct Open {
+    block: Arc<Block>,
+    records: Records,
+    last_offset: i64,
+    failed: Option<Malformed>,
+}
+
+impl Chunk {
+    /// `position` is the first offset that is wanted: batches may start before it.
+    pub(crate) fn new(
+        partition: TopicPartition,
+        position: i64,
+        epoch: i32,
+        records: Bytes,
+        aborted: Vec<AbortedTransaction>,
+    ) -> Self {
+        Self {
+            partition,
+            size: records.len(),
+            batches: Batches::new(records),
+            aborted: Aborted::new(aborted),
+            open: None,
+            slots: Vec::new(),
+            at: 0,
+            position,
+            epoch,
+        }
+    }
+
+    pub(crate) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Bytes as fetched.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The offset behind all that was taken and passed over, with the leader epoch of what is before it.
+    pub(crate) fn position(&self) -> (i64, i32) {
+        (self.position, self.epoch)
+    }
+
+    /// Decodes until there are records to take, or nothing is left.
+    ///
+    /// # Errors
+    /// The damage, once everything before it was taken.
+    pub(crate) fn step(&mut self, filter: &Filter) -> Result<Step, Damage> {
+        loop {
+            if self.at < self.slots.len() || self.decode()? {
+                return Ok(Step::Records);
+            }
+            let Some(batch) = self.batches.next() else {
+                return Ok(Step::End);
+            };
+            let batch = batch.map_err(|reason| self.damage(reason))?;
+            self.enter(&batch, filter)?;
+        }
+    }
+
+    /// The next record that `step` has found, and the bytes it is a place in.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<(&Arc<Block>, Slot)> {
+        let slot = *self.slots.get(self.at)?;
+        let open = self.open.as_ref()?;
+        self.at += 1;
+        self.position = slot.offset + 1;
+        self.epoch = open.block.leader_epoch;
+        Some((&open.block, slot))
+    }
+
+    /// Appends up to `most` of the records that `step` has found; returns the bytes they are places in.
+    pub(crate) fn take_many(&mut self, most: usize, into: &mut Vec<Slot>) -> Option<Arc<Block>> {
+        let end = self.slots.len().min(self.at.saturating_add(most));
+        let taken = self.slots.get(self.at..end)?;
+        let last = taken.last()?;
+        let block = self.open.as_ref()?.block.clone();
+        self.position = last.offset + 1;
+        self.epoch = block.leader_epoch;
+        into.extend_from_slice(taken);
+        self.at = end;
+        Some(block)
+    }
+
+    /// Decodes the next records of the open batch; `false` when it has no more.
+    fn decode(&mut self) -> Result<bool, Damage> {
+        self.slots.clear();
+        self.at = 0;
+        let Some(open) = &mut self.open else {
+            return Ok(false);
+        };
+        while self.slots.len() < STEP {
+            match open.records.next_slot() {
+                Some(Ok(slot)) if slot.offset < self.position => {}
+                Some(Ok(slot)) => self.slots.push(slot),
+                Some(Err(reason)) => {
+                    open.failed = Some(reason);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if !self.slots.is_empty() {
+            return Ok(true);
+        }
+        // What was decoded before the damage has been handed out first.
+        if let Some(reason) = open.failed.take() {
+            return Err(Damage {
+                offset: self.position,
+                next_offset: open.last_offset + 1,
+                reason,
+            });
+        }
+        // Compaction may have removed the batch's last records: it covers their offsets all the same.
+        self.position = self.position.max(open.last_offset + 1);
+        self.epoch = open.block.leader_epoch;
+        self.open = None;
+        Ok(false)
+    }
+
+    /// Opens a batch, or passes over it.
+    fn enter(&mut self, batch: &Batch, filter: &Filter) -> Result<(), Damage> {
+        let header = *batch.header();
+        let last_offset = header.last_offset();
+        let is_passed = last_offset < self.position;
+        let damaged = |reason| Damage {
+            offset: self.position.max(header.base_offset),
+            next_offset: last_offset + 1,
+            reason,
+        };
+        if filter.check_crcs && !is_passed {
+            batch.verify_crc().map_err(damaged)?;
+        }
+        if header.is_control() {
+            if filter.read_committed {
+                let marker = batch
+                    .records(filter.limit)
+                    .and_then(|mut records| match records.next_ref() {
+                        Some(record) => control_type(record?.key).map(Some),
+                        None => Ok(None),
+                    })
+                    .map_err(damaged)?;
+                if let Some(marker) = marker {
+                    self.aborted.control(&header, marker);
+                }
+            }
+        } else if !(filter.read_committed && self.aborted.leaves_out(&header) || is_passed) {
+            let records = batch.records(filter.limit).map_err(damaged)?;
+            self.open = Some(Open {
+                block: Arc::new(Block {
+                    partition: self.partition.clone(),
+                    bytes: records.bytes().clone(),
+                    leader_epoch: header.leader_epoch,
+                    timestamp_type: header.timestamp_type(),
+                }),
+                records,
+                last_offset,
+                failed: None,
+            });
+            return Ok(());
+        }
+        if !is_passed {
+            self.position = last_offset + 1;
+            self.epoch = header.leader_epoch;
+        }
+        Ok(())
+    }
+
+    fn damage(&self, reason: Malformed) -> Damage {
+        Damage {
+            offset: self.position,
+            next_offset: self.position + 1,
+            reason,
+        }
+    }
+}

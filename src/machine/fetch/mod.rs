@@ -1,0 +1,14 @@
+//! The consumer's pure half: positions, what is buffered, fetch sessions, and what an answer means.
+
+mod aborted;
+mod chunk;
+mod partition;
+mod session;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
+pub(crate) use partition::{Answered, Need, Partition, Position, Start, Wanted};
+pub(crate) use session::{Asked, Session};
+pub(crate) use verdict::{Lookup, Verdict, lookup, verdict};

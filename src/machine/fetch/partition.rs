@@ -1,0 +1,407 @@
+//! One assigned partition: where it is read, what is buffered, and what is missing before it can be fetched.
+//!
+//! ```text
+//!            begin              found                 epoch changed
+//!   Held ──────────▶ Resetting ───────▶ Fetching ◀──────────────────▶ Validating
+//!                        ▲                  │                             │ truncated
+//!                        └──────────────────┘ out of range                ▼
+//!                                                            Fetching at the cut, or Stuck
+//! ```
+//!
+//! Invariant: what was fetched or looked up under an older `version` is never used.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::chunk::Chunk;
+use crate::error::ErrorCode;
+use crate::types::{BrokerId, TopicId, TopicPartition, after};
+
+/// An offset, and the leader epoch of the record before it, by which truncation is noticed (KIP-320).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) offset: i64,
+    /// -1 when it is not known.
+    pub(crate) leader_epoch: i32,
+}
+
+/// Where to start reading, when that has to be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Earliest,
+    Latest,
+    /// The first record at or after this time; the end when there is none.
+    Timestamp(i64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Assigned, and the application is being told.
+    Held,
+    /// The offset of `Start` is wanted.
+    Resetting(Start),
+    /// Whether the log still has what was read is to be asked.
+    Validating,
+    Fetching,
+    /// The application was told of an error and must seek.
+    Stuck,
+}
+
+/// What is missing before a partition can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Offset(Start),
+    EndOf { position: Position },
+}
+
+/// A partition to fetch, and under which version.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) index: u32,
+    pub(crate) version: u64,
+    pub(crate) partition: TopicPartition,
+    pub(crate) topic_id: TopicId,
+    pub(crate) leader_epoch: i32,
+    pub(crate) offset: i64,
+}
+
+impl Wanted {
+    /// Whether both are of the same partition of the same topic.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.topic_id == other.topic_id && self.partition == other.partition
+    }
+}
+
+/// A partition's part of a good answer.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Whole batches; none when there is nothing new.
+    pub(crate) chunk: Option<Chunk>,
+    /// Behind the last of them.
+    pub(crate) next: Option<Position>,
+    /// Nothing can be fetched behind this before it has been looked at.
+    pub(crate) is_damaged: bool,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start_offset: i64,
+}
+
+/// An assigned partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) name: TopicPartition,
+    pub(crate) topic_id: TopicId,
+    pub(crate) leader: Option<BrokerId>,
+    pub(crate) leader_epoch: i32,
+    /// Another number after each change that voids what is fetched or looked up; unique among all partitions.
+    pub(crate) version: u64,
+    pub(crate) paused: bool,
+    /// Nothing is handed out any more: the partition is being given up.
+    pub(crate) stopped: bool,
+    /// Behind the last record handed out.
+    pub(crate) handed: Position,
+    /// Behind the last record that the application is done with.
+    pub(crate) done: Position,
+    /// Waits in the line of those that have something to hand out.
+    pub(crate) in_line: bool,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start_offset: i64,
+    stage: Stage,
+    next: Position,
+    chunks: VecDeque<Chunk>,
+    buffered: usize,
+    blocked: bool,
+    replica: Option<(BrokerId, Instant)>,
+    failures: u32,
+    not_before: Option<Instant>,
+    /// A lookup is under way.
+    is_asked: bool,
+    /// What the application was told last, and not again before something else happens.
+    told: Option<ErrorCode>,
+}
+
+const NOWHERE: Position = Position {
+    offset: -1,
+    leader_epoch: -1,
+};
+
+impl Partition {
+    /// Assigned, and not fetched yet.
+    pub(crate) fn held(name: TopicPartition, version: u64) -> Self {
+        Self {
+            name,
+            topic_id: TopicId::ZERO,
+            leader: None,
+            leader_epoch: -1,
+            version,
+            paused: false,
+            stopped: false,
+            handed: NOWHERE,
+            done: NOWHERE,
+            in_line: false,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            stage: Stage::Held,
+            next: NOWHERE,
+            chunks: VecDeque::new(),
+            buffered: 0,
+            blocked: false,
+            replica: None,
+            failures: 0,
+            not_before: None,
+            is_asked: false,
+            told: None,
+        }
+    }
+
+    /// Lets it be fetched, unless the application has sought meanwhile: from `start`.
+    pub(crate) fn begin(&mut self, start: Start) {
+        if self.stage == Stage::Held {
+            self.stage = Stage::Resetting(start);
+        }
+    }
+
+    /// The position, where there is one.
+    pub(crate) fn position(&self) -> Option<Position> {
+        (self.handed.offset >= 0).then_some(self.handed)
+    }
+
+    pub(crate) fn is_fetching(&self) -> bool {
+        self.stage == Stage::Fetching
+    }
+
+    /// Goes on from `position`; `version` is a new one. Returns the bytes that were buffered.
+    pub(crate) fn seek(&mut self, position: Position, version: u64) -> usize {
+        let freed = self.void(version);
+        self.move_to(position);
+        freed
+    }
+
+    /// Goes on from an offset that is to be looked up. Returns the bytes that were buffered.
+    pub(crate) fn reset(&mut self, start: Start, version: u64) -> usize {
+        let freed = self.void(version);
+        (self.handed, self.next) = (NOWHERE, NOWHERE);
+        self.stage = Stage::Resetting(start);
+        self.not_before = None;
+        freed
+    }
+
+    /// Waits for the application to seek. Returns the bytes that were buffered.
+    pub(crate) fn stick(&mut self, version: u64) -> usize {
+        let freed = self.void(version);
+        self.stage = Stage::Stuck;
+        freed
+    }
+
+    /// Drops what is buffered, to be fetched again from the position. Returns the bytes that were buffered.
+    pub(crate) fn refetch(&mut self, version: u64) -> usize {
+        let freed = self.void(version);
+        self.next = self.handed;
+        freed
+    }
+
+    fn void(&mut self, version: u64) -> usize {
+        self.version = version;
+        self.is_asked = false;
+        self.told = None;
+        self.chunks.clear();
+        self.blocked = false;
+        std::mem::take(&mut self.buffered)
+    }
+
+    fn move_to(&mut self, position: Position) {
+        (self.handed, self.done, self.next) = (position, position, position);
+        self.stage = Stage::Fetching;
+        self.failures = 0;
+        self.not_before = None;
+        self.check_epoch();
+    }
+
+    /// A leader of another epoch than the position's may not have all that was read.
+    fn check_epoch(&mut self) {
+        let (read, now) = (self.next.leader_epoch, self.leader_epoch);
+        if self.stage == Stage::Fetching && read >= 0 && now >= 0 && read != now {
+            self.stage = Stage::Validating;
+        }
+    }
+
+    /// The cluster's newest word on the partition.
+    pub(crate) fn lead_by(&mut self, leader: Option<BrokerId>, epoch: i32, id: TopicId) {
+        let is_new = self.leader != leader || self.leader_epoch != epoch || self.topic_id != id;
+        (self.leader, self.leader_epoch, self.topic_id) = (leader, epoch, id);
+        if is_new {
+            self.not_before = None;
+            self.replica = None;
+            self.check_epoch();
+        }
+    }
+
+    /// What is to be looked up, if anything, and if it is time.
+    pub(crate) fn need(&self, now: Instant) -> Option<Need> {
+        let need = match self.stage {
+            Stage::Resetting(start) => Need::Offset(start),
+            Stage::Validating => Need::EndOf {
+                position: self.next,
+            },
+            Stage::Held | Stage::Fetching | Stage::Stuck => return None,
+        };
+        (!self.is_asked && !self.is_waiting(now) && !self.stopped).then_some(need)
+    }
+
+    /// A lookup begins; `failed` or what it finds ends it.
+    pub(crate) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// Whether the application is to be told of this error: it was not told of the same just before.
+    pub(crate) fn is_news(&mut self, code: ErrorCode) -> bool {
+        self.told.replace(code) != Some(code)
+    }
+
+    /// When something is to be tried again.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// Whether trying again waits for its time.
+    pub(crate) fn is_waiting(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|at| at > now)
+    }
+
+    /// The log of the leader of this epoch still has what was read.
+    pub(crate) fn validated(&mut self, leader_epoch: i32) {
+        if self.stage == Stage::Validating {
+            self.stage = Stage::Fetching;
+            self.is_asked = false;
+            self.told = None;
+            // The same question is not asked again for the same leader.
+            self.next.leader_epoch = leader_epoch;
+            self.failures = 0;
+            self.not_before = None;
+            self.check_epoch();
+        }
+    }
+
+    /// A try failed; `delay` makes of the number of failures how long to wait.
+    pub(crate) fn failed(&mut self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
+        self.is_asked = false;
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(after(now, delay(self.failures)));
+    }
+
+    /// The broker to fetch from: the leader, or a nearer replica that it has named (KIP-392).
+    pub(crate) fn source(&self, now: Instant) -> Option<BrokerId> {
+        match self.replica {
+            Some((replica, until)) if now < until => Some(replica),
+            _ => self.leader,
+        }
+    }
+
+    /// Fetches from this replica until then.
+    pub(crate) fn prefer(&mut self, replica: BrokerId, until: Instant) {
+        self.replica = Some((replica, until));
+    }
+
+    /// Back to the leader; `false` when it was fetched from the leader already.
+    pub(crate) fn forget_replica(&mut self) -> bool {
+        self.replica.take().is_some()
+    }
+
+    /// Whether it can be fetched, apart from the room that it needs.
+    pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
+        self.stage == Stage::Fetching
+            && !self.paused
+            && !self.stopped
+            && !self.blocked
+            && !self.is_waiting(now)
+    }
+
+    /// Whether asking for it now would be asking the same again.
+    pub(super) fn is_asked_by(&self, wanted: &Wanted) -> bool {
+        wanted.version == self.version
+            && wanted.offset == self.next.offset
+            && wanted.leader_epoch == self.leader_epoch
+            && wanted.topic_id == self.topic_id
+    }
+
+    /// What to ask the broker for.
+    pub(crate) fn wanted(&self, index: u32) -> Wanted {
+        Wanted {
+            index,
+            version: self.version,
+            partition: self.name.clone(),
+            topic_id: self.topic_id,
+            leader_epoch: self.leader_epoch,
+            offset: self.next.offset,
+        }
+    }
+
+    /// Bytes fetched and not yet handed out.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Whether an answer to `wanted` is still of use.
+    pub(crate) fn expects(&self, wanted: &Wanted) -> bool {
+        self.version == wanted.version
+            && self.stage == Stage::Fetching
+            && self.next.offset == wanted.offset
+            && !self.stopped
+    }
+
+    /// Takes what was fetched.
+    pub(crate) fn answered(&mut self, answer: Answered) {
+        self.failures = 0;
+        self.not_before = None;
+        self.told = None;
+        if answer.high_watermark >= 0 {
+            self.high_watermark = answer.high_watermark;
+        }
+        if answer.last_stable_offset >= 0 {
+            self.last_stable_offset = answer.last_stable_offset;
+        }
+        if answer.log_start_offset >= 0 {
+            self.log_start_offset = answer.log_start_offset;
+        }
+        self.blocked |= answer.is_damaged;
+        if let Some(next) = answer.next {
+            self.next = next;
+        }
+        if let Some(chunk) = answer.chunk {
+            self.buffered += chunk.size();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Whether there is something to hand out now.
+    pub(crate) fn has_some(&self) -> bool {
+        !self.chunks.is_empty() && !self.paused && !self.stopped
+    }
+
+    /// The oldest chunk; its bytes stay counted until `release`.
+    pub(crate) fn take_chunk(&mut self) -> Option<Chunk> {
+        self.chunks.pop_front()
+    }
+
+    /// Puts a chunk back that was not used up.
+    pub(crate) fn return_chunk(&mut self, chunk: Chunk) {
+        self.chunks.push_front(chunk);
+    }
+
+    /// A chunk of so many bytes was used up.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.buffered = self.buffered.saturating_sub(bytes);
+    }
+
+    /// Records before `position` were handed out.
+    pub(crate) fn hand_out(&mut self, position: (i64, i32)) {
+        if position.0 > self.handed.offset {
+            self.handed = Position {
+                offset: position.0,
+                leader_epoch: position.1,
+            };
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A fetch session with one broker (KIP-227): only what has changed is asked for, only news are answered.
+//!
+//! ```text
+//!            full answer, id given            answered
+//!   None ──────────────────────▶ Open(id, 1) ──────────▶ Open(id, n + 1)
+//!    ▲                               │
+//!    └───────────────────────────────┘  the broker lost it, or the answer was lost
+//! ```
+
+use hashbrown::HashMap;
+
+use super::partition::{Partition, Wanted};
+use crate::error::ErrorCode;
+use crate::types::{TopicId, TopicName, TopicPartition};
+use crate::wire::{FetchPartition, FetchTopic, ForgottenTopic, TopicRef};
+
+/// The epoch that asks for a new session.
+const NEW: i32 = 0;
+/// The epoch that ends one.
+const FINAL: i32 = -1;
+
+/// What both sides have agreed upon.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    id: i32,
+    epoch: i32,
+    round: u64,
+    /// By the partition's index: what was asked for last.
+    sent: Vec<Option<Sent>>,
+    count: usize,
+    names: HashMap<TopicName, HashMap<i32, u32>>,
+    ids: HashMap<TopicId, TopicName>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    wanted: Wanted,
+    /// The last request that was for this partition too.
+    round: u64,
+}
+
+/// What to put into the next request.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) session_id: i32,
+    pub(crate) session_epoch: i32,
+    pub(crate) topics: Vec<FetchTopic>,
+    pub(crate) forgotten: Vec<ForgottenTopic>,
+    /// The session's partitions, those that the request need not name included.
+    pub(crate) partitions: usize,
+}
+
+impl Session {
+    /// The next request, for these partitions and no others.
+    pub(crate) fn ask<'a>(
+        &mut self,
+        partitions: impl Iterator<Item = (u32, &'a Partition)>,
+        max_bytes: i32,
+    ) -> Asked {
+        if !self.is_kept() {
+            self.restart();
+        }
+        self.round += 1;
+        let mut asked = Asked {
+            session_id: self.id,
+            session_epoch: self.epoch,
+            topics: Vec::new(),
+            forgotten: Vec::new(),
+            partitions: 0,
+        };
+        for (index, partition) in partitions {
+            asked.partitions += 1;
+            if !self.is_known(index, partition) {
+                self.add(index, partition, max_bytes, &mut asked);
+            }
+        }
+        if self.count > asked.partitions {
+            self.drop_others(&mut asked.forgotten);
+        }
+        asked
+    }
+
+    /// Whether the session knows all that the request would say of this partition.
+    fn is_known(&mut self, index: u32, partition: &Partition) -> bool {
+        let Some(Some(sent)) = self.sent.get_mut(index as usize) else {
+            return false;
+        };
+        let is_known = partition.is_asked_by(&sent.wanted);
+        if is_known {
+            sent.round = self.round;
+        }
+        is_known
+    }
+
+    fn add(&mut self, index: u32, partition: &Partition, max_bytes: i32, asked: &mut Asked) {
+        let wanted = partition.wanted(index);
+        let at = index as usize;
+        if self.sent.len() <= at {
+            self.sent.resize_with(at + 1, || None);
+        }
+        let Some(place) = self.sent.get_mut(at) else {
+            return;
+        };
+        match place {
+            Some(sent) if sent.wanted.is_of(&wanted) => {
+                sent.wanted = wanted.clone();
+                sent.round = self.round;
+            }
+            place => {
+                let old = place.replace(Sent {
+                    wanted: wanted.clone(),
+                    round: self.round,
+                });
+                match old {
+                    Some(old) => forget(&mut asked.forgotten, old.wanted),
+                    None => self.count += 1,
+                }
+                self.name(&wanted.partition, wanted.topic_id, index);
+            }
+        }
+        let partition = FetchPartition {
+            partition: wanted.partition.partition(),
+            leader_epoch: wanted.leader_epoch,
+            offset: wanted.offset,
+            max_bytes,
+        };
+        // Those of one topic follow each other.
+        match asked.topics.last_mut() {
+            Some(topic) if topic.name == *wanted.partition.name() => {
+                topic.partitions.push(partition);
+            }
+            _ => asked.topics.push(FetchTopic {
+                name: wanted.partition.name().clone(),
+                id: wanted.topic_id,
+                partitions: vec![partition],
+            }),
+        }
+    }
+
+    fn name(&mut self, partition: &TopicPartition, id: TopicId, index: u32) {
+        self.names
+            .entry(partition.name().clone())
+            .or_default()
+            .insert(partition.partition(), index);
+        if !id.is_zero() {
+            self.ids.insert(id, partition.name().clone());
+        }
+    }
+
+    /// Leaves out what this round was not for.
+    fn drop_others(&mut self, forgotten: &mut Vec<ForgottenTopic>) {
+        for place in &mut self.sent {
+            let Some(sent) = place.take_if(|sent| sent.round != self.round) else {
+                continue;
+            };
+            self.count -= 1;
+            let (name, number) = (
+                sent.wanted.partition.name(),
+                sent.wanted.partition.partition(),
+            );
+            if let Some(numbers) = self.names.get_mut(name) {
+                numbers.remove(&number);
+                if numbers.is_empty() {
+                    self.names.remove(name);
+                    self.ids.remove(&sent.wanted.topic_id);
+                }
+            }
+            forget(forgotten, sent.wanted);
+        }
+    }
+
+    /// What was asked for of a partition in an answer.
+    pub(crate) fn asked(&self, topic: &TopicRef, partition: i32) -> Option<&Wanted> {
+        let numbers = match topic {
+            TopicRef::Name(name) => self.names.get(name.as_str()),
+            TopicRef::Id(id) => self.names.get(self.ids.get(id)?),
+        };
+        let index = *numbers?.get(&partition)?;
+        self.sent
+            .get(index as usize)?
+            .as_ref()
+            .map(|sent| &sent.wanted)
+    }
+
+    /// An answer came; `false` when it holds nothing and the same is to be asked again, from the start.
+    pub(crate) fn answered(&mut self, code: ErrorCode, id: i32) -> bool {
+        if !code.is_none() {
+            if code == ErrorCode::FETCH_SESSION_ID_NOT_FOUND {
+                self.id = 0;
+            }
+            self.restart();
+            return false;
+        }
+        self.id = id;
+        // Never back to the epoch that asks for a new one.
+        self.epoch = self.epoch.checked_add(1).unwrap_or(1);
+        true
+    }
+
+    /// Without an id the broker keeps no session, for want of room: each request names everything.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.id != 0
+    }
+
+    /// The answer was lost, or ids are void: the next request replaces the session, which the broker still may have.
+    pub(crate) fn restart(&mut self) {
+        self.epoch = NEW;
+        self.sent.clear();
+        self.count = 0;
+        self.names.clear();
+        self.ids.clear();
+    }
+
+    /// The session's id and the epoch that ends it, where there is one to end.
+    pub(crate) fn end(&self) -> Option<(i32, i32)> {
+        self.is_kept().then_some((self.id, FINAL))
+    }
+}
+
+fn forget(topics: &mut Vec<ForgottenTopic>, wanted: Wanted) {
+    let number = wanted.partition.partition();
+    match topics.last_mut() {
+        Some(topic) if topic.name == *wanted.partition.name() && topic.id == wanted.topic_id => {
+            topic.partitions.push(number);
+        }
+        _ => topics.push(ForgottenTopic {
+            name: wanted.partition.name().clone(),
+            id: wanted.topic_id,
+            partitions: vec![number],
+        }),
+    }
+}

@@ -1,0 +1,317 @@
+//! What a fetched partition gives, and what a session says, whatever the broker sends.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::batch::{BatchWriter, RecordParts};
+use crate::error::ErrorCode;
+use crate::types::{BrokerId, ProducerId, TopicId, TopicPartition};
+use crate::wire::AbortedTransaction;
+
+const FILTER: Filter = Filter {
+    read_committed: true,
+    check_crcs: true,
+    limit: 1 << 20,
+};
+
+fn name(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+const TRANSACTIONAL: u8 = 0x10;
+const CONTROL: u8 = 0x20;
+
+/// A batch of these records, covering offsets up to `last_delta`, as a broker stores it.
+fn batch(
+    base: i64,
+    records: &[(&[u8], &str)],
+    last_delta: i32,
+    attributes: u8,
+    producer: i64,
+) -> Vec<u8> {
+    let mut writer = BatchWriter::new(Vec::new());
+    for (key, value) in records
+        .iter()
+        .chain(records.is_empty().then_some(&(&b""[..], "")))
+    {
+        writer.append(&RecordParts {
+            timestamp: 1000,
+            key: Some(key),
+            value: Some(value.as_bytes()),
+            headers: &[],
+        });
+    }
+    let producer = ProducerId {
+        id: producer,
+        epoch: 0,
+    };
+    let mut bytes = writer.close().seal(producer, 0).to_vec();
+    if records.is_empty() {
+        bytes.truncate(61);
+        bytes[57..61].copy_from_slice(&0i32.to_be_bytes());
+        bytes[8..12].copy_from_slice(&49i32.to_be_bytes());
+    }
+    bytes[..8].copy_from_slice(&base.to_be_bytes());
+    bytes[12..16].copy_from_slice(&7i32.to_be_bytes());
+    bytes[22] |= attributes;
+    bytes[23..27].copy_from_slice(&last_delta.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn plain(base: i64, values: &[&str]) -> Vec<u8> {
+    let records: Vec<_> = values.iter().map(|value| (&b"k"[..], *value)).collect();
+    batch(base, &records, values.len() as i32 - 1, 0, -1)
+}
+
+fn of_transaction(base: i64, value: &str, producer: i64) -> Vec<u8> {
+    batch(base, &[(b"k", value)], 0, TRANSACTIONAL, producer)
+}
+
+fn marker(base: i64, kind: u8, producer: i64) -> Vec<u8> {
+    batch(
+        base,
+        &[(&[0, 0, 0, kind], "")],
+        0,
+        TRANSACTIONAL | CONTROL,
+        producer,
+    )
+}
+
+const ABORT: u8 = 0;
+const COMMIT: u8 = 1;
+
+fn chunk(position: i64, batches: &[Vec<u8>], aborted: &[(i64, i64)]) -> Chunk {
+    let aborted = aborted
+        .iter()
+        .map(|&(producer_id, first_offset)| AbortedTransaction {
+            producer_id,
+            first_offset,
+        })
+        .collect();
+    Chunk::new(name(0), position, -1, batches.concat().into(), aborted)
+}
+
+/// Offsets and values that a chunk hands out, and how it ends.
+fn read(chunk: &mut Chunk, filter: &Filter) -> (Vec<(i64, String)>, Result<(), Damage>) {
+    let mut records = Vec::new();
+    loop {
+        match chunk.step(filter) {
+            Ok(Step::Records) => {
+                let (block, slot) = chunk.take().expect("a record");
+                let value = slot.value(&block.bytes).expect("a value");
+                records.push((slot.offset, String::from_utf8_lossy(value).into_owned()));
+            }
+            Ok(Step::End) => return (records, Ok(())),
+            Err(damage) => return (records, Err(damage)),
+        }
+    }
+}
+
+fn offsets(chunk: &mut Chunk, filter: &Filter) -> Vec<i64> {
+    let (records, end) = read(chunk, filter);
+    assert_eq!(end, Ok(()));
+    records.into_iter().map(|(offset, _)| offset).collect()
+}
+
+#[test]
+fn a_batch_that_starts_before_the_position_is_filtered() {
+    let mut chunk = chunk(12, &[plain(10, &["a", "b", "c", "d"])], &[]);
+    assert_eq!(offsets(&mut chunk, &FILTER), [12, 13]);
+    assert_eq!(chunk.position(), (14, 7));
+}
+
+#[test]
+fn compacted_gaps_and_empty_batches_move_the_position_behind_them() {
+    let gap = batch(0, &[(b"k", "a")], 9, 0, -1);
+    let empty = batch(10, &[], 4, 0, -1);
+    let mut chunk = chunk(0, &[gap, empty, plain(20, &["b"])], &[]);
+    assert_eq!(offsets(&mut chunk, &FILTER), [0, 20]);
+    assert_eq!(chunk.position(), (21, 7));
+    let only_empty = batch(10, &[], 4, 0, -1);
+    let mut nothing = self::chunk(10, &[only_empty], &[]);
+    assert!(offsets(&mut nothing, &FILTER).is_empty());
+    assert_eq!(nothing.position(), (15, 7));
+}
+
+#[test]
+fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
+    let log = [
+        of_transaction(0, "aborted 1", 1),
+        of_transaction(1, "kept 2", 2),
+        plain(2, &["kept"]),
+        marker(3, ABORT, 1),
+        of_transaction(4, "kept 1", 1),
+        marker(5, COMMIT, 1),
+        marker(6, COMMIT, 2),
+        of_transaction(7, "aborted 1 again", 1),
+        marker(8, ABORT, 1),
+    ];
+    for aborted in [
+        &[(1, 0), (1, 7)][..],
+        &[(1, 7), (1, 0)],
+        &[(1, 0), (1, 7), (1, 7)],
+    ] {
+        let mut chunk = chunk(0, &log, aborted);
+        assert_eq!(offsets(&mut chunk, &FILTER), [1, 2, 4], "{aborted:?}");
+        assert_eq!(chunk.position(), (9, 7));
+    }
+    let all = Filter {
+        read_committed: false,
+        ..FILTER
+    };
+    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7]);
+}
+
+#[test]
+fn a_damaged_batch_is_told_after_the_records_before_it() {
+    let mut damaged = plain(2, &["c", "d"]);
+    *damaged.last_mut().expect("bytes") ^= 1;
+    let log = [plain(0, &["a", "b"]), damaged.clone(), plain(4, &["e"])];
+    let (records, end) = read(&mut chunk(0, &log, &[]), &FILTER);
+    assert_eq!(records.len(), 2);
+    let damage = end.expect_err("a wrong CRC");
+    assert_eq!((damage.offset, damage.next_offset), (2, 4));
+    assert!(
+        damage.reason.to_string().contains("CRC"),
+        "{:?}",
+        damage.reason
+    );
+    // Behind it, all is well.
+    assert_eq!(offsets(&mut chunk(4, &log, &[]), &FILTER), [4]);
+    // Unchecked, it is read as it is, or refused: never a panic.
+    let unchecked = Filter {
+        check_crcs: false,
+        ..FILTER
+    };
+    let _ = read(&mut chunk(0, &[damaged], &[]), &unchecked);
+}
+
+#[test]
+fn every_code_of_a_fetch_has_one_meaning() {
+    for (code, expected) in [
+        (ErrorCode::NONE, Verdict::Take),
+        (ErrorCode::OFFSET_OUT_OF_RANGE, Verdict::OutOfRange),
+        (ErrorCode::NOT_LEADER_OR_FOLLOWER, Verdict::Refresh),
+        (ErrorCode::FENCED_LEADER_EPOCH, Verdict::Refresh),
+        (ErrorCode::REPLICA_NOT_AVAILABLE, Verdict::Refresh),
+        (ErrorCode::KAFKA_STORAGE_ERROR, Verdict::Refresh),
+        (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Verdict::Refresh),
+        (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::RefreshIds),
+        (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::RefreshIds),
+        (ErrorCode::UNKNOWN_LEADER_EPOCH, Verdict::Retry),
+        (ErrorCode::OFFSET_NOT_AVAILABLE, Verdict::Retry),
+        (ErrorCode::REQUEST_TIMED_OUT, Verdict::Retry),
+        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, Verdict::Tell),
+        (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, Verdict::Tell),
+        (ErrorCode::new(9999), Verdict::Tell),
+    ] {
+        assert_eq!(verdict(code), expected, "{code}");
+    }
+}
+
+fn fetching(number: i32, version: u64) -> Partition {
+    let mut partition = Partition::held(name(number), version);
+    partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
+    partition.begin(Start::Earliest);
+    partition.seek(
+        Position {
+            offset: 10,
+            leader_epoch: -1,
+        },
+        version,
+    );
+    partition
+}
+
+fn asked(session: &mut Session, partitions: &[Partition]) -> (i32, Vec<i32>, Vec<i32>) {
+    let all = partitions.iter().enumerate().map(|(at, p)| (at as u32, p));
+    let asked = session.ask(all.filter(|(_, p)| !p.paused), 1000);
+    let of = |topic: crate::wire::FetchTopic| topic.partitions.into_iter().map(|p| p.partition);
+    (
+        asked.session_epoch,
+        asked.topics.into_iter().flat_map(of).collect(),
+        asked
+            .forgotten
+            .into_iter()
+            .flat_map(|t| t.partitions)
+            .collect(),
+    )
+}
+
+#[test]
+fn a_session_names_only_what_has_changed() {
+    let mut session = Session::default();
+    let mut all = [fetching(0, 1), fetching(1, 2), fetching(2, 3)];
+    assert_eq!(asked(&mut session, &all), (0, vec![0, 1, 2], vec![]));
+    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(asked(&mut session, &all), (1, vec![], vec![]));
+    assert!(session.answered(ErrorCode::NONE, 77));
+    all[1].seek(
+        Position {
+            offset: 50,
+            leader_epoch: -1,
+        },
+        4,
+    );
+    all[2].paused = true;
+    assert_eq!(asked(&mut session, &all), (2, vec![1], vec![2]));
+    assert!(session.answered(ErrorCode::NONE, 77));
+    all[2].paused = false;
+    assert_eq!(asked(&mut session, &all), (3, vec![2], vec![]));
+    assert!(!session.answered(ErrorCode::INVALID_FETCH_SESSION_EPOCH, 0));
+    assert_eq!(asked(&mut session, &all), (0, vec![0, 1, 2], vec![]));
+    assert_eq!(session.end(), Some((77, -1)));
+    assert!(!session.answered(ErrorCode::FETCH_SESSION_ID_NOT_FOUND, 0));
+    assert_eq!(session.end(), None);
+}
+
+#[test]
+fn a_broker_without_room_for_sessions_is_asked_for_everything_each_time() {
+    let mut session = Session::default();
+    let all = [fetching(0, 1), fetching(1, 2)];
+    for _ in 0..3 {
+        assert_eq!(asked(&mut session, &all), (0, vec![0, 1], vec![]));
+        assert!(session.answered(ErrorCode::NONE, 0));
+    }
+}
+
+#[test]
+fn what_was_asked_for_before_a_seek_is_not_expected_after_it() {
+    let mut partition = fetching(0, 1);
+    let wanted = partition.wanted(0);
+    assert!(partition.expects(&wanted));
+    let same = Position {
+        offset: 10,
+        leader_epoch: -1,
+    };
+    partition.seek(same, 2);
+    assert!(!partition.expects(&wanted));
+}
+
+#[test]
+fn a_new_leader_is_asked_whether_it_has_what_was_read() {
+    let now = Instant::now();
+    let mut partition = fetching(0, 1);
+    let read = Position {
+        offset: 10,
+        leader_epoch: 5,
+    };
+    partition.seek(read, 2);
+    assert_eq!(partition.need(now), None);
+    partition.lead_by(Some(BrokerId(2)), 6, TopicId([9; 16]));
+    assert_eq!(partition.need(now), Some(Need::EndOf { position: read }));
+    assert!(!partition.is_fetchable(now));
+    partition.ask();
+    assert_eq!(partition.need(now), None);
+    // Another leader came before the first one's answer.
+    partition.lead_by(Some(BrokerId(3)), 7, TopicId([9; 16]));
+    partition.validated(6);
+    assert!(matches!(partition.need(now), Some(Need::EndOf { .. })));
+    partition.validated(7);
+    assert!(partition.is_fetchable(now));
+    partition.failed(now, |_| Duration::from_secs(1));
+    assert!(!partition.is_fetchable(now));
+    assert!(partition.is_fetchable(now + Duration::from_secs(1)));
+}

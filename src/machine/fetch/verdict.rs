@@ -1,0 +1,61 @@
+//! What a partition's error code means to the consumer: one table for fetches, one for lookups.
+
+use crate::error::ErrorCode;
+
+/// What to do about a partition of a fetch answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Take the records.
+    Take,
+    /// The offset is not in the log: at the leader, reset; at another replica, ask the leader first.
+    OutOfRange,
+    /// The cluster has changed: refresh the metadata, and ask again after a while.
+    Refresh,
+    /// As `Refresh`, and what the session says of topic ids is void.
+    RefreshIds,
+    /// Ask again after a while.
+    Retry,
+    /// The application must know; ask again after a while in case that it changes.
+    Tell,
+}
+
+/// What to do about a fetched partition.
+pub(crate) fn verdict(code: ErrorCode) -> Verdict {
+    match code {
+        ErrorCode::NONE => Verdict::Take,
+        ErrorCode::OFFSET_OUT_OF_RANGE => Verdict::OutOfRange,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+        | ErrorCode::REPLICA_NOT_AVAILABLE
+        | ErrorCode::LEADER_NOT_AVAILABLE
+        | ErrorCode::KAFKA_STORAGE_ERROR
+        | ErrorCode::FENCED_LEADER_EPOCH
+        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Verdict::Refresh,
+        ErrorCode::UNKNOWN_TOPIC_ID | ErrorCode::INCONSISTENT_TOPIC_ID => Verdict::RefreshIds,
+        // The broker is behind, or busy: it will catch up.
+        ErrorCode::OFFSET_NOT_AVAILABLE
+        | ErrorCode::UNKNOWN_LEADER_EPOCH
+        | ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Retry,
+        other if other.is_retriable() => Verdict::Retry,
+        _ => Verdict::Tell,
+    }
+}
+
+/// What to do about a partition of an answer to ListOffsets or OffsetForLeaderEpoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Take the offset.
+    Take,
+    /// Refresh the metadata, and ask again after a while.
+    Refresh,
+    /// The application must know; nothing is assumed in place of the offset.
+    Tell,
+}
+
+/// What to do about a partition whose offset was looked up.
+pub(crate) fn lookup(code: ErrorCode) -> Lookup {
+    match verdict(code) {
+        Verdict::Take => Lookup::Take,
+        Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => Lookup::Refresh,
+        Verdict::OutOfRange | Verdict::Tell => Lookup::Tell,
+    }
+}
