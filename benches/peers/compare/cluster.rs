@@ -28,6 +28,7 @@ impl Cluster {
 
     pub(crate) fn start(nodes: usize) -> anyhow::Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        eprintln!("starting {nodes} broker(s)");
         let mut command = Command::new("cargo");
         command
             .current_dir(workspace)

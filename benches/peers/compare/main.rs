@@ -138,6 +138,7 @@ fn run_once(
         work.partitions,
         std::process::id()
     );
+    eprintln!("{} round {round}: {} ...", case.name, entry.label);
     programs.create_topic(&work)?;
     let result = programs.run(entry.client, case.mode, &work);
     programs.delete_topic(&work)?;

@@ -76,6 +76,7 @@ impl Programs {
     /// longer than `limit` fails.
     pub(crate) fn build(limit: Duration) -> anyhow::Result<Self> {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        eprintln!("building the clients' programs (in a fresh checkout, many minutes)");
         let mut cargo = Command::new("cargo");
         let cargo = cargo
             .current_dir(package)
