@@ -10,6 +10,8 @@
 //! Invariants:
 //! - A stamped batch keeps its sequence across retries, and stands before every unstamped one.
 //! - While a stamped batch waits to be sent again, one batch at a time is in flight.
+//! - No batch is sent that is not among the next five from the first unresolved one: a broker recognises
+//!   that one when it comes again only as long as it is among the last five in its log.
 //! - Sequences restart under a new epoch only when nothing is in flight.
 
 mod answer;

@@ -26,6 +26,8 @@ pub(crate) struct Situation {
     pub(crate) records: u32,
     /// Whether no batch with an earlier sequence is unresolved.
     pub(crate) head: bool,
+    /// Whether an earlier attempt may have written it.
+    pub(crate) unknown: bool,
 }
 
 /// What to do with the batch.
@@ -114,7 +116,16 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         | E::INVALID_PRODUCER_ID_MAPPING
             if situation.idempotent =>
         {
-            Verdict::Restamp
+            // Under another sequence a batch that is in the log would be written again. A broker may
+            // know no more that it is: one that was restarted remembers each producer's last batch alone.
+            if situation.unknown {
+                Verdict::Fail {
+                    unknown: true,
+                    fatal: false,
+                }
+            } else {
+                Verdict::Restamp
+            }
         }
 
         E::INVALID_RECORD | E::INVALID_TIMESTAMP if !answer.rejected.is_empty() => {
@@ -161,6 +172,11 @@ mod tests {
         idempotent: true,
         records: 10,
         head: true,
+        unknown: false,
+    };
+    const UNKNOWN: Situation = Situation {
+        unknown: true,
+        ..HEAD
     };
     const BEHIND: Situation = Situation {
         head: false,
@@ -186,6 +202,10 @@ mod tests {
     };
     const FAIL: Verdict = Verdict::Fail {
         unknown: false,
+        fatal: false,
+    };
+    const FAIL_UNSURE: Verdict = Verdict::Fail {
+        unknown: true,
         fatal: false,
     };
 
@@ -238,9 +258,12 @@ mod tests {
             (E::MESSAGE_TOO_LARGE, SINGLE, FAIL),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, Verdict::Restamp),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN, FAIL_UNSURE),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN, FAIL),
             (E::UNKNOWN_PRODUCER_ID, HEAD, Verdict::Restamp),
+            (E::UNKNOWN_PRODUCER_ID, UNKNOWN, FAIL_UNSURE),
             (E::INVALID_PRODUCER_EPOCH, HEAD, Verdict::Restamp),
+            (E::INVALID_PRODUCER_EPOCH, UNKNOWN, FAIL_UNSURE),
             (E::PRODUCER_FENCED, HEAD, Verdict::Restamp),
             (E::TOPIC_AUTHORIZATION_FAILED, HEAD, FAIL),
             (E::INVALID_TOPIC_EXCEPTION, HEAD, FAIL),
@@ -255,14 +278,7 @@ mod tests {
                     fatal: true,
                 },
             ),
-            (
-                E::UNKNOWN_SERVER_ERROR,
-                HEAD,
-                Verdict::Fail {
-                    unknown: true,
-                    fatal: false,
-                },
-            ),
+            (E::UNKNOWN_SERVER_ERROR, HEAD, FAIL_UNSURE),
             (E::new(9999), HEAD, FAIL),
         ];
         for (code, situation, expected) in table {
@@ -274,7 +290,7 @@ mod tests {
     fn no_answer_of_any_code_is_an_acknowledgement_but_success_and_duplicate() {
         for code in -1..=200 {
             let code = ErrorCode::new(code);
-            for situation in [HEAD, BEHIND, PLAIN, SINGLE] {
+            for situation in [HEAD, BEHIND, UNKNOWN, PLAIN, SINGLE] {
                 let acked = matches!(decide(code, situation), Verdict::Ack { .. });
                 let expected =
                     matches!(code, ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER);

@@ -26,6 +26,7 @@ impl<T: Clone> Queue<T> {
             idempotent: self.limits.idempotent,
             records: batch.ticket.count,
             head,
+            unknown: batch.unknown,
         };
         let verdict = verdict(answer, situation);
         if let (Verdict::Ack { .. }, Some(stamp), Some(gap)) = (&verdict, entry.stamp, self.gap) {

@@ -20,7 +20,7 @@ impl<T: Clone> Queue<T> {
         let waits_for_answers = !self.flights.is_empty()
             && (self.flights.len() >= MAX_FLIGHTS
                 || self.restamp
-                || (self.limits.idempotent && !self.proven)
+                || (self.limits.idempotent && (!self.proven || self.is_far_ahead()))
                 || self.flights.iter().any(|f| f.broker != leader)
                 || match self.ready.front() {
                     Some(front) => front.stamp.is_some() || self.gap.is_some(),
@@ -47,6 +47,13 @@ impl<T: Clone> Queue<T> {
                 }
             }
         }
+    }
+
+    /// Whether a new batch would make the broker forget the first one in flight, which it may have written.
+    fn is_far_ahead(&self) -> bool {
+        let stamps = self.flights.iter().filter_map(|f| f.stamp);
+        let first = stamps.map(|stamp| stamp.serial).min();
+        first.is_some_and(|first| self.next_serial - first >= MAX_FLIGHTS as u64)
     }
 
     /// Takes the next batch for `broker`, to go to the topic with the id `topic`. `identity` is the producer's current one; `bump` is asked
