@@ -125,11 +125,16 @@ mod record;
 mod types;
 mod wire;
 
-pub use admin::{Admin, CreatedTopic, NewTopic, PartitionDescription, TopicDescription};
+pub use admin::{
+    Admin, BrokerDescription, ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource,
+    ConfigSource, CreatedTopic, GroupDescription, GroupKind, GroupListing, GroupState,
+    MemberDescription, NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionOffset,
+    TopicDescription,
+};
 pub use client::Client;
-pub use config::{Acks, ClientBuilder, Compression};
 #[cfg(feature = "unstable-consumer")]
-pub use config::{IsolationLevel, OffsetReset};
+pub use config::OffsetReset;
+pub use config::{Acks, ClientBuilder, Compression, IsolationLevel};
 #[cfg(feature = "unstable-consumer")]
 pub use consumer::{
     Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, RecordRef, Records, RecordsIter,
@@ -141,7 +146,7 @@ pub use producer::{
     Delivery, Enqueue, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };
 pub use record::{Data, Header, Record};
-pub use types::{TopicId, TopicPartition};
+pub use types::{OffsetAndMetadata, TopicId, TopicPartition};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

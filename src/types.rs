@@ -101,6 +101,37 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
+/// A committed offset: the next record to read, and what the application noted with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetAndMetadata {
+    /// The offset of the next record to read, one behind the last one that was processed.
+    pub offset: i64,
+    /// The leader epoch of the last record that was processed, by which a log that was cut off is recognised (KIP-320);
+    /// `None` where it is not known.
+    pub leader_epoch: Option<i32>,
+    /// The application's own text; at most 4096 bytes with a broker's default settings
+    /// (`offset.metadata.max.bytes`).
+    pub metadata: Option<Arc<str>>,
+}
+
+impl OffsetAndMetadata {
+    /// The offset without a leader epoch and without a text.
+    #[must_use]
+    pub fn new(offset: i64) -> Self {
+        Self {
+            offset,
+            leader_epoch: None,
+            metadata: None,
+        }
+    }
+}
+
+impl From<i64> for OffsetAndMetadata {
+    fn from(offset: i64) -> Self {
+        Self::new(offset)
+    }
+}
+
 /// A producer's identity at the brokers; the epoch fences what an earlier one still has on the way (KIP-98, KIP-360).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerId {

@@ -1,13 +1,12 @@
-//! Creating, deleting and describing topics.
+//! Creating, deleting, enlarging and describing topics.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Admin;
+use super::{Admin, refusal, retry_all, unanswered};
 use crate::error::{Error, ErrorCode, Result};
 use crate::types::TopicId;
 use crate::wire::{
-    CreateTopics, DeleteTopics, MetadataAnswer, MetadataCall, MetadataTopics, NewTopicSpec,
+    CreatePartitions, CreateTopics, DeleteTopics, GrownTopic, MetadataTopics, NewTopicSpec,
     PartitionMeta, TopicMeta,
 };
 
@@ -88,6 +87,43 @@ pub struct CreatedTopic {
     pub replication: Option<i16>,
 }
 
+/// How many partitions a topic is to have from now on.
+///
+/// Records with a key that came before stay where they are: the same key may be in another partition afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPartitions {
+    topic: Arc<str>,
+    total: i32,
+    assignments: Vec<Vec<i32>>,
+}
+
+impl NewPartitions {
+    /// `total` partitions of `topic`, those that it has included; more than it has.
+    pub fn new(topic: impl Into<Arc<str>>, total: i32) -> Self {
+        Self {
+            topic: topic.into(),
+            total,
+            assignments: Vec::new(),
+        }
+    }
+
+    /// Says which brokers hold the next new partition, its preferred leader first; to be said of every new one or
+    /// of none.
+    #[must_use]
+    pub fn assignment(mut self, brokers: impl Into<Vec<i32>>) -> Self {
+        self.assignments.push(brokers.into());
+        self
+    }
+
+    fn spec(self) -> GrownTopic {
+        GrownTopic {
+            name: self.topic,
+            count: self.total,
+            assignments: Some(self.assignments).filter(|all| !all.is_empty()),
+        }
+    }
+}
+
 /// What the cluster knows about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,9 +191,7 @@ impl Admin {
             let context = || format!("creating topic {}", topic.name);
             let told = answer.topics.iter().find(|told| told.name == topic.name);
             let told = told.ok_or_else(|| unanswered(context()))?;
-            told.code
-                .ok()
-                .map_err(|code| Error::broker(code, told.message.clone(), context()))?;
+            refusal(told.code, told.message.as_ref(), context)?;
             Ok(CreatedTopic {
                 name: Arc::clone(&told.name),
                 id: told.id,
@@ -198,11 +232,42 @@ impl Admin {
             let context = || format!("deleting topic {name}");
             let told = answer.topics.iter().find(|told| told.name == *name);
             let told = told.ok_or_else(|| unanswered(context()))?;
-            told.code
-                .ok()
-                .map_err(|code| Error::broker(code, told.message.clone(), context()))
+            refusal(told.code, told.message.as_ref(), context)
         };
         Ok(call.names.iter().map(result).collect())
+    }
+
+    /// Adds partitions to topics; each has its own result, in order. Kafka: `CreatePartitions`.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A topic's own result has the broker's error, such as
+    /// `INVALID_PARTITIONS` where it has as many already.
+    pub async fn create_partitions(
+        &self,
+        topics: impl IntoIterator<Item = NewPartitions>,
+    ) -> Result<Vec<Result<()>>> {
+        let call = &CreatePartitions {
+            topics: topics.into_iter().map(NewPartitions::spec).collect(),
+            timeout: self.broker_timeout(),
+        };
+        let answer = self
+            .with_retries("create partitions", || async move {
+                let connection = self.cluster.controller().await?;
+                let answer = connection.call(call, self.request_timeout()).await?;
+                retry_all(
+                    answer.topics.iter().map(|topic| topic.code),
+                    "creating partitions",
+                )?;
+                Ok(answer)
+            })
+            .await?;
+        let result = |topic: &GrownTopic| {
+            let context = || format!("creating partitions of topic {}", topic.name);
+            let told = answer.topics.iter().find(|told| told.name == topic.name);
+            let told = told.ok_or_else(|| unanswered(context()))?;
+            refusal(told.code, told.message.as_ref(), context)
+        };
+        Ok(call.topics.iter().map(result).collect())
     }
 
     /// Describes topics; each has its own result, in order. Kafka: `DescribeTopics`, by `Metadata`.
@@ -215,7 +280,10 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<TopicDescription>>> {
         let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
-        let answer = self.metadata(MetadataTopics::Names(names.clone())).await?;
+        let asked = MetadataTopics::Names(names.clone());
+        let answer = self
+            .metadata(self.deadline(), "describe topics", asked)
+            .await?;
         let find = |name: Arc<str>| {
             let told = answer
                 .topics
@@ -239,52 +307,15 @@ impl Admin {
     /// # Errors
     /// When no broker could be asked.
     pub async fn list_topics(&self) -> Result<Vec<TopicDescription>> {
-        let answer = self.metadata(MetadataTopics::All).await?;
+        let answer = self
+            .metadata(self.deadline(), "list topics", MetadataTopics::All)
+            .await?;
         let usable = answer.topics.iter().filter(|topic| topic.code.is_none());
         let mut topics: Vec<_> = usable
             .filter_map(|topic| Some(describe(topic.name.clone()?, topic)))
             .collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
-    }
-
-    async fn metadata(&self, topics: MetadataTopics) -> Result<MetadataAnswer> {
-        let call = &MetadataCall {
-            topics,
-            allow_auto_create: false,
-        };
-        self.with_retries("describe topics", || async move {
-            let connection = self.cluster.any().await?;
-            connection.call(call, self.request_timeout()).await
-        })
-        .await
-    }
-
-    fn request_timeout(&self) -> Duration {
-        self.cluster.settings().request_timeout.min(self.timeout)
-    }
-
-    /// What the broker is told, so that its answer comes before the request times out here.
-    fn broker_timeout(&self) -> Duration {
-        self.request_timeout() * 9 / 10
-    }
-}
-
-/// The broker left a topic out of its answer.
-fn unanswered(context: String) -> Error {
-    Error::protocol("the controller", format!("no answer for {context}"))
-}
-
-/// An error for the whole call when every topic failed in a way that another try may mend.
-fn retry_all(mut codes: impl Iterator<Item = ErrorCode>, context: &str) -> Result<()> {
-    let Some(first) = codes.next() else {
-        return Ok(());
-    };
-    let error = Error::broker(first, None, context);
-    if super::is_transient(&error) && codes.all(|code| code == first) {
-        Err(error)
-    } else {
-        Ok(())
     }
 }
 

@@ -15,7 +15,6 @@ pub use client::ClientBuilder;
 pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
 pub(crate) use settings::Assignor;
-#[cfg(test)]
 pub(crate) use settings::Backoff;
 #[allow(unused_imports)]
 pub(crate) use settings::ConsumerSettings;

@@ -126,7 +126,7 @@ impl Call for MetadataCall {
 }
 
 /// `None` for a broker that could not be connected to: it must not cost what the answer says of the others.
-fn read_broker(d: &mut Decoder) -> Result<Option<BrokerMeta>, Malformed> {
+pub(super) fn read_broker(d: &mut Decoder) -> Result<Option<BrokerMeta>, Malformed> {
     let id = d.broker()?;
     let address = d.address()?;
     let rack = d.nullable_owned()?;

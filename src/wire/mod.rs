@@ -2,19 +2,27 @@
 
 mod api_versions;
 mod call;
+mod create_partitions;
 mod decode;
+mod delete_groups;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
 mod encode;
 mod fetch;
 mod fields;
 mod find_coordinator;
 mod frame;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
@@ -26,7 +34,12 @@ mod version;
 
 pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
+pub(crate) use create_partitions::{CreatePartitions, GrownTopic};
 pub(crate) use decode::{Decoder, Malformed};
+pub(crate) use delete_groups::DeleteGroups;
+pub(crate) use describe_cluster::DescribeCluster;
+pub(crate) use describe_configs::{DescribeConfigs, DescribedConfig, Resource};
+pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember};
 pub(crate) use encode::Encoder;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
@@ -35,14 +48,17 @@ pub(crate) use fetch::{
 pub(crate) use find_coordinator::{FindCoordinator, FindCoordinatorAnswer};
 pub(crate) use frame::{recognise_foreign, request_header, split_response};
 pub(crate) use heartbeat::{Heartbeat, HeartbeatAnswer};
+pub(crate) use incremental_alter_configs::{AlteredConfig, ConfigChange, IncrementalAlterConfigs};
 pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use join_group::{GroupMember, JoinGroup, JoinGroupAnswer};
 pub(crate) use leave_group::{LeaveGroup, LeaveGroupAnswer};
+pub(crate) use list_groups::{ListGroups, ListedGroup};
 pub(crate) use list_offsets::{ListOffset, ListOffsets, ListOffsetsAnswer, ListedOffset};
-#[cfg(test)]
-pub(crate) use metadata::BrokerMeta;
-pub(crate) use metadata::{MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta};
+pub(crate) use metadata::{
+    BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
+};
 pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer};
+pub(crate) use offset_delete::OffsetDelete;
 pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch, OffsetFetchAnswer};
 pub(crate) use offset_for_leader_epoch::{
     EpochEnd, EpochQuestion, OffsetForLeaderEpoch, OffsetForLeaderEpochAnswer,

@@ -140,6 +140,14 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::DeleteTopics => with::<super::DeleteTopics>,
         ApiKey::InitProducerId => with::<super::InitProducerId>,
         ApiKey::OffsetForLeaderEpoch => with::<super::OffsetForLeaderEpoch>,
+        ApiKey::DescribeGroups => with::<super::DescribeGroups>,
+        ApiKey::ListGroups => with::<super::ListGroups>,
+        ApiKey::DescribeConfigs => with::<super::DescribeConfigs>,
+        ApiKey::CreatePartitions => with::<super::CreatePartitions>,
+        ApiKey::DeleteGroups => with::<super::DeleteGroups>,
+        ApiKey::IncrementalAlterConfigs => with::<super::IncrementalAlterConfigs>,
+        ApiKey::OffsetDelete => with::<super::OffsetDelete>,
+        ApiKey::DescribeCluster => with::<super::DescribeCluster>,
         ApiKey::OffsetCommit => with::<super::OffsetCommit>,
         ApiKey::OffsetFetch => with::<super::OffsetFetch>,
         ApiKey::FindCoordinator => with::<super::FindCoordinator>,
@@ -147,14 +155,6 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::Heartbeat => with::<super::Heartbeat>,
         ApiKey::LeaveGroup => with::<super::LeaveGroup>,
         ApiKey::SyncGroup => with::<super::SyncGroup>,
-        ApiKey::DescribeGroups
-        | ApiKey::ListGroups
-        | ApiKey::DescribeConfigs
-        | ApiKey::CreatePartitions
-        | ApiKey::DeleteGroups
-        | ApiKey::IncrementalAlterConfigs
-        | ApiKey::OffsetDelete
-        | ApiKey::DescribeCluster => return,
     };
     decoder(version, body);
 }

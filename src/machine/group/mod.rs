@@ -1,4 +1,11 @@
 //! The consumer group's pure half: what members tell each other, how partitions are shared out, and membership itself.
 
 pub(crate) mod assign;
+mod classic;
+mod member;
 pub(crate) mod protocol;
+
+pub(crate) use classic::{Classic, Settings};
+pub(crate) use member::{
+    Action, Answer, CallId, Event, Identity, Joined, Loss, Member, Request, Standing, Turn,
+};

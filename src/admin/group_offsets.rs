@@ -1,0 +1,178 @@
+//! Listing, changing and deleting a group's committed offsets.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{Admin, by_topic, refusal, retry_all, unanswered};
+use crate::error::{ErrorCode, Result};
+use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+use crate::wire::{CommitPartition, FetchedOffset, OffsetCommit, OffsetDelete, OffsetFetch};
+
+impl Admin {
+    /// Lists what a group has committed, by topic and partition; each has its own result. Kafka: `OffsetFetch`.
+    ///
+    /// A group that does not exist has committed nothing.
+    ///
+    /// # Errors
+    /// When no broker could be asked, or it refused.
+    pub async fn list_group_offsets(
+        &self,
+        group: impl AsRef<str>,
+    ) -> Result<Vec<(TopicPartition, Result<OffsetAndMetadata>)>> {
+        let group: Arc<str> = group.as_ref().into();
+        let call = OffsetFetch {
+            group: Arc::clone(&group),
+            topics: None,
+            require_stable: false,
+        };
+        let what = "list group offsets";
+        let answer = self
+            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+                refusal(answer.code, None, || {
+                    format!("listing the offsets of group {group}")
+                })
+            })
+            .await?;
+        let mut offsets: Vec<_> = answer
+            .topics
+            .into_iter()
+            .flat_map(|(topic, partitions)| {
+                let told = move |told| committed(&topic, told);
+                partitions.into_iter().filter_map(told)
+            })
+            .collect();
+        offsets.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(offsets)
+    }
+
+    /// Commits offsets for a group that has no members; each has its own result, in order. Kafka: `OffsetCommit`.
+    ///
+    /// A group that does not exist is made. Only the group's coordinator keeps them: whether a topic exists, and an
+    /// offset is in its log, is the caller's business.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A partition's own result has the broker's error: `UNKNOWN_MEMBER_ID` while the
+    /// group has members.
+    pub async fn alter_group_offsets(
+        &self,
+        group: impl AsRef<str>,
+        offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+    ) -> Result<Vec<Result<()>>> {
+        let group: Arc<str> = group.as_ref().into();
+        let offsets: Vec<_> = offsets.into_iter().collect();
+        if offsets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lines = offsets.iter().map(|(partition, offset)| {
+            let line = CommitPartition {
+                partition: partition.partition(),
+                offset: offset.offset,
+                leader_epoch: offset.leader_epoch.unwrap_or(-1),
+                metadata: offset.metadata.clone(),
+            };
+            (partition, line)
+        });
+        let call = OffsetCommit {
+            group: Arc::clone(&group),
+            generation: -1,
+            member_id: "".into(),
+            instance_id: None,
+            topics: by_topic(lines),
+        };
+        let what = "alter group offsets";
+        let answer = self
+            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+                retry_all(codes(&answer.topics), "changing a group's offsets")
+            })
+            .await?;
+        let verb = "changing";
+        Ok(results(
+            verb,
+            &group,
+            offsets.iter().map(|(p, _)| p),
+            &answer.topics,
+        ))
+    }
+
+    /// Makes a group forget offsets; each has its own result, in order. Kafka: `OffsetDelete`.
+    ///
+    /// # Errors
+    /// When no broker could be asked, or it refused: `GROUP_ID_NOT_FOUND`. A partition's own result has the broker's
+    /// error: `GROUP_SUBSCRIBED_TO_TOPIC` while a member subscribes to its topic.
+    pub async fn delete_group_offsets(
+        &self,
+        group: impl AsRef<str>,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<Vec<Result<()>>> {
+        let group: Arc<str> = group.as_ref().into();
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = OffsetDelete {
+            group: Arc::clone(&group),
+            topics: by_topic(partitions.iter().map(|p| (p, p.partition()))),
+        };
+        let what = "delete group offsets";
+        let answer = self
+            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+                refusal(answer.code, None, || {
+                    format!("deleting offsets of group {group}")
+                })?;
+                retry_all(codes(&answer.topics), "deleting a group's offsets")
+            })
+            .await?;
+        Ok(results(
+            "deleting",
+            &group,
+            partitions.iter(),
+            &answer.topics,
+        ))
+    }
+}
+
+/// `None` for a partition without a committed offset.
+fn committed(
+    topic: &TopicName,
+    told: FetchedOffset,
+) -> Option<(TopicPartition, Result<OffsetAndMetadata>)> {
+    let partition = TopicPartition::new(Arc::clone(topic), told.partition);
+    let refused = refusal(told.code, None, || format!("the offset of {partition}"));
+    if refused.is_ok() && told.offset < 0 {
+        return None;
+    }
+    let offset = refused.map(|()| OffsetAndMetadata {
+        offset: told.offset,
+        leader_epoch: Some(told.leader_epoch).filter(|epoch| *epoch >= 0),
+        metadata: told.metadata.filter(|text| !text.is_empty()),
+    });
+    Some((partition, offset))
+}
+
+type Codes = Vec<(TopicName, Vec<(i32, ErrorCode)>)>;
+
+fn codes(topics: &Codes) -> impl Iterator<Item = ErrorCode> {
+    let partitions = topics.iter().flat_map(|(_, partitions)| partitions);
+    partitions.map(|(_, code)| *code)
+}
+
+/// Each partition's own result, in order.
+fn results<'a>(
+    verb: &str,
+    group: &str,
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+    topics: &Codes,
+) -> Vec<Result<()>> {
+    let told: HashMap<(&str, i32), ErrorCode> = topics
+        .iter()
+        .flat_map(|(name, codes)| codes.iter().map(move |(p, code)| ((&**name, *p), *code)))
+        .collect();
+    let result = |partition: &TopicPartition| {
+        let context = || format!("{verb} the offset of {partition} in group {group}");
+        let code = told.get(&(partition.topic(), partition.partition()));
+        let code = code.ok_or_else(|| unanswered(context()))?;
+        refusal(*code, None, context)
+    };
+    partitions.map(result).collect()
+}

@@ -1,0 +1,419 @@
+//! Listing, describing and deleting groups.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::each::each;
+use super::{Admin, refusal, unanswered, unless_nobody_answered};
+use crate::cluster::Purpose;
+use crate::error::{Error, ErrorCode, Result};
+use crate::machine::group::protocol::{Assignment, Subscription};
+use crate::types::{BrokerId, TopicPartition};
+use crate::wire::{
+    DeleteGroups, DescribeGroups, DescribedGroup, DescribedMember, ListGroups, ListedGroup,
+    MetadataTopics,
+};
+
+/// The protocol type of consumers.
+const CONSUMERS: &str = "consumer";
+
+/// A group that the cluster knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupListing {
+    /// Its name.
+    pub group: Arc<str>,
+    /// What its members are: `consumer` for consumers, `connect` for Kafka Connect's workers; empty for a group
+    /// that only keeps offsets.
+    pub protocol_type: Arc<str>,
+    /// What it is doing; `None` on a broker older than Kafka 2.6.
+    pub state: Option<GroupState>,
+    /// How its members are kept; `None` on a broker older than Kafka 3.8.
+    pub kind: Option<GroupKind>,
+}
+
+/// How the members of a group are kept. Kafka: `group.protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupKind {
+    /// One of the members shares the partitions out.
+    Classic,
+    /// The coordinator shares the partitions out (KIP-848).
+    Consumer,
+    /// Members share records, not partitions (KIP-932).
+    Share,
+    /// Kafka Streams' (KIP-1071).
+    Streams,
+    /// Something else, which this version of the library does not know.
+    Other,
+}
+
+impl GroupKind {
+    fn of(word: &str) -> Self {
+        // Brokers write it with or without capitals.
+        match word.to_ascii_lowercase().as_str() {
+            "classic" => Self::Classic,
+            "consumer" => Self::Consumer,
+            "share" => Self::Share,
+            "streams" => Self::Streams,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a group is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupState {
+    /// It has no members, and perhaps offsets.
+    Empty,
+    /// Its members are called to join again.
+    PreparingRebalance,
+    /// Its members have joined, and wait to be told their partitions.
+    CompletingRebalance,
+    /// Every member has its partitions.
+    Stable,
+    /// It is being removed.
+    Dead,
+    /// Its coordinator is working out a new assignment (KIP-848).
+    Assigning,
+    /// Its members are moving to the new assignment (KIP-848).
+    Reconciling,
+    /// Something else, which this version of the library does not know.
+    Other,
+}
+
+impl GroupState {
+    fn of(word: &str) -> Self {
+        match word {
+            "Empty" => Self::Empty,
+            "PreparingRebalance" => Self::PreparingRebalance,
+            "CompletingRebalance" => Self::CompletingRebalance,
+            "Stable" => Self::Stable,
+            "Dead" => Self::Dead,
+            "Assigning" => Self::Assigning,
+            "Reconciling" => Self::Reconciling,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for GroupState {
+    /// Kafka's word for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Empty => "Empty",
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+            Self::Dead => "Dead",
+            Self::Assigning => "Assigning",
+            Self::Reconciling => "Reconciling",
+            Self::Other => "Unknown",
+        })
+    }
+}
+
+/// A group with its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupDescription {
+    /// Its name.
+    pub group: Arc<str>,
+    /// What it is doing.
+    pub state: GroupState,
+    /// What its members are: `consumer` for consumers; empty for a group that only keeps offsets.
+    pub protocol_type: Arc<str>,
+    /// The assignor that its members agreed on, such as `range`; `None` without members.
+    pub assignor: Option<Arc<str>>,
+    /// Its members, by client id and member id.
+    pub members: Vec<MemberDescription>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberDescription {
+    /// The id that the coordinator gave it. Kafka shows it as consumer id.
+    pub member_id: Arc<str>,
+    /// Its `group.instance.id`, for a static member.
+    pub instance_id: Option<Arc<str>>,
+    /// Its `client.id`.
+    pub client_id: Arc<str>,
+    /// The address it connects from, as the broker writes it: `/10.0.0.7`.
+    pub host: Arc<str>,
+    /// The topics that it subscribed to, sorted; `None` for one that is no consumer, or whose bytes cannot be read.
+    pub topics: Option<Vec<Arc<str>>>,
+    /// The partitions that it was given, sorted; `None` for one that is no consumer, or whose bytes cannot be read.
+    /// Empty while its group rebalances.
+    pub assignment: Option<Vec<TopicPartition>>,
+}
+
+impl Admin {
+    /// Lists the groups of every kind, by name, after asking each broker. Kafka: `ListGroups`.
+    ///
+    /// # Errors
+    /// When a broker could not be asked: a list that may lack groups is none.
+    pub async fn list_groups(&self) -> Result<Vec<GroupListing>> {
+        let (what, deadline) = ("list groups", self.deadline());
+        let known = std::sync::Mutex::new(HashMap::<BrokerId, Vec<ListedGroup>>::new());
+        let lock = || {
+            known
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        };
+        let lock = &lock;
+        self.retry_until(deadline, what, || async move {
+            let brokers_alone = MetadataTopics::Names(Vec::new());
+            let metadata = self.metadata(deadline, what, brokers_alone).await?;
+            let brokers: Vec<_> = metadata.brokers.iter().map(|broker| broker.id).collect();
+            // What a broker said that is gone by now, another one says.
+            lock().retain(|id, _| brokers.contains(id));
+            let open: Vec<_> = {
+                let known = lock();
+                brokers
+                    .into_iter()
+                    .filter(|id| !known.contains_key(id))
+                    .collect()
+            };
+            let answers = each(open.clone(), |id| {
+                let admin = self.clone();
+                async move { admin.groups_of(id).await }
+            })
+            .await;
+            let mut failed = None;
+            for (id, answer) in open.into_iter().zip(answers) {
+                match answer {
+                    Ok(groups) => drop(lock().insert(id, groups)),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            failed.map_or(Ok(()), Err)
+        })
+        .await?;
+        let listed = std::mem::take(&mut *lock());
+        let mut groups: Vec<_> = listed.into_values().flatten().map(list).collect();
+        groups.sort_by(|a, b| a.group.cmp(&b.group));
+        // A group that moved meanwhile was told of twice.
+        groups.dedup_by(|a, b| a.group == b.group);
+        Ok(groups)
+    }
+
+    async fn groups_of(&self, id: BrokerId) -> Result<Vec<ListedGroup>> {
+        let connection = self.cluster.broker(id, Purpose::Control).await?;
+        let answer = connection.call(&ListGroups, self.request_timeout()).await?;
+        refusal(answer.code, None, || {
+            format!("listing the groups of broker {}", id.0)
+        })?;
+        Ok(answer.groups)
+    }
+
+    /// Describes classic groups; each has its own result, in order. Kafka: `DescribeGroups`.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A group's own result has the broker's error: `GROUP_ID_NOT_FOUND` for one that
+    /// does not exist or is of another kind.
+    pub async fn describe_groups<N: AsRef<str>>(
+        &self,
+        groups: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Result<GroupDescription>>> {
+        let groups = groups.into_iter().map(|group| group.as_ref().into());
+        let deadline = self.deadline();
+        let outcomes = each(groups.collect(), |group: Arc<str>| {
+            let admin = self.clone();
+            async move {
+                let context = || format!("describing group {group}");
+                let call = DescribeGroups {
+                    groups: vec![Arc::clone(&group)],
+                };
+                let what = "describe groups";
+                let mut answer = admin
+                    .at_coordinator(deadline, what, &group, &call, |answer| {
+                        let told = answer.groups.first();
+                        told.map_or(Ok(()), |told| {
+                            refusal(told.code, told.message.as_ref(), context)
+                        })
+                    })
+                    .await?;
+                let told = answer.groups.pop().ok_or_else(|| unanswered(context()))?;
+                describe(told)
+                    .ok_or_else(|| Error::broker(ErrorCode::GROUP_ID_NOT_FOUND, None, context()))
+            }
+        })
+        .await;
+        unless_nobody_answered(outcomes)
+    }
+
+    /// Deletes groups with their offsets; each has its own result, in order. Kafka: `DeleteGroups`.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A group's own result has the broker's error: `NON_EMPTY_GROUP` while it has
+    /// members, `GROUP_ID_NOT_FOUND`.
+    pub async fn delete_groups<N: AsRef<str>>(
+        &self,
+        groups: impl IntoIterator<Item = N>,
+    ) -> Result<Vec<Result<()>>> {
+        let groups = groups.into_iter().map(|group| group.as_ref().into());
+        let deadline = self.deadline();
+        let outcomes = each(groups.collect(), |group: Arc<str>| {
+            let admin = self.clone();
+            async move {
+                let context = || format!("deleting group {group}");
+                let call = DeleteGroups {
+                    groups: vec![Arc::clone(&group)],
+                };
+                admin
+                    .at_coordinator(deadline, "delete groups", &group, &call, |answer| {
+                        let told = answer.groups.first();
+                        let (_, code) = told.ok_or_else(|| unanswered(context()))?;
+                        refusal(*code, None, context)
+                    })
+                    .await?;
+                Ok(())
+            }
+        })
+        .await;
+        unless_nobody_answered(outcomes)
+    }
+}
+
+fn list(group: ListedGroup) -> GroupListing {
+    GroupListing {
+        group: group.group,
+        protocol_type: group.protocol_type,
+        state: group.state.as_deref().map(GroupState::of),
+        kind: group.kind.as_deref().map(GroupKind::of),
+    }
+}
+
+/// `None` for a group that does not exist, which brokers before Kafka 4.0 describe as a dead one.
+fn describe(told: DescribedGroup) -> Option<GroupDescription> {
+    let state = GroupState::of(&told.state);
+    if state == GroupState::Dead && told.members.is_empty() {
+        return None;
+    }
+    let consumers = &*told.protocol_type == CONSUMERS;
+    let mut members: Vec<_> = told
+        .members
+        .into_iter()
+        .map(|member| describe_member(member, consumers))
+        .collect();
+    members.sort_by(|a, b| (&a.client_id, &a.member_id).cmp(&(&b.client_id, &b.member_id)));
+    Some(GroupDescription {
+        group: told.group,
+        state,
+        protocol_type: told.protocol_type,
+        assignor: Some(told.protocol).filter(|name| !name.is_empty()),
+        members,
+    })
+}
+
+fn describe_member(member: DescribedMember, consumers: bool) -> MemberDescription {
+    let topics = || {
+        let read = Subscription::decode(member.subscription).ok()?;
+        Some(read.topics)
+    };
+    let assignment = || {
+        // Until the leader has shared the partitions out there are no bytes.
+        if member.assignment.is_empty() {
+            return Some(Vec::new());
+        }
+        Some(Assignment::decode(member.assignment).ok()?.partitions)
+    };
+    MemberDescription {
+        member_id: member.member_id,
+        instance_id: member.instance_id,
+        client_id: member.client_id,
+        host: member.host,
+        topics: consumers.then(topics).flatten(),
+        assignment: consumers.then(assignment).flatten(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn member(id: &str, subscription: Bytes, assignment: Bytes) -> DescribedMember {
+        DescribedMember {
+            member_id: id.into(),
+            instance_id: None,
+            client_id: "c".into(),
+            host: "/h".into(),
+            subscription,
+            assignment,
+        }
+    }
+
+    fn group(state: &str, protocol_type: &str, members: Vec<DescribedMember>) -> DescribedGroup {
+        DescribedGroup {
+            code: ErrorCode::NONE,
+            message: None,
+            group: "g".into(),
+            state: state.into(),
+            protocol_type: protocol_type.into(),
+            protocol: "range".into(),
+            members,
+        }
+    }
+
+    #[test]
+    fn what_a_member_wrote_that_cannot_be_read_costs_nothing_else() {
+        let partitions = vec![TopicPartition::new("t", 0), TopicPartition::new("t", 2)];
+        let subscription = Subscription {
+            topics: vec!["t".into()],
+            ..Subscription::default()
+        };
+        let assignment = Assignment {
+            partitions: partitions.clone(),
+        };
+        let garbage = Bytes::from_static(b"\x00\x01garbage");
+        let members = vec![
+            member("b", subscription.encode(), garbage.clone()),
+            member("a", subscription.encode(), assignment.encode()),
+            member("c", garbage, Bytes::new()),
+        ];
+        let described = describe(group("Stable", "consumer", members.clone())).unwrap();
+        assert_eq!(described.state, GroupState::Stable);
+        let told: Vec<_> = described
+            .members
+            .iter()
+            .map(|m| (&*m.member_id, m.topics.clone(), m.assignment.clone()))
+            .collect();
+        let topics = Some(vec!["t".into()]);
+        let expected = [
+            ("a", topics.clone(), Some(partitions)),
+            ("b", topics, None),
+            ("c", None, Some(vec![])),
+        ];
+        assert_eq!(told, expected);
+        // Others' bytes are not tried.
+        let described = describe(group("Stable", "connect", members)).unwrap();
+        assert!(described.members.iter().all(|m| m.assignment.is_none()));
+    }
+
+    #[test]
+    fn a_dead_group_is_none_and_a_state_that_is_not_known_is_shown_as_that() {
+        assert_eq!(describe(group("Dead", "", vec![])), None);
+        let described = describe(group("Sleeping", "consumer", vec![])).unwrap();
+        assert_eq!(described.state, GroupState::Other);
+        for word in [
+            "Empty",
+            "PreparingRebalance",
+            "CompletingRebalance",
+            "Stable",
+            "Dead",
+            "Assigning",
+            "Reconciling",
+        ] {
+            assert_eq!(GroupState::of(word).to_string(), word);
+        }
+        assert_eq!(GroupKind::of("Classic"), GroupKind::Classic);
+        assert_eq!(GroupKind::of("consumer"), GroupKind::Consumer);
+        assert_eq!(GroupKind::of("new"), GroupKind::Other);
+    }
+}

@@ -1,0 +1,131 @@
+//! Heartbeats, and the session that ends without them.
+
+use std::time::{Duration, Instant};
+
+use super::{Classic, Coordinator, Goal, Phase};
+use crate::error::Error;
+use crate::machine::group::classic::verdict::{Call, Verdict, unanswered, verdict};
+use crate::machine::group::member::{Answer, CallId, Loss, Request, Turn};
+use crate::types::after;
+use crate::wire::Heartbeat;
+
+#[derive(Debug)]
+pub(super) struct Beat {
+    /// The one that is not answered yet.
+    pub(super) pending: Option<CallId>,
+    /// When the next one is due.
+    pub(super) next: Instant,
+    /// When the coordinator last said that it knows the member.
+    pub(super) heard: Instant,
+}
+
+impl Beat {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            pending: None,
+            next: now,
+            heard: now,
+        }
+    }
+}
+
+impl Classic {
+    /// Whether the session hangs on heartbeats: a join or sync that the coordinator keeps waiting holds it too, and
+    /// nothing behind that on the connection would be read.
+    fn is_beating(&self) -> bool {
+        let beats = match self.phase {
+            Phase::Preparing | Phase::Counting | Phase::Settling(_) | Phase::Stable => true,
+            Phase::Outside | Phase::Joining | Phase::Syncing | Phase::Leaving => false,
+        };
+        beats && self.generation.is_some()
+    }
+
+    /// Whether something waits for the coordinator to be known.
+    pub(super) fn wants_coordinator(&self) -> bool {
+        let joins = self.goal == Goal::In && self.phase == Phase::Joining;
+        self.is_beating() || joins && self.pending.is_none() && self.work.is_none()
+    }
+
+    pub(super) fn beat_at(&self) -> Option<Instant> {
+        let is_due = self.is_beating()
+            && self.beat.pending.is_none()
+            && self.coordinator == Coordinator::Known;
+        is_due.then_some(self.beat.next.max(self.retry_at.unwrap_or(self.beat.next)))
+    }
+
+    /// When the coordinator must be taken to have given the member up.
+    pub(super) fn session_end(&self) -> Option<Instant> {
+        let is_held = match self.phase {
+            Phase::Joining | Phase::Syncing => self.pending.is_some(),
+            Phase::Outside | Phase::Leaving => true,
+            _ => false,
+        };
+        let lasts = self.generation.is_some() && !is_held;
+        lasts.then_some(after(self.beat.heard, self.settings.session_timeout))
+    }
+
+    pub(super) fn check_session(&mut self, turn: &Turn<'_>) {
+        if self.session_end().is_some_and(|end| end <= turn.now) {
+            self.rejoin = Some("session timed out without receiving a heartbeat response".into());
+            self.coordinator = Coordinator::Unknown;
+            self.fence(Loss::Expired, false);
+        }
+    }
+
+    /// Sends a heartbeat that is due.
+    pub(super) fn pulse(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_beating() || self.beat.pending.is_some() {
+            return;
+        }
+        if !self.is_ready(turn) || self.beat.next > turn.now {
+            return;
+        }
+        let Some(generation) = self.generation else {
+            return;
+        };
+        let request = Request::Heartbeat(Heartbeat {
+            group: self.settings.group.clone(),
+            generation,
+            member_id: self.member_id.clone(),
+            instance_id: self.settings.instance_id.clone(),
+        });
+        self.beat.next = after(turn.now, self.settings.heartbeat_interval);
+        self.beat.pending = Some(self.send(request, self.beat_timeout(), turn));
+    }
+
+    /// A broker that is silent must leave time to find another one before the session ends.
+    pub(super) fn beat_timeout(&self) -> Duration {
+        let part = self.settings.session_timeout / 3;
+        part.max(Duration::from_secs(1))
+            .min(self.settings.request_timeout)
+    }
+
+    /// The coordinator has the member.
+    pub(super) fn heard(&mut self, turn: &Turn<'_>) {
+        self.beat.heard = turn.now;
+        self.failures = 0;
+        self.retry_at = None;
+    }
+
+    pub(super) fn beaten(&mut self, answer: Result<Answer, Error>, turn: &mut Turn<'_>) {
+        let (verdict, error) = match answer {
+            Ok(Answer::Heartbeat(code)) => {
+                let context = format!("heartbeat in group {}", self.settings.group);
+                (
+                    verdict(Call::Heartbeat, code),
+                    Error::broker(code, None, context),
+                )
+            }
+            Ok(_) => return,
+            Err(error) => (unanswered(Call::Heartbeat, &error), error),
+        };
+        if matches!(verdict, Verdict::Accept | Verdict::Rejoin) {
+            self.heard(turn);
+        }
+        self.obey(verdict, Call::Heartbeat, error, turn);
+        // One that failed is repeated as soon as the backoff allows.
+        if matches!(verdict, Verdict::Find | Verdict::Retry) {
+            self.beat.next = turn.now;
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Several members and a coordinator as Kafka's brokers are, in a time of its own; requests get lost, the coordinator
+//! moves, members die and applications dawdle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::coordinator::{Group, State};
+use super::*;
+
+/// Nobody's time moves in smaller steps.
+const TICK: Duration = Duration::from_millis(10);
+
+struct Node {
+    member: Classic,
+    /// What the application has.
+    has: BTreeSet<TopicPartition>,
+    work: Option<(Instant, Action)>,
+    counts_wanted: bool,
+    is_dead: bool,
+    has_left: bool,
+}
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) group: Group,
+    nodes: Vec<Node>,
+    counts: Counts,
+    answers: Vec<(Instant, usize, CallId, Result<Answer, Error>)>,
+    found: Vec<(Instant, usize)>,
+    /// Until then requests are lost.
+    is_down_until: Instant,
+    random: u64,
+    is_cooperative: bool,
+}
+
+impl World {
+    fn new(partitions: u32, is_cooperative: bool, seed: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            now,
+            group: Group::default(),
+            nodes: Vec::new(),
+            counts: [("t".into(), partitions)].into(),
+            answers: Vec::new(),
+            found: Vec::new(),
+            is_down_until: now,
+            random: seed | 1,
+            is_cooperative,
+        }
+    }
+
+    fn random(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+
+    fn add(&mut self) {
+        let assignors = if self.is_cooperative {
+            vec![Assignor::CooperativeSticky]
+        } else {
+            vec![Assignor::Sticky, Assignor::RoundRobin]
+        };
+        self.nodes.push(Node {
+            member: Classic::new(settings(&assignors), self.now),
+            has: BTreeSet::new(),
+            work: None,
+            counts_wanted: false,
+            is_dead: false,
+            has_left: false,
+        });
+        let node = self.nodes.len() - 1;
+        self.tell(node, Event::Subscribe(["t".into()].into()));
+    }
+
+    fn tell(&mut self, node: usize, event: Event) {
+        let jitter = self.random(1000) as f64 / 1000.0;
+        let mut actions = Vec::new();
+        let mut turn = Turn {
+            now: self.now,
+            jitter,
+            actions: &mut actions,
+        };
+        self.nodes[node].member.handle(event, &mut turn);
+        for action in actions {
+            self.act(node, action);
+        }
+    }
+
+    fn act(&mut self, node: usize, action: Action) {
+        let soon = self.now + TICK * (1 + self.random(3) as u32);
+        match action {
+            Action::Find => self.found.push((soon, node)),
+            Action::Send {
+                call,
+                request,
+                timeout,
+            } => self.send(node, call, request, timeout),
+            Action::Count(_) => {
+                self.nodes[node].counts_wanted = true;
+                let counts = self.counts.clone();
+                self.tell(node, Event::Counts(counts));
+            }
+            Action::Revoke { .. } | Action::Assign(_) | Action::Lose { .. } => {
+                let takes = TICK * (1 + self.random(300) as u32);
+                let work = &mut self.nodes[node].work;
+                assert!(work.is_none(), "two works at a time");
+                *work = Some((self.now + takes, action));
+            }
+            Action::Fail(error) => {
+                assert!(matches!(error, Error::PollInterval { .. }), "{error}");
+            }
+            Action::Unreadable { .. } => panic!("garbage"),
+            Action::Left => self.nodes[node].has_left = true,
+        }
+    }
+
+    pub(super) fn answer(&mut self, node: usize, call: CallId, answer: Answer) {
+        let at = self.now + TICK * (1 + self.random(3) as u32);
+        self.answers.push((at, node, call, Ok(answer)));
+    }
+
+    fn send(&mut self, node: usize, call: CallId, request: Request, timeout: Duration) {
+        if self.now < self.is_down_until {
+            let error = Error::Disconnected {
+                address: "b:1".into(),
+                reason: "reset".into(),
+            };
+            // Refused at once, or without an answer until the time is up.
+            let at = if self.random(2) == 0 {
+                self.now + TICK
+            } else {
+                self.now + timeout
+            };
+            self.answers.push((at, node, call, Err(error)));
+            return;
+        }
+        match request {
+            Request::Join(join) => self.join(node, call, join),
+            Request::Sync(sync) => self.sync(node, call, sync),
+            Request::Heartbeat(beat) => {
+                let session_end = self.now + ms(10_000);
+                let code = match self.group.members.get_mut(&beat.member_id) {
+                    None => ErrorCode::UNKNOWN_MEMBER_ID,
+                    Some(_) if beat.generation != self.group.generation => {
+                        ErrorCode::ILLEGAL_GENERATION
+                    }
+                    Some(member) => {
+                        member.session_end = Some(session_end);
+                        match self.group.state {
+                            State::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
+                            State::Stable | State::Completing => ErrorCode::NONE,
+                        }
+                    }
+                };
+                self.answer(node, call, Answer::Heartbeat(code));
+            }
+            Request::Leave(leave) => {
+                for (id, _) in leave.members {
+                    self.remove(&id);
+                }
+                self.answer(node, call, Answer::Leave(ErrorCode::NONE));
+            }
+        }
+    }
+
+    fn run_node(&mut self, node: usize) {
+        if let Some((at, action)) = self.nodes[node].work.take_if(|(at, _)| *at <= self.now) {
+            debug_assert!(at <= self.now);
+            let has = &mut self.nodes[node].has;
+            match action {
+                Action::Assign(new) => has.extend(new),
+                Action::Revoke { partitions, .. } | Action::Lose { partitions, .. } => {
+                    has.retain(|p| !partitions.contains(p));
+                }
+                _ => unreachable!(),
+            }
+            self.tell(node, Event::Done);
+            self.check();
+        }
+        if self.nodes[node]
+            .member
+            .wake_at()
+            .is_some_and(|at| at <= self.now)
+        {
+            self.tell(node, Event::Wake);
+        }
+    }
+
+    /// Whom the coordinator counts in may not share a partition with anybody else of those.
+    fn check(&self) {
+        let mut owners: BTreeMap<&TopicPartition, Vec<usize>> = BTreeMap::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let known = &self.group.members;
+            let is_in = known.contains_key(&node.member.member_id);
+            // Told by now that it is not, or about to be.
+            if is_in && node.member.lost.is_none() && node.member.generation.is_some() {
+                for partition in &node.has {
+                    owners.entry(partition).or_default().push(number);
+                }
+            }
+        }
+        for (partition, owners) in owners {
+            assert_eq!(owners.len(), 1, "{partition} belongs to {owners:?}");
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += TICK;
+            let now = self.now;
+            let is_up = now >= self.is_down_until;
+            let found: Vec<_> = self.found.extract_if(.., |(at, _)| *at <= now).collect();
+            for (_, node) in found {
+                if !self.nodes[node].is_dead {
+                    let error = Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE, None, "x");
+                    let event = if is_up {
+                        Event::Found
+                    } else {
+                        Event::NotFound(error)
+                    };
+                    self.tell(node, event);
+                }
+            }
+            let due: Vec<_> = self.answers.extract_if(.., |(at, ..)| *at <= now).collect();
+            for (_, node, call, answer) in due {
+                if !self.nodes[node].is_dead {
+                    self.tell(node, Event::Answer(call, answer));
+                }
+            }
+            if is_up {
+                self.run_group();
+            }
+            for node in 0..self.nodes.len() {
+                if !self.nodes[node].is_dead {
+                    self.run_node(node);
+                }
+            }
+        }
+    }
+
+    /// The connections to the coordinator end, with all that waits on them; it is back after that time.
+    fn fail(&mut self, time: Duration) {
+        self.is_down_until = self.now + time;
+        let mut broken = Vec::new();
+        for member in self.group.members.values_mut() {
+            broken.extend(member.joining.take());
+            broken.extend(member.syncing.take());
+            // The new coordinator gives everybody a new session.
+            member.session_end = Some(self.is_down_until + ms(10_000));
+        }
+        for (node, call) in broken {
+            let error = Error::Disconnected {
+                address: "b:1".into(),
+                reason: "reset".into(),
+            };
+            self.answers.push((self.now + TICK, node, call, Err(error)));
+        }
+    }
+
+    fn grow(&mut self) {
+        for count in self.counts.values_mut() {
+            *count += 1;
+        }
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].counts_wanted && !self.nodes[node].is_dead {
+                let counts = self.counts.clone();
+                self.tell(node, Event::Counts(counts));
+            }
+        }
+    }
+
+    fn pick(&mut self, which: usize) -> Option<usize> {
+        let alive =
+            |n: &usize| !self.nodes[*n].is_dead && self.nodes[*n].member.goal != Goal::Closed;
+        let all: Vec<_> = (0..self.nodes.len()).filter(alive).collect();
+        (!all.is_empty()).then(|| all[which % all.len()])
+    }
+
+    fn apply(&mut self, fault: &Fault) {
+        match *fault {
+            Fault::Join => self.add(),
+            Fault::Leave(which) => {
+                if let Some(node) = self.pick(which) {
+                    self.tell(node, Event::Leave);
+                }
+            }
+            Fault::Kill(which) => {
+                if let Some(node) = self.pick(which) {
+                    self.nodes[node].is_dead = true;
+                }
+            }
+            Fault::Dawdle(which) => {
+                if let Some(node) = self.pick(which) {
+                    self.tell(node, Event::PollExpired(ms(60_000)));
+                    self.run(ms(500));
+                    self.tell(node, Event::Polled);
+                }
+            }
+            Fault::Down(millis) => self.fail(ms(millis)),
+            Fault::Grow => self.grow(),
+        }
+    }
+
+    /// Long after the last fault: everything is somebody's, evenly, and everybody is at rest.
+    fn is_settled(&self) {
+        let alive: Vec<_> = self
+            .nodes
+            .iter()
+            .filter(|n| !n.is_dead && n.member.goal != Goal::Closed)
+            .collect();
+        let total: usize = self.counts.values().map(|n| *n as usize).sum();
+        let mut seen = BTreeSet::new();
+        for node in &alive {
+            assert_eq!(node.member.phase, Phase::Stable);
+            assert_eq!(node.member.generation, Some(self.group.generation));
+            for partition in &node.has {
+                assert!(seen.insert(partition), "{partition} twice");
+            }
+            let fair = total / alive.len();
+            assert!(
+                (fair..=fair + 1).contains(&node.has.len()),
+                "{:?}",
+                node.has
+            );
+        }
+        assert!(
+            alive.is_empty() || seen.len() == total,
+            "{seen:?} of {total}"
+        );
+        for node in self.nodes.iter().filter(|n| !n.is_dead) {
+            assert_eq!(node.has_left, node.member.goal == Goal::Closed);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Fault {
+    Join,
+    Leave(usize),
+    Kill(usize),
+    Dawdle(usize),
+    Down(u64),
+    Grow,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        3 => Just(Fault::Join),
+        2 => any::<usize>().prop_map(Fault::Leave),
+        1 => any::<usize>().prop_map(Fault::Kill),
+        1 => any::<usize>().prop_map(Fault::Dawdle),
+        2 => prop_oneof![10u64..2_000, 5_000u64..25_000].prop_map(Fault::Down),
+        1 => Just(Fault::Grow),
+    ]
+}
+
+#[test]
+fn partitions_that_stay_are_never_interrupted_in_a_cooperative_group() {
+    let mut world = World::new(9, true, 7);
+    world.add();
+    world.add();
+    world.run(ms(30_000));
+    world.is_settled();
+    let before: Vec<_> = world.nodes.iter().map(|n| n.has.clone()).collect();
+    world.add();
+    for _ in 0..3_000 {
+        world.run(TICK);
+        for (node, before) in world.nodes.iter().zip(&before) {
+            // Of 9, the two give up three together, and never more than those.
+            assert!(
+                node.has.len() >= 3 && node.has.is_subset(before),
+                "{:?}",
+                node.has
+            );
+        }
+    }
+    world.is_settled();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 1000 }))]
+
+    #[test]
+    fn whatever_happens_the_group_comes_to_rest_with_every_partition_in_one_hand(
+        faults in proptest::collection::vec((fault(), 0u64..8_000), 1..12),
+        partitions in 1u32..12, is_cooperative: bool, seed: u64,
+    ) {
+        let mut world = World::new(partitions, is_cooperative, seed);
+        world.add();
+        for (fault, pause) in &faults {
+            world.apply(fault);
+            world.run(ms(*pause));
+        }
+        world.run(ms(200_000));
+        world.is_settled();
+    }
+}

@@ -1,0 +1,174 @@
+//! What an error code means to a member: the one place that decides it.
+
+use crate::error::{Error, ErrorCode};
+
+/// Which request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Find,
+    Join,
+    Sync,
+    /// Or a commit, which the coordinator takes for one.
+    Heartbeat,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    /// Join again with the id that the coordinator chose (KIP-394).
+    TakeId,
+    /// Join again, as the member of the generation that one is.
+    Rejoin,
+    /// Not a member of any generation any more: what was owned is lost, and the id too where it is to be forgotten.
+    Lost {
+        forget: bool,
+    },
+    /// Another broker is the coordinator: find it, and try again after the backoff.
+    Find,
+    /// The same again, after the backoff.
+    Retry,
+    /// The application must know; another try is made when it asks for records again.
+    Tell,
+    /// The application must know, and no other try can succeed.
+    Stop,
+}
+
+pub(crate) fn verdict(call: Call, code: ErrorCode) -> Verdict {
+    use ErrorCode as E;
+    match code {
+        E::NONE => Verdict::Accept,
+        E::NOT_COORDINATOR
+        | E::COORDINATOR_NOT_AVAILABLE
+        | E::NETWORK_EXCEPTION
+        | E::BROKER_NOT_AVAILABLE => Verdict::Find,
+        E::COORDINATOR_LOAD_IN_PROGRESS => Verdict::Retry,
+        E::FENCED_INSTANCE_ID => Verdict::Stop,
+        _ if call == Call::Find && code.is_retriable() => Verdict::Find,
+        _ if call == Call::Find => Verdict::Tell,
+        E::MEMBER_ID_REQUIRED if call == Call::Join => Verdict::TakeId,
+        E::REBALANCE_IN_PROGRESS => Verdict::Rejoin,
+        E::UNKNOWN_MEMBER_ID => Verdict::Lost { forget: true },
+        // The id may still be good, and joining with it spares the group the wait for a member that is gone.
+        E::ILLEGAL_GENERATION => Verdict::Lost { forget: false },
+        // The next one may do better, and until the session ends nothing is lost.
+        E::UNKNOWN_SERVER_ERROR if call == Call::Heartbeat => Verdict::Retry,
+        _ if code.is_retriable() => Verdict::Retry,
+        _ => Verdict::Tell,
+    }
+}
+
+/// What it means that a request was not answered.
+pub(crate) fn unanswered(call: Call, error: &Error) -> Verdict {
+    match error {
+        Error::Broker { code, .. } => match verdict(call, *code) {
+            Verdict::Accept => Verdict::Retry,
+            verdict => verdict,
+        },
+        Error::Protocol { .. } => Verdict::Find,
+        Error::Closed { .. } => Verdict::Stop,
+        error if error.is_retriable() => Verdict::Find,
+        _ => Verdict::Tell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use Verdict as V;
+
+    const FORGET: Verdict = V::Lost { forget: true };
+    const KEEP: Verdict = V::Lost { forget: false };
+
+    #[test]
+    fn every_error_code_has_the_verdict_of_the_table() {
+        use ErrorCode as E;
+        // Find, Join, Sync, Heartbeat.
+        let table = [
+            (E::NONE, [V::Accept; 4]),
+            (E::NOT_COORDINATOR, [V::Find; 4]),
+            (E::COORDINATOR_NOT_AVAILABLE, [V::Find; 4]),
+            (E::NETWORK_EXCEPTION, [V::Find; 4]),
+            (E::BROKER_NOT_AVAILABLE, [V::Find; 4]),
+            (E::COORDINATOR_LOAD_IN_PROGRESS, [V::Retry; 4]),
+            (E::FENCED_INSTANCE_ID, [V::Stop; 4]),
+            (
+                E::MEMBER_ID_REQUIRED,
+                [V::Tell, V::TakeId, V::Tell, V::Tell],
+            ),
+            (
+                E::REBALANCE_IN_PROGRESS,
+                [V::Tell, V::Rejoin, V::Rejoin, V::Rejoin],
+            ),
+            (E::UNKNOWN_MEMBER_ID, [V::Tell, FORGET, FORGET, FORGET]),
+            (E::ILLEGAL_GENERATION, [V::Tell, KEEP, KEEP, KEEP]),
+            (
+                E::REQUEST_TIMED_OUT,
+                [V::Find, V::Retry, V::Retry, V::Retry],
+            ),
+            (
+                E::UNKNOWN_TOPIC_OR_PARTITION,
+                [V::Find, V::Retry, V::Retry, V::Retry],
+            ),
+            (
+                E::UNKNOWN_SERVER_ERROR,
+                [V::Tell, V::Tell, V::Tell, V::Retry],
+            ),
+            (E::GROUP_AUTHORIZATION_FAILED, [V::Tell; 4]),
+            (E::GROUP_MAX_SIZE_REACHED, [V::Tell; 4]),
+            (E::INCONSISTENT_GROUP_PROTOCOL, [V::Tell; 4]),
+            (E::INVALID_SESSION_TIMEOUT, [V::Tell; 4]),
+            (E::INVALID_GROUP_ID, [V::Tell; 4]),
+            (E::UNSUPPORTED_VERSION, [V::Tell; 4]),
+            (E::new(9999), [V::Tell; 4]),
+        ];
+        let calls = [Call::Find, Call::Join, Call::Sync, Call::Heartbeat];
+        for (code, expected) in table {
+            for (call, expected) in calls.into_iter().zip(expected) {
+                assert_eq!(verdict(call, code), expected, "{call:?} {code}");
+            }
+        }
+        let listed: Vec<_> = table.iter().map(|(code, _)| *code).collect();
+        for code in (-1..=200).map(ErrorCode::new) {
+            if listed.contains(&code) {
+                continue;
+            }
+            let expected = match (code.is_retriable(), Call::Join) {
+                (true, _) => V::Retry,
+                (false, _) => V::Tell,
+            };
+            assert_eq!(verdict(Call::Join, code), expected, "{code}");
+            assert_eq!(verdict(Call::Sync, code), expected, "{code}");
+            assert_eq!(verdict(Call::Heartbeat, code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_an_answer_looks_for_the_coordinator_again() {
+        let timeout = Error::RequestTimeout {
+            address: "a:1".into(),
+            request: "Heartbeat",
+            timeout: Duration::from_secs(1),
+        };
+        let unsupported = Error::Unsupported {
+            feature: "JoinGroup",
+            address: "a:1".into(),
+            reason: "too old".into(),
+        };
+        let closed = Error::Closed { what: "the client" };
+        for (error, expected) in [
+            (timeout, V::Find),
+            (Error::protocol("a:1", "?"), V::Find),
+            (unsupported, V::Tell),
+            (closed, V::Stop),
+            (
+                Error::broker(ErrorCode::GROUP_AUTHORIZATION_FAILED, None, "x"),
+                V::Tell,
+            ),
+        ] {
+            assert_eq!(unanswered(Call::Join, &error), expected, "{error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a member of a group is to the tasks around it, whichever of the two protocols it speaks.
+//!
+//! Events go in, actions come out. Of the actions that touch the application's partitions (`Revoke`, `Assign`,
+//! `Lose`) one at a time is asked for, and ended by [`Event::Done`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::assign::Counts;
+use crate::error::{Error, ErrorCode};
+use crate::types::{TopicName, TopicPartition};
+use crate::wire::{GroupMember, Heartbeat, JoinGroup, LeaveGroup, SyncGroup};
+
+/// One member.
+pub(crate) trait Member: Send {
+    /// Takes what happened.
+    fn handle(&mut self, event: Event, turn: &mut Turn<'_>);
+
+    /// When [`Event::Wake`] is due.
+    fn wake_at(&self) -> Option<Instant>;
+
+    /// Whether the member waits for [`Event::Polled`].
+    fn is_paused(&self) -> bool;
+
+    /// As what the member may commit offsets.
+    fn standing(&self) -> Standing;
+}
+
+/// One call of a member: the time, a random number from 0.0 to 1.0 for its backoffs, and what it wants done.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) jitter: f64,
+    pub(crate) actions: &'a mut Vec<Action>,
+}
+
+impl Turn<'_> {
+    pub(super) fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+}
+
+/// Tells the answers to requests apart.
+pub(crate) type CallId = u64;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The application wants these topics; without any it leaves the group.
+    Subscribe(Arc<[TopicName]>),
+    /// The time of `wake_at` has come.
+    Wake,
+    /// The application asks for records again, after it was told of an error.
+    Polled,
+    /// `max.poll.interval.ms`, which is this long, passed without a call of the application.
+    PollExpired(Duration),
+    /// The coordinator is known.
+    Found,
+    /// The coordinator could not be found.
+    NotFound(Error),
+    /// A request waits at a broker that is the coordinator no longer.
+    Moved,
+    /// A request was answered, or will not be.
+    Answer(CallId, Result<Answer, Error>),
+    /// Partitions of the topics last asked for with [`Action::Count`]; again whenever some may have changed.
+    Counts(Counts),
+    /// The last `Revoke`, `Assign` or `Lose` is carried out.
+    Done,
+    /// A commit of this generation was refused.
+    Refused { generation: i32, code: ErrorCode },
+    /// The consumer is being closed.
+    Leave,
+}
+
+/// An answer, as far as the member reads it.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    Join(ErrorCode, Joined),
+    Sync(ErrorCode, Bytes),
+    Heartbeat(ErrorCode),
+    Leave(ErrorCode),
+}
+
+/// What a successful JoinGroup tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joined {
+    pub(crate) generation: i32,
+    pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) leader: Arc<str>,
+    pub(crate) skip_assignment: bool,
+    pub(crate) member_id: Arc<str>,
+    /// For the leader alone.
+    pub(crate) members: Vec<GroupMember>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Look for the coordinator, and not where it was: answered by `Found` or `NotFound`.
+    Find,
+    /// Send this to the coordinator: answered by `Answer`.
+    Send {
+        call: CallId,
+        request: Request,
+        timeout: Duration,
+    },
+    /// Tell how many partitions these topics have, now and when that changes: answered by `Counts`.
+    Count(Vec<TopicName>),
+    /// Stop these, let the application come to an end with them until then at the latest, commit, and take them away.
+    Revoke {
+        partitions: Vec<TopicPartition>,
+        until: Instant,
+    },
+    /// Give these to the application.
+    Assign(Vec<TopicPartition>),
+    /// Take these away: they may belong to another member already.
+    Lose {
+        partitions: Vec<TopicPartition>,
+        why: Loss,
+    },
+    /// Tell the application.
+    Fail(Error),
+    /// A member's metadata cannot be read: it is given nothing.
+    Unreadable {
+        member_id: Arc<str>,
+        reason: Arc<str>,
+    },
+    /// The member has left for good.
+    Left,
+}
+
+/// Why partitions are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The coordinator does not know the member any more, or must be taken to have forgotten it.
+    Expired,
+    /// The group is in a later generation.
+    LeftBehind,
+    /// Another member has the same instance id.
+    Fenced,
+    /// The application did not call in time.
+    PollInterval,
+    /// The group will not have the member.
+    Refused,
+}
+
+/// What a member sends.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Join(JoinGroup),
+    Sync(SyncGroup),
+    Heartbeat(Heartbeat),
+    Leave(LeaveGroup),
+}
+
+/// As what offsets may be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As a member of this generation.
+    Member(Identity),
+    /// Not now: the group is between two generations.
+    Rebalancing,
+    /// Not at all.
+    Outside,
+}
+
+/// A member of one generation, as its commits name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) generation: i32,
+    pub(crate) member_id: Arc<str>,
+    pub(crate) instance_id: Option<Arc<str>>,
+}
