@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -21,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const NODE: BrokerId = BrokerId(1);
+/// Where a batch tells its first record's sequence.
+const SEQUENCE_AT: usize = 53;
 /// Where a batch says how many records it has.
 const COUNT_AT: usize = 57;
 
@@ -32,19 +36,36 @@ const SPOKEN: [(ApiKey, i16, i16); 4] = [
     (ApiKey::InitProducerId, 2, 5),
 ];
 
+/// What a broker has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) batches: AtomicUsize,
+    /// Batches whose sequence was not the next one of their partition.
+    pub(crate) disorder: AtomicUsize,
+}
+
 /// Starts a broker on a thread of its own, where every topic has `partitions` partitions.
 pub(crate) fn start(partitions: i32) -> io::Result<SocketAddr> {
+    start_seen(partitions, Arc::default())
+}
+
+/// The same, noting in `seen` what comes.
+pub(crate) fn start_seen(partitions: i32, seen: Arc<Seen>) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    std::thread::spawn(move || runtime.block_on(accept(listener, partitions)));
+    std::thread::spawn(move || runtime.block_on(accept(listener, partitions, seen)));
     Ok(address)
 }
 
-async fn accept(listener: std::net::TcpListener, partitions: i32) -> io::Result<()> {
+async fn accept(
+    listener: std::net::TcpListener,
+    partitions: i32,
+    seen: Arc<Seen>,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let port = listener.local_addr()?.port();
     loop {
@@ -54,6 +75,7 @@ async fn accept(listener: std::net::TcpListener, partitions: i32) -> io::Result<
             port,
             partitions,
             ends: HashMap::new(),
+            seen: Arc::clone(&seen),
         };
         tokio::spawn(broker.serve(stream));
     }
@@ -64,6 +86,7 @@ struct Broker {
     partitions: i32,
     /// The next offset of each partition. Each connection has its own: there is one producer.
     ends: HashMap<i32, i64>,
+    seen: Arc<Seen>,
 }
 
 impl Broker {
@@ -133,8 +156,17 @@ impl Broker {
         let topics = request.topic_data.into_iter().map(|topic| {
             let partitions = topic.partition_data.into_iter().map(|data| {
                 let records = data.records.unwrap_or_default();
-                let count = records.get(COUNT_AT..).map_or(0, |mut rest| rest.get_i32());
+                let number = |at| {
+                    records
+                        .get(at..)
+                        .map_or(0, |mut rest: &[u8]| rest.get_i32())
+                };
+                let count = number(COUNT_AT);
                 let end = self.ends.entry(data.index).or_default();
+                self.seen.batches.fetch_add(1, Ordering::Relaxed);
+                if i64::from(number(SEQUENCE_AT)) != *end {
+                    self.seen.disorder.fetch_add(1, Ordering::Relaxed);
+                }
                 let base = *end;
                 *end += i64::from(count);
                 PartitionProduceResponse::default()

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::memory::{Grant, Taker};
 use super::outcome::{Delivery, Outcome};
+use super::sender;
 use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
@@ -135,9 +136,14 @@ impl Shared {
         self.hand_over(queue, plan);
     }
 
-    /// Tells the sender, and the next caller to let it run.
+    /// Tells the sender, and the next caller to let it run; or does the sender's work.
     fn hand_over(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
-        if matches!(plan, Some(Plan::Now(_))) {
+        if let Some(Plan::Now(broker)) = plan {
+            if self.settings.linger.is_zero()
+                && sender::send_at_once(self, &self.lane(broker), queue)
+            {
+                return;
+            }
             self.yield_due.store(true, Ordering::Relaxed);
         }
         self.carry_out(queue, plan);

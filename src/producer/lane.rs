@@ -1,8 +1,8 @@
-//! What one broker's sender has to look at: queues that are ready, and queues that will be.
+//! What one broker's sender has to look at: queues that are ready, and queues that will be; and whose turn it is to send.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,18 +10,47 @@ use tokio::sync::Notify;
 
 use super::topics::PartitionQueue;
 use crate::error::Error;
+use crate::net::Connection;
 use crate::types::BrokerId;
+
+/// Nobody sends.
+const FREE: u8 = 0;
+/// Somebody sends.
+const TAKEN: u8 = 1;
+/// Somebody sends, and the sender's task waits for its turn.
+const WANTED: u8 = 2;
 
 /// One broker's list.
 pub(crate) struct Lane {
     pub(crate) broker: BrokerId,
     list: Mutex<List>,
     wake: Notify,
+    /// Whether somebody takes batches and writes requests: their order on the wire is that of their sequences.
+    turn: AtomicU8,
     /// Requests without an answer yet.
     in_flight: AtomicUsize,
+    max_in_flight: usize,
     requests: AtomicU64,
+    line: Mutex<Line>,
+}
+
+/// What the sender's task knows about sending, for whoever sends.
+#[derive(Default)]
+struct Line {
+    connection: Option<Connection>,
     /// Why nothing can be sent, since the last time that something could.
-    trouble: Mutex<Option<Arc<Error>>>,
+    trouble: Option<Arc<Error>>,
+}
+
+/// The right to send, until it is dropped.
+pub(crate) struct Turn<'a>(&'a Lane);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.0.turn.swap(FREE, Ordering::AcqRel) == WANTED {
+            self.0.wake.notify_one();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -65,14 +94,40 @@ pub(crate) struct Listed {
 }
 
 impl Lane {
-    pub(crate) fn new(broker: BrokerId) -> Self {
+    pub(crate) fn new(broker: BrokerId, max_in_flight: usize) -> Self {
         Self {
             broker,
             list: Mutex::default(),
             wake: Notify::new(),
+            turn: AtomicU8::new(FREE),
             in_flight: AtomicUsize::new(0),
+            max_in_flight,
             requests: AtomicU64::new(0),
-            trouble: Mutex::default(),
+            line: Mutex::default(),
+        }
+    }
+
+    /// The right to send, unless somebody has it.
+    pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
+        let taken = self
+            .turn
+            .compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        // Not made before it is had: dropping it would give the turn of another away.
+        taken.is_ok().then(|| Turn(self))
+    }
+
+    /// The same for the sender's task, which is woken once who has it is done.
+    pub(crate) fn turn(&self) -> Option<Turn<'_>> {
+        loop {
+            if let Some(turn) = self.try_turn() {
+                return Some(turn);
+            }
+            let asked =
+                self.turn
+                    .compare_exchange(TAKEN, WANTED, Ordering::AcqRel, Ordering::Acquire);
+            if matches!(asked, Ok(_) | Err(WANTED)) {
+                return None;
+            }
         }
     }
 
@@ -84,6 +139,25 @@ impl Lane {
     pub(crate) fn list_now(&self, queue: Arc<PartitionQueue>) {
         self.list().now.push_back(Listed { queue, timer: None });
         self.wake.notify_one();
+    }
+
+    /// Lists a queue without a word to the sender, for the caller to send from; not behind others,
+    /// nor while the broker wants to be left alone.
+    pub(crate) fn list_alone(&self, now: Instant, queue: &Arc<PartitionQueue>) -> bool {
+        let mut list = self.list();
+        let alone = list.now.is_empty() && list.muted_until.is_none_or(|until| until <= now);
+        if alone {
+            let queue = Arc::clone(queue);
+            list.now.push_back(Listed { queue, timer: None });
+        }
+        alone
+    }
+
+    /// Wakes the sender when something was left on the list.
+    pub(crate) fn wake_for_rest(&self) {
+        if !self.list().now.is_empty() {
+            self.wake.notify_one();
+        }
     }
 
     /// Lists a queue that will be ready.
@@ -171,15 +245,33 @@ impl Lane {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the connection that requests are written to, `None` when the sender has ended.
+    pub(crate) fn note_connection(&self, connection: Option<Connection>) {
+        self.line().connection = connection;
+    }
+
     pub(crate) fn note_trouble(&self, error: Option<Arc<Error>>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        self.line().trouble = error;
     }
 
     pub(crate) fn trouble(&self) -> Option<Arc<Error>> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.line().trouble.clone()
+    }
+
+    /// The connection, while it is open.
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        let line = self.line();
+        line.connection.clone().filter(|c| !c.is_closed())
+    }
+
+    /// The connection, when there was no trouble with sending since the sender last looked.
+    pub(crate) fn smooth_connection(&self) -> Option<Connection> {
+        let smooth = self.line().trouble.is_none();
+        smooth.then(|| self.connection()).flatten()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -190,13 +282,70 @@ impl Lane {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether another request may go out before one is answered.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight() < self.max_in_flight
+    }
+
     /// A request was answered, or never will be.
     pub(crate) fn landed(&self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
-        self.wake.notify_one();
+        // Only a sender that may not send waits for this.
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) >= self.max_in_flight {
+            self.wake.notify_one();
+        }
     }
 
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn is_woken(lane: &Lane) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(pin!(lane.woken()).poll(&mut context), Poll::Ready(()))
+    }
+
+    #[test]
+    fn one_at_a_time_has_the_turn() {
+        let lane = Lane::new(BrokerId(1), 5);
+        let turn = lane.try_turn();
+        assert!(turn.is_some());
+        assert!(lane.try_turn().is_none() && lane.turn().is_none());
+        assert!(lane.try_turn().is_none() && lane.turn().is_none());
+        drop(turn);
+        assert!(lane.try_turn().is_some() && lane.turn().is_some());
+    }
+
+    #[test]
+    fn sender_that_asked_for_the_turn_is_woken_when_it_is_free() {
+        let lane = Lane::new(BrokerId(1), 5);
+        drop(lane.try_turn());
+        assert!(!is_woken(&lane), "nobody asked");
+        let turn = lane.try_turn();
+        assert!(lane.turn().is_none());
+        assert!(!is_woken(&lane), "it is not free yet");
+        drop(turn);
+        assert!(is_woken(&lane));
+        assert!(lane.turn().is_some());
+        assert!(!is_woken(&lane), "nobody asked again");
+    }
+
+    #[test]
+    fn answer_wakes_the_sender_when_no_more_could_be_in_flight() {
+        let lane = Lane::new(BrokerId(1), 2);
+        lane.sending();
+        lane.landed();
+        assert!(!is_woken(&lane));
+        lane.sending();
+        lane.sending();
+        assert!(!lane.has_room());
+        lane.landed();
+        assert!(is_woken(&lane) && lane.has_room());
     }
 }

@@ -35,43 +35,45 @@ fn offload_from(compression: Compression) -> usize {
 /// Sends until the producer is closed.
 pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     let mut stopped = shared.stopped();
-    let mut connection: Option<Connection> = None;
     loop {
         let step = async {
-            if may_send(&shared, &lane) {
-                match ready_connection(&shared, &lane, &mut connection).await {
+            if may_send(&lane) {
+                match ready_connection(&shared, &lane).await {
                     Ok(connection) => {
                         lane.note_trouble(None);
-                        send_due(&shared, &lane, &connection);
+                        if let Some(_turn) = lane.turn() {
+                            send_due(&shared, &lane, &connection);
+                        } else {
+                            return lane.woken().await;
+                        }
                     }
                     Err(error) => recover(&shared, &lane, error).await,
                 }
             }
-            if !may_send(&shared, &lane) {
-                wait(&shared, &lane).await;
+            if !may_send(&lane) {
+                wait(&lane).await;
             }
         };
         tokio::select! {
             biased;
-            _ = stopped.wait_for(|stop| *stop) => return,
+            _ = stopped.wait_for(|stop| *stop) => break,
             () = step => {}
         }
     }
+    lane.note_connection(None);
 }
 
 /// Whether a request may go out now and there is something to look at.
-fn may_send(shared: &Shared, lane: &Lane) -> bool {
+fn may_send(lane: &Lane) -> bool {
     let now = tokio::time::Instant::now().into_std();
-    lane.in_flight() < shared.settings.max_in_flight
-        && lane.has_due(now)
-        && lane.muted_until(now).is_none()
+    lane.has_room() && lane.has_due(now) && lane.muted_until(now).is_none()
 }
 
 /// Waits until something is listed, answered, or due.
-async fn wait(shared: &Shared, lane: &Lane) {
+async fn wait(lane: &Lane) {
     let now = tokio::time::Instant::now().into_std();
     let muted = lane.muted_until(now);
-    let next = if lane.in_flight() < shared.settings.max_in_flight {
+    let next = if lane.has_room() {
         muted.or_else(|| lane.next_time())
     } else {
         None
@@ -85,17 +87,10 @@ async fn wait(shared: &Shared, lane: &Lane) {
 }
 
 /// A live connection, once there is an identity to stamp with.
-async fn ready_connection(
-    shared: &Shared,
-    lane: &Lane,
-    current: &mut Option<Connection>,
-) -> Result<Connection, Error> {
+async fn ready_connection(shared: &Shared, lane: &Lane) -> Result<Connection, Error> {
     shared.identity.ensure(&shared.cluster).await?;
-    if let Some(live) = current
-        .as_ref()
-        .filter(|connection| !connection.is_closed())
-    {
-        return Ok(live.clone());
+    if let Some(live) = lane.connection() {
+        return Ok(live);
     }
     let connecting = shared.cluster.broker(lane.broker, Purpose::Produce);
     tokio::pin!(connecting);
@@ -107,7 +102,7 @@ async fn ready_connection(
             Err(_) => shared.cluster.request_refresh(),
         }
     };
-    *current = Some(fresh.clone());
+    lane.note_connection(Some(fresh.clone()));
     Ok(fresh)
 }
 
@@ -138,16 +133,47 @@ fn hand_over(shared: &Arc<Shared>, lane: &Lane) {
     }
 }
 
-/// Writes requests until nothing is due or enough are in flight.
+/// Sends a record from its caller's task, sparing it the sender's waking: for `linger.ms=0`, when its
+/// partition was listed for nobody else and nothing is on the way to the broker.
+///
+/// False when that is for the sender to do; nothing was done then.
+pub(crate) fn send_at_once(
+    shared: &Arc<Shared>,
+    lane: &Arc<Lane>,
+    queue: &Arc<PartitionQueue>,
+) -> bool {
+    // What is under way batches those that come meanwhile; and compressing is no work for a caller.
+    if lane.in_flight() > 0 || shared.settings.compression != Compression::None {
+        return false;
+    }
+    let now = tokio::time::Instant::now().into_std();
+    let Some(turn) = lane.try_turn() else {
+        return false;
+    };
+    let ready = shared.identity.current().and(lane.smooth_connection());
+    let Some(connection) = ready.filter(|_| lane.list_alone(now, queue)) else {
+        return false;
+    };
+    send_one(shared, lane, &connection);
+    drop(turn);
+    lane.wake_for_rest();
+    true
+}
+
+/// Writes requests until nothing is due or enough are in flight; called by whose turn it is.
 fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) {
-    while lane.in_flight() < shared.settings.max_in_flight && !connection.is_closed() {
-        let topology = shared.cluster.topology();
-        let taken = collect(shared, lane, &topology);
-        if taken.is_empty() {
-            return;
-        }
+    while lane.has_room() && !connection.is_closed() && send_one(shared, lane, connection) {}
+}
+
+/// Writes one request, if there is something to write.
+fn send_one(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) -> bool {
+    let topology = shared.cluster.topology();
+    let taken = collect(shared, lane, &topology);
+    let any = !taken.is_empty();
+    if any {
         submit(shared, lane, connection, &topology, taken);
     }
+    any
 }
 
 /// Takes at most one batch a partition, and no more than one request may hold.

@@ -210,12 +210,12 @@ impl Shared {
     }
 
     /// A broker's lane; its sender task starts with it.
-    fn lane(self: &Arc<Self>, broker: BrokerId) -> Arc<Lane> {
+    pub(crate) fn lane(self: &Arc<Self>, broker: BrokerId) -> Arc<Lane> {
         let mut lanes = self.lanes();
         if let Some(lane) = lanes.get(&broker) {
             return Arc::clone(lane);
         }
-        let lane = Arc::new(Lane::new(broker));
+        let lane = Arc::new(Lane::new(broker, self.settings.max_in_flight));
         lanes.insert(broker, Arc::clone(&lane));
         self.runtime
             .spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
