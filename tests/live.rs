@@ -9,6 +9,8 @@
 mod live {
     pub(crate) mod acknowledgements;
     pub(crate) mod admin;
+    pub(crate) mod admin_cluster;
+    pub(crate) mod admin_groups;
     pub(crate) mod buffer;
     pub(crate) mod closing;
     #[cfg(feature = "unstable-consumer")]
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
     let mut suite = Suite::new(&env, missing.is_some() && !must);
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
+    live::admin_groups::older_brokers(&mut suite);
+    live::admin_cluster::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
@@ -58,6 +62,8 @@ fn main() -> ExitCode {
     live::acknowledgements::promises(&mut suite);
     live::topics::promises(&mut suite);
     live::admin::promises(&mut suite);
+    live::admin_cluster::promises(&mut suite);
+    live::admin_groups::promises(&mut suite);
     let conclusion = libtest_mimic::run(&arguments, suite.trials());
     // Here, and not by the end of the process, so that the brokers end and their files go.
     env.end(conclusion.has_failed());

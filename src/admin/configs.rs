@@ -164,7 +164,8 @@ impl ConfigChanges {
         self.change(name.into(), ConfigChange::Delete, None)
     }
 
-    /// Adds values, separated by commas, to a setting that is a list.
+    /// Adds values, separated by commas, to a setting that is a list; brokers of Kafka 2.5 refuse while nobody has
+    /// set it.
     pub fn append(self, name: impl Into<Arc<str>>, values: impl Into<Arc<str>>) -> Self {
         self.change(name.into(), ConfigChange::Append, Some(values.into()))
     }
