@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 #[path = "../benches/support/broker.rs"]
-#[allow(dead_code, clippy::indexing_slicing, reason = "a panic ends a test as well as anything")]
+#[allow(
+    dead_code,
+    clippy::indexing_slicing,
+    reason = "a panic ends a test as well as anything"
+)]
 mod broker;
 
 use std::sync::Arc;
