@@ -1,6 +1,7 @@
 //! The client's view of its cluster: a snapshot kept fresh by one task, and connections to brokers by id.
 
 mod ask;
+mod coordinator;
 mod refresh;
 mod shared;
 
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use crate::net::{ConsumerId, Purpose};
+pub(crate) use coordinator::Coordinator;
 
 use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};

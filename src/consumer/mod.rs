@@ -3,6 +3,8 @@
 mod builder;
 mod fetcher;
 mod handle;
+mod membership;
+mod offsets;
 mod positions;
 mod record;
 mod shared;

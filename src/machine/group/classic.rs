@@ -163,6 +163,7 @@ impl Member for Classic {
 
     fn standing(&self) -> Standing {
         match (&self.phase, self.generation) {
+            (Phase::Outside, _) if self.subscription.is_empty() => Standing::Alone,
             (_, None) | (Phase::Outside | Phase::Leaving, _) => Standing::Outside,
             // The coordinator takes the old generation's commits until the new one begins.
             (Phase::Counting | Phase::Syncing, _) => Standing::Rebalancing,

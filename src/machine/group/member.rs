@@ -159,6 +159,8 @@ pub(crate) enum Request {
 pub(crate) enum Standing {
     /// As a member of this generation.
     Member(Identity),
+    /// As no member: nothing is subscribed to, and the partitions are the application's own choice.
+    Alone,
     /// Not now: the group is between two generations.
     Rebalancing,
     /// Not at all.

@@ -1,0 +1,66 @@
+//! What a membership needs of the consumer whose partitions it brings and takes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::machine::group::Loss;
+use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+
+/// What the application's listener is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::consumer) enum News {
+    Assigned,
+    Revoked,
+    Lost(Loss),
+}
+
+/// A listener's work.
+pub(in crate::consumer) type Listening<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The consumer.
+pub(in crate::consumer) trait Host: Send + Sync + 'static {
+    /// The topics subscribed to.
+    fn subscription(&self) -> watch::Receiver<Arc<[TopicName]>>;
+
+    /// Adds partitions that are not fetched yet.
+    fn hold(&self, partitions: &[TopicPartition]);
+
+    /// Lets partitions be fetched.
+    fn begin(&self, partitions: &[TopicPartition]);
+
+    /// Hands out nothing more of these.
+    fn stop(&self, partitions: &[TopicPartition]);
+
+    /// Waits until the application is done with what it was handed of these; `false` at the deadline.
+    fn settled(
+        &self,
+        partitions: &[TopicPartition],
+        until: Instant,
+    ) -> impl Future<Output = bool> + Send;
+
+    /// Takes these away.
+    fn remove(&self, partitions: &[TopicPartition]);
+
+    /// What the application is done with and is not committed, of these partitions or of all.
+    fn committable(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Vec<(TopicPartition, OffsetAndMetadata)>;
+
+    /// These offsets are committed.
+    fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]);
+
+    /// How often the application asked for records, and whether it is waiting for some now.
+    fn calls(&self) -> (u64, bool);
+
+    /// An error for the application's next call.
+    fn fail(&self, error: Error);
+
+    /// Tells the listener.
+    fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a>;
+}

@@ -1,0 +1,120 @@
+//! Sends a member's requests, and notices when one waits at a broker that is not the coordinator any more.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::cluster::Purpose;
+use crate::consumer::offsets::Offsets;
+use crate::error::Error;
+use crate::machine::group::{Answer, Joined, Request};
+use crate::net::Connection;
+use crate::types::BrokerId;
+use crate::wire::{Call, JoinGroupAnswer};
+
+/// The most often a waiting request's coordinator is looked up, and the least often.
+const OFTEN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// What became of a request.
+pub(super) enum Sent {
+    Answered(Result<Answer, Error>),
+    /// Another broker is the coordinator by now.
+    Moved,
+}
+
+/// Sends one request to the broker that is the coordinator as far as is known.
+///
+/// Heartbeats and leaves go by the commits' connection: brokers answer a connection's requests one by one, and a join
+/// is kept waiting for the other members.
+pub(super) async fn send(
+    offsets: &Offsets,
+    broker: BrokerId,
+    request: &Request,
+    timeout: Duration,
+    session: Duration,
+) -> Sent {
+    let consumer = offsets.consumer();
+    let purpose = match request {
+        Request::Join(_) | Request::Sync(_) => Purpose::Group(consumer),
+        Request::Heartbeat(_) | Request::Leave(_) => Purpose::Offsets(consumer),
+    };
+    let coordinator = offsets.coordinator();
+    let patience = timeout.min((session / 3).max(OFTEN));
+    let connecting = coordinator.connection_to(broker, purpose, patience);
+    let connection = match connecting.await {
+        Ok(connection) => connection,
+        Err(error) => return Sent::Answered(Err(error)),
+    };
+    let answer = ask(&connection, request, timeout);
+    let answer = match request {
+        Request::Heartbeat(_) | Request::Leave(_) => answer.await,
+        Request::Join(_) | Request::Sync(_) => {
+            let every = (session / 3).clamp(OFTEN, SELDOM);
+            tokio::select! {
+                answer = answer => answer,
+                () = moved(offsets, broker, every) => return Sent::Moved,
+            }
+        }
+    };
+    if answer.is_err() {
+        coordinator.forget(broker);
+    }
+    Sent::Answered(answer)
+}
+
+/// Waits until another broker is the coordinator.
+///
+/// One that is frozen, or cut off, would otherwise keep the request for as long as a rebalance may take.
+async fn moved(offsets: &Offsets, broker: BrokerId, every: Duration) {
+    loop {
+        sleep(every).await;
+        match offsets.coordinator().ask().await {
+            Ok(now) if now != broker => {
+                debug!(from = broker.0, to = now.0, "the coordinator moved while a request waited");
+                return;
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+async fn ask(
+    connection: &Connection,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Answer, Error> {
+    async fn call<C: Call>(
+        connection: &Connection,
+        call: &C,
+        timeout: Duration,
+    ) -> Result<C::Response, Error> {
+        connection.call(call, timeout).await
+    }
+    Ok(match request {
+        Request::Join(join) => {
+            let answer = call(connection, join, timeout).await?;
+            Answer::Join(answer.code, joined(answer))
+        }
+        Request::Sync(sync) => {
+            let answer = call(connection, sync, timeout).await?;
+            Answer::Sync(answer.code, answer.assignment)
+        }
+        Request::Heartbeat(heartbeat) => {
+            Answer::Heartbeat(call(connection, heartbeat, timeout).await?.code)
+        }
+        Request::Leave(leave) => Answer::Leave(call(connection, leave, timeout).await?.code),
+    })
+}
+
+fn joined(answer: JoinGroupAnswer) -> Joined {
+    Joined {
+        generation: answer.generation,
+        protocol: answer.protocol,
+        leader: answer.leader,
+        skip_assignment: answer.skip_assignment,
+        member_id: answer.member_id,
+        members: answer.members,
+    }
+}

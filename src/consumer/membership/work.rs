@@ -1,0 +1,91 @@
+//! Brings partitions to the application and takes them away again.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::contain::contain;
+use super::host::{Host, News};
+use crate::consumer::offsets::{Manner, Offsets};
+use crate::error::Error;
+use crate::machine::group::Loss;
+use crate::types::TopicPartition;
+
+/// The tools of that.
+pub(super) struct Hands<H> {
+    pub(super) host: Arc<H>,
+    pub(super) offsets: Offsets,
+    /// Whether offsets are committed without being asked for.
+    pub(super) commits: bool,
+}
+
+impl<H> Clone for Hands<H> {
+    fn clone(&self) -> Self {
+        Self {
+            host: self.host.clone(),
+            offsets: self.offsets.clone(),
+            commits: self.commits,
+        }
+    }
+}
+
+impl<H: Host> Hands<H> {
+    pub(super) async fn assign(&self, partitions: &[TopicPartition]) {
+        self.host.hold(partitions);
+        self.tell(News::Assigned, partitions).await;
+        // A listener that seeks has done so by now.
+        self.host.begin(partitions);
+    }
+
+    /// Returns why the last commit failed.
+    pub(super) async fn revoke(
+        &self,
+        partitions: &[TopicPartition],
+        until: Instant,
+    ) -> Option<Error> {
+        self.host.stop(partitions);
+        if !self.host.settled(partitions, until).await {
+            debug!("the application is not done with records of partitions that are revoked");
+        }
+        let failure = self.commit(Some(partitions), until).await;
+        self.tell(News::Revoked, partitions).await;
+        self.host.remove(partitions);
+        failure
+    }
+
+    pub(super) async fn lose(&self, partitions: &[TopicPartition], why: Loss) {
+        self.host.stop(partitions);
+        self.tell(News::Lost(why), partitions).await;
+        self.host.remove(partitions);
+    }
+
+    /// Commits what the application is done with, unless that is left to it; why it failed.
+    pub(super) async fn commit(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+        until: Instant,
+    ) -> Option<Error> {
+        if !self.commits {
+            return None;
+        }
+        let done = self.host.committable(partitions);
+        let committed = self.offsets.commit_until(&done, until, Manner::Parting);
+        match committed.await {
+            Ok(()) => {
+                self.host.committed(&done);
+                None
+            }
+            Err(error) => {
+                warn!(%error, partitions = done.len(), "offsets of revoked partitions not committed");
+                Some(error)
+            }
+        }
+    }
+
+    async fn tell(&self, news: News, partitions: &[TopicPartition]) {
+        if !contain(|| self.host.tell(news, partitions)).await {
+            warn!(?news, "the rebalance listener panicked");
+        }
+    }
+}

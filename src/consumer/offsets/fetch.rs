@@ -1,0 +1,100 @@
+//! What the group has committed.
+
+use hashbrown::HashMap;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::verdict::{Verdict, verdict};
+use super::{Offsets, is_passing};
+use crate::error::{Error, ErrorCode, Result};
+use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+use crate::wire::{FetchedOffset, OffsetFetch};
+
+/// A partition with what is committed for it, if anything is.
+pub(in crate::consumer) type Committed = (TopicPartition, Option<OffsetAndMetadata>);
+
+impl Offsets {
+    /// What is committed for these partitions, in their order, with retries for up to `default.api.timeout.ms`.
+    ///
+    /// An offset that an open transaction may replace is waited for (KIP-447).
+    ///
+    /// # Errors
+    /// The broker's refusal; the last failure when the time is up.
+    pub(in crate::consumer) async fn fetch_committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Committed>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settings = &self.0.settings;
+        let mut last = None;
+        let trying = async {
+            let mut failures = 0;
+            loop {
+                match self.ask(partitions).await {
+                    Err(error) if is_passing(&error) => {
+                        debug!(%error, "committed offsets not known yet");
+                        last = Some(error);
+                        failures += 1;
+                        sleep(settings.retry_backoff.delay(failures, fastrand::f64())).await;
+                    }
+                    done => return done,
+                }
+            }
+        };
+        match timeout(settings.api_timeout, trying).await {
+            Ok(done) => done,
+            Err(_) => Err(last.unwrap_or(Error::Deadline {
+                what: "fetching committed offsets",
+                limit: settings.api_timeout,
+            })),
+        }
+    }
+
+    async fn ask(&self, partitions: &[TopicPartition]) -> Result<Vec<Committed>> {
+        let mut topics: HashMap<TopicName, Vec<i32>> = HashMap::new();
+        for partition in partitions {
+            let numbers = topics.entry(partition.name().clone()).or_default();
+            numbers.push(partition.partition());
+        }
+        let call = OffsetFetch {
+            group: self.0.group.clone(),
+            topics: Some(topics.into_iter().collect()),
+            require_stable: true,
+        };
+        let context = || format!("fetching committed offsets of group {}", self.0.group);
+        let (broker, connection) = self.connection().await?;
+        let answer = connection.call(&call, self.0.settings.request_timeout).await;
+        let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
+        let judge = |code: ErrorCode| {
+            if verdict(code) == Verdict::Find {
+                self.0.coordinator.forget(broker);
+            }
+            code.ok().map_err(|code| Error::broker(code, None, context()))
+        };
+        judge(answer.code)?;
+        let mut found: HashMap<(&str, i32), &FetchedOffset> = HashMap::new();
+        for (topic, offsets) in &answer.topics {
+            for offset in offsets {
+                judge(offset.code)?;
+                found.insert((topic, offset.partition), offset);
+            }
+        }
+        let one = |partition: &TopicPartition| {
+            let found = found.get(&(partition.topic(), partition.partition()));
+            let found = found.ok_or_else(|| {
+                // No offset is not the same as none told: what is not known must not be reset.
+                let address = connection.address().to_string();
+                Error::protocol(address, format!("no answer for {partition} {}", context()))
+            })?;
+            let committed = (found.offset >= 0).then(|| OffsetAndMetadata {
+                offset: found.offset,
+                leader_epoch: (found.leader_epoch >= 0).then_some(found.leader_epoch),
+                metadata: found.metadata.clone().filter(|text| !text.is_empty()),
+            });
+            Ok((partition.clone(), committed))
+        };
+        partitions.iter().map(one).collect()
+    }
+}
