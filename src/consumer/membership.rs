@@ -57,7 +57,10 @@ impl Membership {
         let (end, left) = watch::channel(None);
         let now = Instant::now();
         let driver = Driver {
-            member: Box::new(Classic::new(member_settings(settings, &offsets), now.into_std())),
+            member: Box::new(Classic::new(
+                member_settings(settings, &offsets),
+                now.into_std(),
+            )),
             hands: Hands {
                 commits: settings.auto_commit.is_some(),
                 host,
@@ -244,7 +247,9 @@ impl<H: Host> Driver<H> {
                 self.counting = Some(Counting::new(self.hands.offsets.cluster(), topics));
                 self.count();
             }
-            Action::Revoke { partitions, until } => self.work(Work::Revoke(partitions, until.into())),
+            Action::Revoke { partitions, until } => {
+                self.work(Work::Revoke(partitions, until.into()))
+            }
             Action::Assign(partitions) => self.work(Work::Assign(partitions)),
             Action::Lose { partitions, why } => self.work(Work::Lose(partitions, why)),
             Action::Fail(error) => self.hands.host.fail(error),
@@ -362,11 +367,14 @@ async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
         let done = hands.host.committable(None);
         // One that takes longer goes on with what is done by then.
         let until = Instant::now() + every.max(LEAST_COMMIT);
-        match hands.offsets.commit_until(&done, until, Manner::Asked).await {
+        match hands
+            .offsets
+            .commit_until(&done, until, Manner::Asked)
+            .await
+        {
             Ok(()) => hands.host.committed(&done),
             Err(error) if error.is_retriable() => debug!(%error, "offsets not committed this time"),
             Err(error) => warn!(%error, "offsets not committed"),
         }
     }
 }
-

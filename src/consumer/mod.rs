@@ -10,6 +10,8 @@ mod record;
 mod shared;
 mod state;
 mod take;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::ops::Deref;

@@ -118,7 +118,10 @@ impl Offsets {
     ///
     /// # Errors
     /// [`Error::Commit`]. Some of the offsets may have been committed all the same.
-    pub(super) async fn commit(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) -> Result<()> {
+    pub(super) async fn commit(
+        &self,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<()> {
         let limit = self.0.settings.api_timeout;
         let until = after(Instant::now().into_std(), limit).into();
         self.commit_until(offsets, until, Manner::Asked).await
@@ -203,7 +206,11 @@ impl Offsets {
         };
         let mut codes: HashMap<(&str, i32), ErrorCode> = HashMap::new();
         for (topic, partitions) in &answer {
-            codes.extend(partitions.iter().map(|(number, code)| ((&**topic, *number), *code)));
+            codes.extend(
+                partitions
+                    .iter()
+                    .map(|(number, code)| ((&**topic, *number), *code)),
+            );
         }
         let code_of = |partition: &TopicPartition| {
             let told = codes.get(&(partition.topic(), partition.partition()));
@@ -287,7 +294,9 @@ impl Offsets {
             topics: by_topic(offsets),
         };
         let (broker, connection) = self.connection().await?;
-        let answer = connection.call(&call, self.0.settings.request_timeout).await;
+        let answer = connection
+            .call(&call, self.0.settings.request_timeout)
+            .await;
         let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
         Ok((broker, answer.topics))
     }
@@ -299,7 +308,11 @@ impl Offsets {
     }
 
     fn refuse(&self, code: ErrorCode, identity: Option<&Identity>) {
-        let refusals = self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusals = self
+            .0
+            .refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let (Some(refusals), Some(identity)) = (&*refusals, identity) {
             // Without a receiver the member has left.
             let _ = refusals.send(Refusal {
@@ -310,7 +323,11 @@ impl Offsets {
     }
 
     fn error(&self, code: ErrorCode) -> Error {
-        Error::broker(code, None, format!("committing offsets of group {}", self.0.group))
+        Error::broker(
+            code,
+            None,
+            format!("committing offsets of group {}", self.0.group),
+        )
     }
 }
 

@@ -72,7 +72,11 @@ async fn moved(offsets: &Offsets, broker: BrokerId, every: Duration) {
         sleep(every).await;
         match offsets.coordinator().ask().await {
             Ok(now) if now != broker => {
-                debug!(from = broker.0, to = now.0, "the coordinator moved while a request waited");
+                debug!(
+                    from = broker.0,
+                    to = now.0,
+                    "the coordinator moved while a request waited"
+                );
                 return;
             }
             Ok(_) | Err(_) => {}

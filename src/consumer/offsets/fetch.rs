@@ -65,13 +65,16 @@ impl Offsets {
         };
         let context = || format!("fetching committed offsets of group {}", self.0.group);
         let (broker, connection) = self.connection().await?;
-        let answer = connection.call(&call, self.0.settings.request_timeout).await;
+        let answer = connection
+            .call(&call, self.0.settings.request_timeout)
+            .await;
         let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
         let judge = |code: ErrorCode| {
             if verdict(code) == Verdict::Find {
                 self.0.coordinator.forget(broker);
             }
-            code.ok().map_err(|code| Error::broker(code, None, context()))
+            code.ok()
+                .map_err(|code| Error::broker(code, None, context()))
         };
         judge(answer.code)?;
         let mut found: HashMap<(&str, i32), &FetchedOffset> = HashMap::new();

@@ -72,7 +72,11 @@ mod tests {
         }
         for code in (-1..=200).map(ErrorCode::new) {
             if table.iter().all(|(listed, _)| *listed != code) {
-                let expected = if code.is_retriable() { V::Retry } else { V::Fail };
+                let expected = if code.is_retriable() {
+                    V::Retry
+                } else {
+                    V::Fail
+                };
                 assert_eq!(verdict(code), expected, "{code}");
             }
         }
