@@ -91,10 +91,7 @@ async fn send(producer: &Producer, topic: &str, lines: &mut Lines, account: &mut
                 continue;
             }
             let (key, value) = key_and_value(line);
-            let mut record = Record::to(topic).value(value);
-            if let Some(key) = key {
-                record = record.key(key);
-            }
+            let record = Record::to(topic).key_or_null(key).value(value);
             match producer.enqueue(record).await {
                 Ok(delivery) => {
                     let bytes = key.map_or(0, <[u8]>::len) + value.len();
