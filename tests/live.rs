@@ -13,9 +13,9 @@ mod live {
     pub(crate) mod admin_groups;
     pub(crate) mod buffer;
     pub(crate) mod closing;
-    #[cfg(feature = "unstable-consumer")]
     pub(crate) mod consuming;
     pub(crate) mod example_groups;
+    pub(crate) mod groups;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
-    #[cfg(feature = "unstable-consumer")]
+    live::groups::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
