@@ -14,6 +14,7 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod example_consume;
     pub(crate) mod example_groups;
     pub(crate) mod groups;
     pub(crate) mod lifetime;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     live::admin::promises(&mut suite);
     live::admin_cluster::promises(&mut suite);
     live::admin_groups::promises(&mut suite);
+    live::example_consume::promises(&mut suite);
     live::example_groups::promises(&mut suite);
     let conclusion = libtest_mimic::run(&arguments, suite.trials());
     // Here, and not by the end of the process, so that the brokers end and their files go.

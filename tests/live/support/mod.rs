@@ -17,7 +17,7 @@ use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) use example::{example, printed, run_example};
+pub(crate) use example::{Running, example, printed, run_example};
 pub(crate) use honest::assert_all_honest;
 pub(crate) use java::{JavaMember, java_describes};
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
