@@ -53,6 +53,13 @@
 //! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
 //! is refused, with the one that was probably meant.
 //!
+//! # Keys and values
+//!
+//! Keys, values and headers are bytes. [`Record`]'s setters take what has one obvious form: bytes, text (UTF-8), `i64` and
+//! `i32` (the bytes of Java's `LongSerializer` and `IntegerSerializer`), and with the feature `json` any serde type as
+//! JSON. Null is said by leaving a part out, or by an `Option`: [`value_or_null`](Record::value_or_null). What is read is
+//! decoded by [`FromData`], which types of your own can have too.
+//!
 //! # Delivery guarantees
 //!
 //! With the default settings (`acks=all`, `enable.idempotence=true`):
@@ -113,6 +120,8 @@
 //!
 //! # Features
 //!
+//! - `json`: keys and values as JSON, by serde.
+//!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
 //! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
 
@@ -134,6 +143,7 @@ mod metrics;
 mod net;
 mod producer;
 mod record;
+mod serdes;
 mod types;
 mod wire;
 
@@ -155,6 +165,9 @@ pub use producer::{
     Delivery, Enqueue, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };
 pub use record::{Data, Header, Record};
+#[cfg(feature = "json")]
+pub use serdes::Json;
+pub use serdes::{FromData, RawData};
 pub use types::{OffsetAndMetadata, TopicId, TopicPartition};
 
 #[cfg(doctest)]

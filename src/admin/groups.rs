@@ -62,6 +62,19 @@ impl GroupKind {
     }
 }
 
+impl fmt::Display for GroupKind {
+    /// Kafka's word for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Classic => "Classic",
+            Self::Consumer => "Consumer",
+            Self::Share => "Share",
+            Self::Streams => "Streams",
+            Self::Other => "Unknown",
+        })
+    }
+}
+
 /// What a group is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
