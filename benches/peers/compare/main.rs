@@ -84,7 +84,7 @@ fn entries(args: &Args, case: &Case, programs: &Programs) -> Vec<Entry> {
     if let Some(records) = args.records {
         entries
             .iter_mut()
-            .for_each(|entry| entry.work.records = records);
+            .for_each(|entry| entry.work.records = entry.work.records.min(records));
     }
     entries
 }

@@ -77,10 +77,8 @@ impl Programs {
     pub(crate) fn build(limit: Duration) -> anyhow::Result<Self> {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         eprintln!("building the clients' programs (in a fresh checkout, many minutes)");
-        let mut cargo = Command::new("cargo");
-        let cargo = cargo
-            .current_dir(package)
-            .args(["build", "--quiet", "--release", "--bins"]);
+        let mut cargo = cargo(package);
+        cargo.args(["build", "--release", "--bins"]);
         ensure!(
             cargo.status().context("cargo")?.success(),
             "the Rust programs do not build"
@@ -147,6 +145,24 @@ impl Programs {
         let line = output.lines().last().context("it printed nothing")?;
         serde_json::from_str(line).with_context(|| format!("its figures: {line}"))
     }
+}
+
+/// Cargo, to be run in `dir` as from a shell.
+///
+/// `cargo run` tells this program's package to its environment, and with it to every program that this one starts.
+/// Build scripts watch those variables: to cargo they would have changed with each build from in here and back with
+/// each from a shell, and TLS, krafka and all programs would be compiled anew every time, for minutes.
+pub(crate) fn cargo(dir: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(dir);
+    for (name, _) in std::env::vars_os() {
+        let ours =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(ours) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 fn build_franz_go(dir: &Path) -> anyhow::Result<PathBuf> {
