@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Client {
     Ottla,
+    /// ottla, asked for one record at a time
+    OttlaRecv,
     Rdkafka,
     Krafka,
     Rskafka,
@@ -28,12 +30,16 @@ pub(crate) enum Client {
 pub(crate) enum Mode {
     Produce,
     Latency,
+    Fetch,
+    EndToEnd,
+    GroupStart,
 }
 
 impl Client {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Client::Ottla => "ottla",
+            Client::OttlaRecv => "ottla-recv",
             Client::Rdkafka => "rdkafka",
             Client::Krafka => "krafka",
             Client::Rskafka => "rskafka",
@@ -45,11 +51,13 @@ impl Client {
 
     /// Whether the client's program does this kind of work.
     pub(crate) fn can(self, mode: Mode, work: &Work) -> bool {
-        let plain = mode == Mode::Produce && !work.keyed && !work.spread;
+        let produce = mode == Mode::Produce && !work.keyed && !work.spread;
         match self {
-            Client::Java => plain,
-            Client::Floor => plain && work.compression == "none" && work.replication == 1,
-            _ => true,
+            Client::Java => produce || mode == Mode::Fetch,
+            Client::Floor => produce && work.compression == "none" && work.replication == 1,
+            Client::OttlaRecv => mode == Mode::Fetch,
+            Client::Rskafka => mode != Mode::GroupStart,
+            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::FranzGo => true,
         }
     }
 }
@@ -59,7 +67,15 @@ impl Mode {
         match self {
             Mode::Produce => "produce",
             Mode::Latency => "latency",
+            Mode::Fetch => "fetch",
+            Mode::EndToEnd => "end-to-end",
+            Mode::GroupStart => "group-start",
         }
+    }
+
+    /// Whether what is read must be there before.
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, Mode::Fetch | Mode::GroupStart)
     }
 }
 
@@ -122,11 +138,11 @@ impl Programs {
         let missing = |reason: &String| anyhow::anyhow!("{reason}");
         let mut command = match client {
             Client::Java => {
-                return self
-                    .java
-                    .as_ref()
-                    .map_err(missing)?
-                    .run(work, &self.binaries, self.limit);
+                let java = self.java.as_ref().map_err(missing)?;
+                return match mode {
+                    Mode::Fetch => java.fetch(work, self.limit),
+                    _ => java.produce(work, &self.binaries, self.limit),
+                };
             }
             Client::FranzGo => {
                 let mut command = Command::new(self.franz_go.as_ref().map_err(missing)?);
@@ -134,6 +150,11 @@ impl Programs {
                 command
             }
             Client::Floor => Command::new(self.binaries.join("floor")),
+            Client::OttlaRecv => {
+                let mut command = Command::new(self.binaries.join("peers"));
+                command.args(["ottla", mode.name(), "--recv"]);
+                command
+            }
             Client::Ottla | Client::Rdkafka | Client::Krafka | Client::Rskafka => {
                 let mut command = Command::new(self.binaries.join("peers"));
                 command.args([client.name(), mode.name()]);
