@@ -196,10 +196,13 @@ async fn commits(kafka: &Kafka) -> Outcome {
     Ok(())
 }
 
+/// What a listener was told, and of which partitions.
+type Heard = (&'static str, Vec<i32>);
+
 /// What a listener heard, and whether it commits before it gives partitions up.
 #[derive(Clone, Default)]
 struct Notes {
-    heard: Arc<Mutex<Vec<(&'static str, Vec<i32>)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
     commits: bool,
 }
 
@@ -210,7 +213,7 @@ impl Notes {
         self.heard.lock().unwrap().push((what, numbers));
     }
 
-    fn take(&self) -> Vec<(&'static str, Vec<i32>)> {
+    fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 }
@@ -257,13 +260,11 @@ async fn has(consumer: &ConsumerHandle, count: usize) -> Outcome {
     until("the assignment", || consumer.assignment().len() == count).await
 }
 
-/// Reads until it is stopped; what was read, in order.
-fn read_on(
-    mut consumer: Consumer,
-) -> (
-    ConsumerHandle,
-    tokio::task::JoinHandle<Result<(Consumer, Vec<i32>), Error>>,
-) {
+/// A consumer that reads until it is stopped, and then what it has read, in order.
+type Reading = tokio::task::JoinHandle<Result<(Consumer, Vec<i32>), Error>>;
+
+/// Lets a consumer read, steered by the handle.
+fn read_on(mut consumer: Consumer) -> (ConsumerHandle, Reading) {
     let handle = consumer.handle();
     let reading = tokio::spawn(async move {
         let mut numbers = Vec::new();
@@ -437,7 +438,7 @@ async fn slow_handler(kafka: &Kafka) -> Outcome {
 async fn growth(kafka: &Kafka) -> Outcome {
     let topic = "group-growth";
     let client = Client::builder()
-        .bootstrap_servers(&kafka.bootstrap())
+        .bootstrap_servers(kafka.bootstrap())
         .metadata_max_age(Duration::from_secs(1))
         .connect()
         .await?;
