@@ -15,7 +15,7 @@ const CLIENTS: &[Client] = &[
     Client::Java,
 ];
 
-/// Without krafka, which needs minutes: its round waits for the slowest broker. `--clients` brings it back.
+/// Without krafka, which had not finished after a minute: its round waits for the slowest broker. `--clients` brings it back.
 const CLIENTS_OF_THREE: &[Client] = &[
     Client::Ottla,
     Client::OttlaRecv,
