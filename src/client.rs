@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::admin::Admin;
 use crate::cluster::Cluster;
 use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
-#[cfg(feature = "unstable-consumer")]
 use crate::consumer::ConsumerBuilder;
 use crate::error::Result;
 use crate::net::{Connector, TcpConnector};
@@ -60,10 +59,16 @@ impl Client {
         ProducerBuilder::new(self.clone(), self.producer_defaults.clone())
     }
 
-    /// A consumer without a group: it reads the partitions that it is given, and commits nothing by itself.
-    #[cfg(feature = "unstable-consumer")]
+    /// A consumer of this group, whose members share the partitions of the topics that they subscribe to. Kafka:
+    /// `group.id`.
+    pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
+        let options = self.consumer_defaults.clone();
+        ConsumerBuilder::new(self.clone(), options, Some(group.into()))
+    }
+
+    /// A consumer without a group: it reads the partitions that it is given, and commits nothing.
     pub fn standalone_consumer(&self) -> ConsumerBuilder {
-        ConsumerBuilder::new(self.clone(), self.consumer_defaults.clone())
+        ConsumerBuilder::new(self.clone(), self.consumer_defaults.clone(), None)
     }
 
     /// Calls that create, delete and describe topics.

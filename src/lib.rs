@@ -93,15 +93,8 @@
 //!
 //! # Features
 //!
-//! - `unstable-consumer`: a consumer of partitions that are named to it, without groups and commits; its API may change
-//!   with any version until it has both.
-//!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
 //! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
-
-// Of the consumer, what a group needs is there before the membership that uses it.
-#![expect(dead_code, unused_imports, reason = "the membership is being built")]
-#![cfg_attr(not(feature = "unstable-consumer"), allow(unreachable_pub))]
 
 mod admin;
 mod batch;
@@ -111,7 +104,6 @@ pub mod bench;
 mod client;
 mod cluster;
 mod config;
-#[cfg(feature = "unstable-consumer")]
 mod consumer;
 mod error;
 #[cfg(fuzzing)]
@@ -132,13 +124,10 @@ pub use admin::{
     TopicDescription,
 };
 pub use client::Client;
-#[cfg(feature = "unstable-consumer")]
-pub use config::OffsetReset;
-pub use config::{Acks, ClientBuilder, Compression, IsolationLevel};
-#[cfg(feature = "unstable-consumer")]
+pub use config::{Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset};
 pub use consumer::{
-    Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, RecordRef, Records, RecordsIter,
-    TimestampType,
+    Committable, Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, ListenerFuture,
+    LostReason, RebalanceListener, RecordRef, RecordStream, Records, RecordsIter, TimestampType,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};

@@ -13,7 +13,6 @@ mod live {
     pub(crate) mod admin_groups;
     pub(crate) mod buffer;
     pub(crate) mod closing;
-    #[cfg(feature = "unstable-consumer")]
     pub(crate) mod consuming;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
@@ -53,7 +52,6 @@ fn main() -> ExitCode {
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
-    #[cfg(feature = "unstable-consumer")]
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);

@@ -47,6 +47,7 @@ pub(crate) struct RecordRef<'a> {
 /// A record that shares its batch's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct RawRecord {
+    #[cfg(any(test, fuzzing))]
     pub(crate) offset: i64,
     pub(crate) timestamp: i64,
     pub(crate) key: Option<Bytes>,
@@ -278,6 +279,7 @@ impl Progress {
 
 impl<'a> RecordRef<'a> {
     /// The headers, in order.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut cursor = Cursor::new(self.headers);
         (0..self.header_count).map_while(move |_| header(&mut cursor).ok())
@@ -286,6 +288,7 @@ impl<'a> RecordRef<'a> {
     #[inline]
     fn share(&self, batch: &Bytes) -> RawRecord {
         RawRecord {
+            #[cfg(any(test, fuzzing))]
             offset: self.offset,
             timestamp: self.timestamp,
             key: self.key.map(|key| batch.slice_ref(key)),
@@ -307,6 +310,7 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.count
     }

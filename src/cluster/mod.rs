@@ -71,14 +71,15 @@ impl Cluster {
         self.shared().changes()
     }
 
-    /// Includes a topic in refreshes, and asks for one now if the topic is not known.
-    pub(crate) fn add_interest(&self, topic: &str) {
+    /// Includes a topic in refreshes, and asks for one now if the topic is not known; `creates` it when it is missing
+    /// and the brokers allow that.
+    pub(crate) fn add_interest(&self, topic: &str, creates: bool) {
         let known = self
             .topology()
             .topics
             .get(topic)
             .is_some_and(|t| is_usable(t));
-        if self.shared().add_interest(topic) || !known {
+        if self.shared().add_interest(topic, creates) || !known {
             self.request_refresh();
         }
     }
@@ -100,7 +101,7 @@ impl Cluster {
         let began = Instant::now();
         let mut changes = self.changes();
         let stale = changes.borrow_and_update().version;
-        self.add_interest(name);
+        self.add_interest(name, true);
         loop {
             let current = changes.borrow_and_update().clone();
             let topic = current.topics.get(name);

@@ -23,7 +23,7 @@ impl Drop for Guard {
 
 /// The first snapshot.
 pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
-    let answer = ask(shared, shared.settings.bootstrap.clone(), &[]).await;
+    let answer = ask(shared, shared.settings.bootstrap.clone(), &[], false).await;
     take(shared, &answer.map_err(ask::summary)?, &[])
 }
 
@@ -80,14 +80,37 @@ async fn closed(shared: &Shared) {
     while changes.changed().await.is_ok() {}
 }
 
-/// One refresh: from a known broker, else from a bootstrap server.
+/// One refresh.
+///
+/// A request makes either all of its topics that are missing or none: those that may be made are asked for by
+/// themselves before all, where there are others.
 async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Error> {
+    let (topics, kept) = shared.interest();
+    if kept.is_empty() {
+        return pass(shared, failing_since, topics, true).await;
+    }
+    let known = shared.topology();
+    let is_missing = |topic: &TopicName| !kept.contains(topic) && !known.topics.contains_key(topic);
+    let missing: Vec<_> = topics.iter().filter(|t| is_missing(t)).cloned().collect();
+    if !missing.is_empty() {
+        pass(shared, failing_since, missing, true).await?;
+    }
+    pass(shared, failing_since, topics, false).await
+}
+
+/// Asks for these topics at a known broker, else at a bootstrap server; `creates` those that are missing, where the
+/// brokers allow that.
+async fn pass(
+    shared: &Arc<Shared>,
+    failing_since: Instant,
+    topics: Vec<TopicName>,
+    creates: bool,
+) -> Result<(), Error> {
     let settings = &shared.settings;
-    let topics = shared.interest();
     let mut failures = Failures::new();
     let servers = ask::known(shared);
     if !servers.is_empty() {
-        let asked = ask(shared, servers, &topics);
+        let asked = ask(shared, servers, &topics, creates);
         // KIP-1102: brokers that neither answer nor fail are given up after the trigger's time.
         let answer = if settings.rebootstrap {
             let give_up = failing_since + settings.rebootstrap_trigger;
@@ -107,7 +130,7 @@ async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Err
         }
         info!("no known broker is of use: asking the bootstrap servers");
     }
-    match ask(shared, settings.bootstrap.clone(), &topics).await {
+    match ask(shared, settings.bootstrap.clone(), &topics, creates).await {
         Ok(answer) => take(shared, &answer, &topics),
         Err(more) => {
             failures.extend(more);
@@ -137,10 +160,11 @@ async fn ask(
     shared: &Arc<Shared>,
     servers: Vec<Address>,
     topics: &[TopicName],
+    creates: bool,
 ) -> Result<MetadataAnswer, Failures> {
     let call = Arc::new(MetadataCall {
         topics: MetadataTopics::Names(topics.to_vec()),
-        allow_auto_create: true,
+        allow_auto_create: creates,
     });
     ask::first(servers, |address| {
         one(shared.clone(), address, call.clone())

@@ -26,6 +26,8 @@ struct State {
     /// Gone when the cluster is closed: that ends every wait for a change.
     sender: Option<watch::Sender<Arc<Topology>>>,
     interest: HashSet<TopicName>,
+    /// Those of them that nobody wants to be made when they are missing.
+    kept: HashSet<TopicName>,
     /// How many refreshes were asked for, ever; one that begins serves all asked before.
     requested: u64,
     served: u64,
@@ -45,6 +47,7 @@ impl Shared {
             state: Mutex::new(State {
                 sender: Some(sender),
                 interest: HashSet::new(),
+                kept: HashSet::new(),
                 requested: 0,
                 served: 0,
                 last_failure: None,
@@ -97,14 +100,23 @@ impl Shared {
         }
     }
 
-    /// Whether the topic was not of interest before.
-    pub(super) fn add_interest(&self, topic: &str) -> bool {
+    /// Whether the topic was not of interest before, or not to be made when it is missing.
+    pub(super) fn add_interest(&self, topic: &str, creates: bool) -> bool {
         let mut state = self.lock();
-        !state.interest.contains(topic) && state.interest.insert(topic.into())
+        let is_new = !state.interest.contains(topic) && state.interest.insert(topic.into());
+        if creates {
+            return state.kept.remove(topic) || is_new;
+        }
+        if is_new {
+            state.kept.insert(topic.into());
+        }
+        is_new
     }
 
-    pub(super) fn interest(&self) -> Vec<TopicName> {
-        self.lock().interest.iter().cloned().collect()
+    /// All topics of interest, and those of them that are not to be made.
+    pub(super) fn interest(&self) -> (Vec<TopicName>, HashSet<TopicName>) {
+        let state = self.lock();
+        (state.interest.iter().cloned().collect(), state.kept.clone())
     }
 
     pub(super) fn request_refresh(&self) {

@@ -14,9 +14,8 @@ mod tests;
 pub use client::ClientBuilder;
 pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
-pub(crate) use settings::Assignor;
 pub(crate) use settings::Backoff;
 #[allow(unused_imports)]
 pub(crate) use settings::ConsumerSettings;
-pub use settings::{Acks, Compression, IsolationLevel, OffsetReset};
+pub use settings::{Acks, Assignor, Compression, IsolationLevel, OffsetReset};
 pub(crate) use settings::{ClientSettings, PartitionerChoice, ProducerSettings};

@@ -242,15 +242,6 @@ pub(super) enum Scope {
 
 /// A row: whose, its kind of value, the field that holds it; the typed setter where its name is not the field's.
 macro_rules! row {
-    // A group's: known by name, so that settings made for a group are accepted; no consumer is in one yet.
-    (group $kind:ident $field:ident) => {
-        Property {
-            name: $kind.name,
-            #[cfg(test)]
-            setter: None,
-            scope: Scope::Consumer(row!(@into $kind $field)),
-        }
-    };
     ($scope:ident $kind:ident $field:ident) => {
         row!($scope $kind $field $field)
     };
@@ -331,14 +322,14 @@ pub(super) static PROPERTIES: [Property; 53] = [
     row!(Consumer ISOLATION isolation),
     row!(Consumer CHECK_CRCS check_crcs),
     row!(Consumer RACK rack),
-    row!(group AUTO_CREATE_TOPICS auto_create_topics),
-    row!(group AUTO_COMMIT auto_commit),
-    row!(group AUTO_COMMIT_INTERVAL auto_commit_interval),
-    row!(group INSTANCE_ID instance_id),
-    row!(group SESSION_TIMEOUT session_timeout),
-    row!(group HEARTBEAT_INTERVAL heartbeat_interval),
-    row!(group MAX_POLL_INTERVAL max_poll_interval),
-    row!(group ASSIGNORS assignors),
+    row!(Consumer AUTO_CREATE_TOPICS auto_create_topics),
+    row!(Consumer AUTO_COMMIT auto_commit),
+    row!(Consumer AUTO_COMMIT_INTERVAL auto_commit_interval),
+    row!(Consumer INSTANCE_ID instance_id),
+    row!(Consumer SESSION_TIMEOUT session_timeout),
+    row!(Consumer HEARTBEAT_INTERVAL heartbeat_interval),
+    row!(Consumer MAX_POLL_INTERVAL max_poll_interval),
+    row!(Consumer ASSIGNORS assignors),
     row!(Consumer API_TIMEOUT api_timeout),
     Property {
         name: GROUP_PROTOCOL.name,

@@ -147,7 +147,8 @@ pub enum IsolationLevel {
 
 /// How a group's leader shares partitions out. Kafka: `partition.assignment.strategy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Assignor {
+#[non_exhaustive]
+pub enum Assignor {
     /// Neighbouring partitions of each topic to each member. Kafka: `RangeAssignor`.
     Range,
     /// One partition after another to one member after another. Kafka: `RoundRobinAssignor`.

@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Consumer;
+use super::{Consumer, RebalanceListener};
 use crate::client::Client;
-use crate::config::{ConsumerOptions, IsolationLevel, OffsetReset};
+use crate::config::{Assignor, ConsumerOptions, IsolationLevel, OffsetReset};
 use crate::error::{Error, Result};
-use crate::types::{TopicPartition, is_legal_name};
+use crate::types::{TopicName, TopicPartition};
+
+/// The protocol's bound of a string.
+const MOST_GROUP_BYTES: usize = 32_767;
 
 /// Collects a consumer's settings, by typed setters or by Kafka's names; the last one set holds.
 ///
@@ -19,15 +23,21 @@ use crate::types::{TopicPartition, is_legal_name};
 pub struct ConsumerBuilder {
     client: Client,
     options: ConsumerOptions,
+    group: Option<Arc<str>>,
     partitions: Vec<TopicPartition>,
+    topics: Vec<TopicName>,
+    listener: Option<Arc<dyn RebalanceListener>>,
 }
 
 impl ConsumerBuilder {
-    pub(crate) fn new(client: Client, options: ConsumerOptions) -> Self {
+    pub(crate) fn new(client: Client, options: ConsumerOptions, group: Option<Arc<str>>) -> Self {
         Self {
             client,
             options,
+            group,
             partitions: Vec::new(),
+            topics: Vec::new(),
+            listener: None,
         }
     }
 
@@ -43,7 +53,27 @@ impl ConsumerBuilder {
         Ok(self)
     }
 
-    /// The partitions to read; each once. Default none, until the consumer's handle assigns some.
+    /// The topics of which the group shares out the partitions; each once. Default none, until the consumer's handle
+    /// subscribes to some. Kafka: `subscribe`.
+    pub fn subscribe(mut self, topics: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.topics = once(
+            topics
+                .into_iter()
+                .map(|topic| TopicName::from(topic.as_ref())),
+        );
+        self
+    }
+
+    /// Who hears of partitions that come and go.
+    ///
+    /// Default nobody. Kafka: `ConsumerRebalanceListener`.
+    pub fn listener(mut self, listener: impl RebalanceListener) -> Self {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// The partitions to read, whoever else in the group reads them; each once. Default none, until the consumer's
+    /// handle assigns some. Kafka: `assign`.
     pub fn assign(mut self, partitions: impl IntoIterator<Item = TopicPartition>) -> Self {
         self.partitions = once(partitions);
         self
@@ -132,6 +162,76 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether subscribing to a topic that does not exist makes it, where the brokers allow that.
+    ///
+    /// Default true. Kafka: `allow.auto.create.topics`.
+    pub fn auto_create_topics(mut self, enabled: bool) -> Self {
+        self.options.auto_create_topics = Some(enabled);
+        self
+    }
+
+    /// Whether the offsets of records that the application is done with are committed without being asked for.
+    ///
+    /// Default true, and always false without a group. Kafka: `enable.auto.commit`.
+    pub fn auto_commit(mut self, enabled: bool) -> Self {
+        self.options.auto_commit = Some(enabled);
+        self
+    }
+
+    /// Time between two commits of `auto_commit`.
+    ///
+    /// Default 5 s; 1 ms to 2147483647 ms. Kafka: `auto.commit.interval.ms`.
+    pub fn auto_commit_interval(mut self, interval: Duration) -> Self {
+        self.options.auto_commit_interval = Some(interval);
+        self
+    }
+
+    /// Makes this a static member (KIP-345): after a restart under the same id, within `session_timeout`, it has its
+    /// partitions again without a rebalance. No two members of a group may have the same.
+    ///
+    /// Default none; 1 to 249 letters, digits, dots, underscores and hyphens. Kafka: `group.instance.id`.
+    pub fn instance_id(mut self, id: impl Into<String>) -> Self {
+        self.options.instance_id = Some(id.into());
+        self
+    }
+
+    /// How long the group waits for a heartbeat before it gives the member's partitions to others.
+    ///
+    /// Default 45 s; 1 ms to 2147483647 ms, and within the brokers' `group.min.session.timeout.ms` (6 s) and
+    /// `group.max.session.timeout.ms` (30 min). Kafka: `session.timeout.ms`.
+    pub fn session_timeout(mut self, limit: Duration) -> Self {
+        self.options.session_timeout = Some(limit);
+        self
+    }
+
+    /// Time between two heartbeats, by which a member also learns of rebalances.
+    ///
+    /// Default 3 s; 1 ms to 2147483647 ms; `build` refuses `session_timeout` or more; a third of that is usual. Kafka:
+    /// `heartbeat.interval.ms`.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.options.heartbeat_interval = Some(interval);
+        self
+    }
+
+    /// Longest time between two calls of `recv` or `poll`, after which the member leaves its group; also how long the
+    /// group waits for it in a rebalance.
+    ///
+    /// Default 5 min; 1 ms to 2147483647 ms. Kafka: `max.poll.interval.ms`.
+    pub fn max_poll_interval(mut self, limit: Duration) -> Self {
+        self.options.max_poll_interval = Some(limit);
+        self
+    }
+
+    /// How the group may share partitions out, the most wanted first; the group uses one that all members have.
+    ///
+    /// Default [`Assignor::Range`], [`Assignor::CooperativeSticky`]; at least one. Kafka:
+    /// `partition.assignment.strategy`, by Java's class names or `range`, `roundrobin`, `sticky`,
+    /// `cooperative-sticky`.
+    pub fn assignors(mut self, assignors: impl IntoIterator<Item = Assignor>) -> Self {
+        self.options.assignors = Some(assignors.into_iter().collect());
+        self
+    }
+
     /// Longest time of a call that asks the cluster, such as for committed offsets, retries included.
     ///
     /// Default 60 s; at most 2147483647 ms. Kafka: `default.api.timeout.ms`.
@@ -164,23 +264,30 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Checks the settings and starts the consumer.
+    /// Checks the settings and starts the consumer, which joins its group in the background: the partitions are there
+    /// when records are, or when the listener was told.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
-    /// conflict; [`Error::InvalidTopic`](crate::Error::InvalidTopic).
-    pub fn build(self) -> Result<Consumer> {
-        for partition in &self.partitions {
-            if !is_legal_name(partition.topic()) {
-                return Err(Error::InvalidTopic {
-                    name: partition.name().clone(),
-                });
-            }
+    /// conflict, such as `subscribe` without a group or beside `assign`;
+    /// [`Error::InvalidTopic`](crate::Error::InvalidTopic).
+    pub async fn build(self) -> Result<Consumer> {
+        let group = self.group.as_deref();
+        if group.is_some_and(|group| group.is_empty() || group.len() > MOST_GROUP_BYTES) {
+            let reason = format!("a group's name has 1 to {MOST_GROUP_BYTES} bytes");
+            return Err(Error::config("group.id", reason));
         }
-        let settings = self.options.check(self.client.settings(), false)?;
-        let consumer = Consumer::start(&self.client, settings);
-        consumer.assign(self.partitions);
+        let settings = self
+            .options
+            .check(self.client.settings(), group.is_some())?;
+        let consumer = Consumer::start(&self.client, settings, self.group, self.listener);
+        if !self.partitions.is_empty() {
+            consumer.assign(self.partitions)?;
+        }
+        if !self.topics.is_empty() {
+            consumer.subscribe(self.topics)?;
+        }
         Ok(consumer)
     }
 }
@@ -188,6 +295,8 @@ impl ConsumerBuilder {
 impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBuilder")
+            .field("group", &self.group)
+            .field("topics", &self.topics)
             .field("partitions", &self.partitions)
             .field("options", &self.options)
             .finish_non_exhaustive()

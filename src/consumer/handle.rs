@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::shared::Shared;
+use super::state::Choice;
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Position, Start};
 use crate::record::millis;
-use crate::types::TopicPartition;
+use crate::types::{TopicName, TopicPartition, is_legal_name};
 
 /// Everything that a [`Consumer`](crate::Consumer) can be asked besides records; cheap to clone, usable from any task.
 #[derive(Clone)]
@@ -23,14 +24,50 @@ impl ConsumerHandle {
         &self.0
     }
 
-    /// Reads exactly these partitions from now on. Those that were read already go on where they are. Kafka: `assign`.
-    pub fn assign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
+    /// Reads the partitions of these topics that the group gives to this member, from now on; without topics the
+    /// member leaves the group. Topics that do not exist yet are read once they do. Kafka: `subscribe`,
+    /// `unsubscribe`.
+    ///
+    /// Takes effect in the background: partitions of other topics are revoked first.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a group, or when partitions were assigned by hand; [`Error::InvalidTopic`].
+    pub fn subscribe(&self, topics: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+        let mut names: Vec<TopicName> = Vec::new();
+        for topic in topics {
+            let name = TopicName::from(topic.as_ref());
+            check_name(&name)?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if self.0.offsets.is_none() {
+            let reason =
+                "a subscription needs a group: make the consumer by client.consumer(group)";
+            return Err(Error::config("subscribe", reason));
+        }
+        self.0.lock().choose(Choice::Subscribed)?;
+        self.0.subscribe(names.into());
+        Ok(())
+    }
+
+    /// Reads exactly these partitions from now on. Those that were read already go on where they are; the others
+    /// begin at the group's committed offset, or where `auto.offset.reset` says. Kafka: `assign`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the consumer has subscribed to topics; [`Error::InvalidTopic`].
+    pub fn assign(&self, partitions: impl IntoIterator<Item = TopicPartition>) -> Result<()> {
         let wanted: Vec<_> = partitions.into_iter().collect();
+        for partition in &wanted {
+            check_name(partition.name())?;
+        }
+        self.0.lock().choose(Choice::Assigned)?;
         let mut gone = self.0.assignment();
         gone.retain(|partition| !wanted.contains(partition));
         self.0.remove(&gone);
         self.0.hold(&wanted);
         self.0.begin(&wanted);
+        Ok(())
     }
 
     /// The partitions that are read. Kafka: `assignment`.
@@ -158,6 +195,13 @@ impl ConsumerHandle {
         self.0.lock().is_stopped = true;
         self.0.ready.notify_one();
     }
+}
+
+fn check_name(name: &TopicName) -> Result<()> {
+    if is_legal_name(name) {
+        return Ok(());
+    }
+    Err(Error::InvalidTopic { name: name.clone() })
 }
 
 impl fmt::Debug for ConsumerHandle {

@@ -190,14 +190,14 @@ impl<H: Host> Driver<H> {
                 Some(_) = self.tasks.join_next() => {}
             }
         }
+        let until = after(Instant::now().into_std(), self.settings.api_timeout).into();
         let failure = match self.commit_failure.take() {
             Some(failure) => Some(failure),
             // Of partitions that were chosen by hand: there was nothing to revoke.
-            None => {
-                let until = after(Instant::now().into_std(), self.settings.api_timeout);
-                self.hands.commit(None, until.into()).await
-            }
+            None => self.hands.commit(None, until).await,
         };
+        self.hands.offsets.background_done(until).await;
+        self.hands.host.left();
         end.send_replace(Some(failure.map_or(Ok(()), Err)));
     }
 
@@ -244,7 +244,9 @@ impl<H: Host> Driver<H> {
                 timeout,
             } => self.send(call, request, timeout),
             Action::Count(topics) => {
-                self.counting = Some(Counting::new(self.hands.offsets.cluster(), topics));
+                let creates = self.settings.auto_create_topics;
+                let cluster = self.hands.offsets.cluster();
+                self.counting = Some(Counting::new(cluster, topics, creates));
                 self.count();
             }
             Action::Revoke { partitions, until } => {
@@ -365,6 +367,9 @@ async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
     loop {
         sleep(every).await;
         let done = hands.host.committable(None);
+        if done.is_empty() {
+            continue;
+        }
         // One that takes longer goes on with what is done by then.
         let until = Instant::now() + every.max(LEAST_COMMIT);
         match hands

@@ -1,14 +1,18 @@
 //! The consumer: records out of the log.
 
 mod builder;
+mod commit;
 mod fetcher;
+mod group;
 mod handle;
+mod listener;
 mod membership;
 mod offsets;
 mod positions;
 mod record;
 mod shared;
 mod state;
+mod stream;
 mod take;
 #[cfg(test)]
 mod testing;
@@ -17,34 +21,46 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::config::ConsumerSettings;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use group::Grouped;
+use membership::Membership;
 use shared::Shared;
 use take::Active;
 
 pub use builder::ConsumerBuilder;
+pub use commit::Committable;
 pub use handle::ConsumerHandle;
+pub use listener::{ListenerFuture, LostReason, RebalanceListener};
 pub use record::{ConsumerRecord, RecordRef, Records, RecordsIter, TimestampType};
+pub use stream::RecordStream;
 
-/// Reads records; made by [`ConsumerBuilder::build`].
+/// Reads records, alone or as a member of a group; made by [`ConsumerBuilder::build`].
 ///
 /// [`recv`](Self::recv) hands out one record, [`poll`](Self::poll) many. Calling either again says that the
-/// application is done with what it was handed before. Everything else can be done from other tasks too, by a
-/// [`ConsumerHandle`], which this dereferences to. Dropping it ends its tasks and closes its connections.
+/// application is done with what it was handed before; that is what `enable.auto.commit` commits. Everything else can
+/// be done from other tasks too, by a [`ConsumerHandle`], which this dereferences to.
+///
+/// [`close`](Self::close) commits and leaves the group. Dropping it does so in the background, and leaves out what was
+/// handed out last, which the application may not be done with.
 ///
 /// ```no_run
+/// # async fn save(_: &ottla::ConsumerRecord) {}
 /// # async fn example(client: ottla::Client) -> ottla::Result<()> {
-/// use ottla::{OffsetReset, TopicPartition};
-///
 /// let mut consumer = client
-///     .standalone_consumer()
-///     .offset_reset(OffsetReset::Earliest)
-///     .assign([TopicPartition::new("events", 0)])
-///     .build()?;
+///     .consumer("group_1")
+///     .auto_commit(false)
+///     .subscribe(["coupon_create"])
+///     .build()
+///     .await?;
 /// while let Some(record) = consumer.recv().await? {
-///     println!("{}: {:?}", record.offset(), record.value());
+///     save(&record).await;
+///     consumer.commit(&record).await?;
 /// }
 /// # Ok(())
 /// # }
@@ -52,18 +68,31 @@ pub use record::{ConsumerRecord, RecordRef, Records, RecordsIter, TimestampType}
 pub struct Consumer {
     handle: ConsumerHandle,
     active: Option<Active>,
+    /// With a group.
+    membership: Option<Membership>,
 }
 
 impl Consumer {
-    /// Starts the tasks; nothing is assigned yet.
-    fn start(client: &Client, settings: ConsumerSettings) -> Self {
+    /// Starts the tasks; nothing is assigned or subscribed to yet.
+    fn start(
+        client: &Client,
+        settings: ConsumerSettings,
+        group: Option<Arc<str>>,
+        listener: Option<Arc<dyn RebalanceListener>>,
+    ) -> Self {
         static CONSUMERS: AtomicU32 = AtomicU32::new(0);
         let id = CONSUMERS.fetch_add(1, Ordering::Relaxed);
-        let shared = Shared::new(id, client.cluster().clone(), settings);
+        let shared = Shared::new(id, client.cluster().clone(), settings, group);
         tokio::spawn(positions::run(shared.clone()));
+        let handle = ConsumerHandle::new(shared.clone());
+        let membership = shared.offsets.as_ref().map(|offsets| {
+            let grouped = Arc::new(Grouped::new(handle.clone(), listener));
+            Membership::spawn(grouped, offsets.clone(), &shared.settings)
+        });
         Self {
-            handle: ConsumerHandle::new(shared),
+            handle,
             active: None,
+            membership,
         }
     }
 
@@ -82,9 +111,10 @@ impl Consumer {
     /// The future may be dropped at any point: no record is lost by that, and none handed out twice.
     ///
     /// # Errors
-    /// What the application must know, each once; the consumer goes on with the next call. [`Error::NoOffset`](crate::Error::NoOffset),
-    /// [`Error::LogTruncated`](crate::Error::LogTruncated), [`Error::Corrupt`](crate::Error::Corrupt) (again with each call until the application
-    /// seeks past it), and a broker's refusal such as `TOPIC_AUTHORIZATION_FAILED`.
+    /// What the application must know, each once; the consumer goes on with the next call. [`Error::NoOffset`],
+    /// [`Error::LogTruncated`], [`Error::Corrupt`] (again with each call until the application seeks past it),
+    /// [`Error::PollInterval`] (the member joins its group again with the next call), and a broker's refusal such as
+    /// `TOPIC_AUTHORIZATION_FAILED`.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>> {
         loop {
             if let Some(record) = self.take_one()? {
@@ -114,6 +144,28 @@ impl Consumer {
             }
         }
     }
+
+    /// Counts what was handed out as done, commits it with `enable.auto.commit`, leaves the group, and ends.
+    ///
+    /// Partitions are revoked from the listener first. Of a static member (`group.instance.id`) the group keeps the
+    /// place for `session.timeout.ms`. What is not done after `deadline` goes on in the background.
+    ///
+    /// # Errors
+    /// [`Error::Commit`] when the last offsets were not committed; [`Error::Deadline`]. Either way the consumer is
+    /// closed.
+    pub async fn close(self, deadline: Duration) -> Result<()> {
+        self.shared().part(true);
+        let Some(membership) = &self.membership else {
+            self.shared().close();
+            return Ok(());
+        };
+        timeout(deadline, membership.leave())
+            .await
+            .unwrap_or(Err(Error::Deadline {
+                what: "close",
+                limit: deadline,
+            }))
+    }
 }
 
 impl Deref for Consumer {
@@ -126,7 +178,11 @@ impl Deref for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.shared().close();
+        self.shared().part(false);
+        // A member ends the rest when it has left its group.
+        if self.membership.is_none() {
+            self.shared().close();
+        }
     }
 }
 

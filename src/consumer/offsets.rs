@@ -1,5 +1,6 @@
 //! A group's offsets: committed one request after the other, so that a late one never takes a later one back.
 
+mod background;
 mod fetch;
 mod verdict;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
@@ -20,6 +22,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition, after};
 use crate::wire::{CommitPartition, OffsetCommit};
+use background::Background;
 use verdict::{Verdict, verdict};
 
 /// How long the coordinator may take to accept a connection.
@@ -60,6 +63,9 @@ struct Inner {
     /// Who is told of refusals.
     refusals: Mutex<Option<mpsc::UnboundedSender<Refusal>>>,
     turn: tokio::sync::Mutex<()>,
+    background: Background,
+    /// Where work in the background runs, whoever asks for it.
+    runtime: Handle,
 }
 
 impl Offsets {
@@ -78,6 +84,8 @@ impl Offsets {
             standing: watch::Sender::new(Standing::Alone),
             refusals: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            background: Background::default(),
+            runtime: Handle::current(),
         }))
     }
 

@@ -16,7 +16,7 @@ use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
 use crate::machine::topology::Topology;
-use crate::types::{BrokerId, TopicName, TopicPartition};
+use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{EpochQuestion, ListOffset, ListOffsets, OffsetForLeaderEpoch};
 
 /// How long the fetch loops may take to end their sessions.
@@ -36,6 +36,7 @@ struct Sought {
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
 struct Work {
+    committed: Vec<Sought>,
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
     /// A partition has no leader, as far as is known.
@@ -112,6 +113,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             leader_epoch: partition.leader_epoch,
         };
         match (need, partition.leader) {
+            (Need::Committed, _) => work.committed.push(sought),
             (Need::Offset(start), Some(leader)) => {
                 work.offsets
                     .entry(leader)
@@ -147,6 +149,9 @@ fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology)
 }
 
 fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
+    if !work.committed.is_empty() {
+        lookups.spawn(find_committed(shared.clone(), work.committed));
+    }
     for (broker, sought) in work.offsets {
         lookups.spawn(find_offsets(shared.clone(), broker, sought));
     }
@@ -190,6 +195,70 @@ fn retry(shared: &Shared, sought: &Sought, error: Option<(ErrorCode, Error)>) {
         let (code, error) = error?;
         partition.is_news(code).then_some(error)
     });
+}
+
+async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
+    let Some(offsets) = &shared.offsets else {
+        return;
+    };
+    let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
+    match offsets.fetch_committed(&names).await {
+        Ok(found) => {
+            let mut found: HashMap<_, _> = found.into_iter().collect();
+            for one in &sought {
+                let committed = found.remove(&one.name).flatten();
+                settle(&shared, one, |state, index| {
+                    from_committed(&shared, state, index, committed)
+                });
+            }
+            shared.work.notify_one();
+        }
+        Err(error) => {
+            debug!(%error, "committed offsets not found");
+            let code = error
+                .broker_code()
+                .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+            for one in &sought {
+                let tell = (!error.is_retriable()).then(|| (code, error.clone()));
+                retry(&shared, one, tell);
+            }
+        }
+    }
+}
+
+fn from_committed(
+    shared: &Shared,
+    state: &mut State,
+    index: u32,
+    committed: Option<OffsetAndMetadata>,
+) -> Option<Error> {
+    let mut error = None;
+    state.change_at(index, |partition, version| {
+        partition.committed = committed.as_ref().map(|committed| committed.offset);
+        match (committed, shared.settings.offset_reset) {
+            (Some(committed), _) => {
+                let position = Position {
+                    offset: committed.offset,
+                    leader_epoch: committed.leader_epoch.unwrap_or(-1),
+                };
+                partition.seek(position, version);
+            }
+            (None, OffsetReset::Earliest) => {
+                partition.reset(Start::Earliest, version);
+            }
+            (None, OffsetReset::Latest) => {
+                partition.reset(Start::Latest, version);
+            }
+            (None, OffsetReset::None) => {
+                error = Some(Error::NoOffset {
+                    partition: partition.name.clone(),
+                    reason: "the group has committed none".into(),
+                });
+                partition.stick(version);
+            }
+        }
+    });
+    error
 }
 
 async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {

@@ -6,12 +6,13 @@ use std::time::Instant;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
+use super::offsets::Offsets;
 use super::state::State;
 use crate::cluster::{Cluster, ConsumerId};
 use crate::config::{ConsumerSettings, OffsetReset};
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Filter, Start};
-use crate::types::{TopicName, TopicPartition};
+use crate::machine::fetch::{Filter, Position, Start};
+use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
 
 /// Shared by a consumer, its handles and its tasks.
 pub(super) struct Shared {
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub(super) cluster: Cluster,
     pub(super) settings: Arc<ConsumerSettings>,
     pub(super) filter: Filter,
+    /// The group's, if the consumer has one.
+    pub(super) offsets: Option<Offsets>,
     state: Mutex<State>,
     /// Wakes the application's call: records, an error, or the end.
     pub(super) ready: Notify,
@@ -39,17 +42,25 @@ pub(super) struct Calls {
 }
 
 impl Shared {
-    pub(super) fn new(id: ConsumerId, cluster: Cluster, settings: ConsumerSettings) -> Arc<Self> {
+    pub(super) fn new(
+        id: ConsumerId,
+        cluster: Cluster,
+        settings: ConsumerSettings,
+        group: Option<Arc<str>>,
+    ) -> Arc<Self> {
         let filter = Filter {
             read_committed: settings.isolation == crate::config::IsolationLevel::ReadCommitted,
             check_crcs: settings.check_crcs,
             limit: settings.buffer_memory,
         };
+        let settings = Arc::new(settings);
+        let offsets = group.map(|group| Offsets::new(cluster.clone(), group, id, settings.clone()));
         Arc::new(Self {
             id,
             cluster,
-            settings: Arc::new(settings),
+            settings,
             filter,
+            offsets,
             state: Mutex::default(),
             ready: Notify::new(),
             work: Notify::new(),
@@ -62,6 +73,27 @@ impl Shared {
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The application wants nothing more: nothing is handed out, and nobody waits for it. What it was handed last
+    /// counts as done if `is_done`.
+    pub(super) fn part(&self, is_done: bool) {
+        let mut state = self.lock();
+        if is_done {
+            state.enter();
+        }
+        state.is_stopped = true;
+        state.is_gone = true;
+        drop(state);
+        self.called.notify_waiters();
+    }
+
+    /// The application calls: it is done with what it was handed before.
+    pub(super) fn enter(&self, state: &mut State) {
+        state.enter();
+        if state.is_awaited {
+            self.called.notify_waiters();
+        }
     }
 
     /// Ends the consumer's tasks; the application's call returns.
@@ -106,16 +138,19 @@ impl Shared {
     pub(super) fn hold(&self, partitions: &[TopicPartition]) {
         self.lock().hold(partitions);
         for partition in partitions {
-            self.cluster.add_interest(partition.topic());
+            self.cluster
+                .add_interest(partition.topic(), self.settings.auto_create_topics);
         }
     }
 
-    /// Lets partitions be fetched: from where the application has sought to, or the reset policy's offset.
+    /// Lets partitions be fetched: from where the application has sought to, the group's committed offset, or the
+    /// reset policy's offset.
     pub(super) fn begin(&self, partitions: &[TopicPartition]) {
         let start = match self.settings.offset_reset {
-            OffsetReset::Earliest => Start::Earliest,
+            _ if self.offsets.is_some() => None,
+            OffsetReset::Earliest => Some(Start::Earliest),
             // Without a committed offset to miss, `none` has nothing to refuse yet.
-            OffsetReset::Latest | OffsetReset::None => Start::Latest,
+            OffsetReset::Latest | OffsetReset::None => Some(Start::Latest),
         };
         let mut state = self.lock();
         for partition in partitions {
@@ -132,7 +167,7 @@ impl Shared {
         self.lock().stop(partitions);
     }
 
-    /// Waits until the application is done with what it was handed of these; `false` at the deadline.
+    /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.
     pub(super) async fn settled(
         &self,
         partitions: &[TopicPartition],
@@ -141,7 +176,13 @@ impl Shared {
         loop {
             let mut called = std::pin::pin!(self.called.notified());
             called.as_mut().enable();
-            if !self.lock().holds_any(partitions) {
+            let is_settled = {
+                let mut state = self.lock();
+                let is_settled = state.is_gone || !state.holds_any(partitions);
+                state.is_awaited = !is_settled;
+                is_settled
+            };
+            if is_settled {
                 return true;
             }
             if timeout_at(deadline, called).await.is_err() {
@@ -154,6 +195,57 @@ impl Shared {
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
         self.lock().remove(partitions);
         self.work.notify_one();
+    }
+
+    /// The offsets to commit: behind what the application is done with, where that was not committed last.
+    pub(super) fn committable(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+        self.positions_of(partitions, |partition| {
+            Some(partition.done).filter(|done| Some(done.offset) != partition.committed)
+        })
+    }
+
+    /// The positions: behind what was handed out.
+    pub(super) fn positions(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+        self.positions_of(partitions, |partition| partition.position())
+    }
+
+    fn positions_of(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+        of: impl Fn(&crate::machine::fetch::Partition) -> Option<Position>,
+    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+        let mut state = self.lock();
+        let all = state.all().map(|(_, partition)| partition);
+        let chosen = all.filter(|partition| {
+            partitions.is_none_or(|partitions| partitions.contains(&partition.name))
+        });
+        chosen
+            .filter_map(|partition| {
+                let position = of(partition).filter(|position| position.offset >= 0)?;
+                let offset = OffsetAndMetadata {
+                    offset: position.offset,
+                    leader_epoch: (position.leader_epoch >= 0).then_some(position.leader_epoch),
+                    metadata: None,
+                };
+                Some((partition.name.clone(), offset))
+            })
+            .collect()
+    }
+
+    /// These offsets were committed.
+    pub(super) fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) {
+        let mut state = self.lock();
+        for (name, offset) in offsets {
+            if let Some(partition) = state.find(name) {
+                partition.committed = Some(offset.offset);
+            }
+        }
     }
 
     pub(super) fn assignment(&self) -> Vec<TopicPartition> {

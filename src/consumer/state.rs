@@ -8,9 +8,18 @@ use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use crate::config::ConsumerSettings;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::machine::fetch::{Asked, Chunk, Partition, Position, Session, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
+
+/// Who chooses the partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The group, among its members.
+    Subscribed,
+    /// The application.
+    Assigned,
+}
 
 /// The consumer's state.
 #[derive(Default)]
@@ -22,6 +31,8 @@ pub(super) struct State {
     /// Those that have something to hand out.
     line: VecDeque<u32>,
     errors: VecDeque<Error>,
+    /// Made once.
+    choice: Option<Choice>,
     versions: u64,
     /// Raised with each change that may void what the application's side holds.
     pub(super) epoch: u64,
@@ -29,10 +40,15 @@ pub(super) struct State {
     outstanding: Vec<u32>,
     /// Calls of `recv` and `poll` so far.
     pub(super) calls: u64,
+    /// Somebody waits for the application to be done with its records.
+    pub(super) is_awaited: bool,
     /// A call is waiting for records.
     pub(super) is_waiting: bool,
     /// The application wants no more records.
     pub(super) is_stopped: bool,
+    /// The application has closed or dropped the consumer.
+    pub(super) is_gone: bool,
+    /// The consumer's tasks are to end.
     pub(super) is_closed: bool,
     /// The running fetch loops.
     pub(super) sources: HashMap<BrokerId, Arc<Notify>>,
@@ -73,6 +89,23 @@ impl State {
     pub(super) fn all(&mut self) -> impl Iterator<Item = (u32, &mut Partition)> {
         let places = self.slab.iter_mut().enumerate();
         places.filter_map(|(at, place)| Some((at as u32, place.as_mut()?)))
+    }
+
+    /// Has the partitions chosen in this way from now on.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they are chosen in the other way already.
+    pub(super) fn choose(&mut self, choice: Choice) -> Result<()> {
+        let before = *self.choice.get_or_insert(choice);
+        if before == choice {
+            return Ok(());
+        }
+        let (setting, reason) = match before {
+            Choice::Subscribed => ("assign", "the consumer has subscribed to topics"),
+            Choice::Assigned => ("subscribe", "the consumer was assigned partitions by hand"),
+        };
+        let reason = format!("{reason}: make another consumer for the other way");
+        Err(Error::config(setting, reason))
     }
 
     pub(super) fn assigned(&self) -> Vec<TopicPartition> {
@@ -253,10 +286,6 @@ impl State {
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
         self.errors.pop_front()
-    }
-
-    pub(super) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
     }
 
     /// What the fetch loop of a broker is to do; `hurry` leaves full partitions out rather than wait for room.

@@ -81,8 +81,9 @@ impl Consumer {
             let Some(active) = &mut self.active else {
                 return Ok(None);
             };
-            let mut state = self.handle.shared().lock();
-            state.enter();
+            let shared = self.handle.shared();
+            let mut state = shared.lock();
+            shared.enter(&mut state);
             if let Some(error) = state.next_error() {
                 return Err(error);
             }
@@ -171,8 +172,9 @@ impl Consumer {
     pub(super) async fn next_chunk(&mut self) -> Result<bool> {
         loop {
             let waiting = {
-                let mut state = self.handle.shared().lock();
-                state.enter();
+                let shared = self.handle.shared();
+                let mut state = shared.lock();
+                shared.enter(&mut state);
                 if let Some(error) = state.next_error() {
                     return Err(error);
                 }

@@ -476,6 +476,10 @@ impl Host for Notes {
         self.note(&format!("fail {error}"), &[]);
     }
 
+    fn left(&self) {
+        self.note("left", &[]);
+    }
+
     fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a> {
         Box::pin(async move {
             self.note(&format!("{news:?}"), partitions);

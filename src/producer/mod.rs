@@ -152,7 +152,7 @@ impl Producer {
         let error = match refused {
             Refused::Error(error) => error,
             Refused::UnknownTopic => {
-                shared.cluster.add_interest(record.topic());
+                shared.cluster.add_interest(record.topic(), true);
                 unknown(format!("topic {}", record.topic()))
             }
             Refused::UnknownPartition(partition) => {

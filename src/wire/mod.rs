@@ -43,30 +43,28 @@ pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember
 pub(crate) use encode::Encoder;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
-    FetchedTopic, ForgottenTopic,
+    ForgottenTopic,
 };
-pub(crate) use find_coordinator::{FindCoordinator, FindCoordinatorAnswer};
+pub(crate) use find_coordinator::FindCoordinator;
 pub(crate) use frame::{recognise_foreign, request_header, split_response};
-pub(crate) use heartbeat::{Heartbeat, HeartbeatAnswer};
+pub(crate) use heartbeat::Heartbeat;
 pub(crate) use incremental_alter_configs::{AlteredConfig, ConfigChange, IncrementalAlterConfigs};
 pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use join_group::{GroupMember, JoinGroup, JoinGroupAnswer};
-pub(crate) use leave_group::{LeaveGroup, LeaveGroupAnswer};
+pub(crate) use leave_group::LeaveGroup;
 pub(crate) use list_groups::{ListGroups, ListedGroup};
-pub(crate) use list_offsets::{ListOffset, ListOffsets, ListOffsetsAnswer, ListedOffset};
+pub(crate) use list_offsets::{ListOffset, ListOffsets};
 pub(crate) use metadata::{
     BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
 };
-pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer};
+pub(crate) use offset_commit::{CommitPartition, OffsetCommit};
 pub(crate) use offset_delete::OffsetDelete;
-pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch, OffsetFetchAnswer};
-pub(crate) use offset_for_leader_epoch::{
-    EpochEnd, EpochQuestion, OffsetForLeaderEpoch, OffsetForLeaderEpochAnswer,
-};
+pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch};
+pub(crate) use offset_for_leader_epoch::{EpochQuestion, OffsetForLeaderEpoch};
 pub(crate) use produce::{
     ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
-pub(crate) use sync_group::{SyncGroup, SyncGroupAnswer};
+pub(crate) use sync_group::SyncGroup;
 #[cfg(test)]
 pub(crate) use testing::ALL;
 pub(crate) use topics::{CreateTopics, DeleteTopics, NewTopicSpec};

@@ -38,12 +38,13 @@ fn all_of(topic: &str, partitions: i32) -> Vec<TopicPartition> {
         .collect()
 }
 
-fn reader(client: &Client, topic: &str, partitions: i32) -> Result<Consumer, Error> {
+async fn reader(client: &Client, topic: &str, partitions: i32) -> Result<Consumer, Error> {
     client
         .standalone_consumer()
         .offset_reset(OffsetReset::Earliest)
         .assign(all_of(topic, partitions))
         .build()
+        .await
 }
 
 /// A record as Java's consumer would tell of it.
@@ -102,7 +103,7 @@ async fn what_java_reads(kafka: &Kafka) -> Outcome {
     }
     let expected = by_place(kafka.consume_all(topic)?);
 
-    let mut consumer = reader(&client, topic, 3)?;
+    let mut consumer = reader(&client, topic, 3).await?;
     let mut polled = Vec::new();
     while polled.len() < expected.len() {
         let records = timeout(SOON, consumer.poll()).await??.ok_or("the end")?;
@@ -112,7 +113,7 @@ async fn what_java_reads(kafka: &Kafka) -> Outcome {
     assert_in_order(&polled);
     assert_eq!(by_place(polled), expected);
 
-    let mut consumer = reader(&client, topic, 3)?;
+    let mut consumer = reader(&client, topic, 3).await?;
     let mut received = Vec::new();
     while received.len() < expected.len() {
         let record = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
@@ -154,7 +155,7 @@ async fn filled(
 
 async fn seeks(kafka: &Kafka) -> Outcome {
     let client = filled(kafka, "seeks", 2, 4000).await?;
-    let mut consumer = reader(&client, "seeks", 2)?;
+    let mut consumer = reader(&client, "seeks", 2).await?;
     let partitions = all_of("seeks", 2);
     let mut next: HashMap<i32, i64> = HashMap::from([(0, 0), (1, 0)]);
     for round in 0..300 {
@@ -177,7 +178,7 @@ async fn seeks(kafka: &Kafka) -> Outcome {
 
 async fn pauses(kafka: &Kafka) -> Outcome {
     let client = filled(kafka, "pauses", 2, 4000).await?;
-    let mut consumer = reader(&client, "pauses", 2)?;
+    let mut consumer = reader(&client, "pauses", 2).await?;
     let partitions = all_of("pauses", 2);
     let mut counts = [0, 0];
     let take = async |consumer: &mut Consumer, counts: &mut [i64; 2]| -> Outcome {
@@ -207,7 +208,7 @@ async fn pauses(kafka: &Kafka) -> Outcome {
 
 async fn dropped_calls(kafka: &Kafka) -> Outcome {
     let client = filled(kafka, "dropped", 3, 3000).await?;
-    let mut consumer = reader(&client, "dropped", 3)?;
+    let mut consumer = reader(&client, "dropped", 3).await?;
     let mut next = [0i64; 3];
     while next.iter().sum::<i64>() < 3000 {
         let wait = Duration::from_micros(fastrand::u64(..50));
@@ -241,7 +242,8 @@ async fn out_of_range(kafka: &Kafka) -> Outcome {
             .standalone_consumer()
             .offset_reset(reset)
             .assign([partition.clone()])
-            .build()?;
+            .build()
+            .await?;
         consumer.seek(&partition, 100)?;
         let found = timeout(SOON, consumer.recv()).await?;
         match expected {
@@ -272,7 +274,7 @@ async fn times(kafka: &Kafka) -> Outcome {
         .collect();
     deliver(&producer, topic, &messages).await?;
     let partition = TopicPartition::new(topic, 0);
-    let mut consumer = reader(&client, topic, 1)?;
+    let mut consumer = reader(&client, topic, 1).await?;
     let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
     consumer.seek_to_time(&partition, at(1_700_000_041_500))?;
     let record = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
@@ -299,7 +301,7 @@ async fn times(kafka: &Kafka) -> Outcome {
 async fn news(kafka: &Kafka) -> Outcome {
     let client = filled(kafka, "news", 1, 1).await?;
     let producer = client.producer().linger(Duration::ZERO).build()?;
-    let mut consumer = reader(&client, "news", 1)?;
+    let mut consumer = reader(&client, "news", 1).await?;
     timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
     for number in 1..200 {
         let sent = deliver(&producer, "news", &[Message::of("x")]).await?;
@@ -312,7 +314,7 @@ async fn news(kafka: &Kafka) -> Outcome {
 
 async fn stops(kafka: &Kafka) -> Outcome {
     let client = filled(kafka, "stops", 1, 10).await?;
-    let mut consumer = reader(&client, "stops", 1)?;
+    let mut consumer = reader(&client, "stops", 1).await?;
     timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
     let handle = consumer.handle();
     handle.stop();

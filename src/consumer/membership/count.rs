@@ -19,9 +19,9 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    pub(super) fn new(cluster: &Cluster, topics: Vec<TopicName>) -> Self {
+    pub(super) fn new(cluster: &Cluster, topics: Vec<TopicName>, creates: bool) -> Self {
         for topic in &topics {
-            cluster.add_interest(topic);
+            cluster.add_interest(topic, creates);
         }
         Self {
             topics,

@@ -108,7 +108,12 @@ async fn ask(
         Request::Heartbeat(heartbeat) => {
             Answer::Heartbeat(call(connection, heartbeat, timeout).await?.code)
         }
-        Request::Leave(leave) => Answer::Leave(call(connection, leave, timeout).await?.code),
+        Request::Leave(leave) => {
+            let answer = call(connection, leave, timeout).await?;
+            // Whatever the group says to it, the member is none any more.
+            debug!(code = %answer.code, members = ?answer.members, "left the group");
+            Answer::Leave
+        }
     })
 }
 

@@ -50,12 +50,15 @@ impl<H: Host> Hands<H> {
         }
         let failure = self.commit(Some(partitions), until).await;
         self.tell(News::Revoked, partitions).await;
+        self.offsets.background_done(until).await;
         self.host.remove(partitions);
+        self.offsets.forget_background(partitions);
         failure
     }
 
     pub(super) async fn lose(&self, partitions: &[TopicPartition], why: Loss) {
         self.host.stop(partitions);
+        self.offsets.forget_background(partitions);
         self.tell(News::Lost(why), partitions).await;
         self.host.remove(partitions);
     }
@@ -70,6 +73,9 @@ impl<H: Host> Hands<H> {
             return None;
         }
         let done = self.host.committable(partitions);
+        if done.is_empty() {
+            return None;
+        }
         let committed = self.offsets.commit_until(&done, until, Manner::Parting);
         match committed.await {
             Ok(()) => {

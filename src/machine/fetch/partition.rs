@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!            begin              found                 epoch changed
-//!   Held ──────────▶ Resetting ───────▶ Fetching ◀──────────────────▶ Validating
-//!                        ▲                  │                             │ truncated
-//!                        └──────────────────┘ out of range                ▼
-//!                                                            Fetching at the cut, or Stuck
+//!   Held ──────────▶ Committed ───────▶ Fetching ◀──────────────────▶ Validating
+//!     │                  │ none           ▲  │                            │ truncated
+//!     │ without a group  ▼          found │  │ out of range               ▼
+//!     └─────────────▶ Resetting ──────────┘◀─┘             Fetching at the cut, or Stuck
 //! ```
 //!
 //! Invariant: what was fetched or looked up under an older `version` is never used.
@@ -38,6 +38,8 @@ pub(crate) enum Start {
 enum Stage {
     /// Assigned, and the application is being told.
     Held,
+    /// The group's committed offset is wanted.
+    Committed,
     /// The offset of `Start` is wanted.
     Resetting(Start),
     /// Whether the log still has what was read is to be asked.
@@ -50,6 +52,7 @@ enum Stage {
 /// What is missing before a partition can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
+    Committed,
     Offset(Start),
     EndOf { position: Position },
 }
@@ -102,6 +105,8 @@ pub(crate) struct Partition {
     pub(crate) handed: Position,
     /// Behind the last record that the application is done with.
     pub(crate) done: Position,
+    /// As committed last, by this consumer or whoever had the partition before.
+    pub(crate) committed: Option<i64>,
     /// Waits in the line of those that have something to hand out.
     pub(crate) in_line: bool,
     pub(crate) high_watermark: i64,
@@ -139,6 +144,7 @@ impl Partition {
             stopped: false,
             handed: NOWHERE,
             done: NOWHERE,
+            committed: None,
             in_line: false,
             high_watermark: -1,
             last_stable_offset: -1,
@@ -156,10 +162,11 @@ impl Partition {
         }
     }
 
-    /// Lets it be fetched, unless the application has sought meanwhile: from `start`.
-    pub(crate) fn begin(&mut self, start: Start) {
+    /// Lets it be fetched, unless the application has sought meanwhile: from `start`, or else from the
+    /// committed offset.
+    pub(crate) fn begin(&mut self, start: Option<Start>) {
         if self.stage == Stage::Held {
-            self.stage = Stage::Resetting(start);
+            self.stage = start.map_or(Stage::Committed, Stage::Resetting);
         }
     }
 
@@ -241,6 +248,7 @@ impl Partition {
     /// What is to be looked up, if anything, and if it is time.
     pub(crate) fn need(&self, now: Instant) -> Option<Need> {
         let need = match self.stage {
+            Stage::Committed => Need::Committed,
             Stage::Resetting(start) => Need::Offset(start),
             Stage::Validating => Need::EndOf {
                 position: self.next,

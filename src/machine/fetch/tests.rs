@@ -214,7 +214,7 @@ fn every_code_of_a_fetch_has_one_meaning() {
 fn fetching(number: i32, version: u64) -> Partition {
     let mut partition = Partition::held(name(number), version);
     partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
-    partition.begin(Start::Earliest);
+    partition.begin(Some(Start::Earliest));
     partition.seek(
         Position {
             offset: 10,

@@ -31,12 +31,12 @@ use std::time::{Duration, Instant};
 use super::member::{Action, CallId, Event, Identity, Loss, Member, Request, Standing, Turn};
 use super::protocol::Subscription;
 use crate::config::{Assignor, Backoff};
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
 use beat::Beat;
 use lead::Lead;
-use verdict::{Call, Verdict, unanswered, verdict};
+use verdict::{Call, unanswered, verdict};
 
 /// How long a join may take beyond the rebalance timeout, as in Java.
 const JOIN_LAPSE: Duration = Duration::from_secs(5);

@@ -79,7 +79,7 @@ pub(crate) enum Answer {
     Join(ErrorCode, Joined),
     Sync(ErrorCode, Bytes),
     Heartbeat(ErrorCode),
-    Leave(ErrorCode),
+    Leave,
 }
 
 /// What a successful JoinGroup tells.

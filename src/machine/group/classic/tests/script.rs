@@ -120,7 +120,7 @@ impl Script {
             "join" => Answer::Join(code, Joined::default()),
             "sync" => Answer::Sync(code, Default::default()),
             "beat" => Answer::Heartbeat(code),
-            _ => Answer::Leave(code),
+            _ => Answer::Leave,
         };
         self.answer(kind, answer)
     }

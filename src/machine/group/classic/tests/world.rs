@@ -161,7 +161,7 @@ impl World {
                 for (id, _) in leave.members {
                     self.remove(&id);
                 }
-                self.answer(node, call, Answer::Leave(ErrorCode::NONE));
+                self.answer(node, call, Answer::Leave);
             }
         }
     }

@@ -1,0 +1,92 @@
+//! The consumer as its membership sees it: partitions come and go, and the listener hears of it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::membership::{Host, Listening, News};
+use super::shared::Shared;
+use super::{ConsumerHandle, RebalanceListener};
+use crate::error::Error;
+use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+
+/// A consumer of a group, with whoever listens to its rebalances.
+pub(super) struct Grouped {
+    handle: ConsumerHandle,
+    listener: Option<Arc<dyn RebalanceListener>>,
+}
+
+impl Grouped {
+    pub(super) fn new(
+        handle: ConsumerHandle,
+        listener: Option<Arc<dyn RebalanceListener>>,
+    ) -> Self {
+        Self { handle, listener }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.handle.shared()
+    }
+}
+
+impl Host for Grouped {
+    fn subscription(&self) -> watch::Receiver<Arc<[TopicName]>> {
+        self.shared().subscription()
+    }
+
+    fn hold(&self, partitions: &[TopicPartition]) {
+        self.shared().hold(partitions);
+    }
+
+    fn begin(&self, partitions: &[TopicPartition]) {
+        self.shared().begin(partitions);
+    }
+
+    fn stop(&self, partitions: &[TopicPartition]) {
+        self.shared().stop(partitions);
+    }
+
+    async fn settled(&self, partitions: &[TopicPartition], until: Instant) -> bool {
+        self.shared().settled(partitions, until).await
+    }
+
+    fn remove(&self, partitions: &[TopicPartition]) {
+        self.shared().remove(partitions);
+    }
+
+    fn committable(
+        &self,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+        self.shared().committable(partitions)
+    }
+
+    fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) {
+        self.shared().committed(offsets);
+    }
+
+    fn calls(&self) -> (u64, bool) {
+        let calls = self.shared().calls();
+        (calls.count, calls.is_waiting)
+    }
+
+    fn fail(&self, error: Error) {
+        self.shared().fail(error);
+    }
+
+    fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a> {
+        let Some(listener) = &self.listener else {
+            return Box::pin(std::future::ready(()));
+        };
+        match news {
+            News::Assigned => listener.assigned(&self.handle, partitions),
+            News::Revoked => listener.revoked(&self.handle, partitions),
+            News::Lost(why) => listener.lost(&self.handle, partitions, why.into()),
+        }
+    }
+
+    fn left(&self) {
+        self.shared().close();
+    }
+}

@@ -1,0 +1,87 @@
+//! Commits that nobody waits for: the latest of each partition, one request after the other.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::{Commits, Offsets};
+use crate::types::{OffsetAndMetadata, TopicPartition};
+
+/// What is to be committed in the background.
+#[derive(Debug)]
+pub(super) struct Background {
+    waiting: Mutex<HashMap<TopicPartition, OffsetAndMetadata>>,
+    /// Whether a task is committing what waits.
+    is_busy: watch::Sender<bool>,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            is_busy: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Background {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TopicPartition, OffsetAndMetadata>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that waits; the task's work is over when that is nothing.
+    fn take(&self) -> Option<Commits> {
+        let mut waiting = self.waiting();
+        if waiting.is_empty() {
+            self.is_busy.send_replace(false);
+            return None;
+        }
+        Some(waiting.drain().collect())
+    }
+}
+
+impl Offsets {
+    /// Commits these some time soon, and then tells `committed`; a failure is logged.
+    pub(in crate::consumer) fn commit_in_background(
+        &self,
+        offsets: Commits,
+        committed: impl Fn(&Commits) + Send + 'static,
+    ) {
+        let background = &self.0.background;
+        let mut waiting = background.waiting();
+        waiting.extend(offsets);
+        if background.is_busy.send_replace(true) {
+            return;
+        }
+        drop(waiting);
+        let offsets = self.clone();
+        self.0.runtime.spawn(async move {
+            while let Some(commits) = offsets.0.background.take() {
+                match offsets.commit(&commits).await {
+                    Ok(()) => committed(&commits),
+                    Err(error) => {
+                        warn!(%error, partitions = commits.len(), "offsets not committed in the background");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Waits until nothing is left to commit in the background, or until the deadline.
+    pub(in crate::consumer) async fn background_done(&self, until: Instant) {
+        let mut busy = self.0.background.is_busy.subscribe();
+        // The sender lives as long as `self`; what is not done in time is not waited for.
+        let _ = timeout_at(until, busy.wait_for(|busy| !busy)).await;
+    }
+
+    /// Drops what is not sent yet of partitions that are not this member's any more.
+    pub(in crate::consumer) fn forget_background(&self, partitions: &[TopicPartition]) {
+        let mut waiting = self.0.background.waiting();
+        for partition in partitions {
+            waiting.remove(partition);
+        }
+    }
+}
