@@ -14,6 +14,7 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod groups;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
+    live::groups::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);

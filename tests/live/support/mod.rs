@@ -19,7 +19,7 @@ pub(crate) use honest::assert_all_honest;
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
 pub(crate) use trace::install as install_trace;
-pub(crate) use wait::{has_stopped, in_flight, now_millis, poll_once, until, within};
+pub(crate) use wait::{eventually, has_stopped, in_flight, now_millis, poll_once, until, within};
 
 /// What a test ends with.
 pub(crate) type Outcome = Result<(), Failed>;
