@@ -137,7 +137,9 @@ impl Builder {
                 return invalid(format!("`{name}` is no name of a topic"));
             }
             if !(1..=10_000).contains(partitions) {
-                return invalid(format!("topic {name}: 1 to 10000 partitions, not {partitions}"));
+                return invalid(format!(
+                    "topic {name}: 1 to 10000 partitions, not {partitions}"
+                ));
             }
         }
         Ok(())

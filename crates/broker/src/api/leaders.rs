@@ -40,7 +40,10 @@ pub(super) fn write_endpoints(out: &mut Writer, state: &State, mut leaders: Vec<
         out.tags();
         return;
     }
-    let nodes: Vec<_> = leaders.iter().filter_map(|id| state.nodes.get(*id)).collect();
+    let nodes: Vec<_> = leaders
+        .iter()
+        .filter_map(|id| state.nodes.get(*id))
+        .collect();
     out.one_tag(0, |out| {
         out.array(nodes, |out, node| {
             out.i32(node.id);

@@ -18,7 +18,11 @@ pub(super) struct Metadata {
 
 pub(super) fn read(r: &mut Reader) -> Result<Metadata, Malformed> {
     let topics = r.nullable_array(|r| {
-        let id = if r.version >= 10 { r.topic_id()? } else { TopicId::default() };
+        let id = if r.version >= 10 {
+            r.topic_id()?
+        } else {
+            TopicId::default()
+        };
         let name = if r.version >= 10 {
             r.nullable_string()?
         } else {

@@ -1,12 +1,24 @@
 //! The calls, one file each: what a request says, what it does to the cluster, what is answered.
 
 mod api_versions;
+mod delete_groups;
+mod describe_groups;
 mod fetch;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
 mod leaders;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
+mod sync_group;
 #[cfg(test)]
 mod tests;
 
@@ -79,7 +91,10 @@ impl At<'_> {
         partition: Option<i32>,
         work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
-        match self.forced.filter(|forced| forced.is_about(topic, partition)) {
+        match self
+            .forced
+            .filter(|forced| forced.is_about(topic, partition))
+        {
             None => work(self),
             Some(forced) if forced.takes_effect => {
                 work(self)?;
@@ -119,6 +134,17 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         // The body matters to nobody, and that of an unknown version cannot be read.
         ApiKey::ApiVersions => return Ok(Box::new(api_versions::ApiVersions)),
         ApiKey::InitProducerId => Box::new(init_producer_id::read(r)?),
+        ApiKey::OffsetCommit => Box::new(offset_commit::read(r)?),
+        ApiKey::OffsetFetch => Box::new(offset_fetch::read(r)?),
+        ApiKey::FindCoordinator => Box::new(find_coordinator::read(r)?),
+        ApiKey::JoinGroup => Box::new(join_group::read(r)?),
+        ApiKey::Heartbeat => Box::new(heartbeat::read(r)?),
+        ApiKey::LeaveGroup => Box::new(leave_group::read(r)?),
+        ApiKey::SyncGroup => Box::new(sync_group::read(r)?),
+        ApiKey::DescribeGroups => Box::new(describe_groups::read(r)?),
+        ApiKey::ListGroups => Box::new(list_groups::read(r)?),
+        ApiKey::DeleteGroups => Box::new(delete_groups::read(r)?),
+        ApiKey::OffsetDelete => Box::new(offset_delete::read(r)?),
         _ => return Err(Malformed("not there yet")),
     };
     r.tags()?;

@@ -25,13 +25,22 @@ pub(crate) async fn read(
     };
     let length = match usize::try_from(length) {
         Ok(length) if length <= most => length,
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame of that length")),
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a frame of that length",
+            ));
+        }
     };
     let mut frame = BytesMut::with_capacity(length.min(FIRST));
     while frame.len() < length {
         let left = length - frame.len();
         if frame.len() == frame.capacity() {
-            let more = if frame.len() >= TRUSTED { left } else { left.min(TRUSTED) };
+            let more = if frame.len() >= TRUSTED {
+                left
+            } else {
+                left.min(TRUSTED)
+            };
             frame.reserve(more);
         }
         if stream.read_buf(&mut (&mut frame).limit(left)).await? == 0 {

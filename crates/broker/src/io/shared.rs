@@ -53,7 +53,12 @@ impl Shared {
             wakers: Mutex::default(),
             next_connection: AtomicU64::new(0),
             timer: Notify::new(),
-            modes: state.nodes.all().iter().map(|_| watch::Sender::new(Mode::Running)).collect(),
+            modes: state
+                .nodes
+                .all()
+                .iter()
+                .map(|_| watch::Sender::new(Mode::Running))
+                .collect(),
             max_request_bytes: state.settings.max_request_bytes,
             inner: Mutex::new(Inner { state, armed: None }),
         }
@@ -113,7 +118,7 @@ impl Shared {
 
     pub(crate) fn disconnected(&self, id: ConnectionId) {
         lock(&self.wakers).remove(&id);
-        self.with(|state, _| state.waits.forget(id));
+        self.with(|state, _| state.disconnected(id));
     }
 }
 

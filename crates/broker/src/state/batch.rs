@@ -99,7 +99,8 @@ impl NewBatch {
         if crc32c::crc32c(covered) != crc {
             return Err(ErrorCode::CORRUPT_MESSAGE);
         }
-        let whole = head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
+        let whole =
+            head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
         let from_a_client = head.attributes & CONTROL == 0;
         if !whole || !from_a_client {
             return Err(ErrorCode::INVALID_RECORD);

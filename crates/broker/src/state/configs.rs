@@ -20,11 +20,18 @@ enum Kind {
 }
 
 const KNOWN: &[Known] = &[
-    known("cleanup.policy", "delete", Kind::OneOf(&["delete", "compact"], true)),
+    known(
+        "cleanup.policy",
+        "delete",
+        Kind::OneOf(&["delete", "compact"], true),
+    ),
     known(
         "compression.type",
         "producer",
-        Kind::OneOf(&["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"], false),
+        Kind::OneOf(
+            &["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
+            false,
+        ),
     ),
     known("delete.retention.ms", "86400000", Kind::Long(0)),
     known("max.message.bytes", "1048588", Kind::Long(0)),

@@ -96,7 +96,11 @@ impl Log {
             base,
             last,
             max_timestamp,
-            dated: if max_timestamp < 0 { wall } else { max_timestamp },
+            dated: if max_timestamp < 0 {
+                wall
+            } else {
+                max_timestamp
+            },
             bytes,
         });
         Ok(Appended {

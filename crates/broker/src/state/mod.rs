@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod configs;
+pub(crate) mod groups;
 pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod producers;
@@ -13,6 +14,7 @@ pub(crate) mod waits;
 
 use std::time::Duration;
 
+use groups::Groups;
 use nodes::Nodes;
 use random::Random;
 use sessions::Sessions;
@@ -45,6 +47,7 @@ pub(crate) struct State {
     pub(crate) random: Random,
     pub(crate) nodes: Nodes,
     pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
     pub(crate) sessions: Sessions,
     pub(crate) waits: Waits,
     next_producer_id: i64,
@@ -61,12 +64,18 @@ impl State {
             random,
             nodes,
             topics: Topics::default(),
+            groups: Groups::default(),
             sessions: Sessions::default(),
             waits: Waits::default(),
             next_producer_id: 0,
         };
         for (name, partitions) in state.settings.topics.clone() {
-            state.create_topic(&name.into(), partitions, None, configs::TopicConfigs::default());
+            state.create_topic(
+                &name.into(),
+                partitions,
+                None,
+                configs::TopicConfigs::default(),
+            );
         }
         state
     }
@@ -103,7 +112,8 @@ impl State {
         let nodes = &self.nodes;
         if let Some(topic) = self.topics.get_mut(name) {
             for _ in 0..count {
-                let replicas = nodes.replicas(topic.first_node + topic.partitions.len(), replication);
+                let replicas =
+                    nodes.replicas(topic.first_node + topic.partitions.len(), replication);
                 let leader = replicas.iter().copied().find(|id| nodes.is_alive(*id));
                 topic.add_partition(replicas, leader);
             }
@@ -115,9 +125,17 @@ impl State {
 impl State {
     /// When something happens by itself next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        None
+        self.groups.deadline()
     }
 
     /// Does what time has come for.
-    pub(crate) fn tick(&mut self, _now: Now) {}
+    pub(crate) fn tick(&mut self, now: Now) {
+        self.tick_groups(now.up);
+    }
+
+    /// Nobody waits on this connection any more.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
+        self.waits.forget(connection);
+        self.groups.take_answer(connection);
+    }
 }

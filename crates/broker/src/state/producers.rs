@@ -136,7 +136,14 @@ mod tests {
 
     #[test]
     fn the_last_five_batches_are_duplicates_and_the_sixth_is_out_of_order() {
-        let producers = after(&[(0, 0, 2), (0, 2, 3), (0, 5, 1), (0, 6, 1), (0, 7, 1), (0, 8, 1)]);
+        let producers = after(&[
+            (0, 0, 2),
+            (0, 2, 3),
+            (0, 5, 1),
+            (0, 6, 1),
+            (0, 7, 1),
+            (0, 8, 1),
+        ]);
         for (sequence, count, offset) in [(2, 3, 2), (5, 1, 5), (6, 1, 6), (7, 1, 7), (8, 1, 8)] {
             let answer = producers.check(&batch(0, sequence, count));
             assert_eq!(offset_of(answer), Some(offset));
@@ -161,7 +168,10 @@ mod tests {
 
     #[test]
     fn an_unknown_producer_may_begin_anywhere() {
-        assert_eq!(Producers::default().check(&batch(3, 77, 1)), Ok(Sequence::Next));
+        assert_eq!(
+            Producers::default().check(&batch(3, 77, 1)),
+            Ok(Sequence::Next)
+        );
     }
 
     #[test]

@@ -50,7 +50,11 @@ impl Random {
     pub(crate) fn base64_id(&mut self) -> String {
         const LETTERS: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let letter = |n: u64| LETTERS.get(n as usize).map_or('A', |byte| char::from(*byte));
+        let letter = |n: u64| {
+            LETTERS
+                .get(n as usize)
+                .map_or('A', |byte| char::from(*byte))
+        };
         (0..22).map(|_| letter(self.below(64))).collect()
     }
 }

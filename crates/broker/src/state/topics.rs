@@ -134,7 +134,11 @@ impl Topics {
 /// Kafka's rules for a topic's name.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(letters)
+    !name.is_empty()
+        && name.len() <= 249
+        && name != "."
+        && name != ".."
+        && name.chars().all(letters)
 }
 
 impl State {

@@ -188,10 +188,7 @@ impl Reader {
         Ok(Some(all))
     }
 
-    pub(crate) fn array<T>(
-        &mut self,
-        element: impl FnMut(&mut Self) -> Read<T>,
-    ) -> Read<Vec<T>> {
+    pub(crate) fn array<T>(&mut self, element: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
         self.nullable_array(element)?
             .ok_or(Malformed("an array is null that must not be"))
     }

@@ -22,7 +22,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Begins with the answer's header.
-    pub(crate) fn new(correlation_id: i32, version: i16, flexible: bool, header_tags: bool) -> Self {
+    pub(crate) fn new(
+        correlation_id: i32,
+        version: i16,
+        flexible: bool,
+        header_tags: bool,
+    ) -> Self {
         let mut out = BytesMut::with_capacity(128);
         out.put_i32(0); // the frame's length, known at the end
         out.put_i32(correlation_id);
