@@ -1,7 +1,13 @@
 //! The calls, one file each: what a request says, what it does to the cluster, what is answered.
 
 mod api_versions;
+mod configs;
+mod create_partitions;
+mod create_topics;
 mod delete_groups;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
 mod describe_groups;
 mod fetch;
 mod find_coordinator;
@@ -17,6 +23,7 @@ mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 #[cfg(test)]
@@ -145,7 +152,14 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         ApiKey::ListGroups => Box::new(list_groups::read(r)?),
         ApiKey::DeleteGroups => Box::new(delete_groups::read(r)?),
         ApiKey::OffsetDelete => Box::new(offset_delete::read(r)?),
-        _ => return Err(Malformed("not there yet")),
+        ApiKey::CreateTopics => Box::new(create_topics::read(r)?),
+        ApiKey::DeleteTopics => Box::new(delete_topics::read(r)?),
+        ApiKey::DeleteRecords => Box::new(delete_records::read(r)?),
+        ApiKey::OffsetForLeaderEpoch => Box::new(offset_for_leader_epoch::read(r)?),
+        ApiKey::DescribeConfigs => Box::new(configs::read_describe(r)?),
+        ApiKey::CreatePartitions => Box::new(create_partitions::read(r)?),
+        ApiKey::IncrementalAlterConfigs => Box::new(configs::read_alter(r)?),
+        ApiKey::DescribeCluster => Box::new(describe_cluster::read(r)?),
     };
     r.tags()?;
     if r.left() > 0 {

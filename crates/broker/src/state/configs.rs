@@ -98,6 +98,13 @@ pub(crate) struct Told {
     pub(crate) kind: i8,
 }
 
+impl Told {
+    /// Kafka's number of where a topic's value is from.
+    pub(crate) fn source(&self) -> i8 {
+        if self.is_set { 1 } else { 5 }
+    }
+}
+
 impl Default for TopicConfigs {
     fn default() -> Self {
         let mut configs = Self {

@@ -145,12 +145,21 @@ impl Log {
         if wanted == current {
             return Some((current, self.end));
         }
-        let next = self.epochs.iter().position(|(epoch, _)| *epoch > wanted)?;
-        let (_, end) = self.epochs.get(next)?;
-        match next.checked_sub(1).and_then(|at| self.epochs.get(at)) {
-            Some((epoch, _)) => Some((*epoch, *end)),
-            None => Some((wanted, *end)),
-        }
+        // A leader's epoch begins where it took over, even if it has written nothing.
+        let wrote = self.epochs.iter().copied();
+        let silent = self
+            .epochs
+            .last()
+            .is_none_or(|(newest, _)| *newest < current);
+        let mut all = wrote.chain(silent.then_some((current, self.end)));
+        let mut floor = None;
+        all.find_map(|(epoch, first)| {
+            if epoch > wanted {
+                return Some((floor.unwrap_or(wanted), first));
+            }
+            floor = Some(epoch);
+            None
+        })
     }
 
     /// The epoch of the record at `offset`.

@@ -22,7 +22,7 @@ use topics::Topics;
 use waits::Waits;
 
 use crate::settings::Settings;
-use crate::wire::Name;
+use crate::wire::{ErrorCode, Name};
 
 /// A moment: how long the cluster has been up, and what its wall clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,29 @@ impl State {
     }
 }
 
-/// Time.
 impl State {
+    /// Replicas by hand: the first that lives leads.
+    pub(crate) fn assign_replicas(&mut self, name: &str, index: i32, replicas: &[NodeId]) {
+        let nodes = &self.nodes;
+        if let Ok(partition) = self.topics.partition_mut(name, index) {
+            partition.replicas = replicas.to_vec();
+            partition.leader = replicas.iter().copied().find(|id| nodes.is_alive(*id));
+        }
+    }
+
+    /// Deletes a topic; who waits for its records hears of it.
+    pub(crate) fn delete_topic(&mut self, name: &Name) -> Result<(), ErrorCode> {
+        let topic = self
+            .topics
+            .remove(name)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        for index in 0..topic.partitions.len() {
+            self.waits.changed(name, index as i32);
+        }
+        self.forget_topic_offsets(name);
+        Ok(())
+    }
+
     /// When something happens by itself next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.groups.deadline()
