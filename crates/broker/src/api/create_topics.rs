@@ -4,7 +4,7 @@ use super::groups::code;
 use super::{At, Call, Step};
 use crate::state::State;
 use crate::state::configs::TopicConfigs;
-use crate::state::topics::is_valid_name;
+use crate::state::topics::{Topic, is_valid_name};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
 
 /// Kafka has no limit; one request must not take all memory.
@@ -86,11 +86,11 @@ impl Call for CreateTopics {
                 out.topic_id(told.map_or(TopicId::default(), |made| made.id));
             }
             out.code(code(&made));
+            out.nullable_string(why.as_deref());
             if out.version >= 5 {
-                out.nullable_string(why.as_deref());
                 out.i32(told.map_or(-1, |made| made.partitions));
                 out.i16(told.map_or(-1, |made| made.replication));
-                write_configs(at.state, &topic.name, out);
+                write_configs(told.and(at.state.topics.get(&topic.name)), out);
             }
             out.tags();
         });
@@ -183,13 +183,12 @@ fn assigned(state: &State, topic: &NewTopic) -> Result<(i32, usize), Refusal> {
     Ok((count, replication))
 }
 
-/// The new topic's settings; null where there is none.
-fn write_configs(state: &State, name: &str, out: &mut Writer) {
-    let Some(topic) = state.topics.get(name) else {
-        out.array_len(0);
-        return;
-    };
-    let told: Vec<_> = topic.configs.tell().collect();
+/// The new topic's settings.
+fn write_configs(topic: Option<&Topic>, out: &mut Writer) {
+    let told: Vec<_> = topic
+        .iter()
+        .flat_map(|topic| topic.configs.tell())
+        .collect();
     out.array(told, |out, config| {
         out.string(config.name);
         out.nullable_string(Some(&config.value));
