@@ -14,6 +14,8 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod example_groups;
+    pub(crate) mod groups;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -48,10 +50,12 @@ fn main() -> ExitCode {
     live::round_trip::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
+    live::example_groups::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
+    live::groups::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     live::admin::promises(&mut suite);
     live::admin_cluster::promises(&mut suite);
     live::admin_groups::promises(&mut suite);
+    live::example_groups::promises(&mut suite);
     let conclusion = libtest_mimic::run(&arguments, suite.trials());
     // Here, and not by the end of the process, so that the brokers end and their files go.
     env.end(conclusion.has_failed());

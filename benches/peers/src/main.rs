@@ -2,12 +2,14 @@
 //!
 //! To add a client: a file with a [`Peer`] in it, a variant of [`Client`], an arm in `main`.
 
+mod arrivals;
 mod krafka;
 mod observe;
 mod ottla;
 mod peer;
 mod rdkafka;
 mod rskafka;
+mod tally;
 mod topics;
 
 use crate::peer::{Peer, Pool};
@@ -31,8 +33,12 @@ enum Mode {
     Produce,
     /// One record at a time, each acknowledged before the next
     Latency,
-    /// A group of one reads from the beginning
-    Consume,
+    /// Every record of the topic read from the beginning, its partitions named by hand
+    Fetch,
+    /// One record at a time, from being sent until a consumer is handed it
+    EndToEnd,
+    /// One consumer after another, alone in a new group, until it is handed its first record
+    GroupStart,
     /// Create the topic, replacing one that exists (through rdkafka, whatever the client)
     Create,
     /// Delete the topic (through rdkafka, whatever the client)
@@ -54,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
     match mode {
         Mode::Create => return topics::create(&work).await,
         Mode::Delete => return topics::delete(&work).await,
-        Mode::Produce | Mode::Latency | Mode::Consume => {}
+        Mode::Produce | Mode::Latency | Mode::Fetch | Mode::EndToEnd | Mode::GroupStart => {}
     }
     let pool = Pool::new(&work);
     let (before, start) = (Usage::so_far(), Instant::now());
@@ -82,7 +88,9 @@ async fn run<P: Peer>(mode: Mode, work: &Work, pool: &Pool) -> anyhow::Result<Ou
     match mode {
         Mode::Produce => P::produce(work, pool).await,
         Mode::Latency => P::latency(work, pool).await,
-        Mode::Consume => P::consume(work).await,
+        Mode::Fetch => P::fetch(work).await,
+        Mode::EndToEnd => P::end_to_end(work, pool).await,
+        Mode::GroupStart => P::group_start(work).await,
         Mode::Create | Mode::Delete => unreachable!("handled before any client is made"),
     }
 }

@@ -1,0 +1,59 @@
+//! The examples, run as a person runs them.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+use tokio::process;
+
+use super::within;
+
+/// Longest run of one example; none comes near it unless it hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A command that runs this example, as it is now.
+pub(crate) fn example(name: &str) -> Result<Command, Failed> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build().map_err(|e| format!("building the examples: {e}")));
+    let mut command = Command::new(built.as_ref()?.join(name));
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs it to its end.
+pub(crate) async fn run_example(command: Command) -> Result<Output, Failed> {
+    let mut command = process::Command::from(command);
+    let run = command.kill_on_drop(true).output();
+    Ok(within(LIMIT, "an example", run).await??)
+}
+
+/// What it printed.
+pub(crate) fn printed(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+/// By the profile that this test was built with, since `cargo test --test live` builds no examples.
+fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let this = env::current_exe()?;
+    let folder = this.ancestors().nth(2).ok_or("this program is nowhere")?;
+    let target = folder.parent().ok_or("its target is nowhere")?;
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(name) => name,
+        None => return Err("its profile has no name".into()),
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--examples", "--profile", profile])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if !status.success() {
+        return Err(status.to_string().into());
+    }
+    Ok(folder.join("examples"))
+}
