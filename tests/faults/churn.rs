@@ -3,11 +3,11 @@
 pub(crate) mod ledger;
 mod member;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use ottla::{Admin, Assignor, Client};
-use tokio::runtime::Runtime;
+use ottla::{Admin, Assignor, Client, OffsetReset, TopicPartition};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -15,7 +15,7 @@ use super::checker::Told;
 use super::load::{Book as Sent, Keys, Load, Plan, read_back};
 use super::world::{Live, NODES, Outcome, World, until};
 use ledger::{Ledger, Survey};
-use member::{Book, Group, Habit, Member};
+use member::{Book, Group, Habit, Home, Member};
 
 const PARTITIONS: i32 = 12;
 const MEMBERS: usize = 6;
@@ -42,7 +42,7 @@ struct Crowd {
     group: Group,
     members: Vec<Member>,
     /// In which those that were dropped may still leave.
-    remains: Vec<Runtime>,
+    remains: Vec<Home>,
     closing: Vec<JoinHandle<Outcome>>,
     joined: usize,
     ended: [usize; 3],
@@ -110,9 +110,7 @@ impl Crowd {
         for one in all {
             one.await??;
         }
-        self.remains
-            .into_iter()
-            .for_each(Runtime::shutdown_background);
+        drop(self.remains);
         Ok(())
     }
 }
@@ -297,9 +295,28 @@ async fn churn(live: &Live, topic: &'static str, assignor: Assignor) -> Outcome 
     Ok(())
 }
 
+/// Notes when each record can be read, by reading it outside of the group.
+async fn see(client: Client, topic: &'static str, book: Arc<Book>) -> Outcome {
+    let partitions = (0..PARTITIONS).map(|number| TopicPartition::new(topic, number));
+    let mut consumer = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .assign(partitions)
+        .build()
+        .await?;
+    while let Some(records) = consumer.poll().await? {
+        let now = book.began.elapsed();
+        let mut ledger = book.ledger();
+        for record in &records {
+            ledger.seen(record.partition(), record.offset(), now);
+        }
+    }
+    Ok(())
+}
+
 /// Members come and go in an orderly way: what the others keep, they go on reading.
 async fn steady(live: &Live) -> Outcome {
-    const PATIENCE: Duration = Duration::from_millis(900);
+    const PATIENCE: Duration = Duration::from_millis(600);
     let ledger = Ledger::steady(PATIENCE);
     let topic = "churn-steady";
     let scene = Scene::set(live, topic, Assignor::CooperativeSticky, 3000, ledger).await?;
@@ -315,6 +332,7 @@ async fn steady(live: &Live) -> Outcome {
         })
         .await
     };
+    let seeing = tokio::spawn(see(live.client(false).await?, topic, book.clone()));
     for _ in 0..3 {
         crowd.join()?;
     }
@@ -330,6 +348,7 @@ async fn steady(live: &Live) -> Outcome {
         );
     }
     let survey = scene.end(live, crowd).await?;
+    seeing.abort();
     println!("{survey:?}");
     assert!(survey.tenures > PARTITIONS as usize + 8, "nothing moved");
     Ok(())

@@ -73,6 +73,8 @@ struct Partition {
     handed: Vec<Option<(Option<u64>, usize)>>,
     /// Everything before it was handed out.
     whole: usize,
+    /// When each record could be read, by offset, where that is looked at.
+    seen: Vec<Duration>,
     /// Who had it last.
     last: Option<usize>,
 }
@@ -98,7 +100,7 @@ pub(crate) struct Survey {
     /// Taken from a member, and given back to it next.
     pub(crate) given_back: usize,
     pub(crate) commits_seen: usize,
-    /// The longest time between two records of a partition that stayed where it was.
+    /// How long a partition that stayed where it was had nothing, though there was something.
     pub(crate) silence: Duration,
 }
 
@@ -203,6 +205,13 @@ impl Ledger {
         }
     }
 
+    /// Somebody outside of the group has read this record; all of a partition come in order.
+    pub(crate) fn seen(&mut self, partition: i32, offset: i64, now: Duration) {
+        let place = self.partitions.entry(partition).or_default();
+        assert_eq!(i64::try_from(place.seen.len()), Ok(offset));
+        place.seen.push(now);
+    }
+
     fn begin(&mut self, member: usize, partition: i32, start: Option<i64>) {
         let tenure = self.tenures.len();
         self.survey.tenures += 1;
@@ -289,8 +298,11 @@ impl Ledger {
         if tenure.batch.0 != calls {
             tenure.batch = (calls, offset);
         }
-        if let Some(before) = tenure.handed_at.replace(now) {
-            tenure.silence = tenure.silence.max(now - before);
+        let seen = self.partitions.get(&partition);
+        let seen = seen.and_then(|place| place.seen.get(usize::try_from(offset).ok()?));
+        if let (Some(before), Some(seen)) = (tenure.handed_at.replace(now), seen) {
+            let silence = now.saturating_sub(before.max(*seen));
+            tenure.silence = tenure.silence.max(silence);
         }
         self.write(partition, offset, record, own);
     }

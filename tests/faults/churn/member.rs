@@ -102,10 +102,21 @@ pub(super) enum Order {
     Drop,
 }
 
+/// A runtime that may end in another one.
+pub(super) struct Home(Option<Runtime>);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 pub(super) struct Member {
     pub(super) id: usize,
     book: Arc<Book>,
-    runtime: Runtime,
+    home: Home,
     orders: watch::Sender<Order>,
     task: JoinHandle<Result<(), Error>>,
 }
@@ -134,7 +145,7 @@ impl Member {
             id,
             book: group.book.clone(),
             task: runtime.spawn(work.run(ordered)),
-            runtime,
+            home: Home(Some(runtime)),
             orders,
         })
     }
@@ -142,7 +153,7 @@ impl Member {
     /// Its runtime ends with everything in it: nobody is told.
     pub(super) fn kill(self) {
         self.book.note(self.id, Event::Killed);
-        self.runtime.shutdown_background();
+        drop(self.home);
     }
 
     /// It leaves, and tells when it has.
@@ -150,18 +161,17 @@ impl Member {
         self.orders.send_replace(Order::Close);
         let what = format!("closing member {}", self.id);
         let ended = within(&what, Duration::from_secs(90), self.task).await;
-        self.runtime.shutdown_background();
         ended?.map_err(|panic| format!("member {}: {panic}", self.id))??;
         Ok(())
     }
 
     /// It is dropped, and leaves in the background, for which its runtime stays.
-    pub(super) async fn drop(self) -> Outcome<Runtime> {
+    pub(super) async fn drop(self) -> Outcome<Home> {
         self.orders.send_replace(Order::Drop);
         let what = format!("dropping member {}", self.id);
         let ended = within(&what, Duration::from_secs(30), self.task).await;
         ended?.map_err(|panic| format!("member {}: {panic}", self.id))??;
-        Ok(self.runtime)
+        Ok(self.home)
     }
 }
 

@@ -298,6 +298,8 @@ pub(crate) fn a_partition_that_stays_and_is_interrupted_is_found() {
         let member = ledger.join();
         ledger.note(member, AT, Event::Assigned(vec![(0, Some(0))]));
         for (offset, at) in [(0, 0), (1, 100), (2, 100 + pause)] {
+            // The third one could be read before the second one was handed out.
+            ledger.seen(0, offset, ms(u64::try_from(offset).unwrap() * 50));
             let event = Event::Handed {
                 partition: 0,
                 offset,
@@ -309,6 +311,16 @@ pub(crate) fn a_partition_that_stays_and_is_interrupted_is_found() {
     };
     let log: Vec<_> = (0..3).map(read).collect();
     assert_eq!(group(300).judge(&[], &log).unwrap().silence, ms(300));
+    // A record that nobody could read earlier is no interruption.
+    let mut late = group(0);
+    late.seen(0, 3, ms(900));
+    let event = Event::Handed {
+        partition: 0,
+        offset: 3,
+        id: Some(3),
+    };
+    late.note(0, ms(950), event);
+    assert_eq!(late.judge(&[], &log).unwrap().silence, ms(50));
     assert_eq!(
         group(500).judge(&[], &log).unwrap_err(),
         [Violation::Interrupted {
