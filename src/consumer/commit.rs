@@ -81,8 +81,8 @@ impl ConsumerHandle {
         Ok(())
     }
 
-    /// As [`commit`](Self::commit), without waiting for it: a later commit of the same partition replaces one that is
-    /// not sent yet, and a commit that fails is told to the log and to nobody else. Closing the consumer sends it
+    /// As [`commit`](Self::commit), without waiting for it: a later commit of the same partition, by whichever method,
+    /// replaces one that is not sent yet, and a commit that fails is told to the log and to nobody else. Closing the consumer sends it
     /// first. Kafka: `commitAsync`.
     ///
     /// # Errors

@@ -366,17 +366,15 @@ async fn until(at: Option<Instant>) {
 async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
     loop {
         sleep(every).await;
+        let turn = hands.offsets.turn().await;
         let done = hands.host.committable(None);
         if done.is_empty() {
             continue;
         }
         // One that takes longer goes on with what is done by then.
         let until = Instant::now() + every.max(LEAST_COMMIT);
-        match hands
-            .offsets
-            .commit_until(&done, until, Manner::Asked)
-            .await
-        {
+        let committed = hands.offsets.commit_in(turn, &done, until, Manner::Asked);
+        match committed.await {
             Ok(()) => hands.host.committed(&done),
             Err(error) if error.is_retriable() => debug!(%error, "offsets not committed this time"),
             Err(error) => warn!(%error, "offsets not committed"),

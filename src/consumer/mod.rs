@@ -11,6 +11,7 @@ mod membership;
 mod offsets;
 mod positions;
 mod record;
+mod reset;
 mod shared;
 mod state;
 mod stream;

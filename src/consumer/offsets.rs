@@ -48,6 +48,11 @@ pub(super) enum Manner {
     Parting,
 }
 
+/// The right to commit: nobody else does meanwhile.
+pub(super) struct CommitTurn<'a> {
+    _guard: tokio::sync::MutexGuard<'a, ()>,
+}
+
 /// The offsets of one consumer's group; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Offsets(Arc<Inner>);
@@ -145,10 +150,34 @@ impl Offsets {
         if offsets.is_empty() {
             return Ok(());
         }
+        // What was to be committed before is not committed after this.
+        self.forget_background(offsets.iter().map(|(partition, _)| partition));
+        match timeout_at(until, self.turn()).await {
+            Ok(turn) => self.commit_in(turn, offsets, until, manner).await,
+            Err(_) => Err(refused(self.late(), false)),
+        }
+    }
+
+    /// Waits until no other commit is under way.
+    ///
+    /// Who looks only then at what there is to commit does not take back what was committed meanwhile.
+    pub(super) async fn turn(&self) -> CommitTurn<'_> {
+        CommitTurn {
+            _guard: self.0.turn.lock().await,
+        }
+    }
+
+    /// As `commit_until`, by whoever's turn it is.
+    pub(super) async fn commit_in(
+        &self,
+        _turn: CommitTurn<'_>,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+        until: Instant,
+        manner: Manner,
+    ) -> Result<()> {
         let mut left: Commits = offsets.to_vec();
         let mut last = None;
         let trying = async {
-            let _turn = self.0.turn.lock().await;
             let mut standing = self.0.standing.subscribe();
             let mut failures = 0;
             let mut first = None;
@@ -180,13 +209,14 @@ impl Offsets {
         };
         match timeout_at(until, trying).await {
             Ok(done) => done,
-            Err(_) => {
-                let cause = last.unwrap_or(Error::Deadline {
-                    what: "commit",
-                    limit: self.0.settings.api_timeout,
-                });
-                Err(refused(cause, false))
-            }
+            Err(_) => Err(refused(last.unwrap_or_else(|| self.late()), false)),
+        }
+    }
+
+    fn late(&self) -> Error {
+        Error::Deadline {
+            what: "commit",
+            limit: self.0.settings.api_timeout,
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::fetcher;
+use super::reset;
 use super::shared::Shared;
 use super::state::State;
 use crate::cluster::Purpose;
@@ -92,12 +93,16 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     let now = Instant::now();
     let mut work = Work::default();
     let mut sources: Vec<BrokerId> = Vec::new();
+    let mut recreated = Vec::new();
     let mut state = shared.lock();
     if state.is_closed {
         return work;
     }
-    for (_, partition) in state.all() {
-        follow(partition, topology);
+    for (index, partition) in state.all() {
+        if follow(partition, topology) {
+            recreated.push(index);
+            continue;
+        }
         let source = partition.source(now).filter(|_| partition.is_fetching());
         sources.extend(source.filter(|source| !sources.contains(source)));
         work.is_lost |= partition.leader.is_none();
@@ -133,19 +138,30 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     for source in sources {
         fetcher::ensure(shared, &mut state, source);
     }
+    for index in recreated {
+        if reset::recreated(shared, &mut state, index) {
+            shared.ready.notify_one();
+        }
+        // With its new position it has its turn in the next survey.
+        shared.work.notify_one();
+    }
     work
 }
 
-fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) {
+/// Takes over what is known of the partition; tells whether it is another topic's than before.
+fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) -> bool {
     let Some(topic) = topology.topics.get(partition.name.topic()) else {
-        return;
+        return false;
     };
+    let is_other = partition.is_other_topic(topic.id);
     let number = usize::try_from(partition.name.partition()).unwrap_or(usize::MAX);
     if let Some(known) = topic.partitions.get(number) {
         // A leader that is named and has no address is none, for now.
         let leader = known.leader.filter(|id| topology.brokers.contains_key(id));
         partition.lead_by(leader, known.leader_epoch, topic.id);
+        return is_other;
     }
+    false
 }
 
 fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
@@ -391,11 +407,16 @@ fn compare(
             end = end.offset,
             "the log was truncated"
         );
+        let handed = partition.handed.offset;
         match shared.settings.offset_reset {
+            // Only what was fetched ahead is gone. What is left of it was not handed out yet.
+            _ if is_known && partition.is_ahead() && handed <= end.offset => {
+                partition.rewind(version);
+            }
             OffsetReset::None => {
                 error = Some(Error::LogTruncated {
                     partition: partition.name.clone(),
-                    position: position.offset,
+                    position: handed,
                     end: end.offset,
                 });
                 partition.stick(version);
@@ -472,3 +493,6 @@ fn group<Q>(topics: &mut Vec<(TopicName, Vec<Q>)>, name: &TopicPartition, questi
         None => topics.push((name.name().clone(), vec![question])),
     }
 }
+
+#[cfg(test)]
+mod tests;

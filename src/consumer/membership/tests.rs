@@ -74,6 +74,22 @@ async fn leaving_tells_why_the_last_offsets_were_not_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_lost_before_it_could_be_given_up_is_told_as_lost() {
+    for (code, told) in [
+        (E::UNKNOWN_MEMBER_ID, "Lost(Expired) 0"),
+        (E::ILLEGAL_GENERATION, "Lost(LeftBehind) 0"),
+        (E::FENCED_INSTANCE_ID, "Lost(Fenced) 0"),
+    ] {
+        let group = joined(1).await;
+        group.notes.do_with(0, 17);
+        group.brokers.fail("commit", &[code]);
+        let error = group.membership.leave().await.unwrap_err();
+        assert_eq!(error.broker_code(), Some(code));
+        assert_eq!(group.notes.log(), ["stop 0", told, "remove 0", "left"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_dropped_leaves_too() {
     let Group {
         brokers,

@@ -196,6 +196,21 @@ async fn commits_are_made_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_the_background_is_not_committed_after_a_later_commit() {
+    let brokers = Brokers::start(2);
+    let offsets = offsets(&brokers).await;
+    brokers.fail("commit", &[E::COORDINATOR_LOAD_IN_PROGRESS; 3]);
+    offsets.commit_in_background(at(&[1]), |_| {});
+    sleep(ms(50)).await;
+    // One is under way; these wait behind it.
+    offsets.commit_in_background(at(&[2, 20]), |_| {});
+    offsets.commit(&at(&[3])).await.unwrap();
+    offsets.background_done(Instant::now() + ms(10_000)).await;
+    assert_eq!(brokers.committed("t", 0), Some(3));
+    assert_eq!(brokers.committed("t", 1), Some(20), "another partition's");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_ends_in_time_with_what_kept_it() {
     let brokers = Brokers::start(1);
     let offsets = offsets(&brokers).await;
