@@ -12,6 +12,8 @@ mod outcome;
 mod partitioner;
 mod sender;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod topic_map;
 mod topics;
 mod watch;
@@ -24,7 +26,7 @@ use tokio::time::Instant;
 
 use self::accept::Refused;
 use self::shared::Shared;
-use crate::client::Client;
+use crate::cluster::Cluster;
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
 use crate::metrics::ProducerMetrics;
@@ -78,15 +80,11 @@ pub struct NotEnqueued<'a> {
 
 impl Producer {
     /// Starts a producer's tasks on the current runtime.
-    pub(crate) fn start(client: Client, settings: ProducerSettings) -> Result<Self> {
+    pub(crate) fn start(cluster: Cluster, settings: ProducerSettings) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
             what: "the tokio runtime (build the producer inside one)",
         })?;
-        let shared = Arc::new(Shared::new(
-            client.cluster().clone(),
-            settings,
-            runtime.clone(),
-        ));
+        let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
         runtime.spawn(watch::run(Arc::clone(&shared)));
         Ok(Self {
             handle: Arc::new(Handle { shared }),
