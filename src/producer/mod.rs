@@ -31,7 +31,7 @@ use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
 use crate::metrics::ProducerMetrics;
 use crate::record::Record;
-use crate::types::after;
+use crate::types::{after, is_legal_name};
 
 pub use self::builder::ProducerBuilder;
 pub use self::enqueue::Enqueue;
@@ -85,7 +85,8 @@ impl Producer {
             what: "the tokio runtime (build the producer inside one)",
         })?;
         let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
-        runtime.spawn(watch::run(Arc::clone(&shared)));
+        // The guard is made here: a watcher that is dropped before its first turn resolves every delivery too.
+        runtime.spawn(watch::run(watch::Guard(Arc::clone(&shared))));
         Ok(Self {
             handle: Arc::new(Handle { shared }),
         })
@@ -149,6 +150,9 @@ impl Producer {
         };
         let error = match refused {
             Refused::Error(error) => error,
+            Refused::UnknownTopic if !is_legal_name(record.topic()) => Error::InvalidTopic {
+                name: record.topic().into(),
+            },
             Refused::UnknownTopic => {
                 shared.cluster.add_interest(record.topic(), true);
                 unknown(format!("topic {}", record.topic()))

@@ -1,7 +1,7 @@
 //! Every delivery is resolved once the producer, or its runtime, is gone.
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::config::Compression;
@@ -51,4 +51,93 @@ fn close_resolves_what_is_being_compressed() {
         timeout(SOON, memory_back).await.unwrap();
         assert_eq!(broker.seen().len(), 1, "nothing is written after close");
     });
+}
+
+#[test]
+fn runtime_that_ends_before_its_first_turn_resolves_every_delivery() {
+    let living = tokio::runtime::Runtime::new().unwrap();
+    let broker = living.block_on(async { Broker::start() });
+    let cluster = living.block_on(broker.cluster());
+    let settings = ProducerOptions::default()
+        .check(cluster.settings())
+        .unwrap();
+    let idle = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let entered = idle.enter();
+    let producer = Producer::start(cluster, settings).unwrap();
+    drop(entered);
+    living.block_on(producer.prepare("t")).unwrap();
+    let delivery = producer.try_enqueue(record("never sent")).unwrap();
+    drop(idle);
+    let error = living.block_on(async { timeout(SOON, delivery).await });
+    assert!(!error.unwrap().unwrap_err().possibly_written());
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_wakes_who_waits_for_a_topic() {
+    let broker = Broker::start();
+    let producer = producer(&broker, |_| ()).await;
+    let waiting = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.enqueue(Record::to("missing").value("v")).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    producer.close(Duration::ZERO).await.unwrap();
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(refused, Error::Closed { .. }), "{refused}");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_wakes_who_waits_for_memory_before_it_waits_for_deliveries() {
+    let broker = Broker::start();
+    let small = |o: &mut ProducerOptions| {
+        o.buffer_memory = Some(1 << 17);
+        o.batch_size = Some(1 << 14);
+    };
+    let producer = producer(&broker, small).await;
+    broker.silence();
+    let value = "x".repeat(60_000);
+    let _first = producer.enqueue(record(&value)).await.unwrap();
+    let _second = producer.enqueue(record(&value)).await.unwrap();
+    let waiting = tokio::spawn({
+        let producer = producer.clone();
+        let value = value.clone();
+        async move { producer.enqueue(record(&value)).await.err() }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let closing = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.close(Duration::from_secs(10)).await }
+    });
+    let began = Instant::now();
+    let refused = waiting.await.unwrap().unwrap();
+    assert!(matches!(refused, Error::Closed { .. }), "{refused}");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(closing.await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_partition_or_prepares_a_topic_is_woken_too() {
+    let broker = Broker::start();
+    let producer = producer(&broker, |_| ()).await;
+    let waiting = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.enqueue(record("v").partition(9)).await.err() }
+    });
+    let preparing = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.prepare("missing").await.err() }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    producer.close(Duration::ZERO).await.unwrap();
+    for task in [waiting, preparing] {
+        let refused = task.await.unwrap().unwrap();
+        assert!(matches!(refused, Error::Closed { .. }), "{refused}");
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
