@@ -264,6 +264,11 @@ fn take(
                 pack_elsewhere(Arc::clone(shared), Arc::clone(queue), batch);
                 return None;
             }
+            Take::GivenUp(ended) => {
+                drop(slot);
+                shared.end(queue, ended);
+                slot = queue.lock();
+            }
             Take::Send(taken) => {
                 let plan = shared.plan(queue, &mut slot);
                 drop(slot);

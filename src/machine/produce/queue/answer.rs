@@ -37,7 +37,8 @@ impl<T: Clone> Queue<T> {
         }
         match verdict {
             Verdict::Ack { .. } => {
-                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer;
+                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer
+                    && entry.term == self.term;
                 self.last_ack = Some(now);
             }
             // A topic that is made anew knows no producer.
