@@ -142,8 +142,26 @@ fn abort_ends_a_batch_that_is_being_compressed() {
     assert_eq!(ended.len(), 1);
     assert!(!ended[0].possibly_written && ended[0].charged == 0);
     let back = bench.queue.packed(batch).unwrap();
-    assert!(back.charged > 0, "its memory is for who had it to give back");
+    assert!(
+        back.charged > 0,
+        "its memory is for who had it to give back"
+    );
     let mut left = Vec::new();
     bench.queue.unfinished(&mut left);
     assert!(left.is_empty());
+}
+
+#[test]
+fn parts_share_the_memory_charge_by_their_size() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let (_, batch) = bench.too_large(first);
+    let charged = batch.charged;
+    let parts = parts_of(batch);
+    let all: usize = parts.iter().map(|part| part.charged).sum();
+    assert_eq!(all, charged);
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.charged >= part.plain_len.min(charged / 4))
+    );
 }

@@ -249,7 +249,9 @@ fn forgetful(fates: Vec<u8>) -> Fates {
             match take {
                 Take::Send(taken) => flying.push(taken),
                 Take::GivenUp(all) => {
-                    let told = all.iter().map(|end| (end.ticket.outcome, end.possibly_written));
+                    let told = all
+                        .iter()
+                        .map(|end| (end.ticket.outcome, end.possibly_written));
                     ended.failed.extend(told);
                 }
                 _ => break,
