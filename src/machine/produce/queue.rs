@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use super::batch::{Batch, Body, Ticket};
 use super::batch::{OpenBatch, Stamp};
-use away::Away;
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
+use away::Away;
 
 /// A batch's first buffer on a partition that has shown no need for more.
 const FIRST_BUFFER: usize = 4096;
@@ -230,6 +230,14 @@ impl<T: Clone> Queue<T> {
     #[inline]
     pub(crate) fn has_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Bytes of the batch that comes next, before its compression.
+    pub(crate) fn next_len(&self) -> usize {
+        match (self.ready.front(), &self.open) {
+            (Some(front), _) => front.body.len(),
+            (None, open) => open.as_ref().map_or(0, |open| open.writer.len()),
+        }
     }
 
     /// Batches that wait to be sent.

@@ -74,6 +74,7 @@ impl<T: Clone> Queue<T> {
                 self.send_to_split(flight, batch, without)
             }
             Verdict::Fail { unknown, fatal } => {
+                batch.failures += 1;
                 self.lose(&batch);
                 let possibly_written = batch.unknown || unknown;
                 Answered::Failed {
