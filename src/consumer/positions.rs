@@ -9,6 +9,7 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::fetcher;
+use super::offsets::is_passing;
 use super::reset;
 use super::shared::Shared;
 use super::state::State;
@@ -45,23 +46,37 @@ struct Work {
     wake: Option<Instant>,
 }
 
+/// Tells the application, should the task end before the consumer does.
+pub(super) struct Guard(pub(super) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.is_closing() {
+            self.0.end(Error::Closed {
+                what: "the runtime of the consumer",
+            });
+        }
+    }
+}
+
 /// Runs until the consumer is closed.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(guard: Guard) {
+    let shared = &guard.0;
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
     loop {
         let topology = shared.cluster.topology();
-        let work = survey(&shared, &topology);
+        let work = survey(shared, &topology);
         if work.is_lost {
             shared.cluster.request_refresh();
         }
         let wake = work.wake;
-        start(&shared, work, &mut lookups);
+        start(shared, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {
                 if changed.is_err() {
                     // The client is closed: nothing can be looked up any more.
-                    shared.fail(Error::Closed { what: "the client" });
+                    shared.end(Error::Closed { what: "the client" });
                     break;
                 }
             }
@@ -218,28 +233,36 @@ async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
         return;
     };
     let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
-    match offsets.fetch_committed(&names).await {
+    match offsets.ask(&names).await {
         Ok(found) => {
             let mut found: HashMap<_, _> = found.into_iter().collect();
             for one in &sought {
-                let committed = found.remove(&one.name).flatten();
-                settle(&shared, one, |state, index| {
-                    from_committed(&shared, state, index, committed)
-                });
+                match found.remove(&one.name) {
+                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
+                        from_committed(&shared, state, index, committed)
+                    }),
+                    // One that is refused does not hold up the others.
+                    Some(Err(error)) => not_found(&shared, one, &error),
+                    None => retry(&shared, one, None),
+                }
             }
-            shared.work.notify_one();
         }
         Err(error) => {
-            debug!(%error, "committed offsets not found");
-            let code = error
-                .broker_code()
-                .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
             for one in &sought {
-                let tell = (!error.is_retriable()).then(|| (code, error.clone()));
-                retry(&shared, one, tell);
+                not_found(&shared, one, &error);
             }
         }
     }
+    shared.work.notify_one();
+}
+
+fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
+    debug!(partition = %sought.name, %error, "committed offset not found");
+    let code = error
+        .broker_code()
+        .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+    let tell = (!is_passing(error)).then(|| (code, error.clone()));
+    retry(shared, sought, tell);
 }
 
 fn from_committed(
