@@ -14,6 +14,7 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod java_records;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -46,12 +47,14 @@ fn main() -> ExitCode {
     let mut suite = Suite::new(&env, missing.is_some() && !must);
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
+    live::java_records::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
+    live::java_records::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
