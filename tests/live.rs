@@ -14,7 +14,9 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod java_compacted;
     pub(crate) mod java_records;
+    pub(crate) mod java_transactions;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
     live::java_records::older_brokers(&mut suite);
+    live::java_transactions::older_brokers(&mut suite);
+    live::java_compacted::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
     live::java_records::promises(&mut suite);
+    live::java_transactions::promises(&mut suite);
+    live::java_compacted::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);

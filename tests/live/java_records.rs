@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use kafka_cluster::{ConsumedRecord, TimestampType, Version};
-use ottla::{Client, Consumer, ConsumerBuilder, OffsetReset};
+use ottla::{Client, Consumer, ConsumerBuilder, Error, OffsetReset};
+use tokio::time::timeout;
 
 use super::round_trip::codec_on_disk;
 use super::support::{
-    By, Kafka, Message, Outcome, Suite, all_of, by_place, header, now_millis, random_bytes, read_to,
+    By, Kafka, Message, Outcome, SOON, Suite, all_of, by_place, header, now_millis, random_bytes,
+    read_to,
 };
 
 pub(crate) fn older_brokers(suite: &mut Suite) {
@@ -206,8 +208,6 @@ async fn log_append_time(kafka: &Kafka) -> Outcome {
 }
 
 async fn larger_than_a_fetch(kafka: &Kafka) -> Outcome {
-    let config = [("max.message.bytes", "8000000")];
-    let topic = kafka.topic("java-large", 3, &config)?;
     let mut messages = Vec::new();
     for round in 0..2 {
         for partition in 0..3 {
@@ -220,25 +220,63 @@ async fn larger_than_a_fetch(kafka: &Kafka) -> Outcome {
         }
     }
     let records: Vec<_> = messages.iter().map(Message::for_java).collect();
-    // The large ones are compressed to little, or to nothing less; either way larger than the buffer when they are not.
+    let client = kafka.client().await?;
     for codec in ["none", "zstd"] {
+        let topic = format!("java-large-{codec}");
+        let topic = kafka.topic(&topic, 3, &[("max.message.bytes", "8000000")])?;
         let producer = kafka.java_producer(&[
             ("compression.type", codec),
             ("max.request.size", "7900000"),
             ("buffer.memory", "100000000"),
         ])?;
         producer.send(topic, &records)?;
+        let builder = from_the_start(&client, topic, 3);
+        let small = builder.clone().partition_fetch_bytes(1000);
+        // What a batch is decompressed to must fit: it may be a bomb.
+        let tight = if codec == "none" { 1 << 20 } else { 7 << 20 };
+        for builder in [
+            builder.clone().fetch_max_bytes(1000),
+            builder.partition_fetch_bytes(1).fetch_max_bytes(1),
+            small.clone().buffer_memory(tight),
+            small.clone(),
+        ] {
+            let read = assert_as_java(kafka, topic, &builder).await?;
+            assert_eq!(read.len(), messages.len());
+        }
+        if codec == "zstd" {
+            skips_what_is_too_large(small.buffer_memory(1 << 20), &messages).await?;
+        }
     }
-    let client = kafka.client().await?;
-    let builder = from_the_start(&client, topic, 3);
-    for builder in [
-        builder.clone().partition_fetch_bytes(1000),
-        builder.clone().fetch_max_bytes(1000),
-        builder.clone().partition_fetch_bytes(1).fetch_max_bytes(1),
-        builder.partition_fetch_bytes(1000).buffer_memory(1 << 20),
-    ] {
-        let read = assert_as_java(kafka, topic, &builder).await?;
-        assert_eq!(read.len(), 60);
+    Ok(())
+}
+
+/// What a batch must not be decompressed to is an error each time, from which the application goes on.
+async fn skips_what_is_too_large(builder: ConsumerBuilder, messages: &[Message]) -> Outcome {
+    let mut consumer = builder.build().await?;
+    let small = messages
+        .iter()
+        .filter(|message| message.value.as_ref().is_some_and(|v| v.len() < 1000));
+    let (mut read, mut refused) = (0, 0);
+    while read < small.clone().count() {
+        match timeout(SOON, consumer.recv()).await? {
+            Ok(record) => {
+                assert!(record.ok_or("the end")?.value().unwrap().len() < 1000);
+                read += 1;
+            }
+            Err(Error::Corrupt {
+                partition,
+                offset,
+                next_offset,
+                reason,
+            }) => {
+                assert!(reason.contains("1048576"), "{reason}");
+                assert_eq!(next_offset, offset + 1);
+                consumer.seek(&partition, offset + 1)?;
+                refused += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    assert_eq!(refused, messages.len() - read);
     Ok(())
 }
