@@ -16,6 +16,7 @@ mod live {
     pub(crate) mod consuming;
     pub(crate) mod java_compacted;
     pub(crate) mod java_records;
+    pub(crate) mod java_topics;
     pub(crate) mod java_transactions;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     live::java_records::promises(&mut suite);
     live::java_transactions::promises(&mut suite);
     live::java_compacted::promises(&mut suite);
+    live::java_topics::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);

@@ -33,6 +33,8 @@ async fn consumer(client: &Client, level: IsolationLevel) -> Result<Consumer, Er
         .offset_reset(OffsetReset::Earliest)
         // A few batches at a time, so that fetches begin and end at gaps.
         .partition_fetch_bytes(1000)
+        // A seek waits for the fetch that is under way.
+        .fetch_max_wait(Duration::from_millis(10))
         .assign(all_of(TOPIC, PARTITIONS))
         .build()
         .await

@@ -1,6 +1,7 @@
 //! Of Java's transactions, read_committed hands out what was committed and nothing else; read_uncommitted all.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use kafka_cluster::{ConsumedRecord, JavaProducer, Version};
 use libtest_mimic::Failed;
@@ -91,6 +92,8 @@ async fn consumer(client: &Client, topic: &str, level: IsolationLevel) -> Result
         .standalone_consumer()
         .isolation(level)
         .offset_reset(OffsetReset::Earliest)
+        // A seek waits for the fetch that is under way.
+        .fetch_max_wait(Duration::from_millis(10))
         .assign(all_of(topic, 3))
         .build()
         .await
@@ -280,7 +283,7 @@ async fn pending_offset(kafka: &Kafka) -> Outcome {
         .await?;
     until("the assignment", || !consumer.assignment().is_empty()).await?;
     // The offset may become 7 and may stay 3: until that is known, there is no place to start from.
-    let early = timeout(std::time::Duration::from_secs(1), consumer.recv()).await;
+    let early = timeout(Duration::from_secs(1), consumer.recv()).await;
     assert!(early.is_err(), "{early:?}");
     assert_eq!(consumer.position(&partition)?, None);
     producer.commit()?;
