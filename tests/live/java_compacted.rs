@@ -160,7 +160,8 @@ async fn compacted(kafka: &Kafka) -> Outcome {
     let mut log = Log {
         kafka,
         round: 0,
-        started: now_millis() - 3_600_000,
+        // Ahead of the markers, whose time is the broker's, and which must not begin segments.
+        started: now_millis() + 10_000,
         records: Vec::new(),
         active: HashMap::new(),
     };

@@ -6,7 +6,7 @@ use kafka_cluster::Cluster;
 use ottla::{Admin, Client, Consumer, Error, ErrorCode, GroupState, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
-use super::support::{Kafka, Message, Outcome, SOON, Suite, until};
+use super::support::{Kafka, Message, Outcome, SOON, Suite};
 
 pub(crate) fn promises(suite: &mut Suite) {
     let made = "java_topics::a_topic_is_made_by_subscribing_where_both_sides_allow_it";
@@ -48,6 +48,17 @@ async fn joined(admin: &Admin, group: &str) -> Outcome {
     Ok(timeout(SOON, stable).await??)
 }
 
+/// Waits, as an application does that wants the next record, until so many partitions are the consumer's.
+async fn assigned(consumer: &mut Consumer, partitions: usize) -> Outcome {
+    let assigned = async {
+        while consumer.assignment().len() != partitions {
+            let early = timeout(Duration::from_millis(20), consumer.recv()).await;
+            assert!(early.is_err(), "{early:?}");
+        }
+    };
+    Ok(timeout(SOON, assigned).await?)
+}
+
 /// Java writes to the topic, and what it writes comes.
 async fn assert_read(cluster: &Cluster, consumer: &mut Consumer, topic: &str) -> Outcome {
     let records: Vec<_> = (0..20)
@@ -73,18 +84,10 @@ async fn made_by_subscribing() -> Outcome {
         .start()?;
     let client = client(&cluster).await?;
     let admin = client.admin();
-    let builder = |group: &str| {
-        client
-            .consumer(group)
-            .offset_reset(OffsetReset::Earliest)
-            .auto_commit(false)
-    };
+    let builder = |group: &str| client.consumer(group).offset_reset(OffsetReset::Earliest);
 
     let mut consumer = builder("makes").subscribe(["made"]).build().await?;
-    until("the topic's partitions", || {
-        consumer.assignment().len() == 3
-    })
-    .await?;
+    assigned(&mut consumer, 3).await?;
     assert!(exists(&admin, "made").await?);
     assert_read(&cluster, &mut consumer, "made").await?;
 
@@ -94,7 +97,7 @@ async fn made_by_subscribing() -> Outcome {
     joined(&admin, "waits").await?;
     // The subscription of another may make its own topic, and no more.
     consumer.subscribe(["made", "made-too"])?;
-    until("the second topic", || consumer.assignment().len() == 6).await?;
+    assigned(&mut consumer, 6).await?;
     assert!(exists(&admin, "made-too").await?);
     // Also after it was looked for again.
     let early = timeout(Duration::from_millis(2500), waiting.recv()).await;
@@ -102,7 +105,7 @@ async fn made_by_subscribing() -> Outcome {
     assert!(!exists(&admin, "not-made").await?);
     assert!(waiting.assignment().is_empty());
     cluster.create_topic("not-made", 2, 1, &[])?;
-    until("its partitions", || waiting.assignment().len() == 2).await?;
+    assigned(&mut waiting, 2).await?;
     assert_read(&cluster, &mut waiting, "not-made").await?;
     waiting.close(SOON).await?;
     consumer.close(SOON).await?;
@@ -144,18 +147,17 @@ async fn forbidden_by_brokers(kafka: &Kafka) -> Outcome {
     let mut consumer = client
         .consumer(group)
         .offset_reset(OffsetReset::Earliest)
-        .auto_commit(false)
         .subscribe([topic, "java-topics-there"])
         .build()
         .await?;
     // That one topic is missing keeps nobody from reading the other.
-    until("the other topic", || consumer.assignment().len() == 1).await?;
+    assigned(&mut consumer, 1).await?;
     assert_read(kafka, &mut consumer, "java-topics-there").await?;
     let early = timeout(Duration::from_millis(1500), consumer.recv()).await;
     assert!(early.is_err(), "{early:?}");
     assert!(!exists(&client.admin(), topic).await?);
     kafka.topic(topic, 2, &[])?;
-    until("its partitions", || consumer.assignment().len() == 3).await?;
+    assigned(&mut consumer, 3).await?;
     assert_read(kafka, &mut consumer, topic).await?;
     consumer.close(SOON).await?;
     Ok(())
