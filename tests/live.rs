@@ -15,6 +15,7 @@ mod live {
     pub(crate) mod closing;
     pub(crate) mod consuming;
     pub(crate) mod java_compacted;
+    pub(crate) mod java_groups;
     pub(crate) mod java_records;
     pub(crate) mod java_topics;
     pub(crate) mod java_transactions;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     live::java_records::older_brokers(&mut suite);
     live::java_transactions::older_brokers(&mut suite);
     live::java_compacted::older_brokers(&mut suite);
+    live::java_groups::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     live::java_records::promises(&mut suite);
     live::java_transactions::promises(&mut suite);
     live::java_compacted::promises(&mut suite);
+    live::java_groups::promises(&mut suite);
     live::java_topics::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);

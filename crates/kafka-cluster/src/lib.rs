@@ -44,5 +44,5 @@ pub use error::Error;
 pub use helper::{ConsumedRecord, Header, PartitionOffsets, TimestampType};
 pub use jars::available;
 pub use producer::{JavaProducer, ProducedRecord};
-pub use tools::tool_command;
+pub use tools::{RunningTool, tool_command};
 pub use version::Version;
