@@ -64,6 +64,10 @@ fn java_class(assignor: Assignor) -> String {
     format!("org.apache.kafka.clients.consumer.{name}Assignor")
 }
 
+fn number(text: &str) -> u32 {
+    text.parse().unwrap_or_else(|_| panic!("read {text:?}"))
+}
+
 /// A group with its topic, and what its members have read.
 struct Group<'a> {
     kafka: &'a Kafka,
@@ -72,7 +76,7 @@ struct Group<'a> {
     assignor: Assignor,
     name: String,
     sent: u32,
-    ours: Arc<Mutex<Vec<String>>>,
+    ours: Arc<Mutex<Vec<(String, u32)>>>,
     java: Option<RunningTool>,
     /// What Java's members printed that have left.
     printed: Vec<String>,
@@ -107,10 +111,11 @@ impl Group<'_> {
             .build()
             .await?;
         let (handle, read) = (consumer.handle(), self.ours.clone());
+        let name = client_id.to_owned();
         let reading = tokio::spawn(async move {
             while let Some(record) = consumer.recv().await? {
-                let value = record.value().unwrap().to_vec();
-                read.lock().unwrap().push(String::from_utf8(value).unwrap());
+                let number = number(std::str::from_utf8(record.value().unwrap()).unwrap());
+                read.lock().unwrap().push((name.clone(), number));
             }
             Ok(consumer)
         });
@@ -203,29 +208,43 @@ impl Group<'_> {
         result
     }
 
-    fn read(&self) -> Vec<u32> {
+    /// Who read each record.
+    fn read(&self) -> BTreeMap<u32, Vec<String>> {
+        let mut read = BTreeMap::<_, Vec<_>>::new();
         let javas = self.java.as_ref().map(RunningTool::lines);
-        let ours = self.ours.lock().unwrap().clone();
-        let all = [self.printed.clone(), javas.unwrap_or_default(), ours].concat();
-        let mut read: Vec<u32> = all
-            .iter()
-            .map(|value| value.parse().unwrap_or_else(|_| panic!("read {value:?}")))
-            .collect();
-        read.sort();
+        for value in self.printed.iter().chain(&javas.unwrap_or_default()) {
+            let by = read.entry(number(value)).or_default();
+            by.push("javas".to_owned());
+        }
+        for (name, number) in self.ours.lock().unwrap().iter() {
+            read.entry(*number).or_default().push(name.clone());
+        }
         read
     }
 
     /// All that was sent has been read, and nothing twice.
     async fn each_once(&self, when: &str) -> Outcome {
-        let count = self.sent as usize;
-        let enough = until("all are read", || self.read().len() >= count).await;
-        let (read, sent) = (self.read(), 0..self.sent);
-        if read.iter().copied().eq(sent.clone()) {
+        let is_read = || self.read().keys().copied().eq(0..self.sent);
+        let enough = until("all are read", is_read).await;
+        let read = self.read();
+        let is_once = |number: &u32| read.get(number).is_some_and(|by| by.len() == 1);
+        if (0..self.sent).all(|number| is_once(&number)) {
             return enough;
         }
-        let missing: Vec<_> = sent.filter(|number| !read.contains(number)).collect();
-        let twice: Vec<_> = read.windows(2).filter(|pair| pair[0] == pair[1]).collect();
-        Err(format!("{when}: not read {missing:?}, read twice {twice:?}").into())
+        let mut text = format!("{when}, of {}:", self.sent);
+        for number in (0..self.sent).filter(|number| !is_once(number)) {
+            let by = |number: Option<u32>| number.and_then(|number| read.get(&number));
+            let step = PARTITIONS as u32;
+            let (before, behind) = (by(number.checked_sub(step)), by(Some(number + step)));
+            text += &format!(
+                "\n{} at {} was read by {:?} (before it {before:?}, behind it {behind:?})",
+                number % step,
+                number / step,
+                by(Some(number)),
+            );
+        }
+        let committed = self.admin.list_group_offsets(&self.name).await?;
+        Err(format!("{text}\n{committed:?}").into())
     }
 
     /// Our members are shown as what they are, with what they have.
