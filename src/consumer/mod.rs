@@ -6,6 +6,7 @@ mod fetcher;
 mod group;
 mod handle;
 mod listener;
+mod lookup;
 mod membership;
 mod offsets;
 mod positions;

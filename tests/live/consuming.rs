@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use kafka_cluster::Version;
-use ottla::{Client, Compression, Consumer, Error, OffsetReset, TopicPartition};
+use ottla::{Client, Compression, Consumer, Error, ErrorCode, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
 use super::support::{
@@ -243,6 +243,18 @@ async fn times(kafka: &Kafka) -> Outcome {
     consumer.seek_to_beginning(&partition)?;
     let record = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
     assert_eq!(record.offset(), 0);
+    let all = [partition.clone()];
+    assert_eq!(consumer.beginning_offsets(all.clone()).await?, [0]);
+    assert_eq!(consumer.end_offsets(all).await?, [100]);
+    let asked = [1_700_000_041_500, 1_800_000_000_000].map(|time| (partition.clone(), at(time)));
+    let found = consumer.offsets_for_times(asked).await?;
+    assert_eq!((found[0].offset, found[1].offset), (Some(42), None));
+    let nowhere = TopicPartition::new("no-such-topic", 0);
+    let error = consumer.end_offsets([nowhere]).await.unwrap_err();
+    assert_eq!(
+        error.broker_code(),
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    );
     // Behind the last record's time, and at the end: the next one written.
     for to_end in [false, true] {
         if to_end {

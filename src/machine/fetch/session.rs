@@ -68,14 +68,22 @@ impl Session {
             forgotten: Vec::new(),
             partitions: 0,
         };
+        let mut replaced = Vec::new();
         for (index, partition) in partitions {
             asked.partitions += 1;
             if !self.is_known(index, partition) {
-                self.add(index, partition, max_bytes, &mut asked);
+                replaced.extend(self.add(index, partition, max_bytes, &mut asked));
             }
         }
         if self.count > asked.partitions {
-            self.drop_others(&mut asked.forgotten);
+            replaced.extend(self.take_others());
+        }
+        for wanted in replaced {
+            // It may be there still, at another index: brokers drop what is forgotten even if it is asked for, too.
+            if !self.holds(&wanted) {
+                self.unname(&wanted);
+                forget(&mut asked.forgotten, wanted);
+            }
         }
         asked
     }
@@ -92,15 +100,21 @@ impl Session {
         is_known
     }
 
-    fn add(&mut self, index: u32, partition: &Partition, max_bytes: i32, asked: &mut Asked) {
+    /// Puts the partition into the request; returns the one that had its index before.
+    fn add(
+        &mut self,
+        index: u32,
+        partition: &Partition,
+        max_bytes: i32,
+        asked: &mut Asked,
+    ) -> Option<Wanted> {
+        let mut replaced = None;
         let wanted = partition.wanted(index);
         let at = index as usize;
         if self.sent.len() <= at {
             self.sent.resize_with(at + 1, || None);
         }
-        let Some(place) = self.sent.get_mut(at) else {
-            return;
-        };
+        let place = self.sent.get_mut(at)?;
         match place {
             Some(sent) if sent.wanted.is_of(&wanted) => {
                 sent.wanted = wanted.clone();
@@ -111,9 +125,9 @@ impl Session {
                     wanted: wanted.clone(),
                     round: self.round,
                 });
-                match old {
-                    Some(old) => forget(&mut asked.forgotten, old.wanted),
-                    None => self.count += 1,
+                replaced = old.map(|old| old.wanted);
+                if replaced.is_none() {
+                    self.count += 1;
                 }
                 self.name(&wanted.partition, wanted.topic_id, index);
             }
@@ -135,6 +149,7 @@ impl Session {
                 partitions: vec![partition],
             }),
         }
+        replaced
     }
 
     fn name(&mut self, partition: &TopicPartition, id: TopicId, index: u32) {
@@ -147,39 +162,51 @@ impl Session {
         }
     }
 
-    /// Leaves out what this round was not for.
-    fn drop_others(&mut self, forgotten: &mut Vec<ForgottenTopic>) {
-        for place in &mut self.sent {
-            let Some(sent) = place.take_if(|sent| sent.round != self.round) else {
-                continue;
-            };
-            self.count -= 1;
-            let (name, number) = (
-                sent.wanted.partition.name(),
-                sent.wanted.partition.partition(),
-            );
-            if let Some(numbers) = self.names.get_mut(name) {
-                numbers.remove(&number);
-                if numbers.is_empty() {
-                    self.names.remove(name);
-                    self.ids.remove(&sent.wanted.topic_id);
-                }
-            }
-            forget(forgotten, sent.wanted);
+    /// Takes out what this round was not for.
+    fn take_others(&mut self) -> Vec<Wanted> {
+        let round = self.round;
+        let places = self.sent.iter_mut();
+        let others = places.filter_map(|place| place.take_if(|sent| sent.round != round));
+        let others: Vec<_> = others.map(|sent| sent.wanted).collect();
+        self.count -= others.len();
+        others
+    }
+
+    /// Where a partition is that is in the session.
+    fn at(&self, name: &str, number: i32) -> Option<&Sent> {
+        let index = *self.names.get(name)?.get(&number)?;
+        self.sent.get(index as usize)?.as_ref()
+    }
+
+    fn holds(&self, wanted: &Wanted) -> bool {
+        let (name, number) = (wanted.partition.topic(), wanted.partition.partition());
+        self.at(name, number)
+            .is_some_and(|sent| sent.wanted.is_of(wanted))
+    }
+
+    /// Drops the name of what is not in the session any more; a topic made anew has the same.
+    fn unname(&mut self, wanted: &Wanted) {
+        let (name, number) = (wanted.partition.topic(), wanted.partition.partition());
+        let is_used = self
+            .at(name, number)
+            .is_some_and(|sent| sent.wanted.partition == wanted.partition);
+        let Some(numbers) = self.names.get_mut(name).filter(|_| !is_used) else {
+            return;
+        };
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            self.names.remove(name);
+            self.ids.remove(&wanted.topic_id);
         }
     }
 
     /// What was asked for of a partition in an answer.
     pub(crate) fn asked(&self, topic: &TopicRef, partition: i32) -> Option<&Wanted> {
-        let numbers = match topic {
-            TopicRef::Name(name) => self.names.get(name.as_str()),
-            TopicRef::Id(id) => self.names.get(self.ids.get(id)?),
+        let name = match topic {
+            TopicRef::Name(name) => name.as_str(),
+            TopicRef::Id(id) => self.ids.get(id)?,
         };
-        let index = *numbers?.get(&partition)?;
-        self.sent
-            .get(index as usize)?
-            .as_ref()
-            .map(|sent| &sent.wanted)
+        self.at(name, partition).map(|sent| &sent.wanted)
     }
 
     /// An answer came; `false` when it holds nothing and the same is to be asked again, from the start.

@@ -6,7 +6,7 @@ use super::*;
 use crate::batch::{BatchWriter, RecordParts};
 use crate::error::ErrorCode;
 use crate::types::{BrokerId, ProducerId, TopicId, TopicPartition};
-use crate::wire::AbortedTransaction;
+use crate::wire::{AbortedTransaction, TopicRef};
 
 const FILTER: Filter = Filter {
     read_committed: true,
@@ -265,6 +265,23 @@ fn a_session_names_only_what_has_changed() {
     assert_eq!(session.end(), Some((77, -1)));
     assert!(!session.answered(ErrorCode::FETCH_SESSION_ID_NOT_FOUND, 0));
     assert_eq!(session.end(), None);
+}
+
+#[test]
+fn a_partition_that_comes_back_at_another_index_is_not_forgotten() {
+    let mut session = Session::default();
+    let all: Vec<_> = (0..3).map(|n| fetching(n, n as u64)).collect();
+    asked(&mut session, &all);
+    assert!(session.answered(ErrorCode::NONE, 77));
+    let moved: Vec<_> = [2, 0].map(|n| fetching(n, 10 + n as u64)).into();
+    assert_eq!(asked(&mut session, &moved), (1, vec![2, 0], vec![1]));
+    assert!(session.answered(ErrorCode::NONE, 77));
+    let topic = TopicRef::Id(TopicId([9; 16]));
+    for (number, version) in [(0, Some(10)), (1, None), (2, Some(12))] {
+        let found = session.asked(&topic, number).map(|wanted| wanted.version);
+        assert_eq!(found, version, "partition {number}");
+    }
+    assert_eq!(asked(&mut session, &moved), (2, vec![], vec![]));
 }
 
 #[test]

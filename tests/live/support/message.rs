@@ -70,15 +70,12 @@ impl Message {
             Some(value) => Header::new(name, value),
             None => Header::null(name),
         });
-        let mut record = Record::to(topic).headers(headers);
+        let mut record = Record::to(topic)
+            .key_or_null(self.key.as_ref())
+            .value_or_null(self.value.as_ref())
+            .headers(headers);
         if let Some(partition) = self.partition {
             record = record.partition(partition);
-        }
-        if let Some(key) = &self.key {
-            record = record.key(key);
-        }
-        if let Some(value) = &self.value {
-            record = record.value(value);
         }
         if let Some(timestamp) = self.timestamp {
             record = record.timestamp_millis(timestamp);

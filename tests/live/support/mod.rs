@@ -1,6 +1,8 @@
 //! The clusters that tests share, and how a test is run.
 
+mod example;
 mod honest;
+mod java;
 mod message;
 mod proxy;
 mod reading;
@@ -16,12 +18,14 @@ use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use example::{Running, example, printed, run_example};
 pub(crate) use honest::assert_all_honest;
+pub(crate) use java::{JavaMember, java_describes};
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
 pub(crate) use reading::{By, SOON, all_of, assert_in_order, by_place, read_to, told};
 pub(crate) use trace::install as install_trace;
-pub(crate) use wait::{has_stopped, in_flight, now_millis, poll_once, until, within};
+pub(crate) use wait::{eventually, has_stopped, in_flight, now_millis, poll_once, until, within};
 
 /// What a test ends with.
 pub(crate) type Outcome = Result<(), Failed>;

@@ -13,9 +13,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Waits until `holds`; fails after 20 s.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<(), Failed> {
+    eventually(what, async || holds()).await
+}
+
+/// As `until`, of something that has to be asked for.
+pub(crate) async fn eventually(
+    what: &str,
+    mut holds: impl AsyncFnMut() -> bool,
+) -> Result<(), Failed> {
     const LIMIT: Duration = Duration::from_secs(20);
     let end = Instant::now() + LIMIT;
-    while !holds() {
+    while !holds().await {
         if Instant::now() > end {
             return Err(format!("{what}: not so after {LIMIT:?}").into());
         }
