@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kafka_cluster::{ConsumedRecord, JavaProducer, Version};
+use kafka_cluster::{ConsumedRecord, JavaProducer, PartitionOffsets, Version};
 use libtest_mimic::Failed;
 use ottla::{Client, Consumer, Error, IsolationLevel, OffsetReset, TopicPartition};
 use tokio::time::timeout;
@@ -151,7 +151,7 @@ async fn transactions(kafka: &Kafka) -> Outcome {
             let mut consumer = consumer(&client, topic, level).await?;
             let read = by_place(read_to(&mut consumer, topic, &ends, by).await?);
             assert_level(&story, level, &read)?;
-            assert_no_lag(&consumer)?;
+            assert_at_end(&consumer, topic, &ends).await?;
             consumers.push((level, by, consumer, read));
         }
     }
@@ -168,7 +168,7 @@ async fn transactions(kafka: &Kafka) -> Outcome {
         };
         read.extend(read_to(consumer, topic, &ends, *by).await?);
         assert_eq!(by_place(read.clone()), expected(kafka, topic, *level)?);
-        assert_no_lag(consumer)?;
+        assert_at_end(consumer, topic, &ends).await?;
         assert!(poll_once(consumer.recv()).await.is_none(), "{level:?}");
     }
     late.commit()?;
@@ -177,7 +177,7 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     for (level, by, mut consumer, mut read) in consumers {
         read.extend(read_to(&mut consumer, topic, &ends, by).await?);
         assert_level(&story, level, &by_place(read))?;
-        assert_no_lag(&consumer)?;
+        assert_at_end(&consumer, topic, &ends).await?;
     }
     Ok(())
 }
@@ -212,9 +212,15 @@ fn assert_level(story: &Story<'_>, level: IsolationLevel, read: &[ConsumedRecord
     Ok(())
 }
 
-fn assert_no_lag(consumer: &Consumer) -> Outcome {
-    for partition in consumer.assignment() {
+/// The consumer stands at the ends of what it may read, as Java tells them.
+async fn assert_at_end(consumer: &Consumer, topic: &str, ends: &[PartitionOffsets]) -> Outcome {
+    let named = |end: &PartitionOffsets| TopicPartition::new(topic, end.partition);
+    let told = consumer.end_offsets(ends.iter().map(named)).await?;
+    assert!(told.iter().eq(ends.iter().map(|end| &end.end)), "{told:?}");
+    for end in ends {
+        let partition = named(end);
         assert_eq!(consumer.lag(&partition)?, Some(0), "{partition:?}");
+        assert_eq!(consumer.position(&partition)?, Some(end.end));
     }
     Ok(())
 }
