@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::offsets::Offsets;
 use super::state::State;
+use crate::batch::Spares;
 use crate::cluster::{Cluster, ConsumerId};
 use crate::config::{ConsumerSettings, OffsetReset};
 use crate::error::{Error, Result};
@@ -52,6 +53,7 @@ impl Shared {
             read_committed: settings.isolation == crate::config::IsolationLevel::ReadCommitted,
             check_crcs: settings.check_crcs,
             limit: settings.buffer_memory,
+            spares: Spares::default(),
         };
         let settings = Arc::new(settings);
         let offsets = group.map(|group| Offsets::new(cluster.clone(), group, id, settings.clone()));
