@@ -114,8 +114,13 @@ async fn a_group_shares_its_partitions_and_goes_on_where_it_committed() {
     }
     third.commit_positions().await.unwrap();
     let committed = third.committed(all_of("t", 1)).await.unwrap();
-    println!("{} records for the third, {committed:?}", values.len());
-    assert_eq!(committed.len(), 1);
+    let offset = committed[0].as_ref().unwrap().offset;
+    assert_eq!(offset, cluster.log("t", 0).len() as i64);
+    let group = &cluster.groups()[0];
+    assert_eq!(
+        (&*group.name, group.state, group.members.len()),
+        ("g", "Stable", 1)
+    );
     third.close(SOON).await.unwrap();
 }
 
@@ -130,7 +135,11 @@ fn values(cluster: &Cluster, partition: i32) -> Vec<String> {
 /// Sends records 0 to 99 one after the other: they must be in the log once each, in order.
 async fn sends_a_hundred(cluster: &Cluster) {
     let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
-    let producer = client.producer().build().unwrap();
+    let producer = client.producer().linger(Duration::ZERO);
+    let producer = producer
+        .retry_backoff(Duration::from_millis(5))
+        .build()
+        .unwrap();
     for number in 0..100 {
         let value = number.to_string();
         let record = Record::to("t").partition(0).value(&value);
@@ -183,7 +192,10 @@ async fn leaders_move_and_nodes_crash_without_a_loss() {
                 1 => node.crash().await,
                 _ => node.restart().await.unwrap(),
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // On, when some more records are there.
+            while cluster.log("t", 0).len() < 30 * (round + 1) {
+                tokio::task::yield_now().await;
+            }
         }
     };
     tokio::join!(breaks, sends_a_hundred(&cluster));
