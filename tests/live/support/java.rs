@@ -29,6 +29,9 @@ pub(crate) fn java_describes_with(
         "--describe",
         "--group",
         group,
+        // Its own five seconds are short on a busy machine.
+        "--timeout",
+        "60000",
     ];
     let output = kafka.tool(class, &[&arguments[..], options].concat())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
