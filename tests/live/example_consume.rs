@@ -288,6 +288,7 @@ async fn refusals(kafka: &Kafka) -> Outcome {
             "-X: ",
         ),
         ("--topic t/u --group g", 2, "--topic: "),
+        ("--topic t --group=", 2, "--group: "),
         ("--topic t/u", 2, "--topic: "),
         ("--topic no-such-topic", 1, "no-such-topic"),
     ] {

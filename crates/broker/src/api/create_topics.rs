@@ -3,7 +3,6 @@
 use super::groups::code;
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::configs::TopicConfigs;
 use crate::state::topics::{Topic, is_valid_name};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
 
@@ -113,7 +112,7 @@ fn create(at: &mut At<'_>, topic: &NewTopic, validate_only: bool) -> Result<Made
     let (partitions, replication) = numbers(at.state, topic, nodes)?;
     let pairs = topic.configs.iter();
     let pairs = pairs.map(|(name, value)| (&**name, value.as_deref()));
-    let configs = match TopicConfigs::new(pairs) {
+    let configs = match at.state.settings.topic_configs().with(pairs) {
         Ok(configs) => configs,
         Err(why) => return refuse(ErrorCode::INVALID_CONFIG, why),
     };

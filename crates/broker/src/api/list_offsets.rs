@@ -2,9 +2,9 @@
 
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::batch::{HEADER_LEN, Head};
+use crate::state::batch::Head;
+use crate::state::compression;
 use crate::state::log::{Log, Stored};
-use crate::state::records;
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 const LATEST: i64 = -1;
@@ -142,9 +142,7 @@ fn at_time(log: &Log, batch: &Stored, time: i64) -> Option<(i64, i64)> {
     if head.has_log_append_time() {
         return Some((batch.base.max(log.start()), head.max_timestamp));
     }
-    let section = batch.bytes.slice(HEADER_LEN..);
-    let records = (head.codec() == 0).then(|| records::decode(&section, head.count));
-    let Some(records) = records.flatten() else {
+    let Some(records) = compression::records(&batch.bytes, &head) else {
         return Some((batch.base.max(log.start()), head.max_timestamp));
     };
     let mut found = records.iter().filter_map(|record| {

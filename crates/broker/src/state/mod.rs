@@ -1,6 +1,7 @@
 //! What the cluster knows: pure, driven by calls that carry the time; no clock, lock, task or socket.
 
 pub(crate) mod batch;
+pub(crate) mod compression;
 pub(crate) mod configs;
 pub(crate) mod groups;
 pub(crate) mod log;
@@ -12,6 +13,7 @@ pub(crate) mod sessions;
 pub(crate) mod topics;
 pub(crate) mod waits;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use groups::Groups;
@@ -21,8 +23,13 @@ use sessions::Sessions;
 use topics::Topics;
 use waits::Waits;
 
+use crate::faults::{Facts, Plan, Rules};
+use crate::inspect::RequestSeen;
 use crate::settings::Settings;
 use crate::wire::{ErrorCode, Name};
+
+/// As many requests are remembered.
+const MOST_SEEN: usize = 4096;
 
 /// A moment: how long the cluster has been up, and what its wall clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,8 @@ pub(crate) struct State {
     pub(crate) groups: Groups,
     pub(crate) sessions: Sessions,
     pub(crate) waits: Waits,
+    pub(crate) faults: Rules,
+    pub(crate) seen: VecDeque<RequestSeen>,
     next_producer_id: i64,
 }
 
@@ -67,15 +76,13 @@ impl State {
             groups: Groups::default(),
             sessions: Sessions::default(),
             waits: Waits::default(),
+            faults: Rules::default(),
+            seen: VecDeque::new(),
             next_producer_id: 0,
         };
+        let configs = state.settings.topic_configs();
         for (name, partitions) in state.settings.topics.clone() {
-            state.create_topic(
-                &name.into(),
-                partitions,
-                None,
-                configs::TopicConfigs::default(),
-            );
+            state.create_topic(&name.into(), partitions, None, configs.clone());
         }
         state
     }
@@ -122,6 +129,22 @@ impl State {
 }
 
 impl State {
+    /// Notes a request, and decides what goes wrong with it.
+    pub(crate) fn arrived(&mut self, seen: RequestSeen, topics: &[Name]) -> Plan {
+        let facts = Facts {
+            api: seen.api,
+            node: seen.node,
+            client_id: &seen.client_id,
+            topics,
+        };
+        let plan = self.faults.plan(&facts, &mut self.random);
+        if self.seen.len() == MOST_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(seen);
+        plan
+    }
+
     /// Replicas by hand: the first that lives leads.
     pub(crate) fn assign_replicas(&mut self, name: &str, index: i32, replicas: &[NodeId]) {
         let nodes = &self.nodes;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::configs::TopicConfigs;
 use super::log::Log;
-use super::{NodeId, State};
+use super::{NodeId, Now, State};
 use crate::wire::{ErrorCode, Name, TopicId};
 
 /// All topics, by name and by id.
@@ -162,17 +162,33 @@ impl State {
         Ok(())
     }
 
-    /// A node died: its partitions go to their next live replica, or have no leader.
-    pub(crate) fn node_died(&mut self, id: NodeId) {
-        self.nodes.set_alive(id, false);
+    /// A node died: its partitions go to their next live replica, or have no leader; its groups go to another.
+    pub(crate) fn node_died(&mut self, id: NodeId, now: Now) {
+        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, false));
         self.sessions.forget_node(id);
         self.elect();
     }
 
-    /// A node is back: it takes up what had no leader.
-    pub(crate) fn node_started(&mut self, id: NodeId) {
-        self.nodes.set_alive(id, true);
+    /// A node is back: it takes up what had no leader, and its groups.
+    pub(crate) fn node_started(&mut self, id: NodeId, now: Now) {
+        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, true));
         self.elect();
+    }
+
+    /// Gives a group to another live node.
+    pub(crate) fn move_coordinator(
+        &mut self,
+        group: &str,
+        to: NodeId,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        if !self.nodes.is_alive(to) {
+            return Err(ErrorCode::BROKER_NOT_AVAILABLE);
+        }
+        self.change_coordinators(now.up, |state| {
+            state.nodes.move_coordinator(group.into(), to)
+        });
+        Ok(())
     }
 
     fn elect(&mut self) {
