@@ -2,6 +2,8 @@
 
 mod builder;
 mod commit;
+#[cfg(test)]
+mod feed;
 mod fetcher;
 mod group;
 mod handle;

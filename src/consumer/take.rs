@@ -15,8 +15,6 @@ pub(super) struct Active {
     /// Of the state, when this was looked at last.
     epoch: u64,
     chunk: Chunk,
-    /// Met behind records that had to be handed out first.
-    damage: Option<Damage>,
 }
 
 /// What became of the active chunk when it was looked at under the lock.
@@ -34,7 +32,6 @@ impl Active {
             version,
             epoch,
             chunk,
-            damage: None,
         }
     }
 
@@ -116,17 +113,13 @@ impl Consumer {
         let Some(active) = &mut self.active else {
             return Ok(false);
         };
-        let step = match active.damage.take() {
-            Some(damage) => Err(damage),
-            None => active.chunk.step(&shared.filter),
-        };
-        match step {
+        match active.chunk.step(&shared.filter) {
             Ok(Step::Records) => Ok(true),
             Ok(Step::End) => {
                 self.finish();
                 Ok(false)
             }
-            Err(damage) => Err(self.damaged(damage)),
+            Err(damage) => self.damaged(damage).map_or(Ok(false), Err),
         }
     }
 
@@ -138,34 +131,25 @@ impl Consumer {
         close_chunk(&mut self.shared().lock(), &active);
     }
 
-    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again.
-    fn damaged(&mut self, damage: Damage) -> Error {
-        let shared = self.handle.shared();
-        let error = |partition| Error::Corrupt {
-            partition,
+    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again. Of what is
+    /// void, nothing is told.
+    fn damaged(&mut self, damage: Damage) -> Option<Error> {
+        let active = self.active.take()?;
+        let mut state = self.handle.shared().lock();
+        if state.get(active.index)?.version != active.version {
+            return None;
+        }
+        state.hand_out(active.index, active.chunk.position());
+        state.change_at(active.index, |partition, version| {
+            partition.refetch(version);
+        });
+        state.wake_source(active.index, Instant::now());
+        Some(Error::Corrupt {
+            partition: active.chunk.partition().clone(),
             offset: damage.offset,
             next_offset: damage.next_offset,
             reason: damage.reason.to_string().into(),
-        };
-        let Some(active) = self.active.take() else {
-            return Error::Closed {
-                what: "the consumer",
-            };
-        };
-        let mut state = shared.lock();
-        let position = active.chunk.position();
-        let name = active.chunk.partition().clone();
-        if state
-            .get(active.index)
-            .is_some_and(|partition| partition.version == active.version)
-        {
-            state.hand_out(active.index, position);
-            state.change_at(active.index, |partition, version| {
-                partition.refetch(version);
-            });
-            state.wake_source(active.index, Instant::now());
-        }
-        error(name)
+        })
     }
 
     /// Makes the next chunk the active one; waits until there is one. `false` once the consumer was stopped.
@@ -206,6 +190,7 @@ impl Consumer {
         let mut records = Records::with_capacity(most.min(1024));
         let mut parts: Vec<Part> = Vec::new();
         let mut ended: Vec<Active> = Vec::new();
+        let mut damaged = None;
         while records.len() < most {
             let Some(active) = &mut self.active else {
                 break;
@@ -230,17 +215,17 @@ impl Consumer {
                         self.active = Some(Active::new(next, state.epoch));
                     }
                 }
-                Err(damage) if records.is_empty() && ended.is_empty() => {
-                    return Err(self.damaged(damage));
-                }
                 Err(damage) => {
-                    active.damage = Some(damage);
+                    // Behind records it is told by the next call: the chunk remembers.
+                    damaged = records.is_empty().then_some(damage);
                     break;
                 }
             }
         }
         self.confirm(&mut records, &parts, ended);
-        Ok(records)
+        damaged
+            .and_then(|damage| self.damaged(damage))
+            .map_or(Ok(records), Err)
     }
 
     /// Hands out what may still be handed out, and counts it.
@@ -287,3 +272,6 @@ fn close_chunk(state: &mut State, active: &Active) {
         state.wake_source(active.index, Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

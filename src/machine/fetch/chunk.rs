@@ -41,7 +41,7 @@ pub(crate) enum Step {
 }
 
 /// Why records cannot be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
     pub(crate) offset: i64,
     /// Behind the damaged batch, where its header can be believed; else just behind `offset`.
@@ -59,6 +59,8 @@ pub(crate) struct Chunk {
     open: Option<Open>,
     slots: Vec<Slot>,
     at: usize,
+    /// Nothing behind it is ever reached.
+    damage: Option<Damage>,
     /// Everything before it was handed out, or is nothing that is handed out.
     position: i64,
     epoch: i32,
@@ -90,6 +92,7 @@ impl Chunk {
             open: None,
             slots: Vec::new(),
             at: 0,
+            damage: None,
             position,
             epoch,
         }
@@ -112,10 +115,22 @@ impl Chunk {
     /// Decodes until there are records to take, or nothing is left.
     ///
     /// # Errors
-    /// The damage, once everything before it was taken.
+    /// The damage, once everything before it was taken; the same again each time.
     pub(crate) fn step(&mut self, filter: &Filter) -> Result<Step, Damage> {
+        if self.at < self.slots.len() {
+            return Ok(Step::Records);
+        }
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
+        let step = self.advance(filter);
+        self.damage = step.as_ref().err().cloned();
+        step
+    }
+
+    fn advance(&mut self, filter: &Filter) -> Result<Step, Damage> {
         loop {
-            if self.at < self.slots.len() || self.decode()? {
+            if self.decode()? {
                 return Ok(Step::Records);
             }
             let Some(batch) = self.batches.next() else {
