@@ -95,6 +95,8 @@ fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bo
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
         state.sources.remove(&broker);
+        // What was fetched here may be without a loop now.
+        shared.work.notify_one();
     }
     plan
 }
@@ -121,6 +123,9 @@ async fn ask(shared: &Shared, broker: BrokerId, call: &Fetch) -> Result<FetchAns
 async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     debug!(broker = broker.0, failures, %error, "fetch failed");
     shared.cluster.request_refresh();
+    if shared.lock().leave_replica(broker) {
+        shared.work.notify_one();
+    }
     if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
         shared.fail(error);
     }
@@ -258,9 +263,16 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             let replica = seen.partition.preferred_replica;
             partition.answered(answered(&seen));
             if let Some(replica) = replica {
-                let until = now + shared.cluster.settings().metadata_max_age;
-                partition.prefer(replica, until);
-                after.looks_up = true;
+                let topology = shared.cluster.topology();
+                if topology.brokers.contains_key(&replica) {
+                    let until = now + shared.cluster.settings().metadata_max_age;
+                    partition.prefer(replica, until);
+                    after.looks_up = true;
+                } else {
+                    // The leader gives nothing as long as it thinks so.
+                    partition.failed(now, delay);
+                    after.refreshes = true;
+                }
             }
             state.queue(index);
         }
@@ -272,7 +284,7 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             after.looks_up = true;
         }
         Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => {
-            partition.forget_replica();
+            after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
             after.refreshes = verdict != Verdict::Retry;
             after.restarts = verdict == Verdict::RefreshIds;
@@ -328,3 +340,6 @@ fn answered(seen: &Seen<'_>) -> Answered {
         log_start_offset: partition.log_start_offset,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -378,6 +378,14 @@ impl State {
         }
     }
 
+    /// Goes back to their leaders with what is fetched from this replica; `false` when there is nothing.
+    pub(super) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let all = self.slab.iter_mut().flatten();
+        all.fold(false, |any, partition| {
+            partition.leave_replica(broker) || any
+        })
+    }
+
     /// Wakes the fetch loop of a partition: there is room, or something to fetch.
     pub(super) fn wake_source(&mut self, index: u32, now: Instant) {
         let source = self.get(index).and_then(|partition| partition.source(now));

@@ -344,6 +344,17 @@ impl Partition {
         self.replica.take().is_some()
     }
 
+    /// Back to the leader if it is fetched from this replica; `false` when it is not.
+    pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let is_left = self.replica.take_if(|(replica, _)| *replica == broker);
+        is_left.is_some()
+    }
+
+    /// When it goes back to the leader.
+    pub(crate) fn replica_until(&self) -> Option<Instant> {
+        self.replica.map(|(_, until)| until)
+    }
+
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
         self.stage == Stage::Fetching
