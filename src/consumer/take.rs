@@ -61,6 +61,14 @@ struct Part {
     position: (i64, i32),
 }
 
+/// Gives other tasks their turn now and then: a call that finds records buffered waits for nothing, and whoever makes
+/// it again and again would keep its thread from the rest of the runtime's work, heartbeats included.
+pub(super) async fn give_way() {
+    // By its name in every tokio from 1.40 on; the newer one came later.
+    #[allow(deprecated)]
+    tokio::task::consume_budget().await;
+}
+
 /// A call that waits for records, for as long as it is not dropped.
 struct Waiting<'a>(&'a Shared);
 

@@ -1,7 +1,59 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_core::Stream;
+
 use super::*;
-use crate::config::Compression;
+use crate::config::{Compression, ConsumerSettings};
 use crate::consumer::feed::{batch, consumer, feed};
 use crate::consumer::testing::{consumer_settings, partitions};
+
+/// Another task on the only thread: how often it had its turn.
+fn beating() -> Arc<AtomicUsize> {
+    let beats = Arc::new(AtomicUsize::new(0));
+    let counted = beats.clone();
+    tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    beats
+}
+
+#[tokio::test]
+async fn other_tasks_have_their_turn_while_records_are_taken_of_a_full_buffer() {
+    let settings = ConsumerSettings {
+        max_poll_records: 1,
+        ..consumer_settings()
+    };
+    let mut consumer = consumer(1, settings).await;
+    feed(&consumer, 0, &[good(0, 6000)]);
+    // What a started runtime has to do first is done.
+    tokio::task::yield_now().await;
+    let beats = beating();
+    let mut before = 0;
+    let mut has_beaten = |call: &str| {
+        let now = beats.load(Ordering::Relaxed);
+        assert!(now > before + 2, "{call}: {now} beats after {before}");
+        before = now;
+    };
+    for _ in 0..2000 {
+        consumer.recv().await.unwrap().unwrap();
+    }
+    has_beaten("recv");
+    for _ in 0..2000 {
+        consumer.poll().await.unwrap().unwrap();
+    }
+    has_beaten("poll");
+    let mut stream = consumer.stream();
+    for _ in 0..1999 {
+        let next = std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context));
+        next.await.unwrap().unwrap();
+    }
+    has_beaten("stream");
+}
 
 fn good(base: i64, records: usize) -> Vec<u8> {
     batch(base, records, 3, Compression::None)
