@@ -115,6 +115,9 @@ impl ConsumerBuilder {
 
     /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted.
     ///
+    /// A batch that becomes more than that is refused as damaged. What the application was handed decompressed counts
+    /// until it comes back; a batch that there is no room for is read all the same, one at a time.
+    ///
     /// Default 67108864 (64 MiB); at least 1048576 (1 MiB); `build` refuses less than `partition_fetch_bytes`. Not
     /// one of Kafka: `fetch.buffer.memory` is ottla's own name.
     pub fn buffer_memory(mut self, bytes: usize) -> Self {

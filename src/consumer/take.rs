@@ -8,6 +8,9 @@ use super::{Consumer, ConsumerRecord, Records};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Chunk, Damage, Step};
 
+/// Bytes that one `poll` may decompress before it hands out what it has, if `max.partition.fetch.bytes` is less.
+const ENOUGH: usize = 1 << 20;
+
 /// The chunk that records are being taken of, which is out of the state for that time.
 pub(super) struct Active {
     index: u32,
@@ -82,6 +85,7 @@ impl Drop for Waiting<'_> {
 impl Consumer {
     /// A record of the active chunk, if that has one.
     pub(super) fn take_one(&mut self) -> Result<Option<ConsumerRecord>> {
+        let mut is_decoded = false;
         loop {
             let Some(active) = &mut self.active else {
                 return Ok(None);
@@ -103,13 +107,17 @@ impl Consumer {
                     return Ok(None);
                 }
             }
+            if is_decoded {
+                state.unpacked = active.chunk.unpacked();
+            }
             if let Some((block, slot)) = active.chunk.take() {
                 let record = ConsumerRecord::new(block.clone(), slot);
                 state.hand_out(active.index, active.chunk.position());
                 return Ok(Some(record));
             }
             drop(state);
-            if !self.step()? {
+            is_decoded = self.step()?;
+            if !is_decoded {
                 return Ok(None);
             }
         }
@@ -179,6 +187,7 @@ impl Consumer {
                         gone => put_away(&mut state, self.active.take(), &gone),
                     }
                 }
+                state.unpacked = 0;
                 if let Some(next) = state.next_chunk() {
                     self.active = Some(Active::new(next, state.epoch));
                     return Ok(true);
@@ -192,14 +201,17 @@ impl Consumer {
         }
     }
 
-    /// Up to `max.poll.records` records of what is there.
+    /// Up to `max.poll.records` records of what is there, and fewer when they come out of large compressed batches.
     pub(super) fn take_many(&mut self) -> Result<Records> {
-        let most = self.shared().settings.max_poll_records;
+        let settings = &self.shared().settings;
+        let most = settings.max_poll_records;
+        let enough = settings.partition_fetch_bytes.max(ENOUGH);
+        let mut unpacked = 0;
         let mut records = Records::with_capacity(most.min(1024));
         let mut parts: Vec<Part> = Vec::new();
         let mut ended: Vec<Active> = Vec::new();
         let mut damaged = None;
-        while records.len() < most {
+        while records.len() < most && unpacked < enough {
             let Some(active) = &mut self.active else {
                 break;
             };
@@ -208,6 +220,9 @@ impl Consumer {
                     let from = records.len();
                     let room = most - from;
                     if let Some(block) = active.chunk.take_many(room, records.slots()) {
+                        if !records.ends_in(&block) {
+                            unpacked += active.chunk.unpacked();
+                        }
                         records.put(block, from);
                         parts.push(Part {
                             index: active.index,
@@ -230,15 +245,22 @@ impl Consumer {
                 }
             }
         }
-        self.confirm(&mut records, &parts, ended);
+        self.confirm(&mut records, &parts, ended, unpacked);
         damaged
             .and_then(|damage| self.damaged(damage))
             .map_or(Ok(records), Err)
     }
 
     /// Hands out what may still be handed out, and counts it.
-    fn confirm(&mut self, records: &mut Records, parts: &[Part], ended: Vec<Active>) {
+    fn confirm(
+        &mut self,
+        records: &mut Records,
+        parts: &[Part],
+        ended: Vec<Active>,
+        unpacked: usize,
+    ) {
         let mut state = self.handle.shared().lock();
+        state.unpacked = unpacked;
         let mut is_valid = |part: &Part| {
             let partition = state.get(part.index);
             partition.is_some_and(|p| p.version == part.version && !p.stopped)

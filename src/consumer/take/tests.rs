@@ -153,3 +153,22 @@ async fn damage_in_what_a_seek_has_voided_is_not_told() {
     consumer.seek(&partitions([0])[0], 4).unwrap();
     assert!(!consumer.step().unwrap());
 }
+
+#[tokio::test]
+async fn one_poll_does_not_decompress_all_that_is_buffered() {
+    let mut consumer = consumer(2, consumer_settings()).await;
+    let large = |base| batch(base, 1, 2 << 20, Compression::Lz4(None));
+    feed(&consumer, 0, &[large(0), large(1), large(2)]);
+    feed(&consumer, 1, &[good(0, 2), good(2, 2)]);
+    for offset in 0..2 {
+        assert_eq!(polled(&mut consumer).await.unwrap(), [offset]);
+        // That much less is fetched ahead.
+        assert!(consumer.shared().lock().unpacked > 2 << 20);
+    }
+    assert_eq!(polled(&mut consumer).await.unwrap(), [2]);
+    assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1, 2, 3]);
+    assert_eq!(consumer.shared().lock().unpacked, 0);
+    feed(&consumer, 0, &[large(3)]);
+    assert_eq!(consumer.recv().await.unwrap().unwrap().offset(), 3);
+    assert!(consumer.shared().lock().unpacked > 2 << 20);
+}

@@ -71,6 +71,8 @@ pub(crate) struct Chunk {
 struct Open {
     block: Arc<Block>,
     records: Records,
+    /// Bytes that it has become; none when it shares those that were fetched.
+    unpacked: usize,
     last_offset: i64,
     failed: Option<Malformed>,
 }
@@ -105,6 +107,11 @@ impl Chunk {
     /// Bytes as fetched.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Bytes that the batch which is being handed out has become, beyond those fetched: its records, if it is compressed.
+    pub(crate) fn unpacked(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.unpacked)
     }
 
     /// The offset behind all that was taken and passed over, with the leader epoch of what is before it.
@@ -236,6 +243,11 @@ impl Chunk {
                     leader_epoch: header.leader_epoch,
                     timestamp_type: header.timestamp_type(),
                 }),
+                unpacked: if header.is_compressed() {
+                    records.bytes().len()
+                } else {
+                    0
+                },
                 records,
                 last_offset,
                 failed: None,
