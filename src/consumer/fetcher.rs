@@ -163,6 +163,8 @@ struct Seen<'a> {
     wanted: &'a Wanted,
     partition: FetchedPartition,
     span: Span,
+    /// Bytes of all the answer's records.
+    frame: usize,
 }
 
 /// Takes an answer in.
@@ -171,6 +173,8 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
         debug!(broker = broker.0, code = %answer.code, "fetch session lost");
         return;
     }
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let frame = partitions.map(|partition| partition.records.len()).sum();
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -182,6 +186,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
                 wanted,
                 partition,
                 span,
+                frame,
             });
         }
     }
@@ -311,6 +316,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
         wanted,
         partition,
         span,
+        frame,
     } = seen;
     let is_empty = span.len == 0 && !span.is_damaged;
     let chunk = (!is_empty).then(|| {
@@ -327,6 +333,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
             records,
             aborted,
         )
+        .of_frame(*frame)
     });
     Answered {
         chunk,

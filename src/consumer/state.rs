@@ -212,7 +212,7 @@ impl State {
             return false;
         };
         if let Some(partition) = self.get(index) {
-            partition.paused = paused;
+            partition.pause(paused);
         }
         self.epoch += 1;
         self.queue(index);

@@ -45,6 +45,7 @@ fn answer(consumer: &Consumer, index: u32, code: ErrorCode, replica: Option<Brok
     let seen = Seen {
         wanted: &wanted,
         span: span(&partition.records),
+        frame: 0,
         partition,
     };
     apply(consumer.shared(), &mut state, seen, Instant::now())

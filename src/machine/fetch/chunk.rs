@@ -11,6 +11,10 @@ use crate::wire::{AbortedTransaction, Malformed};
 
 /// Records decoded at a time: more take memory, fewer take time.
 const STEP: usize = 512;
+/// An answer so many times larger than what is left of a partition's part is not kept for that.
+const MUCH: usize = 4;
+/// Decompressed records that are not kept while nothing of them is taken.
+const LARGE: usize = 1 << 20;
 
 /// The bytes in which a batch's records are places, and what they have in common.
 #[derive(Debug)]
@@ -53,8 +57,12 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) struct Chunk {
     partition: TopicPartition,
+    /// All of them, those that are passed included.
+    set: Bytes,
     batches: Batches,
     size: usize,
+    /// Bytes that are kept in memory by keeping the set.
+    frame: usize,
     aborted: Aborted,
     open: Option<Open>,
     slots: Vec<Slot>,
@@ -70,6 +78,8 @@ pub(crate) struct Chunk {
 #[derive(Debug)]
 struct Open {
     block: Arc<Block>,
+    /// Where the batch is in the set.
+    at: usize,
     records: Records,
     /// Bytes that it has become; none when it shares those that were fetched.
     unpacked: usize,
@@ -89,7 +99,9 @@ impl Chunk {
         Self {
             partition,
             size: records.len(),
-            batches: Batches::new(records),
+            frame: records.len(),
+            batches: Batches::new(records.clone()),
+            set: records,
             aborted: Aborted::new(aborted),
             open: None,
             slots: Vec::new(),
@@ -98,6 +110,33 @@ impl Chunk {
             position,
             epoch,
         }
+    }
+
+    /// It is a part of an answer of so many bytes.
+    pub(crate) fn of_frame(mut self, bytes: usize) -> Self {
+        self.frame = self.frame.max(bytes);
+        self
+    }
+
+    /// It may be long before more of it is taken: lets go of an answer that is much larger, and of a large batch's
+    /// decompressed records, to be read again.
+    pub(crate) fn shelve(&mut self) {
+        let read = self.set.len() - self.batches.left();
+        let mut left = self
+            .set
+            .slice(self.open.as_ref().map_or(read, |open| open.at)..);
+        let is_small = left.len() < self.frame / MUCH;
+        if is_small {
+            left = Bytes::copy_from_slice(&left);
+            self.frame = left.len();
+        } else if self.unpacked() < LARGE {
+            return;
+        }
+        self.batches = Batches::new(left.clone());
+        self.set = left;
+        self.open = None;
+        self.slots = Vec::new();
+        self.at = 0;
     }
 
     pub(crate) fn partition(&self) -> &TopicPartition {
@@ -140,11 +179,12 @@ impl Chunk {
             if self.decode()? {
                 return Ok(Step::Records);
             }
+            let at = self.set.len() - self.batches.left();
             let Some(batch) = self.batches.next() else {
                 return Ok(Step::End);
             };
             let batch = batch.map_err(|reason| self.damage(reason))?;
-            self.enter(&batch, filter)?;
+            self.enter(&batch, at, filter)?;
         }
     }
 
@@ -209,7 +249,7 @@ impl Chunk {
     }
 
     /// Opens a batch, or passes over it.
-    fn enter(&mut self, batch: &Batch, filter: &Filter) -> Result<(), Damage> {
+    fn enter(&mut self, batch: &Batch, at: usize, filter: &Filter) -> Result<(), Damage> {
         let header = *batch.header();
         let last_offset = header.last_offset();
         let is_passed = last_offset < self.position;
@@ -243,6 +283,7 @@ impl Chunk {
                     leader_epoch: header.leader_epoch,
                     timestamp_type: header.timestamp_type(),
                 }),
+                at,
                 unpacked: if header.is_compressed() {
                     records.bytes().len()
                 } else {

@@ -415,9 +415,20 @@ impl Partition {
         if let Some(next) = answer.next {
             self.next = next;
         }
-        if let Some(chunk) = answer.chunk {
+        if let Some(mut chunk) = answer.chunk {
             self.buffered += chunk.size();
+            if self.paused {
+                chunk.shelve();
+            }
             self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Hands out nothing, and keeps what is buffered; or goes on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        if paused {
+            self.chunks.iter_mut().for_each(Chunk::shelve);
         }
     }
 
@@ -432,7 +443,10 @@ impl Partition {
     }
 
     /// Puts a chunk back that was not used up.
-    pub(crate) fn return_chunk(&mut self, chunk: Chunk) {
+    pub(crate) fn return_chunk(&mut self, mut chunk: Chunk) {
+        if self.paused {
+            chunk.shelve();
+        }
         self.chunks.push_front(chunk);
     }
 
