@@ -1,7 +1,7 @@
 //! A pure-Rust, async [Apache Kafka](https://kafka.apache.org) client on tokio.
 //!
-//! This version sends records and manages topics, on brokers from Kafka 2.5 to 4.3, over plaintext
-//! connections. It has no consumer, no transactions, and neither TLS nor SASL yet.
+//! This version sends and reads records, alone or in a group, and manages the cluster, on brokers from Kafka 2.5 to
+//! 4.3, over plaintext connections. It does not produce in transactions, and has neither TLS nor SASL yet.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -27,6 +27,12 @@
 //!     delivery.await?;
 //! }
 //! producer.close(Duration::from_secs(10)).await?;
+//!
+//! // As a member of a group, which shares the topic's partitions among its members.
+//! let mut consumer = client.consumer("group_1").subscribe(["events"]).build().await?;
+//! while let Some(record) = consumer.recv().await? {
+//!     println!("{}: {:?}", record.offset(), record.value());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -38,11 +44,21 @@
 //!   batches. [`send`](Producer::send) waits for the acknowledgement, [`enqueue`](Producer::enqueue)
 //!   hands out a [`Delivery`] to await, [`try_enqueue`](Producer::try_enqueue) never waits and gives
 //!   the record back instead.
-//! - [`Admin`]: creates, deletes and describes topics.
+//! - [`Consumer`]: hands out records, one by [`recv`](Consumer::recv) or many by [`poll`](Consumer::poll), of the
+//!   partitions that its group gives it or that it was assigned. One task reads; a [`ConsumerHandle`] steers from any
+//!   other: commits, seeks, pauses.
+//! - [`Admin`]: topics, settings, groups and their offsets, the cluster.
 //!
-//! Settings have typed setters, on [`ClientBuilder`] and [`ProducerBuilder`], and Kafka's own names
+//! Settings have typed setters, on [`ClientBuilder`], [`ProducerBuilder`] and [`ConsumerBuilder`], and Kafka's own names
 //! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
 //! is refused, with the one that was probably meant.
+//!
+//! # Keys and values
+//!
+//! Keys, values and headers are bytes. [`Record`]'s setters take what has one obvious form: bytes, text (UTF-8), `i64` and
+//! `i32` (the bytes of Java's `LongSerializer` and `IntegerSerializer`), and with the feature `json` any serde type as
+//! JSON. Null is said by leaving a part out, or by an `Option`: [`value_or_null`](Record::value_or_null). What is read is
+//! decoded by [`FromData`], which types of your own can have too.
 //!
 //! # Delivery guarantees
 //!
@@ -63,6 +79,17 @@
 //! after it was restarted writes a second one. With `enable.idempotence=false` a retry may write a
 //! record twice or, with more than one request in flight, out of order; with `acks=0` nothing tells
 //! of a lost record.
+//!
+//! A consumer, with its default settings:
+//!
+//! - What is committed by itself is what the application is done with: it has called [`recv`](Consumer::recv) or
+//!   [`poll`](Consumer::poll) again since. A crash repeats records and skips none: handle a record so that doing it
+//!   twice does no harm.
+//! - In a rebalance, partitions that go are first finished with: nothing more of them is handed out, the application
+//!   comes back for its next record, then the offsets are committed, the listener is told, and the group goes on.
+//! - What was fetched before a seek, a pause or a revocation is never handed out after it.
+//! - A handler that takes longer than `max.poll.interval.ms` loses its partitions, and is told so by
+//!   [`Error::PollInterval`]; with its next call the member joins again.
 //!
 //! # Errors
 //!
@@ -87,11 +114,13 @@
 //!
 //! Any future of this library may be dropped at any point, as `select!` and timeouts do. A dropped
 //! `enqueue` has handed over nothing; a dropped `send` has sent the record once or not at all; a
-//! dropped [`Delivery`] does not call its record back; a dropped `flush` or `close` ends only the
-//! waiting. When the last clone of a producer is dropped, what it accepted is still delivered for
+//! dropped [`Delivery`] does not call its record back; a dropped `recv` or `poll` has taken no record; a dropped
+//! `flush` or `close` ends only the waiting. When the last clone of a producer is dropped, what it accepted is still delivered for
 //! as long as the runtime lives: call [`close`](Producer::close) to wait for that.
 //!
 //! # Features
+//!
+//! - `json`: keys and values as JSON, by serde.
 //!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
 //! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
@@ -114,6 +143,7 @@ mod metrics;
 mod net;
 mod producer;
 mod record;
+mod serdes;
 mod types;
 mod wire;
 
@@ -135,6 +165,9 @@ pub use producer::{
     Delivery, Enqueue, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };
 pub use record::{Data, Header, Record};
+#[cfg(feature = "json")]
+pub use serdes::Json;
+pub use serdes::{FromData, RawData};
 pub use types::{OffsetAndMetadata, TopicId, TopicPartition};
 
 #[cfg(doctest)]

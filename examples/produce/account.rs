@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use ottla::{Delivery, ProducerMetrics};
 
-use crate::screen::{self, Screen};
+use crate::ending;
+use crate::screen::Screen;
 
 /// Why no more lines were read.
 pub(crate) enum End {
@@ -145,7 +146,7 @@ impl Account {
         // Writing to a string cannot fail.
         let _ = self.write(metrics, &mut text);
         drop(self.screen);
-        let printed = screen::print(&text);
+        let printed = ending::print(&text);
         match self.end {
             End::Complete | End::Interrupted if self.failed == 0 => printed,
             _ => ExitCode::FAILURE,

@@ -5,6 +5,10 @@
 //! ```
 
 mod account;
+#[path = "../common/command_line.rs"]
+mod command_line;
+#[path = "../common/ending.rs"]
+mod ending;
 mod lines;
 mod options;
 mod screen;
@@ -12,7 +16,7 @@ mod screen;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ottla::{Error, ErrorCode, Producer, Record};
+use ottla::{Error, Producer, Record};
 use tokio::signal::ctrl_c;
 
 use crate::account::{Account, End};
@@ -27,21 +31,13 @@ const ON_THE_WAY: usize = 100_000;
 async fn main() -> ExitCode {
     let options = match Options::from_command_line() {
         Ok(Some(options)) => options,
-        Ok(None) => return screen::print(options::USAGE),
-        Err(wrong) => return screen::refuse(2, &format!("{wrong} (--help tells the options)")),
+        Ok(None) => return ending::print(options::USAGE),
+        Err(wrong) => return ending::refuse(2, &format!("{wrong} {}", command_line::HINT)),
     };
     match run(options).await {
         Ok((account, producer)) => account.close(&producer.metrics()),
-        // What only shows once all settings are together, or the cluster was asked.
-        Err(wrong @ Error::Config { .. }) => screen::refuse(2, &format!("-X: {wrong}")),
-        Err(wrong) if is_invalid_topic(&wrong) => screen::refuse(2, &format!("--topic: {wrong}")),
-        Err(error) => screen::refuse(1, &error.to_string()),
+        Err(error) => ending::fail(&error),
     }
-}
-
-fn is_invalid_topic(error: &Error) -> bool {
-    matches!(error, Error::InvalidTopic { .. })
-        || error.broker_code() == Some(ErrorCode::INVALID_TOPIC_EXCEPTION)
 }
 
 async fn run(options: Options) -> Result<(Account, Producer), Error> {
@@ -91,10 +87,7 @@ async fn send(producer: &Producer, topic: &str, lines: &mut Lines, account: &mut
                 continue;
             }
             let (key, value) = key_and_value(line);
-            let mut record = Record::to(topic).value(value);
-            if let Some(key) = key {
-                record = record.key(key);
-            }
+            let record = Record::to(topic).key_or_null(key).value(value);
             match producer.enqueue(record).await {
                 Ok(delivery) => {
                     let bytes = key.map_or(0, <[u8]>::len) + value.len();

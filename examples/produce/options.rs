@@ -1,7 +1,9 @@
 //! The command line.
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use ottla::{Client, ClientBuilder};
+
+use crate::command_line::{setting, text, value};
 
 pub(crate) const USAGE: &str = "\
 produce --topic T -X bootstrap.servers=HOSTS [-X name=value ...] < lines
@@ -27,19 +29,8 @@ impl Options {
         let mut client = Client::builder();
         while let Some(argument) = arguments.next().map_err(text)? {
             match argument {
-                Arg::Long("topic") => {
-                    let value = arguments.value().map_err(text)?;
-                    topic = Some(value.string().map_err(|e| format!("--topic: {e}"))?);
-                }
-                Arg::Short('X') => {
-                    let value = arguments.value().map_err(text)?;
-                    let setting = value.string().map_err(|e| format!("-X: {e}"))?;
-                    let wrong = |reason: String| format!("-X {setting}: {reason}");
-                    let Some((name, value)) = setting.split_once('=') else {
-                        return Err(wrong("expected name=value".to_owned()));
-                    };
-                    client = client.set(name, value).map_err(|e| wrong(e.to_string()))?;
-                }
+                Arg::Long("topic") => topic = Some(value(&mut arguments, "--topic")?),
+                Arg::Short('X') => client = setting(&mut arguments, client)?,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(other.unexpected().to_string()),
             }
@@ -47,8 +38,4 @@ impl Options {
         let topic = topic.ok_or("--topic is missing")?;
         Ok(Some(Self { topic, client }))
     }
-}
-
-fn text(error: lexopt::Error) -> String {
-    error.to_string()
 }

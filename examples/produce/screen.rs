@@ -1,10 +1,9 @@
-//! What a person sees: progress on a terminal, messages, and text that goes to a pipe.
+//! What a person sees: progress on a terminal, and messages.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -61,24 +60,4 @@ fn standard_input_len() -> Option<u64> {
         .ok()
         .filter(|input| input.is_file())
         .map(|input| input.len())
-}
-
-/// Writes to standard output; a reader that has gone away wants no more, which is no failure.
-pub(crate) fn print(text: &str) -> ExitCode {
-    let mut output = io::stdout().lock();
-    match output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            refuse(1, &format!("writing to standard output: {error}"))
-        }
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// Says why the program ends, and ends it with that status.
-pub(crate) fn refuse(status: u8, why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "produce: {}", why.trim_end());
-    ExitCode::from(status)
 }

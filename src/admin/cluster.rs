@@ -40,13 +40,14 @@ impl Admin {
     /// # Errors
     /// When no broker could be asked, or it refused.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
-        let deadline = self.deadline();
+        let deadline = self.calls.deadline();
         let what = "describe cluster";
         let asked = self
+            .calls
             .retry_until(deadline, what, || async move {
-                let connection = self.cluster.any().await?;
+                let connection = self.calls.cluster.any().await?;
                 let call = &DescribeCluster;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 let context = || "describing the cluster".to_owned();
                 refusal(answer.code, answer.message.as_ref(), context)?;
                 Ok(answer)
@@ -56,7 +57,7 @@ impl Admin {
             Ok(answer) => (Some(answer.cluster_id), answer.controller, answer.brokers),
             Err(Error::Unsupported { .. }) => {
                 let brokers_alone = MetadataTopics::Names(Vec::new());
-                let answer = self.metadata(deadline, what, brokers_alone).await?;
+                let answer = self.calls.metadata(deadline, what, brokers_alone).await?;
                 (answer.cluster_id, answer.controller, answer.brokers)
             }
             Err(error) => return Err(error),

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
-use super::each::each;
-use super::{Admin, refusal, retry_all, unanswered, unless_nobody_answered};
-use crate::cluster::Purpose;
+use super::{Admin, refusal, retry_all};
+use crate::cluster::{Purpose, each, unanswered, unless_nobody_answered};
 use crate::error::{Error, Result};
 use crate::net::Connection;
 use crate::types::BrokerId;
@@ -198,7 +197,7 @@ impl Admin {
     ) -> Result<Vec<Result<Vec<ConfigEntry>>>> {
         let resources: Vec<_> = resources.into_iter().collect();
         let targets = resources.iter().map(ConfigResource::target).collect();
-        let (admin, deadline) = (self.clone(), self.deadline());
+        let (admin, deadline) = (self.clone(), self.calls.deadline());
         ask_by_target(targets, move |target, places| {
             let (admin, resources) = (admin.clone(), pick(&resources, &places));
             async move { admin.describe_at(deadline, target, resources).await }
@@ -216,9 +215,10 @@ impl Admin {
             resources: resources.iter().map(ConfigResource::wire).collect(),
         };
         let answer = self
+            .calls
             .retry_until(deadline, "describe configs", || async move {
                 let connection = self.target(target).await?;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 let codes = answer.resources.iter().map(|told| told.code);
                 retry_all(codes, "describing settings")?;
                 Ok(answer)
@@ -249,7 +249,7 @@ impl Admin {
     ) -> Result<Vec<Result<()>>> {
         let changes: Vec<_> = changes.into_iter().collect();
         let targets = changes.iter().map(|one| one.resource.target()).collect();
-        let (admin, deadline) = (self.clone(), self.deadline());
+        let (admin, deadline) = (self.clone(), self.calls.deadline());
         ask_by_target(targets, move |target, places| {
             let (admin, changes) = (admin.clone(), pick(&changes, &places));
             async move { admin.alter_at(deadline, target, changes).await }
@@ -269,9 +269,10 @@ impl Admin {
             resources: resources.collect(),
         };
         let answer = self
+            .calls
             .retry_until(deadline, "alter configs", || async move {
                 let connection = self.target(target).await?;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 let codes = answer.resources.iter().map(|told| told.code);
                 retry_all(codes, "changing settings")?;
                 Ok(answer)
@@ -289,8 +290,8 @@ impl Admin {
 
     async fn target(&self, target: Option<BrokerId>) -> Result<Connection> {
         match target {
-            Some(id) => self.cluster.broker(id, Purpose::Control).await,
-            None => self.cluster.any().await,
+            Some(id) => self.calls.cluster.broker(id, Purpose::Control).await,
+            None => self.calls.cluster.any().await,
         }
     }
 }

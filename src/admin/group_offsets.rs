@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{Admin, by_topic, refusal, retry_all, unanswered};
+use super::{Admin, refusal, retry_all};
+use crate::cluster::{by_topic, unanswered};
 use crate::error::{ErrorCode, Result};
 use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{CommitPartition, FetchedOffset, OffsetCommit, OffsetDelete, OffsetFetch};
@@ -28,7 +29,7 @@ impl Admin {
         };
         let what = "list group offsets";
         let answer = self
-            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+            .at_coordinator(self.calls.deadline(), what, &group, &call, |answer| {
                 refusal(answer.code, None, || {
                     format!("listing the offsets of group {group}")
                 })
@@ -82,7 +83,7 @@ impl Admin {
         };
         let what = "alter group offsets";
         let answer = self
-            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+            .at_coordinator(self.calls.deadline(), what, &group, &call, |answer| {
                 retry_all(codes(&answer.topics), "changing a group's offsets")
             })
             .await?;
@@ -116,7 +117,7 @@ impl Admin {
         };
         let what = "delete group offsets";
         let answer = self
-            .at_coordinator(self.deadline(), what, &group, &call, |answer| {
+            .at_coordinator(self.calls.deadline(), what, &group, &call, |answer| {
                 refusal(answer.code, None, || {
                     format!("deleting offsets of group {group}")
                 })?;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::each::each;
-use super::{Admin, refusal, unanswered, unless_nobody_answered};
-use crate::cluster::Purpose;
+use super::{Admin, refusal};
+use crate::cluster::{Purpose, each, unanswered, unless_nobody_answered};
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::protocol::{Assignment, Subscription};
 use crate::types::{BrokerId, TopicPartition};
@@ -60,6 +59,19 @@ impl GroupKind {
             "streams" => Self::Streams,
             _ => Self::Other,
         }
+    }
+}
+
+impl fmt::Display for GroupKind {
+    /// Kafka's word for it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Classic => "Classic",
+            Self::Consumer => "Consumer",
+            Self::Share => "Share",
+            Self::Streams => "Streams",
+            Self::Other => "Unknown",
+        })
     }
 }
 
@@ -157,7 +169,7 @@ impl Admin {
     /// # Errors
     /// When a broker could not be asked: a list that may lack groups is none.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>> {
-        let (what, deadline) = ("list groups", self.deadline());
+        let (what, deadline) = ("list groups", self.calls.deadline());
         let known = std::sync::Mutex::new(HashMap::<BrokerId, Vec<ListedGroup>>::new());
         let lock = || {
             known
@@ -165,34 +177,35 @@ impl Admin {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
         };
         let lock = &lock;
-        self.retry_until(deadline, what, || async move {
-            let brokers_alone = MetadataTopics::Names(Vec::new());
-            let metadata = self.metadata(deadline, what, brokers_alone).await?;
-            let brokers: Vec<_> = metadata.brokers.iter().map(|broker| broker.id).collect();
-            // What a broker said that is gone by now, another one says.
-            lock().retain(|id, _| brokers.contains(id));
-            let open: Vec<_> = {
-                let known = lock();
-                brokers
-                    .into_iter()
-                    .filter(|id| !known.contains_key(id))
-                    .collect()
-            };
-            let answers = each(open.clone(), |id| {
-                let admin = self.clone();
-                async move { admin.groups_of(id).await }
-            })
-            .await;
-            let mut failed = None;
-            for (id, answer) in open.into_iter().zip(answers) {
-                match answer {
-                    Ok(groups) => drop(lock().insert(id, groups)),
-                    Err(error) => failed = Some(error),
+        self.calls
+            .retry_until(deadline, what, || async move {
+                let brokers_alone = MetadataTopics::Names(Vec::new());
+                let metadata = self.calls.metadata(deadline, what, brokers_alone).await?;
+                let brokers: Vec<_> = metadata.brokers.iter().map(|broker| broker.id).collect();
+                // What a broker said that is gone by now, another one says.
+                lock().retain(|id, _| brokers.contains(id));
+                let open: Vec<_> = {
+                    let known = lock();
+                    brokers
+                        .into_iter()
+                        .filter(|id| !known.contains_key(id))
+                        .collect()
+                };
+                let answers = each(open.clone(), |id| {
+                    let admin = self.clone();
+                    async move { admin.groups_of(id).await }
+                })
+                .await;
+                let mut failed = None;
+                for (id, answer) in open.into_iter().zip(answers) {
+                    match answer {
+                        Ok(groups) => drop(lock().insert(id, groups)),
+                        Err(error) => failed = Some(error),
+                    }
                 }
-            }
-            failed.map_or(Ok(()), Err)
-        })
-        .await?;
+                failed.map_or(Ok(()), Err)
+            })
+            .await?;
         let listed = std::mem::take(&mut *lock());
         let mut groups: Vec<_> = listed.into_values().flatten().map(list).collect();
         groups.sort_by(|a, b| a.group.cmp(&b.group));
@@ -202,8 +215,10 @@ impl Admin {
     }
 
     async fn groups_of(&self, id: BrokerId) -> Result<Vec<ListedGroup>> {
-        let connection = self.cluster.broker(id, Purpose::Control).await?;
-        let answer = connection.call(&ListGroups, self.request_timeout()).await?;
+        let connection = self.calls.cluster.broker(id, Purpose::Control).await?;
+        let answer = connection
+            .call(&ListGroups, self.calls.request_timeout())
+            .await?;
         refusal(answer.code, None, || {
             format!("listing the groups of broker {}", id.0)
         })?;
@@ -220,7 +235,7 @@ impl Admin {
         groups: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<GroupDescription>>> {
         let groups = groups.into_iter().map(|group| group.as_ref().into());
-        let deadline = self.deadline();
+        let deadline = self.calls.deadline();
         let outcomes = each(groups.collect(), |group: Arc<str>| {
             let admin = self.clone();
             async move {
@@ -256,7 +271,7 @@ impl Admin {
         groups: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<()>>> {
         let groups = groups.into_iter().map(|group| group.as_ref().into());
-        let deadline = self.deadline();
+        let deadline = self.calls.deadline();
         let outcomes = each(groups.collect(), |group: Arc<str>| {
             let admin = self.clone();
             async move {

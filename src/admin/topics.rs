@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Admin, refusal, retry_all, unanswered};
+use super::{Admin, refusal, retry_all};
+use crate::cluster::unanswered;
 use crate::error::{Error, ErrorCode, Result};
 use crate::types::TopicId;
 use crate::wire::{
@@ -172,14 +173,15 @@ impl Admin {
         let topics: Vec<_> = topics.into_iter().map(|topic| topic.spec()).collect();
         let call = CreateTopics {
             topics,
-            timeout: self.broker_timeout(),
+            timeout: self.calls.broker_timeout(),
             validate_only: false,
         };
         let call = &call;
         let answer = self
+            .calls
             .with_retries("create topics", || async move {
-                let connection = self.cluster.controller().await?;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let connection = self.calls.cluster.controller().await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 retry_all(
                     answer.topics.iter().map(|topic| topic.code),
                     "creating topics",
@@ -214,13 +216,14 @@ impl Admin {
         let names = names.into_iter().map(|name| name.as_ref().into()).collect();
         let call = DeleteTopics {
             names,
-            timeout: self.broker_timeout(),
+            timeout: self.calls.broker_timeout(),
         };
         let call = &call;
         let answer = self
+            .calls
             .with_retries("delete topics", || async move {
-                let connection = self.cluster.controller().await?;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let connection = self.calls.cluster.controller().await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 retry_all(
                     answer.topics.iter().map(|topic| topic.code),
                     "deleting topics",
@@ -248,12 +251,13 @@ impl Admin {
     ) -> Result<Vec<Result<()>>> {
         let call = &CreatePartitions {
             topics: topics.into_iter().map(NewPartitions::spec).collect(),
-            timeout: self.broker_timeout(),
+            timeout: self.calls.broker_timeout(),
         };
         let answer = self
+            .calls
             .with_retries("create partitions", || async move {
-                let connection = self.cluster.controller().await?;
-                let answer = connection.call(call, self.request_timeout()).await?;
+                let connection = self.calls.cluster.controller().await?;
+                let answer = connection.call(call, self.calls.request_timeout()).await?;
                 retry_all(
                     answer.topics.iter().map(|topic| topic.code),
                     "creating partitions",
@@ -282,7 +286,8 @@ impl Admin {
         let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
         let asked = MetadataTopics::Names(names.clone());
         let answer = self
-            .metadata(self.deadline(), "describe topics", asked)
+            .calls
+            .metadata(self.calls.deadline(), "describe topics", asked)
             .await?;
         let find = |name: Arc<str>| {
             let told = answer
@@ -308,7 +313,8 @@ impl Admin {
     /// When no broker could be asked.
     pub async fn list_topics(&self) -> Result<Vec<TopicDescription>> {
         let answer = self
-            .metadata(self.deadline(), "list topics", MetadataTopics::All)
+            .calls
+            .metadata(self.calls.deadline(), "list topics", MetadataTopics::All)
             .await?;
         let usable = answer.topics.iter().filter(|topic| topic.code.is_none());
         let mut topics: Vec<_> = usable

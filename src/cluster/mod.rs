@@ -1,7 +1,10 @@
 //! The client's view of its cluster: a snapshot kept fresh by one task, and connections to brokers by id.
 
 mod ask;
+mod calls;
 mod coordinator;
+mod each;
+mod offsets;
 mod refresh;
 mod shared;
 
@@ -14,7 +17,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use crate::net::{ConsumerId, Purpose};
+pub(crate) use calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answered};
 pub(crate) use coordinator::Coordinator;
+pub(crate) use each::each;
+pub use offsets::{OffsetSpec, PartitionOffset};
 
 use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};

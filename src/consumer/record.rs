@@ -1,5 +1,7 @@
 //! What the application is handed: records, as places in the bytes that were fetched.
 
+mod typed;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -173,13 +175,8 @@ impl<'a> RecordRef<'a> {
 
     /// The same record as one to send, to `topic`: key, value, headers and time.
     pub fn to_record(&self, topic: &'a str) -> Record<'a> {
-        let mut record = Record::to(topic).headers(self.headers());
-        if let Some(key) = self.key() {
-            record = record.key(key);
-        }
-        if let Some(value) = self.value() {
-            record = record.value(value);
-        }
+        let record = Record::to(topic).headers(self.headers());
+        let record = record.key_or_null(self.key()).value_or_null(self.value());
         match self.timestamp_millis() {
             millis if millis >= 0 => record.timestamp_millis(millis),
             _ => record,

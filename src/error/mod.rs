@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use code::ErrorCode;
 
+use crate::serdes::RawData;
 use crate::types::TopicPartition;
 
 /// What this library's calls return.
@@ -257,18 +258,27 @@ pub enum Error {
         cause: Arc<Error>,
     },
 
-    /// A record's key or value is not what it was to be decoded as; the consumer goes on after it.
+    /// A record's key, value or header is not what it was to be decoded as; the consumer goes on after it.
     #[error("{part} of {partition} at offset {offset} cannot be decoded: {reason}")]
     Decode {
         /// Where the record is from.
         partition: TopicPartition,
         /// Its offset.
         offset: i64,
-        /// `key` or `value`.
+        /// `key`, `value` or `header`.
         part: &'static str,
         /// The bytes that were to be decoded; `None` for null.
-        raw: Option<Arc<[u8]>>,
+        raw: Option<RawData>,
         /// What is wrong with them.
+        reason: Arc<str>,
+    },
+
+    /// A key or value has no form in the format that it was to be sent in.
+    #[error("cannot be encoded as {format}: {reason}")]
+    Encode {
+        /// The format: `JSON`.
+        format: &'static str,
+        /// What has no form in it.
         reason: Arc<str>,
     },
 
@@ -337,6 +347,7 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::NotAssigned { .. }
             | Self::Decode { .. }
+            | Self::Encode { .. }
             | Self::Closed { .. } => false,
         }
     }

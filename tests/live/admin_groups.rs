@@ -1,16 +1,15 @@
 //! Groups listed, described and deleted, and what they have committed changed.
 
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use kafka_cluster::{Version, tool_command};
+use kafka_cluster::Version;
 use ottla::{
     Admin, Error, ErrorCode, GroupDescription, GroupKind, GroupState, OffsetAndMetadata,
     TopicPartition,
 };
 use tokio::time::sleep;
 
-use super::support::{Kafka, Outcome, Suite, within};
+use super::support::{JavaMember, Kafka, Outcome, Suite, java_describes, within};
 
 const JAVA_GROUP: &str = "admin-java-group";
 const JAVA_TOPIC: &str = "admin-java-topic";
@@ -43,24 +42,6 @@ fn codes<T>(results: &[Result<T, Error>]) -> Vec<ErrorCode> {
     results
         .map(|result| result.as_ref().err().map_or(ErrorCode::NONE, code))
         .collect()
-}
-
-/// What Java's tool prints of a group.
-fn java_describes(kafka: &Kafka, group: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let class = match kafka.version() {
-        Version::V2_5_0 => "kafka.admin.ConsumerGroupCommand",
-        _ => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-    };
-    let bootstrap = kafka.bootstrap();
-    let arguments = [
-        "--bootstrap-server",
-        &bootstrap,
-        "--describe",
-        "--group",
-        group,
-    ];
-    let output = kafka.tool(class, &arguments)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn group_offsets(kafka: &Kafka) -> Outcome {
@@ -136,31 +117,6 @@ async fn group_offsets(kafka: &Kafka) -> Outcome {
     Ok(())
 }
 
-/// Java's console consumer as a member of a group, until dropped.
-struct Member(Child);
-
-impl Member {
-    fn start(kafka: &Kafka) -> Result<Self, Box<dyn std::error::Error>> {
-        let class = match kafka.version() {
-            Version::V2_5_0 => "kafka.tools.ConsoleConsumer",
-            _ => "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        };
-        let bootstrap = kafka.bootstrap();
-        let mut command = tool_command(kafka.version(), class)?;
-        command.args(["--bootstrap-server", &bootstrap, "--group", JAVA_GROUP]);
-        command.args(["--topic", JAVA_TOPIC]);
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Self(quiet.stderr(Stdio::null()).spawn()?))
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The group's description once it is stable with so many members.
 async fn stable(admin: &Admin, members: usize) -> Result<GroupDescription, Error> {
     loop {
@@ -179,7 +135,8 @@ async fn stable(admin: &Admin, members: usize) -> Result<GroupDescription, Error
 async fn java_members(kafka: &Kafka) -> Outcome {
     let admin = kafka.client().await?.admin();
     kafka.topic(JAVA_TOPIC, 3, &[])?;
-    let _members = (Member::start(kafka)?, Member::start(kafka)?);
+    let member = || JavaMember::start(kafka, JAVA_GROUP, JAVA_TOPIC);
+    let _members = (member()?, member()?);
     let limit = Duration::from_secs(60);
     let group = within(limit, "two members", stable(&admin, 2)).await??;
     assert_eq!(

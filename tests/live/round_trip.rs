@@ -47,6 +47,10 @@ pub(crate) fn promises(suite: &mut Suite) {
         console,
     );
     suite.shared(
+        "round_trip::javas_deserializers_read_numbers_as_they_were_sent",
+        numbers,
+    );
+    suite.shared(
         "round_trip::tasks_that_share_a_producer_lose_and_mix_up_nothing",
         many_tasks,
     );
@@ -228,7 +232,7 @@ async fn codecs(kafka: &Kafka) -> Outcome {
 }
 
 /// The codec of a topic's first batch, as it lies on the broker's disk.
-fn codec_on_disk(kafka: &Kafka, topic: &str) -> std::io::Result<u8> {
+pub(crate) fn codec_on_disk(kafka: &Kafka, topic: &str) -> std::io::Result<u8> {
     let log = format!("node1/logs/{topic}-0/00000000000000000000.log");
     // Base offset, length, leader epoch, magic, CRC, then the attributes, whose lowest bits are the codec.
     let attributes = fs::read(kafka.dir().join(log))?.get(22).copied();
@@ -327,6 +331,35 @@ async fn console(kafka: &Kafka) -> Outcome {
         let short = format!("{time}\t{key}\t{value}\t0").replace("NULL", "null");
         let old = kafka.version() == Version::V2_5_0;
         assert_eq!(line, if old { short } else { full });
+    }
+    Ok(())
+}
+
+async fn numbers(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("numbers", 1, &[])?;
+    let producer = kafka.client().await?.producer().build()?;
+    let sent = [
+        (0, 0),
+        (42, -42),
+        (i64::MIN, i32::MAX),
+        (i64::MAX, i32::MIN),
+    ];
+    for (key, value) in sent {
+        let record = Record::to(topic).key(key).value(value);
+        producer.send(record).await?;
+    }
+    let package = "org.apache.kafka.common.serialization";
+    let long = format!("{package}.LongDeserializer");
+    let integer = format!("{package}.IntegerDeserializer");
+    let properties = [
+        ("key.deserializer", &*long),
+        ("value.deserializer", &*integer),
+    ];
+    let text = kafka.console_consume(topic, &properties)?;
+    let expected = sent.map(|(key, value)| format!("\t{key}\t{value}"));
+    assert_eq!(text.lines().count(), expected.len(), "{text}");
+    for (line, end) in text.lines().zip(expected) {
+        assert!(line.ends_with(&end), "{text}");
     }
     Ok(())
 }

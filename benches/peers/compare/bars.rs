@@ -64,7 +64,7 @@ impl Bar {
             Against::Entry(label) => (find(label).and_then(median), label.to_string()),
             Against::BestPeer => summaries
                 .iter()
-                .filter(|summary| summary.label != self.ours && summary.label != "floor")
+                .filter(|summary| is_peer(&summary.label))
                 .filter_map(|summary| Some((median(summary)?, summary.label.clone())))
                 .min_by(|a, b| a.0.total_cmp(&b.0))
                 .map_or((None, "best peer".to_string()), |(figure, label)| {
@@ -89,6 +89,10 @@ impl Bar {
             verdict,
         }
     }
+}
+
+fn is_peer(label: &str) -> bool {
+    !label.starts_with("ottla") && label != "floor"
 }
 
 impl Target {
@@ -145,6 +149,7 @@ mod tests {
     fn the_best_peer_is_neither_ottla_nor_the_floor() {
         let all = [
             summary("ottla", 1.0, 0),
+            summary("ottla-recv", 0.5, 0),
             summary("floor", 0.1, 0),
             summary("slow", 4.0, 0),
             summary("fast", 2.0, 0),

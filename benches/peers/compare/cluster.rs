@@ -1,10 +1,11 @@
 //! The broker under the clients: a fresh one from this repository's `kafka-cluster`, or one that is
 //! running already.
 
+use crate::programs;
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 pub(crate) struct Cluster {
     pub(crate) bootstrap: String,
@@ -29,10 +30,8 @@ impl Cluster {
     pub(crate) fn start(nodes: usize) -> anyhow::Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         eprintln!("starting {nodes} broker(s)");
-        let mut command = Command::new("cargo");
-        command
-            .current_dir(workspace)
-            .args(["run", "--quiet", "-p", "kafka-cluster", "--", "up"]);
+        let mut command = programs::cargo(&workspace);
+        command.args(["run", "--quiet", "-p", "kafka-cluster", "--", "up"]);
         command.args([
             "--nodes",
             &nodes.to_string(),

@@ -5,12 +5,14 @@ mod bars;
 mod cases;
 mod cluster;
 mod programs;
+mod stock;
 mod summary;
 mod table;
 
 use crate::cases::{Case, Entry};
 use crate::cluster::Cluster;
 use crate::programs::{Client, Programs};
+use crate::stock::Stock;
 use crate::summary::Summary;
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -20,14 +22,14 @@ use std::time::Duration;
 #[derive(Parser, Debug)]
 #[command(about = "ottla beside its peers: the same work, one broker, one run; prints markdown")]
 struct Args {
-    /// Only this case (repeatable): produce, produce-keyed-lz4, sync, three-nodes, partitions
+    /// Only this case (repeatable); the README lists them
     #[arg(long)]
     case: Vec<String>,
     /// Runs of each client, after one that is not counted; the tables show medians
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Use these running brokers instead of starting fresh ones; three hosts for three-nodes, one
-    /// for the other cases
+    /// Use these running brokers instead of starting fresh ones; three hosts for the cases with three nodes, one for
+    /// the others
     #[arg(long)]
     bootstrap: Option<String>,
     /// Only these clients, separated by commas
@@ -84,7 +86,7 @@ fn entries(args: &Args, case: &Case, programs: &Programs) -> Vec<Entry> {
     if let Some(records) = args.records {
         entries
             .iter_mut()
-            .for_each(|entry| entry.work.records = records);
+            .for_each(|entry| entry.work.records = entry.work.records.min(records));
     }
     entries
 }
@@ -103,45 +105,54 @@ fn measure(
         Some(hosts) => Cluster::running(hosts),
         None => Cluster::start(case.nodes)?,
     };
+    let stock = Stock::fill(case, entries, &cluster, programs)?;
     let warm_up = usize::from(!args.no_warm_up);
     for round in 0..args.runs + warm_up {
         // Each round begins with another client, so that none always follows the same one.
         for turn in 0..entries.len() {
             let index = (round + turn) % entries.len();
-            let figures = run_once(case, &entries[index], &cluster, programs, round)?;
+            let figures = run_once(case, &entries[index], &cluster, &stock, programs, round)?;
             if round >= warm_up {
                 runs[index].push(figures);
             }
         }
     }
+    stock.delete(programs)?;
     let summaries = entries.iter().zip(&runs);
     Ok(summaries
         .map(|(entry, runs)| Summary::new(entry.label.clone(), runs))
         .collect())
 }
 
-/// One client's run on a topic of its own; `None`, with the reason on standard error, when the
+/// One client's run, on a topic of its own unless it reads what is in stock; `None`, with the reason on standard error, when the
 /// client failed.
 fn run_once(
     case: &Case,
     entry: &Entry,
     cluster: &Cluster,
+    stock: &Stock,
     programs: &Programs,
     round: usize,
 ) -> anyhow::Result<Option<Figures>> {
     let mut work = entry.work.clone();
     work.brokers = cluster.bootstrap.clone();
-    work.topic = format!(
-        "{}-{}-{}-{round}-{}",
-        case.name,
-        entry.client.name(),
-        work.partitions,
-        std::process::id()
-    );
     eprintln!("{} round {round}: {} ...", case.name, entry.label);
-    programs.create_topic(&work)?;
-    let result = programs.run(entry.client, case.mode, &work);
-    programs.delete_topic(&work)?;
+    let result = if let Some(topic) = stock.topic(&entry.work) {
+        work.topic = topic.to_string();
+        programs.run(entry.client, case.mode, &work)
+    } else {
+        work.topic = format!(
+            "{}-{}-{}-{round}-{}",
+            case.name,
+            entry.client.name(),
+            work.partitions,
+            std::process::id()
+        );
+        programs.create_topic(&work)?;
+        let result = programs.run(entry.client, case.mode, &work);
+        programs.delete_topic(&work)?;
+        result
+    };
     match result {
         Ok(figures) => {
             eprintln!(

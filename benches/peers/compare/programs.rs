@@ -16,6 +16,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Client {
     Ottla,
+    /// ottla, asked for one record at a time
+    OttlaRecv,
     Rdkafka,
     Krafka,
     Rskafka,
@@ -28,12 +30,16 @@ pub(crate) enum Client {
 pub(crate) enum Mode {
     Produce,
     Latency,
+    Fetch,
+    EndToEnd,
+    GroupStart,
 }
 
 impl Client {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Client::Ottla => "ottla",
+            Client::OttlaRecv => "ottla-recv",
             Client::Rdkafka => "rdkafka",
             Client::Krafka => "krafka",
             Client::Rskafka => "rskafka",
@@ -45,11 +51,13 @@ impl Client {
 
     /// Whether the client's program does this kind of work.
     pub(crate) fn can(self, mode: Mode, work: &Work) -> bool {
-        let plain = mode == Mode::Produce && !work.keyed && !work.spread;
+        let produce = mode == Mode::Produce && !work.keyed && !work.spread;
         match self {
-            Client::Java => plain,
-            Client::Floor => plain && work.compression == "none" && work.replication == 1,
-            _ => true,
+            Client::Java => produce || mode == Mode::Fetch,
+            Client::Floor => produce && work.compression == "none" && work.replication == 1,
+            Client::OttlaRecv => mode == Mode::Fetch,
+            Client::Rskafka => mode != Mode::GroupStart,
+            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::FranzGo => true,
         }
     }
 }
@@ -59,7 +67,15 @@ impl Mode {
         match self {
             Mode::Produce => "produce",
             Mode::Latency => "latency",
+            Mode::Fetch => "fetch",
+            Mode::EndToEnd => "end-to-end",
+            Mode::GroupStart => "group-start",
         }
+    }
+
+    /// Whether what is read must be there before.
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, Mode::Fetch | Mode::GroupStart)
     }
 }
 
@@ -77,10 +93,8 @@ impl Programs {
     pub(crate) fn build(limit: Duration) -> anyhow::Result<Self> {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         eprintln!("building the clients' programs (in a fresh checkout, many minutes)");
-        let mut cargo = Command::new("cargo");
-        let cargo = cargo
-            .current_dir(package)
-            .args(["build", "--quiet", "--release", "--bins"]);
+        let mut cargo = cargo(package);
+        cargo.args(["build", "--release", "--bins"]);
         ensure!(
             cargo.status().context("cargo")?.success(),
             "the Rust programs do not build"
@@ -124,11 +138,11 @@ impl Programs {
         let missing = |reason: &String| anyhow::anyhow!("{reason}");
         let mut command = match client {
             Client::Java => {
-                return self
-                    .java
-                    .as_ref()
-                    .map_err(missing)?
-                    .run(work, &self.binaries, self.limit);
+                let java = self.java.as_ref().map_err(missing)?;
+                return match mode {
+                    Mode::Fetch => java.fetch(work, self.limit),
+                    _ => java.produce(work, &self.binaries, self.limit),
+                };
             }
             Client::FranzGo => {
                 let mut command = Command::new(self.franz_go.as_ref().map_err(missing)?);
@@ -136,6 +150,11 @@ impl Programs {
                 command
             }
             Client::Floor => Command::new(self.binaries.join("floor")),
+            Client::OttlaRecv => {
+                let mut command = Command::new(self.binaries.join("peers"));
+                command.args(["ottla", mode.name(), "--recv"]);
+                command
+            }
             Client::Ottla | Client::Rdkafka | Client::Krafka | Client::Rskafka => {
                 let mut command = Command::new(self.binaries.join("peers"));
                 command.args([client.name(), mode.name()]);
@@ -147,6 +166,24 @@ impl Programs {
         let line = output.lines().last().context("it printed nothing")?;
         serde_json::from_str(line).with_context(|| format!("its figures: {line}"))
     }
+}
+
+/// Cargo, to be run in `dir` as from a shell.
+///
+/// `cargo run` tells this program's package to its environment, and with it to every program that this one starts.
+/// Build scripts watch those variables: to cargo they would have changed with each build from in here and back with
+/// each from a shell, and TLS, krafka and all programs would be compiled anew every time, for minutes.
+pub(crate) fn cargo(dir: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(dir);
+    for (name, _) in std::env::vars_os() {
+        let ours =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(ours) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 fn build_franz_go(dir: &Path) -> anyhow::Result<PathBuf> {

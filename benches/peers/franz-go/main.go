@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,13 +27,15 @@ type work struct {
 	partitions, replication, size     int
 	records, lingerMs                 uint64
 	batchSize, buffer                 int
+	busy                              int
+	holdMs                            uint64
 	keyed, spread, noIdempotence      bool
 	recv                              bool
 }
 
 func options() *work {
 	w := new(work)
-	flag.StringVar(&w.mode, "mode", "produce", "produce, latency or consume")
+	flag.StringVar(&w.mode, "mode", "produce", "produce, latency, fetch, end-to-end or group-start")
 	flag.StringVar(&w.brokers, "brokers", "127.0.0.1:9092", "")
 	flag.StringVar(&w.topic, "topic", "bench", "")
 	flag.StringVar(&w.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
@@ -45,6 +46,8 @@ func options() *work {
 	flag.Uint64Var(&w.lingerMs, "linger-ms", 5, "")
 	flag.IntVar(&w.batchSize, "batch-size", 131072, "")
 	flag.IntVar(&w.buffer, "buffer", 64<<20, "")
+	flag.IntVar(&w.busy, "busy", 0, "taken and ignored: topics are filled by ottla")
+	flag.Uint64Var(&w.holdMs, "hold-ms", 0, "")
 	flag.BoolVar(&w.keyed, "keyed", false, "")
 	flag.BoolVar(&w.spread, "spread", false, "")
 	flag.BoolVar(&w.noIdempotence, "no-idempotence", false, "")
@@ -116,9 +119,15 @@ func run(w *work, pool [][]byte) (uint64, []int64, error) {
 	case "latency":
 		latencies, err := latency(ctx, w, pool)
 		return w.records, latencies, err
-	case "consume":
-		n, err := consume(ctx, w)
+	case "fetch":
+		n, err := fetch(ctx, w)
 		return n, nil, err
+	case "end-to-end":
+		latencies, err := endToEnd(ctx, w, pool)
+		return w.records, latencies, err
+	case "group-start":
+		latencies, err := groupStart(ctx, w)
+		return w.records, latencies, err
 	}
 	return 0, nil, fmt.Errorf("unknown mode %s", w.mode)
 }
@@ -196,33 +205,6 @@ func latency(ctx context.Context, w *work, pool [][]byte) ([]int64, error) {
 		}
 	}
 	return latencies, nil
-}
-
-func consume(ctx context.Context, w *work) (uint64, error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(strings.Split(w.brokers, ",")...), kgo.ConsumeTopics(w.topic),
-		kgo.ConsumerGroup(fmt.Sprintf("g-%d", os.Getpid())), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DisableAutoCommit(),
-	)
-	if err != nil {
-		return 0, err
-	}
-	var records uint64
-	var bytes int
-	for records < w.records {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return 0, err
-		}
-		fetches.EachRecord(func(record *kgo.Record) {
-			bytes += len(record.Value)
-			records++
-		})
-	}
-	if bytes == 0 {
-		return 0, errors.New("records without values")
-	}
-	return records, nil
 }
 
 // payload is ../src/work.rs's, byte for byte.

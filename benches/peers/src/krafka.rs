@@ -1,10 +1,12 @@
 //! krafka: pure Rust, async.
 
+use crate::arrivals::Arrivals;
 use crate::observe::Observer;
-use crate::peer::{Peer, Pool, Stopwatch};
+use crate::peer::{Peer, Pool, Stopwatch, group};
+use crate::tally::Tally;
 use anyhow::{Context, bail, ensure};
-use krafka::consumer::AutoOffsetReset;
-use krafka::producer::Acks;
+use krafka::consumer::{AutoOffsetReset, Consumer};
+use krafka::producer::{Acks, Producer};
 use krafka::{Compression, Kafka, Record};
 use peers::figures::Outcome;
 use peers::work::Work;
@@ -28,6 +30,18 @@ fn compression(work: &Work) -> anyhow::Result<Compression> {
         "zstd" => Compression::Zstd,
         other => bail!("unknown compression {other}"),
     })
+}
+
+/// For one record at a time.
+async fn prompt_producer(work: &Work) -> anyhow::Result<Producer> {
+    Ok(connect(work)
+        .await?
+        .producer()
+        .acks(Acks::All)
+        .idempotent(!work.no_idempotence)
+        .linger(Duration::ZERO)
+        .build()
+        .await?)
 }
 
 impl Peer for Krafka {
@@ -61,14 +75,7 @@ impl Peer for Krafka {
     }
 
     async fn latency(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
-        let kafka = connect(work).await?;
-        let producer = kafka
-            .producer()
-            .acks(Acks::All)
-            .idempotent(!work.no_idempotence)
-            .linger(Duration::ZERO)
-            .build()
-            .await?;
+        let producer = prompt_producer(work).await?;
         let mut stopwatch = Stopwatch::new(work)?;
         for i in 0..work.records {
             let start = Instant::now();
@@ -79,28 +86,72 @@ impl Peer for Krafka {
         Ok(stopwatch.outcome())
     }
 
-    async fn consume(work: &Work) -> anyhow::Result<Outcome> {
-        let consumer = connect(work)
-            .await?
-            .consumer(format!("g-{}", std::process::id()))
-            .auto_offset_reset(AutoOffsetReset::Earliest)
-            .enable_auto_commit(false)
-            .build()
-            .await?;
-        consumer.subscribe([work.topic.as_str()]).await?;
-        let (mut records, mut bytes) = (0, 0);
-        while records < work.records {
-            let batch = if work.recv {
+    async fn fetch(work: &Work) -> anyhow::Result<Outcome> {
+        let consumer = consumer(work).await?;
+        let mut tally = Tally::new(work);
+        while !tally.is_done() {
+            let records = if work.recv {
                 vec![consumer.recv().await?.context("the consumer ended")?]
             } else {
                 consumer.poll(Duration::from_millis(500)).await?
             };
-            for record in batch {
-                bytes += record.value.as_ref().map_or(0, |value| value.len());
-                records += 1;
+            for record in records {
+                let bytes = record.value.as_ref().map_or(0, |value| value.len());
+                tally.add(record.partition, record.offset, bytes);
             }
+            tally.hold().await;
         }
-        ensure!(bytes > 0, "records without values");
-        Ok(Outcome::records(records))
+        tally.outcome()
     }
+
+    async fn end_to_end(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
+        let producer = prompt_producer(work).await?;
+        let consumer = consumer(work).await?;
+        let mut arrivals = Arrivals::new(work, async move |reporter| {
+            while let Some(record) = consumer.recv().await? {
+                reporter.arrived(record.offset)?;
+            }
+            Ok(())
+        })?;
+        for i in 0..work.records {
+            let record = Record::new(work.topic.as_str(), pool.get(i).clone()).partition(0);
+            let start = arrivals.start().await;
+            let delivery = producer.enqueue(record).await?;
+            arrivals.next(start).await?;
+            let _metadata = delivery.await?;
+        }
+        Ok(arrivals.outcome())
+    }
+
+    async fn group_start(work: &Work) -> anyhow::Result<Outcome> {
+        let mut stopwatch = Stopwatch::new(work)?;
+        for i in 0..work.records {
+            let start = Instant::now();
+            let consumer = connect(work)
+                .await?
+                .consumer(group(i))
+                .auto_offset_reset(AutoOffsetReset::Earliest)
+                .build()
+                .await?;
+            consumer.subscribe([work.topic.as_str()]).await?;
+            let _record = consumer.recv().await?.context("the consumer ended")?;
+            stopwatch.record(start)?;
+            consumer.close().await?;
+        }
+        Ok(stopwatch.outcome())
+    }
+}
+
+/// Reads every partition from its beginning.
+async fn consumer(work: &Work) -> anyhow::Result<Consumer> {
+    let consumer = connect(work)
+        .await?
+        .consumer_without_group()
+        .auto_offset_reset(AutoOffsetReset::Earliest)
+        .build()
+        .await?;
+    consumer
+        .assign(&work.topic, (0..work.partitions).collect())
+        .await?;
+    Ok(consumer)
 }

@@ -2,15 +2,18 @@
 //!
 //! To add a client: a file with a [`Peer`] in it, a variant of [`Client`], an arm in `main`.
 
+mod arrivals;
 mod krafka;
 mod observe;
 mod ottla;
 mod peer;
 mod rdkafka;
 mod rskafka;
+mod tally;
 mod topics;
 
 use crate::peer::{Peer, Pool};
+use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 use peers::figures::{Figures, Outcome};
 use peers::usage::Usage;
@@ -31,8 +34,12 @@ enum Mode {
     Produce,
     /// One record at a time, each acknowledged before the next
     Latency,
-    /// A group of one reads from the beginning
-    Consume,
+    /// Every record of the topic read from the beginning, its partitions named by hand
+    Fetch,
+    /// One record at a time, from being sent until a consumer is handed it
+    EndToEnd,
+    /// One consumer after another, alone in a new group, until it is handed its first record
+    GroupStart,
     /// Create the topic, replacing one that exists (through rdkafka, whatever the client)
     Create,
     /// Delete the topic (through rdkafka, whatever the client)
@@ -54,7 +61,7 @@ async fn main() -> anyhow::Result<()> {
     match mode {
         Mode::Create => return topics::create(&work).await,
         Mode::Delete => return topics::delete(&work).await,
-        Mode::Produce | Mode::Latency | Mode::Consume => {}
+        Mode::Produce | Mode::Latency | Mode::Fetch | Mode::EndToEnd | Mode::GroupStart => {}
     }
     let pool = Pool::new(&work);
     let (before, start) = (Usage::so_far(), Instant::now());
@@ -65,10 +72,11 @@ async fn main() -> anyhow::Result<()> {
         Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,
     };
     let wall = start.elapsed();
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let name =
+        |value: Option<PossibleValue>| value.map(|v| v.get_name().to_string()).unwrap_or_default();
     Figures::new(
-        &name(&client),
-        &name(&mode),
+        &name(client.to_possible_value()),
+        &name(mode.to_possible_value()),
         &work,
         &done,
         wall,
@@ -82,7 +90,9 @@ async fn run<P: Peer>(mode: Mode, work: &Work, pool: &Pool) -> anyhow::Result<Ou
     match mode {
         Mode::Produce => P::produce(work, pool).await,
         Mode::Latency => P::latency(work, pool).await,
-        Mode::Consume => P::consume(work).await,
+        Mode::Fetch => P::fetch(work).await,
+        Mode::EndToEnd => P::end_to_end(work, pool).await,
+        Mode::GroupStart => P::group_start(work).await,
         Mode::Create | Mode::Delete => unreachable!("handled before any client is made"),
     }
 }

@@ -1,9 +1,11 @@
 //! ottla, the client of this repository.
 
+use crate::arrivals::Arrivals;
 use crate::observe::Observer;
-use crate::peer::{Peer, Pool, Stopwatch};
-use anyhow::{bail, ensure};
-use ottla::{Client, Compression, Record};
+use crate::peer::{Peer, Pool, Stopwatch, group};
+use crate::tally::Tally;
+use anyhow::{Context, bail, ensure};
+use ottla::{Client, Compression, Consumer, OffsetReset, Record, TopicPartition};
 use peers::figures::Outcome;
 use peers::work::Work;
 use std::time::{Duration, Instant};
@@ -78,7 +80,78 @@ impl Peer for Ottla {
         Ok(stopwatch.outcome())
     }
 
-    async fn consume(_: &Work) -> anyhow::Result<Outcome> {
-        bail!("ottla has no consumer yet")
+    async fn fetch(work: &Work) -> anyhow::Result<Outcome> {
+        let mut consumer = consumer(work).await?;
+        let mut tally = Tally::new(work);
+        while !tally.is_done() {
+            if work.recv {
+                let record = consumer.recv().await?.context("the consumer ended")?;
+                tally.add(record.partition(), record.offset(), length(record.value()));
+            } else {
+                let records = consumer.poll().await?.context("the consumer ended")?;
+                for record in &records {
+                    tally.add(record.partition(), record.offset(), length(record.value()));
+                }
+            }
+            tally.hold().await;
+        }
+        tally.outcome()
     }
+
+    async fn end_to_end(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
+        let client = connect(work).await?;
+        let producer = client.producer().linger(Duration::ZERO).build()?;
+        let mut consumer = consumer(work).await?;
+        let mut arrivals = Arrivals::new(work, async move |reporter| {
+            while let Some(record) = consumer.recv().await? {
+                reporter.arrived(record.offset())?;
+            }
+            Ok(())
+        })?;
+        for i in 0..work.records {
+            let record = Record::to(work.topic.as_str())
+                .value(&pool.get(i)[..])
+                .partition(0);
+            let start = arrivals.start().await;
+            let delivery = producer.enqueue(record).await?;
+            arrivals.next(start).await?;
+            delivery.await?;
+        }
+        Ok(arrivals.outcome())
+    }
+
+    async fn group_start(work: &Work) -> anyhow::Result<Outcome> {
+        let mut stopwatch = Stopwatch::new(work)?;
+        for i in 0..work.records {
+            let start = Instant::now();
+            let mut consumer = connect(work)
+                .await?
+                .consumer(group(i))
+                .offset_reset(OffsetReset::Earliest)
+                .subscribe([work.topic.as_str()])
+                .build()
+                .await?;
+            consumer.recv().await?.context("the consumer ended")?;
+            stopwatch.record(start)?;
+            consumer.close(Duration::from_secs(10)).await?;
+        }
+        Ok(stopwatch.outcome())
+    }
+}
+
+/// Reads every partition from its beginning.
+async fn consumer(work: &Work) -> anyhow::Result<Consumer> {
+    let partitions = 0..work.partitions;
+    Ok(connect(work)
+        .await?
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .buffer_memory(work.buffer)
+        .assign(partitions.map(|partition| TopicPartition::new(work.topic.as_str(), partition)))
+        .build()
+        .await?)
+}
+
+fn length(value: Option<&[u8]>) -> usize {
+    value.map_or(0, <[u8]>::len)
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use peers::figures::Outcome;
 use peers::work::{PAYLOADS, Work, payload};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One client. Making it, connecting and closing it belong to the time measured.
 pub(crate) trait Peer {
@@ -15,9 +15,16 @@ pub(crate) trait Peer {
     /// Sends record after record to partition 0 at linger 0, each acknowledged before the next.
     async fn latency(work: &Work, pool: &Pool) -> anyhow::Result<Outcome>;
 
-    /// Reads `work.records` records from the beginning, in a group of its own where the client has
-    /// groups.
-    async fn consume(work: &Work) -> anyhow::Result<Outcome>;
+    /// Reads `work.records` records from the beginning, from all partitions, named by hand.
+    async fn fetch(work: &Work) -> anyhow::Result<Outcome>;
+
+    /// Sends record after record to partition 0 at linger 0 with a producer, and times each until a consumer in
+    /// another task has it; see [`Arrivals`](crate::arrivals::Arrivals).
+    async fn end_to_end(work: &Work, pool: &Pool) -> anyhow::Result<Outcome>;
+
+    /// Makes `work.records` consumers, one after another, each in a new group of which it is the only member, and
+    /// times each from before it connects until it hands out its first record.
+    async fn group_start(work: &Work) -> anyhow::Result<Outcome>;
 }
 
 /// Payloads made ahead, so that making them is not measured.
@@ -38,6 +45,11 @@ impl Pool {
     }
 }
 
+/// A group's name that no other process and no other `number` has.
+pub(crate) fn group(number: u64) -> String {
+    format!("peers-{}-{number}", std::process::id())
+}
+
 /// Times single records; the first tenth warms up and is not counted.
 pub(crate) struct Stopwatch {
     latencies: Histogram<u64>,
@@ -55,9 +67,13 @@ impl Stopwatch {
     }
 
     pub(crate) fn record(&mut self, start: Instant) -> anyhow::Result<()> {
+        self.took(start.elapsed())
+    }
+
+    pub(crate) fn took(&mut self, time: Duration) -> anyhow::Result<()> {
         self.records += 1;
         if self.records > self.warm_up {
-            self.latencies.record(start.elapsed().as_micros() as u64)?;
+            self.latencies.record(time.as_micros() as u64)?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! rdkafka: bindings to librdkafka (C).
 
-use crate::peer::{Peer, Pool, Stopwatch};
+use crate::arrivals::Arrivals;
+use crate::peer::{Peer, Pool, Stopwatch, group};
+use crate::tally::Tally;
 use anyhow::ensure;
 use peers::figures::Outcome;
 use peers::work::Work;
@@ -12,6 +14,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{
     BaseRecord, FutureProducer, FutureRecord, Producer, ProducerContext, ThreadedProducer,
 };
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -65,6 +68,14 @@ fn producer_config(work: &Work) -> ClientConfig {
     config
 }
 
+/// For one record at a time.
+fn prompt_producer(work: &Work) -> anyhow::Result<FutureProducer> {
+    Ok(producer_config(work)
+        .set("linger.ms", "0")
+        .set("socket.nagle.disable", "true")
+        .create()?)
+}
+
 impl Peer for Rdkafka {
     async fn produce(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
         let deliveries = Deliveries::default();
@@ -105,10 +116,7 @@ impl Peer for Rdkafka {
     }
 
     async fn latency(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
-        let producer: FutureProducer = producer_config(work)
-            .set("linger.ms", "0")
-            .set("socket.nagle.disable", "true")
-            .create()?;
+        let producer = prompt_producer(work)?;
         let mut stopwatch = Stopwatch::new(work)?;
         for i in 0..work.records {
             let start = Instant::now();
@@ -124,19 +132,65 @@ impl Peer for Rdkafka {
         Ok(stopwatch.outcome())
     }
 
-    async fn consume(work: &Work) -> anyhow::Result<Outcome> {
-        let consumer: StreamConsumer = config(work)
-            .set("group.id", format!("g-{}", std::process::id()))
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "false")
-            .create()?;
-        consumer.subscribe(&[&work.topic])?;
-        let (mut records, mut bytes) = (0, 0);
-        while records < work.records {
-            bytes += consumer.recv().await?.payload().map_or(0, <[u8]>::len);
-            records += 1;
+    async fn fetch(work: &Work) -> anyhow::Result<Outcome> {
+        let consumer = consumer(work)?;
+        let mut tally = Tally::new(work);
+        while !tally.is_done() {
+            let record = consumer.recv().await?;
+            let bytes = record.payload().map_or(0, <[u8]>::len);
+            tally.add(record.partition(), record.offset(), bytes);
+            tally.hold().await;
         }
-        ensure!(bytes > 0, "records without values");
-        Ok(Outcome::records(records))
+        tally.outcome()
     }
+
+    async fn end_to_end(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
+        let producer = prompt_producer(work)?;
+        let consumer = consumer(work)?;
+        let mut arrivals = Arrivals::new(work, async move |reporter| {
+            loop {
+                reporter.arrived(consumer.recv().await?.offset())?;
+            }
+        })?;
+        for i in 0..work.records {
+            let record = FutureRecord::<[u8], [u8]>::to(&work.topic)
+                .payload(pool.get(i))
+                .partition(0);
+            let start = arrivals.start().await;
+            let delivery = producer.send_result(record).map_err(|(error, _)| error)?;
+            arrivals.next(start).await?;
+            delivery.await?.map_err(|(error, _)| error)?;
+        }
+        Ok(arrivals.outcome())
+    }
+
+    async fn group_start(work: &Work) -> anyhow::Result<Outcome> {
+        let mut stopwatch = Stopwatch::new(work)?;
+        for i in 0..work.records {
+            let start = Instant::now();
+            let consumer: StreamConsumer = config(work)
+                .set("group.id", group(i))
+                .set("auto.offset.reset", "earliest")
+                .create()?;
+            consumer.subscribe(&[&work.topic])?;
+            consumer.recv().await?;
+            stopwatch.record(start)?;
+        }
+        Ok(stopwatch.outcome())
+    }
+}
+
+/// Reads every partition from its beginning.
+fn consumer(work: &Work) -> anyhow::Result<StreamConsumer> {
+    let consumer: StreamConsumer = config(work)
+        // It will not be made without one.
+        .set("group.id", group(0))
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..work.partitions {
+        partitions.add_partition_offset(&work.topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&partitions)?;
+    Ok(consumer)
 }

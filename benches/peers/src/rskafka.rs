@@ -2,7 +2,9 @@
 //! idempotence and no groups; its user batches by hand, as here, so it shows what plain encoding
 //! costs rather than what a full client does.
 
+use crate::arrivals::Arrivals;
 use crate::peer::{Peer, Pool, Stopwatch};
+use crate::tally::Tally;
 use anyhow::{bail, ensure};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -97,34 +99,62 @@ impl Peer for Rskafka {
         Ok(stopwatch.outcome())
     }
 
-    /// Every partition to its end, whatever `work.records` says.
-    async fn consume(work: &Work) -> anyhow::Result<Outcome> {
-        let mut tasks = Vec::new();
-        for partition in partitions(work, work.partitions).await? {
-            tasks.push(tokio::spawn(read_to_end(partition)));
+    async fn fetch(work: &Work) -> anyhow::Result<Outcome> {
+        let mut tasks = FuturesUnordered::new();
+        for (partition, client) in (0..).zip(partitions(work, work.partitions).await?) {
+            let tally = Tally::new(work);
+            tasks.push(tokio::spawn(read_to_end(partition, client, tally)));
         }
-        let (mut records, mut bytes) = (0, 0);
-        for task in tasks {
-            let (n, b) = task.await??;
-            records += n;
-            bytes += b;
+        let mut whole = Tally::new(work);
+        while let Some(tally) = tasks.next().await {
+            whole.merge(tally??);
         }
-        ensure!(bytes > 0, "records without values");
-        Ok(Outcome::records(records))
+        whole.outcome()
+    }
+
+    async fn end_to_end(work: &Work, pool: &Pool) -> anyhow::Result<Outcome> {
+        let partition = partitions(work, 1).await?.remove(0);
+        let reader = partitions(work, 1).await?.remove(0);
+        let mut arrivals = Arrivals::new(work, async move |reporter| {
+            let mut offset = 0;
+            loop {
+                let (fetched, _) = reader.fetch_records(offset, 1..1 << 20, 500).await?;
+                for fetched in fetched {
+                    reporter.arrived(fetched.offset)?;
+                    offset = fetched.offset + 1;
+                }
+            }
+        })?;
+        for i in 0..work.records {
+            let records = vec![record(work, pool, i)];
+            let start = arrivals.start().await;
+            let sent = partition.produce(records, Compression::NoCompression);
+            let (sent, arrived) = tokio::join!(sent, arrivals.next(start));
+            sent?;
+            arrived?;
+        }
+        Ok(arrivals.outcome())
+    }
+
+    async fn group_start(_: &Work) -> anyhow::Result<Outcome> {
+        bail!("rskafka has no groups")
     }
 }
 
-/// Counts a partition's records and the bytes of their values.
-async fn read_to_end(partition: Arc<PartitionClient>) -> anyhow::Result<(u64, usize)> {
-    let end = partition.get_offset(OffsetAt::Latest).await?;
-    let (mut offset, mut records, mut bytes) = (0, 0, 0);
+async fn read_to_end(
+    partition: i32,
+    client: Arc<PartitionClient>,
+    mut tally: Tally,
+) -> anyhow::Result<Tally> {
+    let end = client.get_offset(OffsetAt::Latest).await?;
+    let mut offset = 0;
     while offset < end {
-        let (fetched, _) = partition.fetch_records(offset, 1..1 << 20, 500).await?;
+        let (fetched, _) = client.fetch_records(offset, 1..1 << 20, 500).await?;
         for fetched in fetched {
             offset = fetched.offset + 1;
-            records += 1;
-            bytes += fetched.record.value.map_or(0, |value| value.len());
+            let bytes = fetched.record.value.map_or(0, |value| value.len());
+            tally.add(partition, fetched.offset, bytes);
         }
     }
-    Ok((records, bytes))
+    Ok(tally)
 }

@@ -42,9 +42,15 @@ pub struct Work {
     /// Without idempotence (default: with)
     #[arg(long)]
     pub no_idempotence: bool,
-    /// Consume record by record where the client can also hand out batches
+    /// Of the partitions, how many the named ones of --spread are: at equal distances; 0 is all
+    #[arg(long, default_value_t = 0)]
+    pub busy: i32,
+    /// Fetch record by record where the client can also hand out batches
     #[arg(long)]
     pub recv: bool,
+    /// Wait this long after the first records before fetching on, so that all that the client fetches ahead comes in
+    #[arg(long, default_value_t = 0)]
+    pub hold_ms: u64,
 }
 
 /// What the command line gives when it names nothing.
@@ -71,14 +77,18 @@ impl Work {
         // Fibonacci hashing, by its upper bits: partitions take equal shares to a record or two,
         // but neighbours in time are not neighbours in memory.
         let hash = i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let busy = match self.busy {
+            0 => self.partitions,
+            busy => busy,
+        };
         self.spread
-            .then(|| ((hash * self.partitions as u64) >> 32) as i32)
+            .then(|| ((hash * busy as u64) >> 32) as i32 * (self.partitions / busy))
     }
 
     /// The same work as command line options.
     pub fn to_args(&self) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
-        let valued: [(&str, String); 10] = [
+        let valued: [(&str, String); 12] = [
             ("--brokers", self.brokers.clone()),
             ("--topic", self.topic.clone()),
             ("--partitions", self.partitions.to_string()),
@@ -89,6 +99,8 @@ impl Work {
             ("--linger-ms", self.linger_ms.to_string()),
             ("--batch-size", self.batch_size.to_string()),
             ("--buffer", self.buffer.to_string()),
+            ("--busy", self.busy.to_string()),
+            ("--hold-ms", self.hold_ms.to_string()),
         ];
         for (name, value) in valued {
             args.extend([name.to_string(), value]);
@@ -130,6 +142,7 @@ pub fn payload(n: u64, size: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn work_survives_the_command_line() {
@@ -148,7 +161,9 @@ mod tests {
             keyed: true,
             spread: true,
             no_idempotence: true,
+            busy: 3,
             recv: true,
+            hold_ms: 11,
         };
         for work in [plain, other] {
             let args = ["work".to_string()].into_iter().chain(work.to_args());
@@ -172,5 +187,18 @@ mod tests {
             least >= Some(&1998) && most <= Some(&2002),
             "from {least:?} to {most:?}"
         );
+    }
+
+    #[test]
+    fn work_for_some_partitions_leaves_the_others_empty() {
+        let work = Work {
+            spread: true,
+            partitions: 1000,
+            busy: 10,
+            ..Work::default()
+        };
+        let used: BTreeSet<i32> = (0..1000).filter_map(|i| work.partition(i)).collect();
+        let expected: BTreeSet<i32> = (0..10).map(|n| n * 100).collect();
+        assert_eq!(used, expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kafka_cluster::{Cluster, Header as JavaHeader};
+use kafka_cluster::{Cluster, Header as JavaHeader, ProducedRecord};
 use ottla::{Header, Producer, Record, RecordMetadata};
 
 use super::Outcome;
@@ -53,21 +53,29 @@ impl Message {
         self
     }
 
+    /// The record as Java's producer is told to send it.
+    pub(crate) fn for_java(&self) -> ProducedRecord {
+        ProducedRecord {
+            partition: self.partition,
+            timestamp: self.timestamp,
+            key: self.key.clone(),
+            value: self.value.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+
     /// The record to send.
     pub(crate) fn record<'a>(&'a self, topic: &'a str) -> Record<'a> {
         let headers = self.headers.iter().map(|(name, value)| match value {
             Some(value) => Header::new(name, value),
             None => Header::null(name),
         });
-        let mut record = Record::to(topic).headers(headers);
+        let mut record = Record::to(topic)
+            .key_or_null(self.key.as_ref())
+            .value_or_null(self.value.as_ref())
+            .headers(headers);
         if let Some(partition) = self.partition {
             record = record.partition(partition);
-        }
-        if let Some(key) = &self.key {
-            record = record.key(key);
-        }
-        if let Some(value) = &self.value {
-            record = record.value(value);
         }
         if let Some(timestamp) = self.timestamp {
             record = record.timestamp_millis(timestamp);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 const AT_ONCE: usize = 64;
 
 /// Asks about each item; the outcomes are in the items' order. Dropped half-way, it asks no more.
-pub(super) async fn each<T, R, F>(items: Vec<T>, ask: impl Fn(T) -> F) -> Vec<Result<R>>
+pub(crate) async fn each<T, R, F>(items: Vec<T>, ask: impl Fn(T) -> F) -> Vec<Result<R>>
 where
     F: Future<Output = Result<R>> + Send + 'static,
     R: Send + 'static,

@@ -3,9 +3,9 @@
 use hashbrown::{HashMap, HashSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::Purpose;
+use super::calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answered};
 use super::each::each;
-use super::{Admin, by_topic, is_transient, unanswered, unless_nobody_answered};
-use crate::cluster::Purpose;
 use crate::config::IsolationLevel;
 use crate::error::{Error, ErrorCode, Result};
 use crate::types::{BrokerId, TopicName, TopicPartition};
@@ -80,13 +80,12 @@ impl Question {
     }
 }
 
-impl Admin {
-    /// Looks up offsets of partitions; each has its own result, in order. Kafka: `ListOffsets`.
+impl Calls {
+    /// Looks up offsets of partitions; each has its own result, in order.
     ///
     /// # Errors
-    /// When no broker could be asked. A partition's own result has the broker's error, such as
-    /// `UNKNOWN_TOPIC_OR_PARTITION`, or why its leader could not be asked.
-    pub async fn list_offsets(
+    /// When no broker could be asked.
+    pub(crate) async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
         isolation: IsolationLevel,
@@ -148,8 +147,8 @@ impl Admin {
         let metadata = self.metadata(deadline, "list offsets", names).await?;
         let (mut told, asked) = by_leader(&metadata, open);
         let answers = each(asked.clone(), |asked| {
-            let admin = self.clone();
-            async move { admin.offsets_at(asked, isolation).await }
+            let calls = self.clone();
+            async move { calls.offsets_at(asked, isolation).await }
         })
         .await;
         for ((_, questions), answer) in asked.into_iter().zip(answers) {
