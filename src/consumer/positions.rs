@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
@@ -36,6 +36,8 @@ struct Sought {
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
 struct Work {
+    /// Of the partitions that are looked up.
+    leaders: HashSet<BrokerId>,
     committed: Vec<Sought>,
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
@@ -48,9 +50,15 @@ struct Work {
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
+    let mut prepared = HashSet::new();
     loop {
         let topology = shared.cluster.topology();
         let work = survey(&shared, &topology);
+        for leader in &work.leaders {
+            if prepared.insert(*leader) {
+                lookups.spawn(prepare(shared.clone(), *leader));
+            }
+        }
         if work.is_lost {
             shared.cluster.request_refresh();
         }
@@ -70,6 +78,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.closing() => break,
         }
     }
+    // Nothing may be connected to behind the connections' end.
+    lookups.shutdown().await;
     let ends = async {
         while !shared.lock().sources.is_empty() {
             shared.work.notified().await;
@@ -78,6 +88,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
     shared.cluster.close_consumer(shared.id);
+}
+
+/// Opens the connection that a partition will be fetched by while its position is looked up by another one.
+async fn prepare(shared: Arc<Shared>, leader: BrokerId) {
+    // The fetch loop tries again.
+    let _ = shared
+        .cluster
+        .broker(leader, Purpose::Fetch(shared.id))
+        .await;
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -128,6 +147,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             }
             (_, None) => continue,
         }
+        work.leaders.extend(partition.leader);
         partition.ask();
     }
     for source in sources {
