@@ -276,13 +276,17 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
         } => {
             fail(shared, queue, batch, possibly_written, fatal);
         }
-        Answered::Split { batch, without } => split(shared, queue, batch, without),
+        Answered::Split {
+            flight,
+            batch,
+            without,
+        } => split(shared, queue, flight, batch, without),
         Answered::Late { batch } => give_back(shared, batch),
     }
     shared.replan(queue);
 }
 
-fn give_back(shared: &Shared, batch: OurBatch) {
+pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
     let Batch { body, charged, .. } = batch;
     shared.memory.release(charged);
     if let Body::Sealed(bytes, ..) = body
@@ -326,6 +330,7 @@ fn fail(
 fn split(
     shared: &Arc<Shared>,
     queue: &Arc<PartitionQueue>,
+    flight: u64,
     batch: OurBatch,
     mut without: Vec<(u32, Option<Arc<str>>)>,
 ) {
@@ -336,16 +341,30 @@ fn split(
         batch.ticket.clone(),
         batch.last_error.as_ref().and_then(|e| e.broker_code()),
     );
-    let charged = batch.charged;
+    let (charged, unknown) = (batch.charged, batch.unknown);
     let parts = match produce::split(batch, &indices) {
         Ok(parts) => parts,
         Err((batch, malformed)) => {
             warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
-            return fail(shared, queue, batch, false, false);
+            if queue.lock().queue.not_split(flight, &batch) {
+                fail(shared, queue, batch, unknown, false);
+            } else {
+                give_back(shared, batch);
+            }
+            return;
         }
     };
     debug!(partition = %queue.target, parts = parts.len(), refused = indices.len(), "splitting a batch");
     shared.counters.split();
+    if parts.is_empty() {
+        shared.memory.release(charged);
+    }
+    let back = queue.lock().queue.parts(flight, parts);
+    if let Err(parts) = back {
+        // The producer was closed meanwhile, which has failed every record of the batch.
+        parts.into_iter().for_each(|part| give_back(shared, part));
+        return;
+    }
     for (index, message) in without {
         let cause = Error::broker(
             code.unwrap_or(ErrorCode::INVALID_RECORD),
@@ -354,7 +373,7 @@ fn split(
         );
         let error = Error::Delivery {
             target: queue.target.clone(),
-            possibly_written: false,
+            possibly_written: unknown,
             attempts: 1,
             cause: Arc::new(cause),
         };
@@ -363,9 +382,4 @@ fn split(
             .outcome
             .fail(ticket.first + index, 1, ticket.total, error);
     }
-    if parts.is_empty() {
-        shared.memory.release(charged);
-    }
-    queue.lock().queue.parts(parts);
-    shared.abort_if_closed(queue);
 }

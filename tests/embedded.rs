@@ -1,0 +1,202 @@
+//! What ottla promises, tried on the embedded broker: in milliseconds, and without Java.
+
+// A test that fails by a panic says where; its author need not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use ottla::{Client, OffsetReset, Record, TopicPartition};
+use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
+use tokio::time::timeout;
+
+/// Longest wait for what should come at once.
+const SOON: Duration = Duration::from_secs(20);
+
+fn all_of(topic: &str, partitions: i32) -> Vec<TopicPartition> {
+    let all = 0..partitions;
+    all.map(|partition| TopicPartition::new(topic, partition))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_sent_is_read_back_in_order() {
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .topic("t", 6)
+        .start()
+        .await
+        .unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let producer = client.producer().build().unwrap();
+    let mut deliveries = Vec::new();
+    for number in 0..10_000 {
+        let value = format!("value {number}");
+        let record = Record::to("t").partition(number % 6).key("k").value(&value);
+        deliveries.push(producer.enqueue(record).await.unwrap());
+    }
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        let metadata = timeout(SOON, delivery).await.unwrap().unwrap();
+        assert_eq!(metadata.offset(), Some(number as i64 / 6));
+    }
+    let mut consumer = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .assign(all_of("t", 6))
+        .build()
+        .await
+        .unwrap();
+    let mut next = [0_i64; 6];
+    for _ in 0..10_000 {
+        let record = timeout(SOON, consumer.recv())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let partition = record.partition() as usize;
+        assert_eq!(record.offset(), next[partition]);
+        let number = next[partition] * 6 + partition as i64;
+        assert_eq!(
+            record.value().unwrap(),
+            format!("value {number}").as_bytes()
+        );
+        next[partition] += 1;
+    }
+}
+
+async fn member(client: &Client, group: &str) -> ottla::Consumer {
+    client
+        .consumer(group)
+        .offset_reset(OffsetReset::Earliest)
+        .subscribe(["t"])
+        .build()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_group_shares_its_partitions_and_goes_on_where_it_committed() {
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .topic("t", 4)
+        .start()
+        .await
+        .unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let producer = client.producer().build().unwrap();
+    for number in 0..400 {
+        let value = number.to_string();
+        let record = Record::to("t").partition(number % 4).value(&value);
+        drop(producer.enqueue(record).await.unwrap());
+    }
+    producer.flush().await.unwrap();
+
+    let (mut one, mut other) = (member(&client, "g").await, member(&client, "g").await);
+    let shared = async {
+        while one.assignment().len() != 2 || other.assignment().len() != 2 {
+            // Polling is what keeps members alive and lets them take part in a rebalance.
+            let pause = Duration::from_millis(20);
+            let _ = timeout(pause, one.recv()).await;
+            let _ = timeout(pause, other.recv()).await;
+        }
+    };
+    timeout(SOON, shared).await.unwrap();
+    one.close(SOON).await.unwrap();
+    other.close(SOON).await.unwrap();
+
+    let mut third = member(&client, "g").await;
+    let record = Record::to("t").partition(0).value("the last");
+    producer.send(record).await.unwrap();
+    let mut values = Vec::new();
+    while values.last().is_none_or(|value| value != "the last") {
+        let record = timeout(SOON, third.recv()).await.unwrap().unwrap().unwrap();
+        let value = String::from_utf8(record.value().unwrap().to_vec()).unwrap();
+        values.push(value);
+    }
+    third.commit_positions().await.unwrap();
+    let committed = third.committed(all_of("t", 1)).await.unwrap();
+    let offset = committed[0].as_ref().unwrap().offset;
+    assert_eq!(offset, cluster.log("t", 0).len() as i64);
+    let group = &cluster.groups()[0];
+    assert_eq!(
+        (&*group.name, group.state, group.members.len()),
+        ("g", "Stable", 1)
+    );
+    third.close(SOON).await.unwrap();
+}
+
+fn values(cluster: &Cluster, partition: i32) -> Vec<String> {
+    let log = cluster.log("t", partition);
+    let value = |record: ottla_broker::LogRecord| record.value.unwrap().to_vec();
+    log.into_iter()
+        .map(|record| String::from_utf8(value(record)).unwrap())
+        .collect()
+}
+
+/// Sends records 0 to 99 one after the other: they must be in the log once each, in order.
+async fn sends_a_hundred(cluster: &Cluster) {
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let producer = client.producer().linger(Duration::ZERO);
+    let producer = producer
+        .retry_backoff(Duration::from_millis(5))
+        .build()
+        .unwrap();
+    for number in 0..100 {
+        let value = number.to_string();
+        let record = Record::to("t").partition(0).value(&value);
+        timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    }
+    let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    assert_eq!(values(cluster, 0), expected);
+}
+
+#[tokio::test]
+async fn every_record_is_in_the_log_once_whatever_goes_wrong() {
+    for fault in [
+        Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+        Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS),
+        Fault::error_after(ErrorCode::REQUEST_TIMED_OUT),
+        Fault::error_after(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND),
+        Fault::disconnect(),
+        Fault::disconnect_after(),
+        Fault::cut_answer(),
+        Fault::delay(Duration::from_millis(5)),
+        Fault::throttle(Duration::from_millis(5)),
+    ] {
+        let cluster = Cluster::builder()
+            .nodes(2)
+            .topic("t", 1)
+            .start()
+            .await
+            .unwrap();
+        let id = cluster
+            .faults()
+            .add(fault.clone().on(ApiKey::Produce).every(20));
+        sends_a_hundred(&cluster).await;
+        assert!(cluster.faults().hits(id) >= 5, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn leaders_move_and_nodes_crash_without_a_loss() {
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .replication_factor(3)
+        .topic("t", 1);
+    let cluster = cluster.start().await.unwrap();
+    let breaks = async {
+        for round in 0..3 {
+            let leader = cluster.leader("t", 0).unwrap();
+            let node = cluster.node(leader);
+            match round {
+                0 => cluster.move_leader("t", 0, leader % 3 + 1).unwrap(),
+                1 => node.crash().await,
+                _ => node.restart().await.unwrap(),
+            }
+            // On, when some more records are there.
+            while cluster.log("t", 0).len() < 30 * (round + 1) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::join!(breaks, sends_a_hundred(&cluster));
+}
