@@ -82,6 +82,10 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
             }
         }
     }
+    // Before the goodbye: what was read here, from a replica whose time is up, needs its leader's loop.
+    if !shared.is_closing() {
+        shared.work.notify_one();
+    }
     end(&shared, broker, &session).await;
     if shared.is_closing() {
         shared.lock().sources.remove(&broker);
@@ -121,6 +125,10 @@ async fn ask(shared: &Shared, broker: BrokerId, call: &Fetch) -> Result<FetchAns
 async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     debug!(broker = broker.0, failures, %error, "fetch failed");
     shared.cluster.request_refresh();
+    // Leaders are asked again, who may name this replica again: by then it has its delay behind it.
+    if shared.lock().leave_replica(broker) {
+        shared.work.notify_one();
+    }
     if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
         shared.fail(error);
     }

@@ -395,6 +395,15 @@ impl State {
         }
     }
 
+    /// Has what is fetched from this broker as a replica (KIP-392) fetched from its leader; `false` when there is none.
+    pub(super) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let mut left = false;
+        for (_, partition) in self.all() {
+            left |= partition.leave_replica(broker);
+        }
+        left
+    }
+
     /// Wakes the fetch loop of a partition: there is room, or something to fetch.
     pub(super) fn wake_source(&mut self, index: u32, now: Instant) {
         let source = self.get(index).and_then(|partition| partition.source(now));

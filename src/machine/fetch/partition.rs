@@ -354,6 +354,13 @@ impl Partition {
         self.replica.take().is_some()
     }
 
+    /// As `forget_replica`, if it is this one.
+    pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        self.replica
+            .take_if(|(replica, _)| *replica == broker)
+            .is_some()
+    }
+
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
         self.stage == Stage::Fetching
