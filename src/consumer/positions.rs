@@ -5,7 +5,7 @@ mod ends;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
@@ -40,6 +40,8 @@ struct Sought {
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
 struct Work {
+    /// Of the partitions that are looked up.
+    leaders: HashSet<BrokerId>,
     committed: Vec<Sought>,
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
@@ -66,9 +68,15 @@ pub(super) async fn run(guard: Guard) {
     let shared = &guard.0;
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
+    let mut prepared = HashSet::new();
     loop {
         let topology = shared.cluster.topology();
         let work = survey(shared, &topology);
+        for leader in &work.leaders {
+            if prepared.insert(*leader) {
+                lookups.spawn(prepare(shared.clone(), *leader));
+            }
+        }
         if work.is_lost {
             shared.cluster.request_refresh();
         }
@@ -88,6 +96,8 @@ pub(super) async fn run(guard: Guard) {
             () = shared.closing() => break,
         }
     }
+    // Nothing may be connected to behind the connections' end.
+    lookups.shutdown().await;
     let ends = async {
         while !shared.lock().sources.is_empty() {
             shared.work.notified().await;
@@ -96,6 +106,15 @@ pub(super) async fn run(guard: Guard) {
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
     shared.cluster.close_consumer(shared.id);
+}
+
+/// Opens the connection that a partition will be fetched by while its position is looked up by another one.
+async fn prepare(shared: Arc<Shared>, leader: BrokerId) {
+    // The fetch loop tries again.
+    let _ = shared
+        .cluster
+        .broker(leader, Purpose::Fetch(shared.id))
+        .await;
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -153,6 +172,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             }
             (_, None) => continue,
         }
+        work.leaders.extend(partition.leader);
         partition.ask();
     }
     for source in sources {
