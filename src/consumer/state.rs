@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Those that have something to hand out.
     line: VecDeque<u32>,
     errors: VecDeque<Error>,
+    /// What ended the consumer, and not the application.
+    pub(super) end: Option<Error>,
     /// Made once.
     choice: Option<Choice>,
     versions: u64,
@@ -50,6 +52,8 @@ pub(super) struct State {
     pub(super) is_gone: bool,
     /// The consumer's tasks are to end.
     pub(super) is_closed: bool,
+    /// Bytes that the application was handed decompressed, and is not done with.
+    pub(super) unpacked: usize,
     /// The running fetch loops.
     pub(super) sources: HashMap<BrokerId, Arc<Notify>>,
 }
@@ -210,7 +214,7 @@ impl State {
             return false;
         };
         if let Some(partition) = self.get(index) {
-            partition.paused = paused;
+            partition.pause(paused);
         }
         self.epoch += 1;
         self.queue(index);
@@ -285,7 +289,22 @@ impl State {
     }
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
-        self.errors.pop_front()
+        while let Some(error) = self.errors.pop_front() {
+            if self.is_news(&error) {
+                return Some(error);
+            }
+        }
+        self.end.clone().filter(|_| !self.is_stopped)
+    }
+
+    /// Whether it was not dealt with before it could be told, by a seek.
+    fn is_news(&mut self, error: &Error) -> bool {
+        match error {
+            Error::NoOffset { partition, .. } | Error::LogTruncated { partition, .. } => self
+                .find(partition)
+                .is_some_and(|partition| partition.is_stuck()),
+            _ => true,
+        }
     }
 
     /// What the fetch loop of a broker is to do; `hurry` leaves full partitions out rather than wait for room.
@@ -298,8 +317,10 @@ impl State {
         now: Instant,
     ) -> Plan {
         // Each broker has a share of its own: one that does not answer takes nothing from the others.
-        let share = settings.buffer_memory / self.sources.len().max(1);
-        let full_at = settings.partition_fetch_bytes.min(share);
+        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
+        let share = memory / self.sources.len().max(1);
+        // Whatever is left: what has nothing buffered is not full.
+        let full_at = settings.partition_fetch_bytes.min(share).max(1);
         let survey = self.survey(broker, full_at, now);
         if survey.led == 0 {
             return Plan::Unneeded;
@@ -376,6 +397,15 @@ impl State {
                 });
             }
         }
+    }
+
+    /// Has what is fetched from this broker as a replica (KIP-392) fetched from its leader; `false` when there is none.
+    pub(super) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let mut left = false;
+        for (_, partition) in self.all() {
+            left |= partition.leave_replica(broker);
+        }
+        left
     }
 
     /// Wakes the fetch loop of a partition: there is room, or something to fetch.

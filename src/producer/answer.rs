@@ -61,6 +61,7 @@ pub(crate) fn arrived(
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
+    let mut decided = Vec::with_capacity(flying.len());
     for (position, flight) in flying.into_iter().enumerate() {
         match find(&mut partitions, position, &flight) {
             Some(own) => {
@@ -74,19 +75,33 @@ pub(crate) fn arrived(
                         &answer.nodes,
                     );
                 }
-                answered(shared, flight, own);
+                decided.push(answered(shared, flight, own));
             }
             None => {
                 let error = Error::protocol(
                     format!("broker {}", lane.broker.0),
                     format!("Produce answer says nothing of {}", flight.queue.target),
                 );
-                one_lost(shared, flight, true, &Arc::new(error));
+                decided.push(one_lost(shared, flight, true, &Arc::new(error)));
             }
         }
     }
-    lane.landed();
+    landed(shared, lane, decided);
     Ok(answer.throttle)
+}
+
+/// What a queue decided about a batch of its own.
+type Decided = (Arc<PartitionQueue>, Answered<Arc<Outcome>>);
+
+/// The request is off the lane, and then all is carried out that the queues decided.
+///
+/// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
+/// hears of it: who sends the next record as soon as the last one is acknowledged shall find the lane idle.
+fn landed(shared: &Arc<Shared>, lane: &Lane, decided: Vec<Decided>) {
+    lane.landed();
+    for (queue, result) in decided {
+        finish(shared, &queue, result);
+    }
 }
 
 /// The partition's answer, which nearly always stands where its batch stood in the request.
@@ -113,7 +128,7 @@ fn find(
 }
 
 /// One partition's answer.
-fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer) {
+fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> Decided {
     let Flying {
         queue,
         flight,
@@ -143,7 +158,7 @@ fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
     }
-    finish(shared, &queue, result);
+    (queue, result)
 }
 
 /// The time, as queues count it.
@@ -183,13 +198,12 @@ pub(crate) fn lost(
 ) {
     debug!(broker = lane.broker.0, %error, sent, "request without an answer");
     let error = Arc::new(error);
-    for flight in flying {
-        one_lost(shared, flight, sent, &error);
-    }
-    lane.landed();
+    let decided = flying.into_iter();
+    let decided = decided.map(|flight| one_lost(shared, flight, sent, &error));
+    landed(shared, lane, decided.collect());
 }
 
-fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>) {
+fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> Decided {
     let Flying {
         queue,
         flight,
@@ -202,7 +216,7 @@ fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>
         .lock()
         .queue
         .unanswered(flight, batch, sent, error, backoff);
-    finish(shared, &queue, result);
+    (queue, result)
 }
 
 /// With `acks=0` a written request is all that is ever known.
@@ -214,22 +228,22 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
         log_append_time: -1,
         rejected: Vec::new(),
     };
-    for Flying {
-        queue,
-        flight,
-        batch,
-        ..
-    } in flying
-    {
+    let decide = |flight: Flying| {
+        let Flying {
+            queue,
+            flight,
+            batch,
+            ..
+        } = flight;
         let error = || Arc::new(produce_error(&told, &queue));
         let result =
             queue
                 .lock()
                 .queue
                 .answer(flight, batch, &told, now(), error, retry_at(shared));
-        finish(shared, &queue, result);
-    }
-    lane.landed();
+        (queue, result)
+    };
+    landed(shared, lane, flying.into_iter().map(decide).collect());
 }
 
 /// Carries out what the queue decided, with no lock held.
