@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::reset;
 use super::shared::Shared;
-use super::state::{Plan, State};
+use super::state::{Plan, Source, State};
 use crate::batch::{Span, span};
 use crate::cluster::Purpose;
 use crate::error::{Error, ErrorCode};
@@ -22,13 +22,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Starts the loop of a broker, if it does not run.
 pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
-    if let Some(wake) = state.sources.get(&broker) {
-        wake.notify_one();
-        return;
-    }
-    let wake = Arc::new(Notify::new());
-    state.sources.insert(broker, wake.clone());
-    tokio::spawn(run(shared.clone(), broker, wake));
+    state.sources.entry(broker).or_insert_with(|| {
+        let source = Source::default();
+        tokio::spawn(run(shared.clone(), broker, source.wake.clone()));
+        source
+    });
 }
 
 async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {

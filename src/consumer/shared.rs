@@ -221,12 +221,16 @@ impl Shared {
         of: impl Fn(&crate::machine::fetch::Partition) -> Option<Position>,
     ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
         let mut state = self.lock();
-        let all = state.all().map(|(_, partition)| partition);
-        let chosen = all.filter(|partition| {
-            partitions.is_none_or(|partitions| partitions.contains(&partition.name))
-        });
+        let mut chosen: Vec<u32> = match partitions {
+            Some(partitions) => partitions.iter().filter_map(|p| state.index(p)).collect(),
+            None => state.all().map(|(index, _)| index).collect(),
+        };
+        chosen.sort_unstable();
+        chosen.dedup();
         chosen
-            .filter_map(|partition| {
+            .into_iter()
+            .filter_map(|index| {
+                let partition = state.get(index)?;
                 let position = of(partition).filter(|position| position.offset >= 0)?;
                 let offset = OffsetAndMetadata {
                     offset: position.offset,
@@ -275,12 +279,13 @@ impl Shared {
                 partition: partition.clone(),
             });
         }
-        if let Some(index) = state.index(partition) {
-            state.wake_source(index, Instant::now());
-        }
+        let index = state.index(partition);
+        let is_missing = index.is_some_and(|index| state.is_missing(index, Instant::now()));
         let has_line = state.has_line();
         drop(state);
-        self.work.notify_one();
+        if is_missing {
+            self.work.notify_one();
+        }
         if has_line {
             self.ready.notify_one();
         }

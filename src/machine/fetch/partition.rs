@@ -118,6 +118,8 @@ pub(crate) struct Partition {
     buffered: usize,
     blocked: bool,
     replica: Option<(BrokerId, Instant)>,
+    /// Another broker is to fetch it, or the same one in another way: its loop was not told yet.
+    moved: bool,
     failures: u32,
     not_before: Option<Instant>,
     /// A lookup is under way.
@@ -155,6 +157,7 @@ impl Partition {
             buffered: 0,
             blocked: false,
             replica: None,
+            moved: false,
             failures: 0,
             not_before: None,
             is_asked: false,
@@ -168,6 +171,7 @@ impl Partition {
         if self.stage == Stage::Held {
             self.stage = start.map_or(Stage::Committed, Stage::Resetting);
         }
+        self.moved = true;
     }
 
     /// The position, where there is one.
@@ -268,8 +272,15 @@ impl Partition {
         if is_new {
             self.not_before = None;
             self.replica = None;
+            self.moved = true;
             self.check_epoch();
         }
+    }
+
+    /// Whether the loop of the broker to fetch from is to be told of this partition.
+    pub(crate) fn take_moved(&mut self, now: Instant) -> bool {
+        let is_over = self.replica.take_if(|(_, until)| *until <= now).is_some();
+        std::mem::take(&mut self.moved) || is_over
     }
 
     /// What is to be looked up, if anything, and if it is time.
@@ -337,17 +348,21 @@ impl Partition {
     /// Fetches from this replica until then.
     pub(crate) fn prefer(&mut self, replica: BrokerId, until: Instant) {
         self.replica = Some((replica, until));
+        self.moved = true;
     }
 
     /// Back to the leader; `false` when it was fetched from the leader already.
     pub(crate) fn forget_replica(&mut self) -> bool {
-        self.replica.take().is_some()
+        let is_left = self.replica.take().is_some();
+        self.moved |= is_left;
+        is_left
     }
 
     /// Back to the leader if it is fetched from this replica; `false` when it is not.
     pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
-        let is_left = self.replica.take_if(|(replica, _)| *replica == broker);
-        is_left.is_some()
+        let left = self.replica.take_if(|(replica, _)| *replica == broker);
+        self.moved |= left.is_some();
+        left.is_some()
     }
 
     /// When it goes back to the leader.
