@@ -275,6 +275,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn with_no_bytes_of_a_partition_a_batch_is_asked_for_at_a_time() {
+        let settings = ConsumerSettings {
+            partition_fetch_bytes: 0,
+            ..consumer_settings()
+        };
+        let (mut consumer, wake) = buffered(0, settings).await;
+        assert!(matches!(plan(consumer.shared()), Plan::Fetch { .. }));
+        for index in [0, 1] {
+            feed(&consumer, index, &[chunk(0)]);
+        }
+        assert!(matches!(plan(consumer.shared()), Plan::Wait(None)));
+        use_up(&mut consumer).await;
+        assert!(is_woken(&wake).await);
+        assert!(matches!(plan(consumer.shared()), Plan::Full));
+    }
+
+    #[tokio::test]
     async fn pausing_disturbs_nobody_but_the_partitions_loop() {
         let (consumer, wake) = buffered(1, consumer_settings()).await;
         let shared = consumer.shared();
