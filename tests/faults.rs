@@ -70,6 +70,7 @@ mod faults {
     pub(crate) mod outages;
     pub(crate) mod proxies;
     pub(crate) mod proxy;
+    pub(crate) mod reading;
     pub(crate) mod scripted;
     pub(crate) mod storms;
     pub(crate) mod trace;
@@ -82,7 +83,7 @@ use std::process::ExitCode;
 
 use faults::churn::{self, ledger};
 use faults::world::World;
-use faults::{application, checker, load, outages, scripted, storms};
+use faults::{application, checker, load, outages, reading, scripted, storms};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
     live.extend(storms::trials(&world));
     live.extend(outages::trials(&world));
     live.extend(application::trials(&world));
+    live.extend(reading::trials(&world));
     live.extend(churn::trials(&world));
     let ignored = missing.is_some() && !must;
     let names: Vec<String> = live.iter().map(|trial| trial.name().to_owned()).collect();

@@ -113,7 +113,9 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted.
+    /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted. A single
+    /// batch that is larger as it is sent comes all the same, alone; one that decompresses to more is refused by
+    /// [`Error::Corrupt`](crate::Error::Corrupt).
     ///
     /// A batch that becomes more than that is refused as damaged. What the application was handed decompressed counts
     /// until it comes back; a batch that there is no room for is read all the same, one at a time.

@@ -91,6 +91,15 @@ impl ConsumerHandle {
         self.commit_offsets_in_background([record.behind()])
     }
 
+    /// As [`commit_positions`](Self::commit_positions), without waiting for it: see
+    /// [`commit_in_background`](Self::commit_in_background). Kafka: `commitAsync()`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a group.
+    pub fn commit_positions_in_background(&self) -> Result<()> {
+        self.commit_offsets_in_background(self.shared().positions(None))
+    }
+
     /// As [`commit_offsets`](Self::commit_offsets), without waiting for it: see
     /// [`commit_in_background`](Self::commit_in_background).
     ///

@@ -91,7 +91,7 @@ fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bo
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
         state.sources.remove(&broker);
-        // What was fetched here may be without a loop now.
+        // What was fetched here, from a replica whose time is up, needs its leader's loop.
         shared.work.notify_one();
     }
     plan
@@ -119,6 +119,7 @@ async fn ask(shared: &Shared, broker: BrokerId, call: &Fetch) -> Result<FetchAns
 async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     debug!(broker = broker.0, failures, %error, "fetch failed");
     shared.cluster.request_refresh();
+    // Leaders are asked again, who may name this replica again: by then it has its delay behind it.
     if shared.lock().leave_replica(broker) {
         shared.work.notify_one();
     }

@@ -5,12 +5,13 @@ mod ends;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 use super::fetcher;
+use super::offsets::is_passing;
 use super::reset;
 use super::shared::Shared;
 use super::state::State;
@@ -39,6 +40,8 @@ struct Sought {
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
 struct Work {
+    /// Of the partitions that are looked up.
+    leaders: HashSet<BrokerId>,
     committed: Vec<Sought>,
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
@@ -47,23 +50,43 @@ struct Work {
     wake: Option<Instant>,
 }
 
+/// Tells the application, should the task end before the consumer does.
+pub(super) struct Guard(pub(super) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.is_closing() {
+            self.0.end(Error::Closed {
+                what: "the runtime of the consumer",
+            });
+        }
+    }
+}
+
 /// Runs until the consumer is closed.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(guard: Guard) {
+    let shared = &guard.0;
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
+    let mut prepared = HashSet::new();
     loop {
         let topology = shared.cluster.topology();
-        let work = survey(&shared, &topology);
+        let work = survey(shared, &topology);
+        for leader in &work.leaders {
+            if prepared.insert(*leader) {
+                lookups.spawn(prepare(shared.clone(), *leader));
+            }
+        }
         if work.is_lost {
             shared.cluster.request_refresh();
         }
         let wake = work.wake;
-        start(&shared, work, &mut lookups);
+        start(shared, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {
                 if changed.is_err() {
                     // The client is closed: nothing can be looked up any more.
-                    shared.fail(Error::Closed { what: "the client" });
+                    shared.end(Error::Closed { what: "the client" });
                     break;
                 }
             }
@@ -73,6 +96,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = shared.closing() => break,
         }
     }
+    // Nothing may be connected to behind the connections' end.
+    lookups.shutdown().await;
     let ends = async {
         while !shared.lock().sources.is_empty() {
             shared.work.notified().await;
@@ -81,6 +106,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
     shared.cluster.close_consumer(shared.id);
+}
+
+/// Opens the connection that a partition will be fetched by while its position is looked up by another one.
+async fn prepare(shared: Arc<Shared>, leader: BrokerId) {
+    // The fetch loop tries again.
+    let _ = shared
+        .cluster
+        .broker(leader, Purpose::Fetch(shared.id))
+        .await;
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -137,6 +171,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             }
             (_, None) => continue,
         }
+        work.leaders.extend(partition.leader);
         partition.ask();
     }
     sources.tell(shared, &mut state);
@@ -253,28 +288,36 @@ async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
         return;
     };
     let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
-    match offsets.fetch_committed(&names).await {
+    match offsets.ask(&names).await {
         Ok(found) => {
             let mut found: HashMap<_, _> = found.into_iter().collect();
             for one in &sought {
-                let committed = found.remove(&one.name).flatten();
-                settle(&shared, one, |state, index| {
-                    from_committed(&shared, state, index, committed)
-                });
+                match found.remove(&one.name) {
+                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
+                        from_committed(&shared, state, index, committed)
+                    }),
+                    // One that is refused does not hold up the others.
+                    Some(Err(error)) => not_found(&shared, one, &error),
+                    None => retry(&shared, one, None),
+                }
             }
-            shared.work.notify_one();
         }
         Err(error) => {
-            debug!(%error, "committed offsets not found");
-            let code = error
-                .broker_code()
-                .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
             for one in &sought {
-                let tell = (!error.is_retriable()).then(|| (code, error.clone()));
-                retry(&shared, one, tell);
+                not_found(&shared, one, &error);
             }
         }
     }
+    shared.work.notify_one();
+}
+
+fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
+    debug!(partition = %sought.name, %error, "committed offset not found");
+    let code = error
+        .broker_code()
+        .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+    let tell = (!is_passing(error)).then(|| (code, error.clone()));
+    retry(shared, sought, tell);
 }
 
 fn from_committed(

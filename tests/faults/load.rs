@@ -166,6 +166,11 @@ impl Book {
         Err(format!("HANG: outcomes unknown after {limit:?}, by partition: {hung:?}").into())
     }
 
+    /// Takes over what another book has, all of which is settled.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.sent.extend(later.sent);
+    }
+
     pub(crate) fn sent(&self) -> &[Sent] {
         &self.sent
     }

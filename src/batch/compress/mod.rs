@@ -6,8 +6,10 @@ mod snappy;
 mod zstd;
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::header::Codec;
+use super::spare::Output;
 use crate::config::Compression;
 use crate::error::Error;
 use crate::wire::Malformed;
@@ -57,14 +59,14 @@ pub(super) fn codec(compression: Compression) -> Codec {
 /// Appends `input`, compressed, to `out`.
 ///
 /// Levels: gzip 1 to 9 (default 6), zstd -7 to 4 (default 3); lz4's is ignored, its encoder has
-/// one speed, and snappy has none.
+/// one speed, and snappy has none. An encoder that panics is an error like any other.
 pub(super) fn compress(
     scratch: &mut Scratch,
     compression: Compression,
     input: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    match compression {
+    guarded(scratch, |scratch| match compression {
         Compression::None => {
             out.extend_from_slice(input);
             Ok(())
@@ -73,18 +75,37 @@ pub(super) fn compress(
         Compression::Snappy => scratch.snappy.compress(input, out),
         Compression::Lz4(_) => scratch.lz4.compress(input, out),
         Compression::Zstd(level) => scratch.zstd.compress(level, input, out),
-    }
+    })
 }
 
-/// Decompresses `input`, refusing to make more than `limit` bytes of it.
-pub(super) fn decompress(codec: Codec, input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+/// Makes a panic of an encoder its error; what it leaves half-way is not used again.
+fn guarded(
+    scratch: &mut Scratch,
+    work: impl FnOnce(&mut Scratch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    catch_unwind(AssertUnwindSafe(|| work(scratch))).unwrap_or_else(|_| {
+        *scratch = Scratch::default();
+        Err(failed("the encoder", "it panicked"))
+    })
+}
+
+/// Appends `input`, decompressed, to `out`, refusing to make `out` longer than `limit` bytes.
+pub(super) fn decompress(
+    codec: Codec,
+    input: &[u8],
+    limit: usize,
+    out: &mut Output,
+) -> Result<(), Malformed> {
     match codec {
-        Codec::None if input.len() > limit => Err(too_large(limit)),
-        Codec::None => Ok(input.to_vec()),
-        Codec::Gzip => gzip::decompress(input, limit),
-        Codec::Snappy => snappy::decompress(input, limit),
-        Codec::Lz4 => lz4::decompress(input, limit),
-        Codec::Zstd => zstd::decompress(input, limit),
+        Codec::None if input.len() > limit.saturating_sub(out.len()) => Err(too_large(limit)),
+        Codec::None => {
+            out.push(input);
+            Ok(())
+        }
+        Codec::Gzip => out.with_vec(|out| gzip::decompress(input, limit, out)),
+        Codec::Snappy => snappy::decompress(input, limit, out),
+        Codec::Lz4 => lz4::decompress(input, limit, out),
+        Codec::Zstd => out.with_vec(|out| zstd::decompress(input, limit, out)),
     }
 }
 

@@ -20,6 +20,13 @@ fn packed(compression: Compression, input: &[u8]) -> Vec<u8> {
     })
 }
 
+/// Into a buffer that is not clean, as those are that were used before.
+fn decompress(codec: Codec, input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+    let mut out = Output::used(vec![0xaa; 70_000]);
+    super::decompress(codec, input, limit, &mut out)?;
+    Ok(out.into_vec())
+}
+
 fn text(len: usize) -> Vec<u8> {
     let words = [
         "{\"id\":",
@@ -306,4 +313,13 @@ proptest! {
             prop_assert!(plain.len() <= 4_000);
         }
     }
+}
+
+#[test]
+fn encoder_that_panics_is_an_error_and_starts_anew() {
+    Scratch::with(|scratch, out| {
+        let error = guarded(scratch, |_| panic!("a test")).unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+        compress(scratch, Compression::Gzip(None), b"text", out).unwrap();
+    });
 }

@@ -85,7 +85,10 @@ async fn what_was_lost_before_it_could_be_given_up_is_told_as_lost() {
         group.brokers.fail("commit", &[code]);
         let error = group.membership.leave().await.unwrap_err();
         assert_eq!(error.broker_code(), Some(code));
-        assert_eq!(group.notes.log(), ["stop 0", told, "remove 0", "left"]);
+        let mut noted = group.notes.log();
+        // The member may hear of the refusal before or after it is out.
+        noted.retain(|line| !line.starts_with("end "));
+        assert_eq!(noted, ["stop 0", told, "remove 0", "left"]);
     }
 }
 
@@ -286,7 +289,7 @@ async fn a_client_that_is_closed_ends_the_membership_with_an_error() {
     group.offsets.cluster().close();
     let noted = group.notes.until("remove").await;
     assert!(
-        noted.contains(&"fail the client is closed".to_string()),
+        noted.contains(&"end the client is closed".to_string()),
         "{noted:?}"
     );
     group.membership.leave().await.unwrap();

@@ -50,6 +50,9 @@ impl Offsets {
         offsets: Commits,
         committed: impl Fn(&Commits) + Send + 'static,
     ) {
+        if offsets.is_empty() {
+            return;
+        }
         let background = &self.0.background;
         let mut waiting = background.waiting();
         waiting.extend(offsets);
@@ -65,9 +68,10 @@ impl Offsets {
                 let Some(commits) = offsets.0.background.take() else {
                     break;
                 };
+                let began = offsets.standing();
                 let limit = offsets.0.settings.api_timeout;
                 let until = after(Instant::now().into_std(), limit).into();
-                match offsets.commit_in(turn, &commits, until, Manner::Asked).await {
+                match offsets.commit_in(turn, began, &commits, until, Manner::Asked).await {
                     Ok(()) => committed(&commits),
                     Err(error) => {
                         warn!(%error, partitions = commits.len(), "offsets not committed in the background");

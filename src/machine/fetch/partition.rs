@@ -174,6 +174,11 @@ impl Partition {
         self.moved = true;
     }
 
+    /// Whether it has not begun, and the application has not sought.
+    pub(crate) fn is_held(&self) -> bool {
+        self.stage == Stage::Held
+    }
+
     /// The position, where there is one.
     pub(crate) fn position(&self) -> Option<Position> {
         (self.handed.offset >= 0).then_some(self.handed)
@@ -181,6 +186,11 @@ impl Partition {
 
     pub(crate) fn is_fetching(&self) -> bool {
         self.stage == Stage::Fetching
+    }
+
+    /// Whether the application must seek before anything can be read.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stage == Stage::Stuck
     }
 
     /// Goes on from `position`; `version` is a new one. Returns the bytes that were buffered.

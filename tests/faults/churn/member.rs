@@ -332,6 +332,7 @@ impl RebalanceListener for Ears {
                     Some((one.clone(), offset.into()))
                 };
                 let offsets: Vec<_> = partitions.iter().filter_map(position).collect();
+                tracing::info!(member = self.id, ?offsets, "commits what is given up");
                 if let Err(error) = consumer.commit_offsets(offsets).await {
                     self.book.told("commit of what is given up", &error);
                     failed = true;

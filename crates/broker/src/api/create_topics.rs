@@ -3,7 +3,6 @@
 use super::groups::code;
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::configs::TopicConfigs;
 use crate::state::topics::{Topic, is_valid_name};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
 
@@ -111,9 +110,13 @@ fn create(at: &mut At<'_>, topic: &NewTopic, validate_only: bool) -> Result<Made
     }
     let nodes = at.state.nodes.all().len();
     let (partitions, replication) = numbers(at.state, topic, nodes)?;
+    if !at.state.has_room(partitions) {
+        let why = "The cluster takes no more partitions.".to_owned();
+        return refuse(ErrorCode::POLICY_VIOLATION, why);
+    }
     let pairs = topic.configs.iter();
     let pairs = pairs.map(|(name, value)| (&**name, value.as_deref()));
-    let configs = match TopicConfigs::new(pairs) {
+    let configs = match at.state.settings.topic_configs().with(pairs) {
         Ok(configs) => configs,
         Err(why) => return refuse(ErrorCode::INVALID_CONFIG, why),
     };

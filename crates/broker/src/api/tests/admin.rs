@@ -187,12 +187,13 @@ fn a_dead_nodes_partitions_have_the_next_replica_for_leader() {
         settings.nodes = 3;
         settings.replication = 2;
     });
+    let now = world.moment();
     let before = world.state.topics.partition("t", 0).unwrap();
     let (leader, next) = (before.replicas[0], before.replicas[1]);
-    world.state.node_died(leader);
+    world.state.node_died(leader, now);
     let after = world.state.topics.partition("t", 0).unwrap();
     assert_eq!((after.leader, after.epoch), (Some(next), 1));
-    world.state.node_died(next);
+    world.state.node_died(next, now);
     assert_eq!(world.state.topics.partition("t", 0).unwrap().leader, None);
     let answer = world.ask(12, &metadata_of(12, &["t"]));
     let told = &answer.topics[0].partitions[0];
@@ -201,7 +202,7 @@ fn a_dead_nodes_partitions_have_the_next_replica_for_leader() {
         (code, told.leader_id.0),
         (ErrorCode::LEADER_NOT_AVAILABLE, -1)
     );
-    world.state.node_started(leader);
+    world.state.node_started(leader, now);
     let back = world.state.topics.partition("t", 0).unwrap();
     assert_eq!((back.leader, back.epoch), (Some(leader), 3));
 }
@@ -264,7 +265,8 @@ fn settings_are_described_and_changed() {
 fn the_cluster_is_described_in_every_version() {
     for version in versions::<DescribeClusterRequest>() {
         let mut world = World::with(|settings| settings.nodes = 3);
-        world.state.node_died(1);
+        let now = world.moment();
+        world.state.node_died(1, now);
         let answer = world.ask(version, &DescribeClusterRequest::default());
         assert_eq!((answer.error_code, answer.controller_id.0), (0, 2));
         assert_eq!(answer.brokers.len(), 2);
@@ -324,7 +326,7 @@ fn epochs_end_where_the_next_leader_began() {
         send(&mut world);
         world.state.move_leader("t", 0, 2).unwrap();
         world.state.move_leader("t", 0, 1).unwrap();
-        let mut ask = |world: &mut World, epoch| {
+        let ask = |world: &mut World, epoch| {
             let partition = OffsetForLeaderPartition::default()
                 .with_partition(0)
                 .with_leader_epoch(epoch);

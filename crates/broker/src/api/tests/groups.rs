@@ -300,12 +300,12 @@ fn a_static_member_that_is_back_takes_its_place_and_fences_the_old() {
 #[test]
 fn a_moved_coordinator_ends_the_waiting() {
     let mut world = World::with(|settings| settings.nodes = 2);
-    world.state.nodes.move_coordinator("g".into(), 1);
+    let now = world.moment();
+    world.state.move_coordinator("g", 1, now).unwrap();
     let one = one_member(&mut world);
     let two = new_id(&mut world, 2);
     let waits: Waiting = world.begin(2, 9, &join(9, &two, None)).unwrap_err();
-    world.state.nodes.move_coordinator("g".into(), 2);
-    world.state.resign(&|name| name == "g");
+    world.state.move_coordinator("g", 2, now).unwrap();
     assert!(world.is_woken(&waits));
     let answer = world.go_on::<Join>(waits).ok().unwrap();
     assert_eq!(

@@ -4,6 +4,7 @@ mod admin;
 mod every_version;
 mod fetching;
 mod groups;
+mod hostile;
 mod producing;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::{At, Call, Client, Forced, Step};
 use crate::settings::Settings;
 use crate::state::{ConnectionId, Now, State};
-use crate::wire::{ApiKey, Header, Malformed, Name, Reader};
+use crate::wire::{ApiKey, Header, Malformed, Reader};
 
 /// A cluster without sockets, and a clock that stands still unless it is moved.
 pub(super) struct World {
@@ -56,6 +57,13 @@ impl World {
             state,
             now: Duration::from_secs(1),
             forced: None,
+        }
+    }
+
+    pub(super) fn moment(&self) -> Now {
+        Now {
+            up: self.now,
+            wall: self.wall(),
         }
     }
 
@@ -101,10 +109,7 @@ impl World {
 
     pub(super) fn step(&mut self, waiting: &mut Waiting) -> (Step, Bytes) {
         let mut out = super::writer(&waiting.header);
-        let now = Now {
-            up: self.now,
-            wall: self.wall(),
-        };
+        let now = self.moment();
         let mut at = At {
             state: &mut self.state,
             now,
@@ -126,8 +131,8 @@ impl World {
         let end = self.now + time;
         while let Some(next) = self.state.deadline().filter(|next| *next <= end) {
             self.now = next.max(self.now);
-            let wall = self.wall();
-            self.state.tick(Now { up: self.now, wall });
+            let now = self.moment();
+            self.state.tick(now);
         }
         self.now = end;
     }
@@ -185,10 +190,6 @@ pub(super) fn s(text: &str) -> StrBytes {
 
 pub(super) fn topic(name: &str) -> TopicName {
     TopicName(s(name))
-}
-
-pub(super) fn name(text: &str) -> Name {
-    text.into()
 }
 
 /// A batch of records with these values and timestamps; sequence -1 without a producer.

@@ -144,7 +144,7 @@ fn settings_of_the_topic_are_kept() {
     let set = |pairs: &[(&str, &str)]| {
         let mut world = World::new();
         let pairs = pairs.iter().map(|(name, value)| (*name, Some(*value)));
-        let configs = TopicConfigs::new(pairs).unwrap();
+        let configs = TopicConfigs::default().with(pairs).unwrap();
         world.state.topics.get_mut("t").unwrap().configs = configs;
         world
     };
