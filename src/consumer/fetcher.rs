@@ -314,7 +314,7 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             let code = seen.partition.code;
             partition.failed(now, delay);
             if partition.is_news(code) {
-                state.tell(told(&name, code, seen.wanted.offset));
+                state.tell(Some(&name), told(&name, code, seen.wanted.offset));
                 after.tells = true;
             }
         }

@@ -261,7 +261,7 @@ fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) 
     let error = apply(&mut state, index);
     state.wake_source(index, Instant::now());
     if let Some(error) = error {
-        state.tell(error);
+        state.tell(Some(&sought.name), error);
         drop(state);
         shared.ready.notify_one();
     }

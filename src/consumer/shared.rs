@@ -132,7 +132,7 @@ impl Shared {
 
     /// An error for the next call of the application.
     pub(super) fn fail(&self, error: Error) {
-        self.lock().tell(error);
+        self.lock().tell(None, error);
         self.ready.notify_one();
     }
 
@@ -182,12 +182,14 @@ impl Shared {
                 if is_nowhere {
                     partition.stick(version);
                 }
+                partition.begin(None);
             });
             if is_nowhere {
-                state.tell(Error::NoOffset {
+                let error = Error::NoOffset {
                     partition: name.clone(),
                     reason: "without a group there is no committed one: seek".into(),
-                });
+                };
+                state.tell(Some(name), error);
             }
         }
         drop(state);
@@ -197,7 +199,10 @@ impl Shared {
 
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
     pub(super) fn stop(&self, partitions: &[TopicPartition]) {
-        self.lock().stop(partitions);
+        let mut state = self.lock();
+        state.stop(partitions);
+        // There is room for others.
+        state.wake_sources();
     }
 
     /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.

@@ -30,7 +30,8 @@ pub(super) struct State {
     names: HashMap<TopicName, HashMap<i32, u32>>,
     /// Those that have something to hand out.
     line: VecDeque<u32>,
-    errors: VecDeque<Error>,
+    /// To be told, each with what it says.
+    errors: VecDeque<(String, Error)>,
     /// What ended the consumer, and not the application.
     pub(super) end: Option<Error>,
     /// Made once.
@@ -270,16 +271,20 @@ impl State {
         indexes.any(|index| self.outstanding.contains(&index))
     }
 
-    /// An error for the next call; of many, the last ones are dropped.
-    pub(super) fn tell(&mut self, error: Error) {
-        const MOST: usize = 64;
-        if self.errors.len() < MOST {
-            self.errors.push_back(error);
+    /// An error for a call of the application: of a partition, or of none. Nothing is dropped but what says the same
+    /// as one that is not told yet, which many partitions of a topic may.
+    pub(super) fn tell(&mut self, of: Option<&TopicPartition>, error: Error) {
+        let about = match (of, error.broker_code()) {
+            (Some(partition), Some(code)) => format!("{code} {}", partition.topic()),
+            _ => error.to_string(),
+        };
+        if self.errors.iter().all(|(other, _)| *other != about) {
+            self.errors.push_back((about, error));
         }
     }
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
-        while let Some(error) = self.errors.pop_front() {
+        while let Some((_, error)) = self.errors.pop_front() {
             if self.is_news(&error) {
                 return Some(error);
             }
@@ -295,5 +300,38 @@ impl State {
                 .is_some_and(|partition| partition.is_stuck()),
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::testing::partitions;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn of_many_errors_none_is_lost_but_those_that_say_the_same() {
+        let mut state = State::default();
+        let partitions = partitions(0..200);
+        state.hold(&partitions);
+        for partition in &partitions {
+            let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            let context = format!("fetching {partition}");
+            state.tell(Some(partition), Error::broker(code, None, context));
+            state.change(partition, |partition, version| {
+                partition.stick(version);
+            });
+            let error = Error::NoOffset {
+                partition: partition.clone(),
+                reason: "a test".into(),
+            };
+            state.tell(Some(partition), error);
+        }
+        for _ in 0..2 {
+            state.tell(None, Error::Closed { what: "a test" });
+        }
+        let told: Vec<_> = std::iter::from_fn(|| state.next_error()).collect();
+        assert_eq!(told.len(), 1 + 200 + 1, "each partition is stuck");
+        assert!(matches!(told.last(), Some(Error::Closed { .. })));
     }
 }

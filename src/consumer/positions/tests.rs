@@ -31,6 +31,7 @@ async fn ahead(offset_reset: OffsetReset) -> Arc<Shared> {
     state.hold(&partitions([0]));
     let partition = state.get(0).unwrap();
     partition.lead_by(NODE, 3, id(1));
+    partition.begin(None);
     partition.seek(at(100, 3), 1);
     partition.answered(Answered {
         chunk: None,

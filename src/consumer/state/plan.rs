@@ -292,6 +292,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_given_up_makes_room_for_others_at_once() {
+        let (consumer, wake) = buffered(1, consumer_settings()).await;
+        consumer.shared().stop(&partitions([0]));
+        assert!(is_woken(&wake).await);
+    }
+
+    #[tokio::test]
     async fn pausing_disturbs_nobody_but_the_partitions_loop() {
         let (consumer, wake) = buffered(1, consumer_settings()).await;
         let shared = consumer.shared();

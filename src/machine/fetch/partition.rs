@@ -36,7 +36,7 @@ pub(crate) enum Start {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Assigned, and the application is being told.
+    /// Assigned, and not begun.
     Held,
     /// The group's committed offset is wanted.
     Committed,
@@ -112,6 +112,8 @@ pub(crate) struct Partition {
     pub(crate) high_watermark: i64,
     pub(crate) last_stable_offset: i64,
     pub(crate) log_start_offset: i64,
+    /// The application is being told of the assignment: even where it has sought to, nothing is fetched.
+    held: bool,
     stage: Stage,
     next: Position,
     chunks: VecDeque<Chunk>,
@@ -151,6 +153,7 @@ impl Partition {
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
+            held: true,
             stage: Stage::Held,
             next: NOWHERE,
             chunks: VecDeque::new(),
@@ -171,6 +174,7 @@ impl Partition {
         if self.stage == Stage::Held {
             self.stage = start.map_or(Stage::Committed, Stage::Resetting);
         }
+        self.held = false;
         self.moved = true;
     }
 
@@ -185,7 +189,7 @@ impl Partition {
     }
 
     pub(crate) fn is_fetching(&self) -> bool {
-        self.stage == Stage::Fetching
+        self.stage == Stage::Fetching && !self.held
     }
 
     /// Whether the application must seek before anything can be read.
@@ -303,7 +307,8 @@ impl Partition {
             },
             Stage::Held | Stage::Fetching | Stage::Stuck => return None,
         };
-        (!self.is_asked && !self.is_waiting(now) && !self.stopped).then_some(need)
+        let is_free = !self.is_asked && !self.stopped && !self.held;
+        (is_free && !self.is_waiting(now)).then_some(need)
     }
 
     /// A lookup begins; `failed` or what it finds ends it.
@@ -382,7 +387,7 @@ impl Partition {
 
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
-        self.stage == Stage::Fetching
+        self.is_fetching()
             && !self.paused
             && !self.stopped
             && !self.blocked

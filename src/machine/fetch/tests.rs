@@ -425,6 +425,32 @@ fn what_was_asked_for_before_a_seek_is_not_expected_after_it() {
 }
 
 #[test]
+fn what_is_sought_before_it_begins_is_fetched_only_then() {
+    let now = Instant::now();
+    for is_looked_up in [false, true] {
+        let mut partition = Partition::held(name(0), 1);
+        partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
+        if is_looked_up {
+            partition.reset(Start::Timestamp(1), 2);
+        } else {
+            let sought = Position {
+                offset: 10,
+                leader_epoch: -1,
+            };
+            partition.seek(sought, 2);
+        }
+        assert!(!partition.is_fetchable(now) && !partition.is_fetching());
+        assert_eq!(partition.need(now), None);
+        partition.take_moved(now);
+        partition.begin(Some(Start::Earliest));
+        assert!(partition.take_moved(now), "its loop is to be told");
+        assert_eq!(partition.is_fetchable(now), !is_looked_up);
+        let need = is_looked_up.then_some(Need::Offset(Start::Timestamp(1)));
+        assert_eq!(partition.need(now), need);
+    }
+}
+
+#[test]
 fn a_new_leader_is_asked_whether_it_has_what_was_read() {
     let now = Instant::now();
     let mut partition = fetching(0, 1);
