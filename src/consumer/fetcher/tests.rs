@@ -97,3 +97,38 @@ async fn what_a_loop_leaves_behind_is_looked_after_when_it_ends() {
     assert!(matches!(plan, Plan::Unneeded));
     assert!(is_woken(&consumer).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that_helps() {
+    let consumer = consumer(1, consumer_settings()).await;
+    let shared = consumer.shared();
+    for (code, is_told) in [
+        (ErrorCode::UNKNOWN_TOPIC_ID, false),
+        (ErrorCode::INVALID_REQUEST, true),
+    ] {
+        let answer = FetchAnswer {
+            throttle: Duration::ZERO,
+            code,
+            session_id: 0,
+            topics: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let error = take(shared, LEADER, &mut Session::default(), answer).unwrap_err();
+        assert_eq!(error.broker_code(), Some(code));
+        for failures in [1, 2] {
+            let before = tokio::time::Instant::now();
+            fail(shared, LEADER, error.clone(), failures).await;
+            assert!(before.elapsed() > Duration::from_millis(10));
+        }
+        let told = std::iter::from_fn(|| shared.lock().next_error()).count();
+        assert_eq!(told, usize::from(is_told), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_its_broker_cannot_read_is_told() {
+    let consumer = consumer(1, consumer_settings()).await;
+    assert!(answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None).tells);
+    let told = consumer.shared().lock().next_error().unwrap();
+    assert_eq!(told.broker_code(), Some(ErrorCode::CORRUPT_MESSAGE));
+}
