@@ -169,11 +169,12 @@ async fn old_format(kafka: &Kafka) -> Outcome {
     for version in ["0.9.0", "0.10.2"] {
         let topic = format!("java-format-{version}");
         let topic = kafka.topic(&topic, 1, &[("message.format.version", version)])?;
-        // Such records have no headers.
+        // Such records have no headers, and their producers no sequence numbers.
+        let settings = [("enable.idempotence", "false")];
         let records: Vec<_> = (0..10)
             .map(|number| Message::of(number.to_string()).for_java())
             .collect();
-        kafka.java_producer(&[])?.send(topic, &records)?;
+        kafka.java_producer(&settings)?.send(topic, &records)?;
         let client = kafka.client().await?;
         let mut consumer = from_the_start(&client, topic, 1).build().await?;
         for _ in 0..2 {
