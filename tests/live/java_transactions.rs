@@ -87,9 +87,15 @@ impl Story<'_> {
     }
 }
 
-async fn consumer(client: &Client, topic: &str, level: IsolationLevel) -> Result<Consumer, Error> {
+async fn consumer(
+    client: &Client,
+    topic: &str,
+    level: IsolationLevel,
+    fetch_bytes: usize,
+) -> Result<Consumer, Error> {
     client
         .standalone_consumer()
+        .partition_fetch_bytes(fetch_bytes)
         .isolation(level)
         .offset_reset(OffsetReset::Earliest)
         // A seek waits for the fetch that is under way.
@@ -146,9 +152,10 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     let client = kafka.client().await?;
     let ends = kafka.offsets(topic)?;
     let mut consumers = Vec::new();
-    for by in [By::Poll, By::Recv] {
+    // All at once, and a batch or two at a time: then most fetches begin within a transaction.
+    for (by, fetch_bytes) in [(By::Poll, 1 << 20), (By::Recv, 700), (By::Poll, 700)] {
         for level in LEVELS {
-            let mut consumer = consumer(&client, topic, level).await?;
+            let mut consumer = consumer(&client, topic, level, fetch_bytes).await?;
             let read = by_place(read_to(&mut consumer, topic, &ends, by).await?);
             assert_level(&story, level, &read)?;
             assert_at_end(&consumer, topic, &ends).await?;
@@ -230,7 +237,7 @@ async fn seek_everywhere(story: &Story<'_>, client: &Client) -> Outcome {
     let kafka = story.kafka;
     for level in LEVELS {
         let all = expected(kafka, story.topic, level)?;
-        let mut consumer = consumer(client, story.topic, level).await?;
+        let mut consumer = consumer(client, story.topic, level, 2000).await?;
         for end in kafka.offsets(story.topic)? {
             let partition = TopicPartition::new(story.topic, end.partition);
             let others = all_of(story.topic, 3);
