@@ -105,22 +105,16 @@ async fn consumer(
         .await
 }
 
-async fn transactions(kafka: &Kafka) -> Outcome {
+/// Transactions that all end, some of them at the same time, with plain records between theirs.
+async fn tell(story: &mut Story<'_>, plain: &JavaProducer<'_>) -> Outcome {
     use Fate::{Aborted, Kept};
-    let topic = kafka.topic("java-transactions", 3, &[])?;
-    let mut story = Story {
-        kafka,
-        topic,
-        sent: 0,
-        kept: BTreeSet::new(),
-    };
-    let plain = kafka.java_producer(&[("batch.size", "300")])?;
+    let kafka = story.kafka;
     let (first, second) = (transactional(kafka, "1")?, transactional(kafka, "2")?);
-    story.send(&plain, &[0, 1, 2], Kept)?;
+    story.send(plain, &[0, 1, 2], Kept)?;
     first.begin()?;
     story.send(&first, &[0, 1, 2], Kept)?;
     first.commit()?;
-    story.send(&plain, &[0, 2], Kept)?;
+    story.send(plain, &[0, 2], Kept)?;
     first.begin()?;
     story.send(&first, &[0, 1], Aborted)?;
     first.abort()?;
@@ -130,7 +124,7 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     second.begin()?;
     story.send(&first, &[0], Aborted)?;
     story.send(&second, &[0, 1], Kept)?;
-    story.send(&plain, &[0, 1], Kept)?;
+    story.send(plain, &[0, 1], Kept)?;
     story.send(&first, &[0, 1], Aborted)?;
     story.send(&second, &[0], Kept)?;
     first.abort()?;
@@ -147,8 +141,19 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     // Behind this a partition has nothing but the marker.
     story.send(&second, &[2], Aborted)?;
     second.abort()?;
-    until("the transactions' ends", || story.is_settled()).await?;
+    until("the transactions' ends", || story.is_settled()).await
+}
 
+async fn transactions(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("java-transactions", 3, &[])?;
+    let mut story = Story {
+        kafka,
+        topic,
+        sent: 0,
+        kept: BTreeSet::new(),
+    };
+    let plain = kafka.java_producer(&[("batch.size", "300")])?;
+    tell(&mut story, &plain).await?;
     let client = kafka.client().await?;
     let ends = kafka.offsets(topic)?;
     let mut consumers = Vec::new();
@@ -166,8 +171,8 @@ async fn transactions(kafka: &Kafka) -> Outcome {
 
     let late = transactional(kafka, "late")?;
     late.begin()?;
-    story.send(&late, &[0, 1], Kept)?;
-    story.send(&plain, &[0, 1, 2], Kept)?;
+    story.send(&late, &[0, 1], Fate::Kept)?;
+    story.send(&plain, &[0, 1, 2], Fate::Kept)?;
     for (level, by, consumer, read) in &mut consumers {
         let ends = match level {
             IsolationLevel::ReadCommitted => kafka.stable_offsets(topic)?,
