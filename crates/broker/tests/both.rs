@@ -39,6 +39,7 @@ impl Real {
             let builder = kafka_cluster::Cluster::builder()
                 .version(kafka_cluster::Version::V4_3_0)
                 .property("group.initial.rebalance.delay.ms", "0")
+                .property("num.partitions", "1")
                 .property("auto.create.topics.enable", "false");
             builder.start().map_err(|error| error.to_string())
         };

@@ -151,9 +151,7 @@ pub(crate) async fn settings(talk: &mut Talk) {
         "max.message.bytes",
         "message.timestamp.after.max.ms",
         "message.timestamp.type",
-        "retention.bytes",
         "retention.ms",
-        "segment.bytes",
         "segment.ms",
     ];
     let name = talk.name("t");
@@ -242,6 +240,15 @@ pub(crate) async fn metadata(talk: &mut Talk) {
 /// What the embedded broker says it speaks, Kafka speaks.
 pub(crate) async fn versions(talk: &mut Talk) {
     let answer = talk.ask(3, &ApiVersionsRequest::default()).await;
+    talk.note(
+        "without a name",
+        (code(answer.error_code), answer.api_keys.len()),
+    );
+    let named = ApiVersionsRequest::default()
+        .with_client_software_name(s("a-client"))
+        .with_client_software_version(s("1.0"));
+    let answer = talk.ask(3, &named).await;
+    talk.note("with a name", code(answer.error_code));
     for key in ApiKey::ALL {
         let found = answer.api_keys.iter().find(|one| one.api_key == key.code());
         let told = found.unwrap_or_else(|| panic!("no {key}"));

@@ -1,8 +1,12 @@
 //! Produce and InitProducerId.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProduceResponse};
+
+use ottla_broker::ErrorCode;
 
 use super::talk::{Batch, Talk, code, recently};
 
@@ -55,7 +59,12 @@ pub(crate) async fn duplicates_gaps_and_epochs(talk: &mut Talk) {
     let request = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(60_000);
-    let answer = talk.ask(4, &request).await;
+    let mut answer = talk.ask(4, &request).await;
+    // Real Kafka has to fetch a block of ids first.
+    while code(answer.error_code) == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        answer = talk.ask(4, &request).await;
+    }
     talk.note("producer", (code(answer.error_code), answer.producer_epoch));
     let id = answer.producer_id.0;
     let batch = |epoch, sequence, count| Batch::of(count).producer(id, epoch, sequence).bytes();
