@@ -1,6 +1,8 @@
 //! One fetch loop a broker: independent of the others, ahead of the application, within its share of the buffer.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -19,6 +21,9 @@ use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// An answer with so few bytes comes of waiting for records, not of reading what there is.
+const LITTLE: usize = 64 << 10;
 
 /// Starts the loop of a broker, if it does not run.
 pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
@@ -71,7 +76,9 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                 match answer {
                     Ok(answer) => {
                         failures = 0;
-                        take(&shared, broker, &mut session, answer);
+                        if take(&shared, broker, &mut session, answer) {
+                            step_back().await;
+                        }
                     }
                     Err(error) => {
                         session.restart();
@@ -168,12 +175,33 @@ struct Seen<'a> {
     span: Span,
 }
 
-/// Takes an answer in.
-fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: FetchAnswer) {
+/// Lets a waiting application have its records before the next request is written.
+///
+/// It may go on at once on another thread of the runtime, unlike a task that yields to tokio.
+async fn step_back() {
+    let mut has_stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Takes an answer in; tells whether the application waits for it and will soon be done with it.
+fn take(
+    shared: &Arc<Shared>,
+    broker: BrokerId,
+    session: &mut Session,
+    answer: FetchAnswer,
+) -> bool {
     if !session.answered(answer.code, answer.session_id) {
         debug!(broker = broker.0, code = %answer.code, "fetch session lost");
-        return;
+        return false;
     }
+    let mut len = 0;
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -181,6 +209,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
                 continue;
             };
             let span = span(&partition.records);
+            len += span.len;
             seen.push(Seen {
                 wanted,
                 partition,
@@ -199,6 +228,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
         after.merge(apply(shared, &mut state, seen, now));
     }
     let has_line = state.has_line();
+    let is_awaited = has_line && state.is_waiting && len <= LITTLE;
     drop(state);
     if has_line || after.tells {
         shared.ready.notify_one();
@@ -215,6 +245,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
     if after.looks_up {
         shared.work.notify_one();
     }
+    is_awaited
 }
 
 fn hint(
@@ -334,5 +365,30 @@ fn answered(seen: &Seen<'_>) -> Answered {
         high_watermark: partition.high_watermark,
         last_stable_offset: partition.last_stable_offset,
         log_start_offset: partition.log_start_offset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// One thread, so that there is an order.
+    #[tokio::test]
+    async fn who_steps_back_goes_on_behind_whom_it_woke() {
+        let ready = Arc::new(Notify::new());
+        let has_run = Arc::new(AtomicBool::new(false));
+        let (wake, noted) = (ready.clone(), has_run.clone());
+        tokio::spawn(async move {
+            wake.notified().await;
+            noted.store(true, Ordering::Relaxed);
+        });
+        let other = tokio::spawn(async move {
+            ready.notify_one();
+            let before = has_run.load(Ordering::Relaxed);
+            step_back().await;
+            (before, has_run.load(Ordering::Relaxed))
+        });
+        assert_eq!(other.await.unwrap(), (false, true));
     }
 }

@@ -17,7 +17,10 @@ fn close_resolves_what_is_being_compressed() {
     runtime.block_on(async {
         let broker = Broker::start();
         let producer = producer(&broker, |o| o.set_compression(Compression::Gzip(None))).await;
-        producer.send(record("a broker, an identity")).await.unwrap();
+        producer
+            .send(record("a broker, an identity"))
+            .await
+            .unwrap();
         // The one thread that compresses has other work.
         let (free, busy) = oneshot::channel::<()>();
         let working = tokio::task::spawn_blocking(move || {
