@@ -141,7 +141,7 @@ fn compacted_gaps_and_empty_batches_move_the_position_behind_them() {
 }
 
 #[test]
-fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
+fn aborted_transactions_are_left_out_in_whatever_order_and_however_often_they_are_told() {
     let log = [
         of_transaction(0, "aborted 1", 1),
         of_transaction(1, "kept 2", 2),
@@ -152,6 +152,10 @@ fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
         marker(6, COMMIT, 2),
         of_transaction(7, "aborted 1 again", 1),
         marker(8, ABORT, 1),
+        marker(9, ABORT, 1),
+        of_transaction(10, "kept 1 again", 1),
+        marker(11, COMMIT, 1),
+        marker(12, COMMIT, 1),
     ];
     for aborted in [
         &[(1, 0), (1, 7)][..],
@@ -159,14 +163,14 @@ fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
         &[(1, 0), (1, 7), (1, 7)],
     ] {
         let mut chunk = chunk(0, &log, aborted);
-        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4], "{aborted:?}");
-        assert_eq!(chunk.position(), (9, 7));
+        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4, 10], "{aborted:?}");
+        assert_eq!(chunk.position(), (13, 7));
     }
     let all = Filter {
         read_committed: false,
         ..filter()
     };
-    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7]);
+    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7, 10]);
 }
 
 #[test]
