@@ -167,10 +167,11 @@ impl State {
 
     /// Goes back to their leaders with what is fetched from this replica; `false` when there is nothing.
     pub(in crate::consumer) fn leave_replica(&mut self, broker: BrokerId) -> bool {
-        let all = self.slab.iter_mut().flatten();
-        all.fold(false, |any, partition| {
-            partition.leave_replica(broker) || any
-        })
+        let mut left = false;
+        for (_, partition) in self.all() {
+            left |= partition.leave_replica(broker);
+        }
+        left
     }
 
     /// Wakes the fetch loop of a partition: there is room, or something to fetch. `false` when there is none.
