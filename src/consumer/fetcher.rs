@@ -1,6 +1,8 @@
 //! One fetch loop a broker: independent of the others, ahead of the application, within its share of the buffer.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -19,6 +21,9 @@ use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// An answer with so few bytes comes of waiting for records, not of reading what there is.
+const LITTLE: usize = 64 << 10;
 
 /// Starts the loop of a broker, if it does not run.
 pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
@@ -68,7 +73,12 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                 };
                 hurry = false;
                 match answer.and_then(|answer| take(&shared, broker, &mut session, answer)) {
-                    Ok(()) => failures = 0,
+                    Ok(is_awaited) => {
+                        failures = 0;
+                        if is_awaited {
+                            step_back().await;
+                        }
+                    }
                     Err(error) => {
                         session.restart();
                         failures += 1;
@@ -171,7 +181,22 @@ struct Seen<'a> {
     frame: usize,
 }
 
-/// Takes an answer in.
+/// Lets a waiting application have its records before the next request is written.
+///
+/// It may go on at once on another thread of the runtime, unlike a task that yields to tokio.
+async fn step_back() {
+    let mut has_stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Takes an answer in; tells whether the application waits for it and will soon be done with it.
 ///
 /// # Errors
 /// The broker's refusal of the request as a whole.
@@ -180,13 +205,13 @@ fn take(
     broker: BrokerId,
     session: &mut Session,
     answer: FetchAnswer,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let code = answer.code;
     match session.answered(code, answer.session_id) {
         Heard::News => {}
         Heard::Lost => {
             debug!(broker = broker.0, %code, "fetch session lost");
-            return Ok(());
+            return Ok(false);
         }
         Heard::Refused => {
             let context = format!("fetching from broker {}", broker.0);
@@ -194,7 +219,7 @@ fn take(
         }
     }
     let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-    let frame = partitions.map(|partition| partition.records.len()).sum();
+    let frame: usize = partitions.map(|partition| partition.records.len()).sum();
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -221,6 +246,7 @@ fn take(
         after.merge(apply(shared, &mut state, seen, now));
     }
     let has_line = state.has_line();
+    let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
     if has_line || after.tells {
         shared.ready.notify_one();
@@ -234,7 +260,7 @@ fn take(
     if after.looks_up {
         shared.work.notify_one();
     }
-    Ok(())
+    Ok(is_awaited)
 }
 
 fn hint(

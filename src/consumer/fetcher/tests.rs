@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::feed::consumer;
@@ -131,4 +133,23 @@ async fn a_log_that_its_broker_cannot_read_is_told() {
     assert!(answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None).tells);
     let told = consumer.shared().lock().next_error().unwrap();
     assert_eq!(told.broker_code(), Some(ErrorCode::CORRUPT_MESSAGE));
+}
+
+/// One thread, so that there is an order.
+#[tokio::test]
+async fn who_steps_back_goes_on_behind_whom_it_woke() {
+    let ready = Arc::new(Notify::new());
+    let has_run = Arc::new(AtomicBool::new(false));
+    let (wake, noted) = (ready.clone(), has_run.clone());
+    tokio::spawn(async move {
+        wake.notified().await;
+        noted.store(true, Ordering::Relaxed);
+    });
+    let other = tokio::spawn(async move {
+        ready.notify_one();
+        let before = has_run.load(Ordering::Relaxed);
+        step_back().await;
+        (before, has_run.load(Ordering::Relaxed))
+    });
+    assert_eq!(other.await.unwrap(), (false, true));
 }
