@@ -97,30 +97,31 @@ impl Search {
 /// The brokers that partitions are fetched from.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// Whether the loop is needed now, and whether it has to look at its partitions.
-    all: HashMap<BrokerId, (bool, bool)>,
+    /// Whether the loop is needed now.
+    all: HashMap<BrokerId, bool>,
+    /// A partition is another loop's than before, or to be asked for in another way.
+    is_moved: bool,
 }
 
 impl Sources {
     pub(super) fn count(&mut self, partition: &mut Partition, now: Instant) {
-        let is_moved = partition.take_moved(now);
+        self.is_moved |= partition.take_moved(now);
         if let Some(broker) = partition.source(now) {
-            let (is_needed, is_told) = self.all.entry(broker).or_default();
-            *is_needed |= partition.is_fetching();
-            *is_told |= is_moved;
+            *self.all.entry(broker).or_default() |= partition.is_fetching();
         }
     }
 
-    /// Starts the loops that are missing, and wakes those whose partitions have come or gone.
+    /// Starts the loops that are missing, and wakes those whose partitions may have come or gone: what is buffered
+    /// goes with them.
     pub(super) fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
-        for (broker, (is_needed, _)) in &self.all {
+        for (broker, is_needed) in &self.all {
             if *is_needed {
                 fetcher::ensure(shared, state, *broker);
             }
         }
         for (broker, source) in &state.sources {
             // Without partitions it ends, and its share of the memory is the others'.
-            if self.all.get(broker).is_none_or(|(_, is_told)| *is_told) {
+            if self.is_moved || !self.all.contains_key(broker) {
                 source.wake.notify_one();
             }
         }
