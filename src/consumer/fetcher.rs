@@ -11,11 +11,11 @@ use tracing::debug;
 
 use super::reset;
 use super::shared::Shared;
-use super::state::{Plan, State};
+use super::state::{Plan, Source, State};
 use crate::batch::{Span, span};
 use crate::cluster::Purpose;
 use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::{Answered, Chunk, Position, Session, Verdict, Wanted, verdict};
+use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
 use crate::types::{Address, BrokerId};
 use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
@@ -27,13 +27,11 @@ const LITTLE: usize = 64 << 10;
 
 /// Starts the loop of a broker, if it does not run.
 pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
-    if let Some(wake) = state.sources.get(&broker) {
-        wake.notify_one();
-        return;
-    }
-    let wake = Arc::new(Notify::new());
-    state.sources.insert(broker, wake.clone());
-    tokio::spawn(run(shared.clone(), broker, wake));
+    state.sources.entry(broker).or_insert_with(|| {
+        let source = Source::default();
+        tokio::spawn(run(shared.clone(), broker, source.wake.clone()));
+        source
+    });
 }
 
 async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
@@ -64,6 +62,7 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     read_committed: shared.filter.read_committed,
                     session_id: asked.session_id,
                     session_epoch: asked.session_epoch,
+                    by_name: !asked.has_ids,
                     topics: asked.topics,
                     forgotten: asked.forgotten,
                     rack: settings.rack.clone().unwrap_or_default(),
@@ -73,10 +72,10 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     () = shared.closing() => break,
                 };
                 hurry = false;
-                match answer {
-                    Ok(answer) => {
+                match answer.and_then(|answer| take(&shared, broker, &mut session, answer)) {
+                    Ok(is_awaited) => {
                         failures = 0;
-                        if take(&shared, broker, &mut session, answer) {
+                        if is_awaited {
                             step_back().await;
                         }
                     }
@@ -88,10 +87,6 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                 }
             }
         }
-    }
-    // Before the goodbye: what was read here, from a replica whose time is up, needs its leader's loop.
-    if !shared.is_closing() {
-        shared.work.notify_one();
     }
     end(&shared, broker, &session).await;
     if shared.is_closing() {
@@ -106,6 +101,8 @@ fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bo
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
         state.sources.remove(&broker);
+        // What was fetched here, from a replica whose time is up, needs its leader's loop.
+        shared.work.notify_one();
     }
     plan
 }
@@ -136,7 +133,13 @@ async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     if shared.lock().leave_replica(broker) {
         shared.work.notify_one();
     }
-    if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
+    let is_told = match error {
+        Error::Protocol { .. } | Error::Unsupported { .. } => true,
+        // Once, for as long as it lasts.
+        Error::Broker { code, .. } => failures == 1 && !code.is_retriable(),
+        _ => false,
+    };
+    if is_told {
         shared.fail(error);
     }
     let delay = shared
@@ -161,6 +164,7 @@ async fn end(shared: &Shared, broker: BrokerId, session: &Session) {
         read_committed: shared.filter.read_committed,
         session_id,
         session_epoch,
+        by_name: false,
         topics: Vec::new(),
         forgotten: Vec::new(),
         rack: Arc::default(),
@@ -173,6 +177,8 @@ struct Seen<'a> {
     wanted: &'a Wanted,
     partition: FetchedPartition,
     span: Span,
+    /// Bytes of all the answer's records.
+    frame: usize,
 }
 
 /// Lets a waiting application have its records before the next request is written.
@@ -191,17 +197,29 @@ async fn step_back() {
 }
 
 /// Takes an answer in; tells whether the application waits for it and will soon be done with it.
+///
+/// # Errors
+/// The broker's refusal of the request as a whole.
 fn take(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     broker: BrokerId,
     session: &mut Session,
     answer: FetchAnswer,
-) -> bool {
-    if !session.answered(answer.code, answer.session_id) {
-        debug!(broker = broker.0, code = %answer.code, "fetch session lost");
-        return false;
+) -> Result<bool, Error> {
+    let code = answer.code;
+    match session.answered(code, answer.session_id) {
+        Heard::News => {}
+        Heard::Lost => {
+            debug!(broker = broker.0, %code, "fetch session lost");
+            return Ok(false);
+        }
+        Heard::Refused => {
+            let context = format!("fetching from broker {}", broker.0);
+            return Err(Error::broker(code, None, context));
+        }
     }
-    let mut len = 0;
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let frame: usize = partitions.map(|partition| partition.records.len()).sum();
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -209,11 +227,11 @@ fn take(
                 continue;
             };
             let span = span(&partition.records);
-            len += span.len;
             seen.push(Seen {
                 wanted,
                 partition,
                 span,
+                frame,
             });
         }
     }
@@ -228,13 +246,10 @@ fn take(
         after.merge(apply(shared, &mut state, seen, now));
     }
     let has_line = state.has_line();
-    let is_awaited = has_line && state.is_waiting && len <= LITTLE;
+    let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
     if has_line || after.tells {
         shared.ready.notify_one();
-    }
-    if after.restarts {
-        session.restart();
     }
     for (partition, leader, epoch) in &hints {
         hint(shared, partition, *leader, *epoch, &answer.nodes);
@@ -245,7 +260,7 @@ fn take(
     if after.looks_up {
         shared.work.notify_one();
     }
-    is_awaited
+    Ok(is_awaited)
 }
 
 fn hint(
@@ -265,7 +280,6 @@ fn hint(
 #[derive(Default)]
 struct After {
     refreshes: bool,
-    restarts: bool,
     looks_up: bool,
     tells: bool,
 }
@@ -273,7 +287,6 @@ struct After {
 impl After {
     fn merge(&mut self, other: Self) {
         self.refreshes |= other.refreshes;
-        self.restarts |= other.restarts;
         self.looks_up |= other.looks_up;
         self.tells |= other.tells;
     }
@@ -297,9 +310,16 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             let replica = seen.partition.preferred_replica;
             partition.answered(answered(&seen));
             if let Some(replica) = replica {
-                let until = now + shared.cluster.settings().metadata_max_age;
-                partition.prefer(replica, until);
-                after.looks_up = true;
+                let topology = shared.cluster.topology();
+                if topology.brokers.contains_key(&replica) {
+                    let until = now + shared.cluster.settings().metadata_max_age;
+                    partition.prefer(replica, until);
+                    after.looks_up = true;
+                } else {
+                    // The leader gives nothing as long as it thinks so.
+                    partition.failed(now, delay);
+                    after.refreshes = true;
+                }
             }
             state.queue(index);
         }
@@ -310,18 +330,17 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             }
             after.looks_up = true;
         }
-        Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => {
-            partition.forget_replica();
+        Verdict::Refresh | Verdict::Retry => {
+            after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
-            after.refreshes = verdict != Verdict::Retry;
-            after.restarts = verdict == Verdict::RefreshIds;
+            after.refreshes = verdict == Verdict::Refresh;
         }
         Verdict::Tell => {
             let name = partition.name.clone();
             let code = seen.partition.code;
             partition.failed(now, delay);
             if partition.is_news(code) {
-                state.tell(told(&name, code, seen.wanted.offset));
+                state.tell(Some(&name), told(&name, code, seen.wanted.offset));
                 after.tells = true;
             }
         }
@@ -338,6 +357,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
         wanted,
         partition,
         span,
+        frame,
     } = seen;
     let is_empty = span.len == 0 && !span.is_damaged;
     let chunk = (!is_empty).then(|| {
@@ -354,6 +374,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
             records,
             aborted,
         )
+        .of_frame(*frame)
     });
     Answered {
         chunk,
@@ -369,26 +390,4 @@ fn answered(seen: &Seen<'_>) -> Answered {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// One thread, so that there is an order.
-    #[tokio::test]
-    async fn who_steps_back_goes_on_behind_whom_it_woke() {
-        let ready = Arc::new(Notify::new());
-        let has_run = Arc::new(AtomicBool::new(false));
-        let (wake, noted) = (ready.clone(), has_run.clone());
-        tokio::spawn(async move {
-            wake.notified().await;
-            noted.store(true, Ordering::Relaxed);
-        });
-        let other = tokio::spawn(async move {
-            ready.notify_one();
-            let before = has_run.load(Ordering::Relaxed);
-            step_back().await;
-            (before, has_run.load(Ordering::Relaxed))
-        });
-        assert_eq!(other.await.unwrap(), (false, true));
-    }
-}
+mod tests;

@@ -1,12 +1,14 @@
 //! Keeps each partition's leader and position: follows the cluster, looks up what is missing, starts fetch loops.
 
+mod ends;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::fetcher;
 use super::offsets::is_passing;
@@ -16,10 +18,10 @@ use super::state::State;
 use crate::cluster::Purpose;
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
+use crate::machine::fetch::{Lookup, Need, Partition, Position, Start, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
-use crate::wire::{EpochQuestion, ListOffset, ListOffsets, OffsetForLeaderEpoch};
+use crate::wire::{ListOffset, ListOffsets};
 
 /// How long the fetch loops may take to end their sessions.
 const PARTING: Duration = Duration::from_secs(1);
@@ -126,7 +128,7 @@ async fn wait_until(at: Option<Instant>) {
 fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     let now = Instant::now();
     let mut work = Work::default();
-    let mut sources: Vec<BrokerId> = Vec::new();
+    let mut sources = Sources::default();
     let mut recreated = Vec::new();
     let mut state = shared.lock();
     if state.is_closed {
@@ -137,9 +139,11 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             recreated.push(index);
             continue;
         }
-        let source = partition.source(now).filter(|_| partition.is_fetching());
-        sources.extend(source.filter(|source| !sources.contains(source)));
+        sources.count(partition, now);
         work.is_lost |= partition.leader.is_none();
+        // Its replica's loop then ends; the leader's must be there.
+        let back = partition.replica_until().filter(|until| *until > now);
+        work.wake = work.wake.into_iter().chain(back).min();
         let Some(need) = partition.need(now) else {
             if partition.is_waiting(now) {
                 work.wake = work.wake.into_iter().chain(partition.not_before()).min();
@@ -170,9 +174,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
         work.leaders.extend(partition.leader);
         partition.ask();
     }
-    for source in sources {
-        fetcher::ensure(shared, &mut state, source);
-    }
+    sources.tell(shared, &mut state);
     for index in recreated {
         if reset::recreated(shared, &mut state, index) {
             shared.ready.notify_one();
@@ -183,8 +185,41 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     work
 }
 
+/// The brokers that partitions are fetched from.
+#[derive(Default)]
+struct Sources {
+    /// Whether the loop is needed now, and whether it has to look at its partitions.
+    all: HashMap<BrokerId, (bool, bool)>,
+}
+
+impl Sources {
+    fn count(&mut self, partition: &mut Partition, now: Instant) {
+        let is_moved = partition.take_moved(now);
+        if let Some(broker) = partition.source(now) {
+            let (is_needed, is_told) = self.all.entry(broker).or_default();
+            *is_needed |= partition.is_fetching();
+            *is_told |= is_moved;
+        }
+    }
+
+    /// Starts the loops that are missing, and wakes those whose partitions have come or gone.
+    fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
+        for (broker, (is_needed, _)) in &self.all {
+            if *is_needed {
+                fetcher::ensure(shared, state, *broker);
+            }
+        }
+        for (broker, source) in &state.sources {
+            // Without partitions it ends, and its share of the memory is the others'.
+            if self.all.get(broker).is_none_or(|(_, is_told)| *is_told) {
+                source.wake.notify_one();
+            }
+        }
+    }
+}
+
 /// Takes over what is known of the partition; tells whether it is another topic's than before.
-fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) -> bool {
+fn follow(partition: &mut Partition, topology: &Topology) -> bool {
     let Some(topic) = topology.topics.get(partition.name.topic()) else {
         return false;
     };
@@ -207,7 +242,7 @@ fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
         lookups.spawn(find_offsets(shared.clone(), broker, sought));
     }
     for (broker, sought) in work.ends {
-        lookups.spawn(find_ends(shared.clone(), broker, sought));
+        lookups.spawn(ends::find(shared.clone(), broker, sought));
     }
 }
 
@@ -226,7 +261,7 @@ fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) 
     let error = apply(&mut state, index);
     state.wake_source(index, Instant::now());
     if let Some(error) = error {
-        state.tell(error);
+        state.tell(Some(&sought.name), error);
         drop(state);
         shared.ready.notify_one();
     }
@@ -383,99 +418,6 @@ fn place(state: &mut State, index: u32, start: Start, offset: i64, leader_epoch:
             partition.seek(position, version);
         }
     });
-}
-
-async fn find_ends(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Position)>) {
-    let mut topics: Vec<(TopicName, Vec<EpochQuestion>)> = Vec::new();
-    for (one, position) in &sought {
-        let question = EpochQuestion {
-            partition: one.name.partition(),
-            current_epoch: one.leader_epoch,
-            epoch: position.leader_epoch,
-        };
-        group(&mut topics, &one.name, question);
-    }
-    let call = OffsetForLeaderEpoch { topics };
-    let answer = ask(&shared, broker, &call).await;
-    let mut after = After::default();
-    match answer {
-        Ok(answer) => {
-            let mut found = HashMap::new();
-            for (topic, partitions) in answer.topics {
-                for one in partitions {
-                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
-                }
-            }
-            for (one, position) in &sought {
-                let found = found.get(&one.name);
-                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
-                match (lookup(code), found) {
-                    (Lookup::Take, Some(found)) => {
-                        let end = Position {
-                            offset: found.end_offset,
-                            leader_epoch: found.epoch,
-                        };
-                        settle(&shared, one, |state, index| {
-                            compare(&shared, state, index, (*position, one.leader_epoch), end)
-                        });
-                        after.is_found = true;
-                    }
-                    (verdict, _) => after.failed(&shared, one, verdict, code),
-                }
-            }
-        }
-        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
-    }
-    after.finish(&shared);
-}
-
-/// Whether the log still has what was read; if not, it goes on from where the logs part, or by the reset policy.
-fn compare(
-    shared: &Shared,
-    state: &mut State,
-    index: u32,
-    (position, asked): (Position, i32),
-    end: Position,
-) -> Option<Error> {
-    let is_known = end.offset >= 0 && end.leader_epoch >= 0;
-    if is_known && end.offset >= position.offset {
-        state.get(index)?.validated(asked);
-        return None;
-    }
-    let mut error = None;
-    state.change_at(index, |partition, version| {
-        warn!(
-            partition = %partition.name,
-            position = position.offset,
-            end = end.offset,
-            "the log was truncated"
-        );
-        let handed = partition.handed.offset;
-        match shared.settings.offset_reset {
-            // Only what was fetched ahead is gone. What is left of it was not handed out yet.
-            _ if is_known && partition.is_ahead() && handed <= end.offset => {
-                partition.rewind(version);
-            }
-            OffsetReset::None => {
-                error = Some(Error::LogTruncated {
-                    partition: partition.name.clone(),
-                    position: handed,
-                    end: end.offset,
-                });
-                partition.stick(version);
-            }
-            _ if is_known => {
-                partition.seek(end, version);
-            }
-            OffsetReset::Earliest => {
-                partition.reset(Start::Earliest, version);
-            }
-            OffsetReset::Latest => {
-                partition.reset(Start::Latest, version);
-            }
-        }
-    });
-    error
 }
 
 /// What is to be done after the answers were looked at.

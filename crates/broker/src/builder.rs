@@ -30,9 +30,9 @@ impl Builder {
         self
     }
 
-    /// The port of the first node; the others take those that follow. Default: any free ones.
+    /// The port of the first node; the others take those that follow. 0, the default, takes any free ones.
     pub fn first_port(mut self, port: u16) -> Self {
-        self.first_port = Some(port);
+        self.first_port = (port > 0).then_some(port);
         self
     }
 
@@ -155,7 +155,7 @@ impl Builder {
             return invalid(format!("replication factor {factor}, but {nodes} nodes"));
         }
         if let Some(first) = self.first_port
-            && (first == 0 || usize::from(u16::MAX - first) + 1 < nodes)
+            && usize::from(u16::MAX - first) + 1 < nodes
         {
             return invalid(format!("no {nodes} ports from {first} on"));
         }

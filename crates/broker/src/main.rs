@@ -12,7 +12,8 @@ A development Kafka that starts in milliseconds. All records are in memory, and 
 Usage: ottla-broker [OPTIONS]
 
 Options:
-      --port PORT                 Port of the first node; the others take those that follow [default: 9092]
+      --port PORT                 Port of the first node; the others take those that follow; 0 for free ones
+                                  [default: 9092]
       --nodes COUNT               Number of nodes [default: 1]
       --topic NAME[:PARTITIONS]   A topic that is there from the start; may be repeated
       --partitions COUNT          Partitions of a topic that is made when it is first used [default: 1]

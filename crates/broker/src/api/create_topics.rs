@@ -110,6 +110,10 @@ fn create(at: &mut At<'_>, topic: &NewTopic, validate_only: bool) -> Result<Made
     }
     let nodes = at.state.nodes.all().len();
     let (partitions, replication) = numbers(at.state, topic, nodes)?;
+    if !at.state.has_room(partitions) {
+        let why = "The cluster takes no more partitions.".to_owned();
+        return refuse(ErrorCode::POLICY_VIOLATION, why);
+    }
     let pairs = topic.configs.iter();
     let pairs = pairs.map(|(name, value)| (&**name, value.as_deref()));
     let configs = match at.state.settings.topic_configs().with(pairs) {

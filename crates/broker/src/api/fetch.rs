@@ -239,13 +239,12 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
         let (node, wall) = (at.node, at.now.wall);
         let topics = &mut at.state.topics;
         let topic = topics.get_mut(&name).ok_or(one.topic.unknown())?;
-        let configs = topic.configs.clone();
-        let partition = topic
+        let (partition, configs) = topic
             .partition_mut(one.partition)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         partition.check_leader(node, one.leader_epoch)?;
         let log = &mut partition.log;
-        log.retain(wall, &configs);
+        log.retain(wall, configs);
         got.high_watermark = log.end();
         got.log_start = log.start();
         if one.offset < log.start() || one.offset > log.end() {
@@ -259,6 +258,8 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
     if let Err(code) = result {
         got.code = code;
         got.batches.clear();
+        got.high_watermark = -1;
+        got.log_start = -1;
         size = 0;
         got.hint = leaders::hint(at.state, Some(&name), one.partition, code);
     }

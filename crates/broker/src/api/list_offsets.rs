@@ -96,12 +96,11 @@ fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, Error
     let topic = topics
         .get_mut(name)
         .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let configs = topic.configs.clone();
-    let partition = topic
+    let (partition, configs) = topic
         .partition_mut(question.partition)
         .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     partition.check_leader(node, question.leader_epoch)?;
-    partition.log.retain(wall, &configs);
+    partition.log.retain(wall, configs);
     let (log, epoch) = (&partition.log, partition.epoch);
     let place = |offset, timestamp| Found {
         timestamp,

@@ -96,6 +96,9 @@ fn find(at: &mut At<'_>, topic: &TopicRef, create: bool) -> Result<(), ErrorCode
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         }
         let partitions = at.state.settings.default_partitions;
+        if !at.state.has_room(partitions) {
+            return Err(ErrorCode::POLICY_VIOLATION);
+        }
         let configs = at.state.settings.topic_configs();
         at.state.create_topic(&name, partitions, None, configs);
         Ok(())

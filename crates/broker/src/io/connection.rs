@@ -64,7 +64,8 @@ struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(&mut self) -> io::Result<()> {
         let most = self.shared.max_request_bytes;
-        while let Some(frame) = frames::read(&mut self.stream, most).await? {
+        let longest = |key, version| Header::longest(key, version, most);
+        while let Some(frame) = frames::read(&mut self.stream, longest).await? {
             self.thawed().await;
             let (header, call) = read(frame)
                 .map_err(|Malformed(why)| io::Error::new(io::ErrorKind::InvalidData, why))?;
@@ -145,6 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 call.step(&mut at, &mut out)
             });
             match step {
+                Step::Answer if out.is_full() => return None,
                 Step::Answer => return Some(Some(out.finish())),
                 Step::Silence => return Some(None),
                 Step::Close => return None,

@@ -28,6 +28,9 @@ use crate::inspect::RequestSeen;
 use crate::settings::Settings;
 use crate::wire::{ErrorCode, Name};
 
+/// More than any test or development needs.
+const MOST_PARTITIONS: usize = 100_000;
+
 /// As many requests are remembered.
 const MOST_SEEN: usize = 4096;
 
@@ -99,6 +102,12 @@ impl State {
         self.nodes.coordinator(group)
     }
 
+    /// Whether the cluster takes so many partitions more: what clients ask for must not take all memory.
+    pub(crate) fn has_room(&self, partitions: i32) -> bool {
+        let more = usize::try_from(partitions).unwrap_or(0);
+        self.topics.partitions() + more <= MOST_PARTITIONS
+    }
+
     /// Adds a topic whose leaders are spread over the live nodes; the caller has checked name and numbers.
     pub(crate) fn create_topic(
         &mut self,
@@ -117,14 +126,15 @@ impl State {
     /// Adds partitions to a topic that is there.
     pub(crate) fn add_partitions(&mut self, name: &str, count: i32, replication: usize) {
         let nodes = &self.nodes;
-        if let Some(topic) = self.topics.get_mut(name) {
-            for _ in 0..count {
-                let replicas =
-                    nodes.replicas(topic.first_node + topic.partitions.len(), replication);
+        let added = (0..count).map_while(|_| {
+            self.topics.add_partition(name, |nth| {
+                let replicas = nodes.replicas(nth, replication);
                 let leader = replicas.iter().copied().find(|id| nodes.is_alive(*id));
-                topic.add_partition(replicas, leader);
-            }
-        }
+                (replicas, leader)
+            })
+        });
+        // All of them, unless there is no such topic.
+        let _ = added.count();
     }
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod every_version;
 mod fetching;
 mod groups;
+mod hostile;
 mod producing;
 
 use bytes::{BufMut, Bytes, BytesMut};
