@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::feed::consumer;

@@ -168,9 +168,11 @@ impl State {
     /// Goes back to their leaders with what is fetched from this replica; `false` when there is nothing.
     pub(in crate::consumer) fn leave_replica(&mut self, broker: BrokerId) -> bool {
         let all = self.slab.iter_mut().flatten();
-        all.fold(false, |any, partition| {
-            partition.leave_replica(broker) || any
-        })
+        let mut is_any = false;
+        for partition in all {
+            is_any |= partition.leave_replica(broker);
+        }
+        is_any
     }
 
     /// Wakes the fetch loop of a partition: there is room, or something to fetch. `false` when there is none.
