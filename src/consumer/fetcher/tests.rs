@@ -4,7 +4,6 @@ use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::feed::consumer;
 use crate::consumer::testing::consumer_settings;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const LEADER: BrokerId = BrokerId(0);
 const REPLICA: BrokerId = BrokerId(1);
