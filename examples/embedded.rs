@@ -49,9 +49,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             embedded.insert(cluster).bootstrap_servers().to_owned()
         }
     };
-    let client = Client::connect(bootstrap).await?;
+    let client = Client::connect(&bootstrap).await?;
     let topic = format!("embedded-{}", std::process::id());
-    let new = NewTopic::new(&topic).partitions(PARTITIONS);
+    let new = NewTopic::new(topic.as_str()).partitions(PARTITIONS);
     for created in client.admin().create_topics([new]).await? {
         created?;
     }

@@ -11,7 +11,6 @@ use super::frames;
 use super::shared::{Mode, Shared, Status};
 use crate::api::{self, At, Call, Client, Step};
 use crate::faults::{End, Plan};
-use crate::inspect::RequestSeen;
 use crate::state::{ConnectionId, NodeId};
 use crate::wire::{Frame, Header, Malformed, Reader};
 
@@ -100,17 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// What goes wrong with the request on purpose.
     fn plan(&self, header: &Header, call: &dyn Call) -> Plan {
-        let client_id = header.client_id.as_deref().unwrap_or_default();
         self.shared.with(|state, _| {
             let topics = call.topics(state);
-            let seen = RequestSeen {
-                node: self.node,
-                api: header.key,
-                version: header.version,
-                client_id: client_id.to_owned(),
-                topics: topics.iter().map(ToString::to_string).collect(),
-            };
-            state.arrived(seen, &topics)
+            state.arrived(self.node, header, &topics)
         })
     }
 

@@ -221,6 +221,11 @@ pub(super) fn batch(
     )
 }
 
+/// A batch of one record with this timestamp.
+pub(crate) fn test_batch(timestamp: i64) -> Bytes {
+    batch((-1, -1, -1), timestamp, &[("value", 0)])
+}
+
 fn sealed(
     (id, epoch, sequence): (i64, i16, i32),
     base_timestamp: i64,

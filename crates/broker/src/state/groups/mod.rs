@@ -29,6 +29,9 @@ use bytes::Bytes;
 use super::{ConnectionId, NodeId, State};
 use crate::wire::{ErrorCode, Name};
 
+/// More than any test or development needs.
+const MOST_GROUPS: usize = 100_000;
+
 /// The answer to a request that had to wait for the other members.
 #[derive(Clone, Debug)]
 pub(crate) enum GroupAnswer {
@@ -54,6 +57,11 @@ impl Groups {
     /// In the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Group)> {
         self.by_name.iter()
+    }
+
+    /// Whether the group is there, or there may be one more.
+    pub(crate) fn has_room(&self, name: &str) -> bool {
+        self.by_name.len() < MOST_GROUPS || self.by_name.contains_key(name)
     }
 
     pub(crate) fn take_answer(&mut self, connection: ConnectionId) -> Option<GroupAnswer> {
