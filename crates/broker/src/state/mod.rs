@@ -207,9 +207,14 @@ impl State {
         self.tick_groups(now.up);
     }
 
+    /// A client has come, and may wait for answers.
+    pub(crate) fn connected(&mut self, connection: ConnectionId) {
+        self.groups.connected(connection);
+    }
+
     /// Nobody waits on this connection any more.
     pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
         self.waits.forget(connection);
-        self.groups.take_answer(connection);
+        self.groups.disconnected(connection);
     }
 }

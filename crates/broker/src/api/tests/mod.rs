@@ -88,6 +88,7 @@ impl World {
     ) -> Result<R::Response, Waiting> {
         let frame = frame(version, request);
         let (header, call) = read(&frame).unwrap();
+        self.state.connected(ConnectionId(connection));
         self.go_on::<R>(Waiting {
             connection: ConnectionId(connection),
             header,

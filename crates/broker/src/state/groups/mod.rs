@@ -16,7 +16,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 pub(crate) use group::{Group, Phase};
@@ -47,6 +47,8 @@ pub(crate) struct Groups {
     deadlines: BTreeSet<(Duration, Name)>,
     /// Answers that their connections have not taken up yet.
     answers: HashMap<ConnectionId, GroupAnswer>,
+    /// Those that are there to take one up.
+    connected: HashSet<ConnectionId>,
 }
 
 impl Groups {
@@ -62,6 +64,15 @@ impl Groups {
     /// Whether the group is there, or there may be one more.
     pub(crate) fn has_room(&self, name: &str) -> bool {
         self.by_name.len() < MOST_GROUPS || self.by_name.contains_key(name)
+    }
+
+    pub(crate) fn connected(&mut self, connection: ConnectionId) {
+        self.connected.insert(connection);
+    }
+
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
+        self.connected.remove(&connection);
+        self.answers.remove(&connection);
     }
 
     pub(crate) fn take_answer(&mut self, connection: ConnectionId) -> Option<GroupAnswer> {
@@ -144,8 +155,10 @@ impl State {
             return;
         };
         for (connection, answer) in group.take_answers() {
-            self.groups.answers.insert(connection, answer);
-            self.waits.wake(connection);
+            if self.groups.connected.contains(&connection) {
+                self.groups.answers.insert(connection, answer);
+                self.waits.wake(connection);
+            }
         }
         let next = group.next_deadline();
         let blank = group.is_blank();
