@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use kafka_cluster::Version;
 use ottla::{Assignor, Error, GroupState, TopicPartition};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::support::{
-    Case, Group, Kafka, Ours, Outcome, PARTITIONS, SOON, Suite, java_describes_with, until,
+    Case, Group, Kafka, Ours, Outcome, PARTITIONS, REBALANCED, Suite, java_describes_with, until,
+    within,
 };
 
 const COOPERATIVE: Case = Case {
@@ -115,6 +116,11 @@ async fn mixed(kafka: &Kafka, case: Case) -> Outcome {
     group.each_once("one of ours leads", false).await?;
     group.calm("one of ours leads").await?;
 
+    take_turns(&mut group, first, second).await
+}
+
+/// Our members leave to Java's, which goes on from their offsets, and one of ours from those of Java's.
+async fn take_turns(group: &mut Group<'_>, first: Ours, second: Ours) -> Outcome {
     group
         .while_sending(async |group| {
             first.leave().await?;
@@ -213,7 +219,8 @@ async fn other_topics(kafka: &Kafka) -> Outcome {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(SOON, has_them).await??;
+        let what = format!("{partitions} partitions as Java's");
+        within(REBALANCED, &what, has_them).await??;
         assert_eq!(ours.handle.assignment().len(), 3);
     }
     group.java_leaves()?;
