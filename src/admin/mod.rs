@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Calls, Cluster, Purpose, is_transient};
+use crate::cluster::{Calls, Cluster, Purpose, find_by, is_transient};
 use crate::config::IsolationLevel;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::Connection;
 use crate::types::TopicPartition;
-use crate::wire::{Call, FindCoordinator};
+use crate::wire::Call;
 
 pub use crate::cluster::{OffsetSpec, PartitionOffset};
 pub use cluster::{BrokerDescription, ClusterDescription};
@@ -86,20 +86,9 @@ impl Admin {
     }
 
     async fn coordinator(&self, group: &Arc<str>) -> Result<Connection> {
-        let call = FindCoordinator {
-            group: Arc::clone(group),
-        };
-        let connection = self.calls.cluster.any().await?;
-        let found = connection.call(&call, self.calls.request_timeout()).await?;
-        let refused = |code| {
-            let context = format!("finding the coordinator of group {group}");
-            Error::broker(code, found.message.clone(), context)
-        };
-        found.code.ok().map_err(refused)?;
-        match &found.node {
-            Some((id, _)) => self.calls.cluster.broker(*id, Purpose::Control).await,
-            None => Err(refused(ErrorCode::COORDINATOR_NOT_AVAILABLE)),
-        }
+        let cluster = &self.calls.cluster;
+        let id = find_by(&cluster.any().await?, group, self.calls.request_timeout()).await?;
+        cluster.broker(id, Purpose::Control).await
     }
 }
 

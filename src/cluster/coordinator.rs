@@ -15,6 +15,30 @@ use crate::wire::FindCoordinator;
 /// A broker that is silent for so long holds nobody up: the next try asks one that owes no answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Asks this broker which one coordinates a group.
+///
+/// # Errors
+/// The broker's or the connection's.
+pub(crate) async fn find_by(
+    connection: &Connection,
+    group: &Arc<str>,
+    limit: Duration,
+) -> Result<BrokerId, Error> {
+    let call = FindCoordinator {
+        group: group.clone(),
+    };
+    let answer = connection.call(&call, limit).await?;
+    let refused = |code| {
+        let context = format!("finding the coordinator of group {group}");
+        Error::broker(code, answer.message.clone(), context)
+    };
+    answer.code.ok().map_err(refused)?;
+    match answer.node {
+        Some((id, _)) => Ok(id),
+        None => Err(refused(ErrorCode::COORDINATOR_NOT_AVAILABLE)),
+    }
+}
+
 /// One group's coordinator.
 pub(crate) struct Coordinator {
     cluster: Cluster,
@@ -59,26 +83,14 @@ impl Coordinator {
     /// # Errors
     /// As [`get`](Self::get).
     pub(crate) async fn ask(&self) -> Result<BrokerId, Error> {
-        let call = FindCoordinator {
-            group: self.group.clone(),
-        };
         let limit = self.cluster.settings().request_timeout;
         let connection = self.cluster.any().await?;
-        let answer = timeout(PATIENCE, connection.call(&call, limit)).await;
-        let answer = answer.map_err(|_| Error::RequestTimeout {
+        let answer = timeout(PATIENCE, find_by(&connection, &self.group, limit)).await;
+        let id = answer.map_err(|_| Error::RequestTimeout {
             address: connection.address().to_string().into(),
             request: "FindCoordinator",
             timeout: PATIENCE,
         })??;
-        let context = || format!("finding the coordinator of group {}", self.group);
-        answer
-            .code
-            .ok()
-            .map_err(|code| Error::broker(code, answer.message, context()))?;
-        let Some((id, _)) = answer.node else {
-            let code = ErrorCode::COORDINATOR_NOT_AVAILABLE;
-            return Err(Error::broker(code, None, context()));
-        };
         let before = self.known().replace(id);
         if before != Some(id) {
             debug!(group = %self.group, coordinator = id.0, "found the coordinator");

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use crate::net::{ConsumerId, Purpose};
 pub(crate) use calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answered};
-pub(crate) use coordinator::Coordinator;
+pub(crate) use coordinator::{Coordinator, find_by};
 pub(crate) use each::each;
 pub use offsets::{OffsetSpec, PartitionOffset};
 

@@ -1,5 +1,6 @@
 //! Steering a consumer from any task, while it consumes.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -62,14 +63,11 @@ impl ConsumerHandle {
             check_name(partition.name())?;
         }
         self.0.lock().choose(Choice::Assigned)?;
+        let kept: HashSet<_> = wanted.iter().collect();
         let mut gone = self.0.assignment();
-        gone.retain(|partition| !wanted.contains(partition));
-        if let Some(offsets) = self
-            .0
-            .offsets
-            .as_ref()
-            .filter(|_| self.0.settings.auto_commit.is_some())
-        {
+        gone.retain(|partition| !kept.contains(partition));
+        let commits = self.0.settings.auto_commit.is_some();
+        if let Some(offsets) = self.0.offsets.as_ref().filter(|_| commits) {
             let (done, shared) = (self.0.committable(Some(&gone)), self.0.clone());
             offsets.commit_in_background(done, move |done| shared.committed(done));
         }

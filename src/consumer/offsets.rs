@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use crate::cluster::{Cluster, ConsumerId, Coordinator, Purpose};
+use crate::cluster::{Cluster, ConsumerId, Coordinator, Purpose, by_topic};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
@@ -340,7 +340,7 @@ impl Offsets {
             generation: identity.map_or(-1, |i| i.generation),
             member_id: identity.map_or_else(Arc::default, |i| i.member_id.clone()),
             instance_id: identity.and_then(|i| i.instance_id.clone()),
-            topics: by_topic(offsets),
+            topics: questions(offsets),
         };
         let (broker, connection) = self.connection().await?;
         let answer = connection
@@ -420,21 +420,16 @@ fn weight(verdict: Verdict) -> u8 {
     }
 }
 
-fn by_topic(offsets: &Commits) -> Vec<(TopicName, Vec<CommitPartition>)> {
+fn questions(offsets: &Commits) -> Vec<(TopicName, Vec<CommitPartition>)> {
     let mut sorted: Vec<_> = offsets.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut topics: Vec<(TopicName, Vec<CommitPartition>)> = Vec::new();
-    for (partition, offset) in sorted {
+    by_topic(sorted.into_iter().map(|(partition, offset)| {
         let commit = CommitPartition {
             partition: partition.partition(),
             offset: offset.offset,
             leader_epoch: offset.leader_epoch.unwrap_or(-1),
             metadata: offset.metadata.clone(),
         };
-        match topics.last_mut() {
-            Some((topic, commits)) if **topic == *partition.topic() => commits.push(commit),
-            _ => topics.push((partition.name().clone(), vec![commit])),
-        }
-    }
-    topics
+        (partition, commit)
+    }))
 }

@@ -15,7 +15,7 @@ use super::offsets::is_passing;
 use super::reset;
 use super::shared::Shared;
 use super::state::State;
-use crate::cluster::Purpose;
+use crate::cluster::{Purpose, by_topic};
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
@@ -326,8 +326,7 @@ fn from_committed(
 }
 
 async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {
-    let mut topics: Vec<(TopicName, Vec<ListOffset>)> = Vec::new();
-    for (one, start) in &sought {
+    let questions = sought.iter().map(|(one, start)| {
         let question = ListOffset {
             partition: one.name.partition(),
             leader_epoch: one.leader_epoch,
@@ -337,41 +336,68 @@ async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought
                 Start::Timestamp(at) => *at,
             },
         };
-        group(&mut topics, &one.name, question);
-    }
+        (&one.name, question)
+    });
     let call = ListOffsets {
         read_committed: shared.filter.read_committed,
-        topics,
+        topics: by_topic(questions),
         timeout: shared.settings.request_timeout,
     };
-    let answer = ask(&shared, broker, &call).await;
+    let told = ask(&shared, broker, &call)
+        .await
+        .map(|answer| told(answer.topics, |one| (one.partition, one.code, one)));
+    take_in(&shared, &sought, told, |state, index, (_, start), found| {
+        place(state, index, *start, found.offset, found.leader_epoch);
+        None
+    });
+}
+
+/// What a leader told of its partitions.
+type Told<T> = HashMap<TopicPartition, (ErrorCode, T)>;
+
+/// Answers by partition; `read` tells the number and the code of one.
+fn told<A, T>(
+    topics: Vec<(TopicName, Vec<A>)>,
+    read: impl Fn(A) -> (i32, ErrorCode, T),
+) -> Told<T> {
+    let mut told = HashMap::new();
+    for (topic, answers) in topics {
+        for answer in answers {
+            let (number, code, answer) = read(answer);
+            told.insert(TopicPartition::new(topic.clone(), number), (code, answer));
+        }
+    }
+    told
+}
+
+/// Takes in what was told of the partitions sought: `apply` where it is good, another try later where it is not.
+fn take_in<Q, T>(
+    shared: &Shared,
+    sought: &[(Sought, Q)],
+    told: Result<Told<T>>,
+    apply: impl Fn(&mut State, u32, &(Sought, Q), &T) -> Option<Error>,
+) {
     let mut after = After::default();
-    match answer {
-        Ok(answer) => {
-            let mut found = HashMap::new();
-            for (topic, partitions) in answer.topics {
-                for one in partitions {
-                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
-                }
-            }
-            for (one, start) in &sought {
-                let found = found.get(&one.name);
-                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
+    match told {
+        Ok(told) => {
+            for question in sought {
+                let one = &question.0;
+                let found = told.get(&one.name);
+                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |(code, _)| *code);
                 match (lookup(code), found) {
-                    (Lookup::Take, Some(found)) => {
-                        settle(&shared, one, |state, index| {
-                            place(state, index, *start, found.offset, found.leader_epoch);
-                            None
+                    (Lookup::Take, Some((_, answer))) => {
+                        settle(shared, one, |state, index| {
+                            apply(state, index, question, answer)
                         });
                         after.is_found = true;
                     }
-                    (verdict, _) => after.failed(&shared, one, verdict, code),
+                    (verdict, _) => after.failed(shared, one, verdict, code),
                 }
             }
         }
-        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
+        Err(error) => after.lost(shared, sought.iter().map(|(one, _)| one), &error),
     }
-    after.finish(&shared);
+    after.finish(shared);
 }
 
 /// Goes on from the offset that was found; a time after the last record's is the log's end.
@@ -440,13 +466,6 @@ async fn ask<C: crate::wire::Call>(
 ) -> Result<C::Response> {
     let connection = shared.cluster.broker(broker, Purpose::Control).await?;
     connection.call(call, shared.settings.request_timeout).await
-}
-
-fn group<Q>(topics: &mut Vec<(TopicName, Vec<Q>)>, name: &TopicPartition, question: Q) {
-    match topics.iter_mut().find(|(topic, _)| topic == name.name()) {
-        Some((_, questions)) => questions.push(question),
-        None => topics.push((name.name().clone(), vec![question])),
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use tracing::debug;
 
 use super::verdict::{Verdict, verdict};
 use super::{Offsets, is_passing};
+use crate::cluster::by_topic;
 use crate::error::{Error, ErrorCode, Result};
-use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+use crate::types::{OffsetAndMetadata, TopicPartition};
 use crate::wire::{FetchedOffset, OffsetFetch};
 
 /// A partition with what is committed for it, if anything is.
@@ -63,14 +64,10 @@ impl Offsets {
         &self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, Told)>> {
-        let mut topics: HashMap<TopicName, Vec<i32>> = HashMap::new();
-        for partition in partitions {
-            let numbers = topics.entry(partition.name().clone()).or_default();
-            numbers.push(partition.partition());
-        }
+        let numbers = partitions.iter().map(|named| (named, named.partition()));
         let call = OffsetFetch {
             group: self.0.group.clone(),
-            topics: Some(topics.into_iter().collect()),
+            topics: Some(by_topic(numbers)),
             require_stable: true,
         };
         let context = || format!("fetching committed offsets of group {}", self.0.group);

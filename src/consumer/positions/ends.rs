@@ -2,61 +2,46 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use tracing::warn;
 
-use super::{After, Sought, ask, group, settle};
+use super::{Sought, ask, take_in, told};
+use crate::cluster::by_topic;
 use crate::config::OffsetReset;
 use crate::consumer::shared::Shared;
 use crate::consumer::state::State;
-use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::{Lookup, Position, Start, lookup};
-use crate::types::{BrokerId, TopicName, TopicPartition};
+use crate::error::Error;
+use crate::machine::fetch::{Position, Start};
+use crate::types::BrokerId;
 use crate::wire::{EpochQuestion, OffsetForLeaderEpoch};
 
 /// Asks for the ends of the epochs in which was read.
 pub(super) async fn find(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Position)>) {
-    let mut topics: Vec<(TopicName, Vec<EpochQuestion>)> = Vec::new();
-    for (one, position) in &sought {
+    let questions = sought.iter().map(|(one, position)| {
         let question = EpochQuestion {
             partition: one.name.partition(),
             current_epoch: one.leader_epoch,
             epoch: position.leader_epoch,
         };
-        group(&mut topics, &one.name, question);
-    }
-    let call = OffsetForLeaderEpoch { topics };
-    let answer = ask(&shared, broker, &call).await;
-    let mut after = After::default();
-    match answer {
-        Ok(answer) => {
-            let mut found = HashMap::new();
-            for (topic, partitions) in answer.topics {
-                for one in partitions {
-                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
-                }
-            }
-            for (one, position) in &sought {
-                let found = found.get(&one.name);
-                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
-                match (lookup(code), found) {
-                    (Lookup::Take, Some(found)) => {
-                        let end = Position {
-                            offset: found.end_offset,
-                            leader_epoch: found.epoch,
-                        };
-                        settle(&shared, one, |state, index| {
-                            compare(&shared, state, index, (*position, one.leader_epoch), end)
-                        });
-                        after.is_found = true;
-                    }
-                    (verdict, _) => after.failed(&shared, one, verdict, code),
-                }
-            }
-        }
-        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
-    }
-    after.finish(&shared);
+        (&one.name, question)
+    });
+    let call = OffsetForLeaderEpoch {
+        topics: by_topic(questions),
+    };
+    let told = ask(&shared, broker, &call)
+        .await
+        .map(|answer| told(answer.topics, |one| (one.partition, one.code, one)));
+    take_in(
+        &shared,
+        &sought,
+        told,
+        |state, index, (one, position), found| {
+            let end = Position {
+                offset: found.end_offset,
+                leader_epoch: found.epoch,
+            };
+            compare(&shared, state, index, (*position, one.leader_epoch), end)
+        },
+    );
 }
 
 /// Whether the log still has what was read; if not, it goes on from where the logs part, or by the reset policy.
