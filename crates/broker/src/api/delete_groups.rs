@@ -1,0 +1,31 @@
+//! DeleteGroups: groups that nobody is in go, with their offsets.
+
+use super::groups::code;
+use super::{At, Call, Step};
+use crate::wire::{Malformed, Name, Reader, Writer};
+
+pub(super) struct DeleteGroups {
+    groups: Vec<Name>,
+}
+
+pub(super) fn read(r: &mut Reader) -> Result<DeleteGroups, Malformed> {
+    let groups = r.array(Reader::string)?;
+    Ok(DeleteGroups { groups })
+}
+
+impl Call for DeleteGroups {
+    fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
+        out.throttle();
+        out.array(&self.groups, |out, name| {
+            let deleted = at.part(None, None, |at| {
+                at.is_coordinator(name)?;
+                at.state.delete_group(name)
+            });
+            out.string(name);
+            out.code(code(&deleted));
+            out.tags();
+        });
+        out.tags();
+        Step::Answer
+    }
+}

@@ -1,0 +1,141 @@
+//! OffsetFetch: where groups go on.
+
+use super::groups::code;
+use super::{At, Call, Step};
+use crate::state::groups::{Committed, Group};
+use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
+
+pub(super) struct OffsetFetch {
+    /// One before version 8.
+    groups: Vec<Question>,
+}
+
+struct Question {
+    group: Name,
+    /// `None` for all that was committed.
+    topics: Option<Vec<(Name, Vec<i32>)>>,
+}
+
+pub(super) fn read(r: &mut Reader) -> Result<OffsetFetch, Malformed> {
+    let groups = if r.version <= 7 {
+        let group = r.string()?;
+        let topics = r.nullable_array(read_topic)?;
+        vec![Question { group, topics }]
+    } else {
+        r.array(|r| {
+            let group = r.string()?;
+            if r.version >= 9 {
+                r.nullable_string()?; // the member's id and epoch, in the newer protocol
+                r.i32()?;
+            }
+            let topics = r.nullable_array(read_topic)?;
+            r.tagged(Question { group, topics })
+        })?
+    };
+    if r.version >= 7 {
+        r.bool()?; // without transactions, every offset is stable
+    }
+    Ok(OffsetFetch { groups })
+}
+
+fn read_topic(r: &mut Reader) -> Result<(Name, Vec<i32>), Malformed> {
+    let topic = (r.string()?, r.array(Reader::i32)?);
+    r.tagged(topic)
+}
+
+/// Partitions by topic; `None` where nothing was committed.
+type Answer = Vec<(Name, Vec<(i32, Option<Committed>)>)>;
+
+impl Call for OffsetFetch {
+    fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
+        if out.version >= 3 {
+            out.throttle();
+        }
+        if out.version >= 8 {
+            out.array(&self.groups, |out, question| {
+                let answer = find(at, question);
+                out.string(&question.group);
+                write(&answer, out);
+                out.code(code(&answer));
+                out.tags();
+            });
+        } else if let Some(question) = self.groups.first() {
+            let answer = find(at, question);
+            // The oldest version has no place for an error but beside each offset.
+            let answer = if out.version == 1 && answer.is_err() {
+                write_errors(question, code(&answer), out);
+                return Step::Answer;
+            } else {
+                answer
+            };
+            write(&answer, out);
+            if out.version >= 2 {
+                out.code(code(&answer));
+            }
+        }
+        out.tags();
+        Step::Answer
+    }
+}
+
+fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
+    at.part(None, None, |at| {
+        at.is_coordinator(&question.group)?;
+        let group = at.state.groups.get(&question.group);
+        Ok(match &question.topics {
+            Some(topics) => topics
+                .iter()
+                .map(|(name, partitions)| {
+                    let found = |p: &i32| (*p, group.and_then(|g| g.committed(name, *p)).cloned());
+                    (name.clone(), partitions.iter().map(found).collect())
+                })
+                .collect(),
+            None => group.map(all).unwrap_or_default(),
+        })
+    })
+}
+
+fn all(group: &Group) -> Answer {
+    let mut all: Answer = Vec::new();
+    for ((name, partition), committed) in &group.offsets {
+        let one = (*partition, Some(committed.clone()));
+        match all.last_mut() {
+            Some((last, partitions)) if last == name => partitions.push(one),
+            _ => all.push((name.clone(), vec![one])),
+        }
+    }
+    all
+}
+
+fn write(answer: &Result<Answer, ErrorCode>, out: &mut Writer) {
+    let topics = answer.as_deref().unwrap_or_default();
+    out.array(topics, |out, (name, partitions)| {
+        out.string(name);
+        out.array(partitions, |out, (partition, committed)| {
+            write_one(*partition, committed.as_ref(), ErrorCode::NONE, out);
+        });
+        out.tags();
+    });
+}
+
+fn write_errors(question: &Question, code: ErrorCode, out: &mut Writer) {
+    let topics = question.topics.as_deref().unwrap_or_default();
+    out.array(topics, |out, (name, partitions)| {
+        out.string(name);
+        out.array(partitions, |out, partition| {
+            write_one(*partition, None, code, out);
+        });
+    });
+}
+
+fn write_one(partition: i32, committed: Option<&Committed>, code: ErrorCode, out: &mut Writer) {
+    out.i32(partition);
+    out.i64(committed.map_or(-1, |committed| committed.offset));
+    if out.version >= 5 {
+        out.i32(committed.map_or(-1, |committed| committed.leader_epoch));
+    }
+    let metadata = committed.map(|committed| &*committed.metadata);
+    out.nullable_string(Some(metadata.unwrap_or_default()));
+    out.code(code);
+    out.tags();
+}

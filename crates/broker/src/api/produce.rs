@@ -1,0 +1,206 @@
+//! Produce: one batch a partition, appended once however often it comes.
+
+use super::leaders;
+use super::{At, Call, Step};
+use crate::state::batch::NewBatch;
+use crate::state::log::Appended;
+use crate::state::sessions::TopicRef;
+use crate::state::{NodeId, State};
+use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
+
+pub(super) struct Produce {
+    acks: i16,
+    transactional: bool,
+    topics: Vec<(TopicRef, Vec<Part>)>,
+}
+
+struct Part {
+    partition: i32,
+    /// Taken when it is appended.
+    batch: Option<Result<NewBatch, ErrorCode>>,
+}
+
+pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
+    let transactional = r.nullable_string()?.is_some();
+    let acks = r.i16()?;
+    r.i32()?; // how long replicas may take
+    let topics = r.array(|r| {
+        let topic = if r.version >= 13 {
+            TopicRef::Id(r.topic_id()?)
+        } else {
+            TopicRef::Name(r.string()?)
+        };
+        let parts = r.array(|r| {
+            let partition = r.i32()?;
+            let batch = match r.records()? {
+                None => Err(ErrorCode::INVALID_RECORD),
+                Some(bytes) if bytes.is_empty() => Err(ErrorCode::INVALID_RECORD),
+                // The checksum takes time: here, and not while the cluster is locked.
+                Some(bytes) => NewBatch::check(bytes),
+            };
+            let batch = Some(batch);
+            r.tagged(Part { partition, batch })
+        })?;
+        r.tagged((topic, parts))
+    })?;
+    Ok(Produce {
+        acks,
+        transactional,
+        topics,
+    })
+}
+
+/// A partition's part of the answer.
+struct Done {
+    partition: i32,
+    result: Result<Appended, ErrorCode>,
+    log_start: i64,
+    hint: Option<(NodeId, i32)>,
+}
+
+impl Call for Produce {
+    fn topics(&self, state: &State) -> Vec<Name> {
+        let names = self.topics.iter();
+        names.filter_map(|(topic, _)| topic.name(state)).collect()
+    }
+
+    fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
+        let acks = self.acks;
+        let refused = match acks {
+            _ if self.transactional => Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            -1..=1 => None,
+            _ => Some(ErrorCode::INVALID_REQUIRED_ACKS),
+        };
+        let mut answers = Vec::new();
+        for (topic, parts) in &mut self.topics {
+            let name = topic.name(at.state);
+            let done = parts.iter_mut().map(|part| {
+                let result = match refused {
+                    Some(code) => Err(code),
+                    None => append(at, topic, name.as_ref(), part, acks),
+                };
+                tell(at, name.as_deref(), part.partition, result)
+            });
+            answers.push((topic.clone(), done.collect::<Vec<_>>()));
+        }
+        if acks == 0 {
+            let mut all = answers.iter().flat_map(|(_, done)| done);
+            return if all.any(|done| done.result.is_err()) {
+                Step::Close
+            } else {
+                Step::Silence
+            };
+        }
+        write(at, &answers, out);
+        Step::Answer
+    }
+}
+
+fn append(
+    at: &mut At<'_>,
+    topic: &TopicRef,
+    name: Option<&Name>,
+    part: &mut Part,
+    acks: i16,
+) -> Result<Appended, ErrorCode> {
+    let name = name.ok_or(topic.unknown())?;
+    let batch = part.batch.take().unwrap_or(Err(ErrorCode::INVALID_RECORD));
+    let index = part.partition;
+    at.part(Some(name), Some(index), |at| {
+        let (node, wall) = (at.node, at.now.wall);
+        let State {
+            topics,
+            nodes,
+            waits,
+            ..
+        } = &mut *at.state;
+        let topic = topics
+            .get_mut(name)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let configs = topic.configs.clone();
+        let partition = topic
+            .partition_mut(index)
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        partition.check_leader(node, -1)?;
+        let batch = batch?;
+        let in_sync = partition.replicas.iter();
+        let in_sync = in_sync.filter(|id| nodes.is_alive(**id)).count();
+        if acks == -1 && in_sync < configs.min_insync {
+            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+        }
+        let appended = partition
+            .log
+            .append(batch, partition.epoch, wall, &configs)?;
+        partition.log.retain(wall, &configs);
+        waits.changed(name, index);
+        Ok(appended)
+    })
+}
+
+fn tell(
+    at: &At<'_>,
+    name: Option<&str>,
+    partition: i32,
+    result: Result<Appended, ErrorCode>,
+) -> Done {
+    let found = name.and_then(|name| at.state.topics.partition(name, partition).ok());
+    let code = result.err().unwrap_or(ErrorCode::NONE);
+    Done {
+        partition,
+        result,
+        log_start: found.map_or(-1, |partition| partition.log.start()),
+        hint: leaders::hint(at.state, name, partition, code),
+    }
+}
+
+fn write(at: &At<'_>, answers: &[(TopicRef, Vec<Done>)], out: &mut Writer) {
+    let mut leaders = Vec::new();
+    out.array(answers, |out, (topic, done)| {
+        topic.write(out);
+        out.array(done, |out, done| {
+            out.i32(done.partition);
+            out.code(done.result.err().unwrap_or(ErrorCode::NONE));
+            let appended = done.result.ok();
+            out.i64(appended.map_or(-1, |a| a.base_offset));
+            out.i64(appended.map_or(-1, |a| a.append_time));
+            if out.version >= 5 {
+                out.i64(done.log_start);
+            }
+            if out.version >= 8 {
+                out.array_len(0);
+                out.nullable_string(None);
+            }
+            let hint = done.hint.filter(|_| out.version >= 10);
+            leaders.extend(hint.map(|(leader, _)| leader));
+            leaders::write_hint(out, 0, hint);
+        });
+        out.tags();
+    });
+    out.throttle();
+    leaders::write_endpoints(out, at.state, leaders);
+}
+
+impl TopicRef {
+    /// The name, unless it is the id of no topic.
+    pub(super) fn name(&self, state: &State) -> Option<Name> {
+        match self {
+            Self::Name(name) => Some(name.clone()),
+            Self::Id(id) => state.topics.name_of(*id).cloned(),
+        }
+    }
+
+    /// What is answered when there is no such topic.
+    pub(super) fn unknown(&self) -> ErrorCode {
+        match self {
+            Self::Name(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Self::Id(_) => ErrorCode::UNKNOWN_TOPIC_ID,
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Name(name) => out.string(name),
+            Self::Id(id) => out.topic_id(*id),
+        }
+    }
+}

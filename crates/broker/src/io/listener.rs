@@ -1,0 +1,34 @@
+//! A node's listener: takes connections until it is told to refuse them.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::connection;
+use super::shared::Shared;
+use crate::state::NodeId;
+
+/// Listens on loopback; port 0 takes a free one.
+pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
+
+/// Serves whoever connects. Ending this task closes the port; connections live on.
+pub(crate) async fn run(shared: Arc<Shared>, node: NodeId, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // An answer is written whole: nothing is gained by holding it back.
+                let _ = stream.set_nodelay(true);
+                let host = peer.ip().to_string();
+                tokio::spawn(connection::serve(shared.clone(), node, stream, host));
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: it passes when others close.
+                tracing::warn!(node, %error, "cannot take a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+}

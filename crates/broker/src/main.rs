@@ -1,0 +1,3 @@
+//! A development Kafka in one process.
+
+fn main() {}

@@ -1,0 +1,220 @@
+//! One partition's log: batches in the order of their offsets, and what retention leaves of them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::batch::NewBatch;
+use super::configs::TopicConfigs;
+use super::producers::{Producers, Sequence};
+use crate::wire::ErrorCode;
+
+/// A log in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    batches: VecDeque<Stored>,
+    /// The first offset that can be read.
+    start: i64,
+    /// The offset of the next record.
+    end: i64,
+    /// All batches' bytes.
+    size: u64,
+    /// Each epoch that wrote, with its first offset.
+    epochs: Vec<(i32, i64)>,
+    producers: Producers,
+}
+
+/// A batch in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) base: i64,
+    pub(crate) last: i64,
+    pub(crate) max_timestamp: i64,
+    /// What retention by time counts from: a batch without timestamps was as old as its arrival.
+    dated: i64,
+    pub(crate) bytes: Bytes,
+}
+
+/// Where a batch is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    /// The broker's time, or -1 where the producer's counts.
+    pub(crate) append_time: i64,
+}
+
+/// A partition read from an offset.
+#[derive(Debug, Default)]
+pub(crate) struct Slice {
+    pub(crate) batches: Vec<Bytes>,
+    pub(crate) size: usize,
+}
+
+impl Log {
+    pub(crate) fn start(&self) -> i64 {
+        self.start
+    }
+
+    pub(crate) fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Appends a checked batch, or finds that it is there already.
+    pub(crate) fn append(
+        &mut self,
+        batch: NewBatch,
+        epoch: i32,
+        wall: i64,
+        configs: &TopicConfigs,
+    ) -> Result<Appended, ErrorCode> {
+        if batch.len() > configs.max_message_bytes {
+            return Err(ErrorCode::MESSAGE_TOO_LARGE);
+        }
+        let append_time = configs.log_append_time.then_some(wall);
+        if append_time.is_none() && batch.head.max_timestamp > wall + configs.timestamp_after_max {
+            return Err(ErrorCode::INVALID_TIMESTAMP);
+        }
+        if let Sequence::Duplicate(written) = self.producers.check(&batch.head)? {
+            return Ok(Appended {
+                base_offset: written.base_offset,
+                append_time: written.append_time,
+            });
+        }
+        let head = batch.head;
+        let base = self.end;
+        let last = base + i64::from(head.last_offset_delta);
+        let told_time = append_time.unwrap_or(-1);
+        self.producers.wrote(&head, base, told_time);
+        let bytes = batch.place(base, epoch, append_time);
+        self.size += bytes.len() as u64;
+        self.end = last + 1;
+        if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
+            self.epochs.push((epoch, base));
+        }
+        let max_timestamp = append_time.unwrap_or(head.max_timestamp);
+        self.batches.push_back(Stored {
+            base,
+            last,
+            max_timestamp,
+            dated: if max_timestamp < 0 {
+                wall
+            } else {
+                max_timestamp
+            },
+            bytes,
+        });
+        Ok(Appended {
+            base_offset: base,
+            append_time: told_time,
+        })
+    }
+
+    /// Whole batches from the one with `offset` in it, up to `most` bytes; one batch in any case if `at_least_one`.
+    pub(crate) fn read(&self, offset: i64, most: usize, at_least_one: bool) -> Slice {
+        let mut slice = Slice::default();
+        let from = self.batches.partition_point(|batch| batch.last < offset);
+        for batch in self.batches.range(from..) {
+            let first = at_least_one && slice.batches.is_empty();
+            if slice.size + batch.bytes.len() > most && !first {
+                break;
+            }
+            slice.size += batch.bytes.len();
+            slice.batches.push(batch.bytes.clone());
+        }
+        slice
+    }
+
+    /// The batches that can be read, oldest first.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &Stored> {
+        self.batches.iter()
+    }
+
+    /// The batch with the highest timestamp, the earliest of several.
+    pub(crate) fn newest(&self) -> Option<&Stored> {
+        let mut newest: Option<&Stored> = None;
+        for batch in &self.batches {
+            if newest.is_none_or(|found| batch.max_timestamp > found.max_timestamp) {
+                newest = Some(batch);
+            }
+        }
+        newest
+    }
+
+    /// The last epoch up to `wanted` that wrote, and the offset behind its records; as Kafka's epoch cache answers.
+    pub(crate) fn end_of_epoch(&self, wanted: i32, current: i32) -> Option<(i32, i64)> {
+        if wanted == current {
+            return Some((current, self.end));
+        }
+        // A leader's epoch begins where it took over, even if it has written nothing.
+        let wrote = self.epochs.iter().copied();
+        let silent = self
+            .epochs
+            .last()
+            .is_none_or(|(newest, _)| *newest < current);
+        let mut all = wrote.chain(silent.then_some((current, self.end)));
+        let mut floor = None;
+        all.find_map(|(epoch, first)| {
+            if epoch > wanted {
+                return Some((floor.unwrap_or(wanted), first));
+            }
+            floor = Some(epoch);
+            None
+        })
+    }
+
+    /// The epoch of the record at `offset`.
+    pub(crate) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let written = self.epochs.iter().rev();
+        written
+            .into_iter()
+            .find(|(_, first)| *first <= offset)
+            .map(|(epoch, _)| *epoch)
+    }
+
+    /// DeleteRecords: nothing before `offset` can be read any more; the new start.
+    pub(crate) fn delete_before(&mut self, offset: i64) -> Result<i64, ErrorCode> {
+        if offset < 0 || offset > self.end {
+            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+        }
+        self.start = self.start.max(offset);
+        while self.batches.front().is_some_and(|b| b.last < self.start) {
+            self.drop_oldest();
+        }
+        Ok(self.start)
+    }
+
+    /// Drops what is too old or too much; whether anything went.
+    pub(crate) fn retain(&mut self, wall: i64, configs: &TopicConfigs) -> bool {
+        let before = self.start;
+        if !configs.deletes() {
+            return false;
+        }
+        if let Ok(most) = u64::try_from(configs.retention_bytes) {
+            // Never below the limit, as Kafka: what goes must be more than enough.
+            while let Some(oldest) = self.batches.front() {
+                if self.size - (oldest.bytes.len() as u64) < most {
+                    break;
+                }
+                self.start = oldest.last + 1;
+                self.drop_oldest();
+            }
+        }
+        if configs.retention_ms >= 0 {
+            let oldest_kept = wall.saturating_sub(configs.retention_ms);
+            while let Some(oldest) = self.batches.front() {
+                if oldest.dated >= oldest_kept {
+                    break;
+                }
+                self.start = oldest.last + 1;
+                self.drop_oldest();
+            }
+        }
+        self.start != before
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(gone) = self.batches.pop_front() {
+            self.size -= gone.bytes.len() as u64;
+        }
+    }
+}

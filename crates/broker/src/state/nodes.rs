@@ -1,0 +1,98 @@
+//! The cluster's nodes: where they listen, which are alive, which coordinates what.
+
+use std::collections::HashMap;
+
+use super::NodeId;
+use crate::wire::Name;
+
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    all: Vec<Node>,
+    /// Groups whose coordinator was moved by hand.
+    moved: HashMap<Name, NodeId>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) host: Name,
+    pub(crate) port: u16,
+    pub(crate) alive: bool,
+}
+
+impl Nodes {
+    /// `count` nodes with ids from 1, as Kafka's quick start numbers them.
+    pub(crate) fn new(count: usize) -> Self {
+        let node = |n: usize| Node {
+            id: n as NodeId,
+            host: "127.0.0.1".into(),
+            port: 0,
+            alive: true,
+        };
+        Self {
+            all: (1..=count).map(node).collect(),
+            moved: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn all(&self) -> &[Node] {
+        &self.all
+    }
+
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &Node> {
+        self.all.iter().filter(|node| node.alive)
+    }
+
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
+        self.all.iter().find(|node| node.id == id)
+    }
+
+    pub(crate) fn is_alive(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|node| node.alive)
+    }
+
+    pub(crate) fn set_address(&mut self, id: NodeId, host: Name, port: u16) {
+        if let Some(node) = self.all.iter_mut().find(|node| node.id == id) {
+            node.host = host;
+            node.port = port;
+        }
+    }
+
+    pub(crate) fn set_alive(&mut self, id: NodeId, alive: bool) {
+        if let Some(node) = self.all.iter_mut().find(|node| node.id == id) {
+            node.alive = alive;
+        }
+    }
+
+    /// The controller: the first that lives, -1 if none does.
+    pub(crate) fn controller(&self) -> NodeId {
+        self.alive().next().map_or(-1, |node| node.id)
+    }
+
+    /// The replicas of the n-th partition: the n-th node and those behind it, in a circle.
+    pub(crate) fn replicas(&self, n: usize, replication: usize) -> Vec<NodeId> {
+        let ids = self.all.iter().map(|node| node.id);
+        let count = replication.clamp(1, self.all.len().max(1));
+        let skip = n.checked_rem(self.all.len()).unwrap_or(0);
+        ids.cycle().skip(skip).take(count).collect()
+    }
+
+    pub(crate) fn coordinator(&self, group: &str) -> Option<NodeId> {
+        if let Some(id) = self.moved.get(group)
+            && self.is_alive(*id)
+        {
+            return Some(*id);
+        }
+        // FNV-1a: any spread will do, the same in every run.
+        let hash = group.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let alive = self.alive().count() as u64;
+        let at = hash.checked_rem(alive)?;
+        self.alive().nth(at as usize).map(|node| node.id)
+    }
+
+    pub(crate) fn move_coordinator(&mut self, group: Name, to: NodeId) {
+        self.moved.insert(group, to);
+    }
+}

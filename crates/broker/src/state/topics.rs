@@ -1,0 +1,196 @@
+//! Topics and partitions: their leaders, epochs and logs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::configs::TopicConfigs;
+use super::log::Log;
+use super::{NodeId, State};
+use crate::wire::{ErrorCode, Name, TopicId};
+
+/// All topics, by name and by id.
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    by_name: BTreeMap<Name, Topic>,
+    names: HashMap<TopicId, Name>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) id: TopicId,
+    pub(crate) configs: TopicConfigs,
+    pub(crate) partitions: Vec<Partition>,
+    /// Where the first partition's leader is; the others follow in a circle.
+    pub(crate) first_node: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// `None` while no replica lives.
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) epoch: i32,
+    pub(crate) replicas: Vec<NodeId>,
+    pub(crate) log: Log,
+}
+
+impl Topic {
+    pub(crate) fn add_partition(&mut self, replicas: Vec<NodeId>, leader: Option<NodeId>) {
+        self.partitions.push(Partition {
+            leader,
+            epoch: 0,
+            replicas,
+            log: Log::default(),
+        });
+    }
+
+    pub(crate) fn partition(&self, index: i32) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+
+    pub(crate) fn partition_mut(&mut self, index: i32) -> Option<&mut Partition> {
+        self.partitions.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl Partition {
+    /// Whether a node leads, and the client's idea of the epoch (-1: none) is right.
+    pub(crate) fn check_leader(&self, node: NodeId, epoch: i32) -> Result<(), ErrorCode> {
+        if epoch >= 0 && epoch < self.epoch {
+            return Err(ErrorCode::FENCED_LEADER_EPOCH);
+        }
+        if epoch > self.epoch {
+            return Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
+        }
+        if self.leader != Some(node) {
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, leader: Option<NodeId>) {
+        if self.leader != leader {
+            self.leader = leader;
+            self.epoch += 1;
+        }
+    }
+}
+
+impl Topics {
+    pub(crate) fn insert(&mut self, name: Name, id: TopicId, configs: TopicConfigs, first: usize) {
+        self.names.insert(id, name.clone());
+        let topic = Topic {
+            id,
+            configs,
+            partitions: Vec::new(),
+            first_node: first,
+        };
+        self.by_name.insert(name, topic);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Topic> {
+        let topic = self.by_name.remove(name)?;
+        self.names.remove(&topic.id);
+        Some(topic)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Topic> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Topic> {
+        self.by_name.get_mut(name)
+    }
+
+    pub(crate) fn name_of(&self, id: TopicId) -> Option<&Name> {
+        self.names.get(&id)
+    }
+
+    /// In the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Topic)> {
+        self.by_name.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Name, &mut Topic)> {
+        self.by_name.iter_mut()
+    }
+
+    /// A partition by name and number.
+    pub(crate) fn partition(&self, topic: &str, index: i32) -> Result<&Partition, ErrorCode> {
+        self.get(topic)
+            .and_then(|topic| topic.partition(index))
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+
+    pub(crate) fn partition_mut(
+        &mut self,
+        topic: &str,
+        index: i32,
+    ) -> Result<&mut Partition, ErrorCode> {
+        self.get_mut(topic)
+            .and_then(|topic| topic.partition_mut(index))
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+}
+
+/// Kafka's rules for a topic's name.
+pub(crate) fn is_valid_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty()
+        && name.len() <= 249
+        && name != "."
+        && name != ".."
+        && name.chars().all(letters)
+}
+
+impl State {
+    /// Gives a partition to another live node; those that wait for records there hear of it.
+    pub(crate) fn move_leader(
+        &mut self,
+        topic: &str,
+        index: i32,
+        to: NodeId,
+    ) -> Result<(), ErrorCode> {
+        if !self.nodes.is_alive(to) {
+            return Err(ErrorCode::BROKER_NOT_AVAILABLE);
+        }
+        let partition = self.topics.partition_mut(topic, index)?;
+        if !partition.replicas.contains(&to) {
+            // As if it had been reassigned there first.
+            partition.replicas.insert(0, to);
+        }
+        partition.lead(Some(to));
+        self.waits.changed(topic, index);
+        Ok(())
+    }
+
+    /// A node died: its partitions go to their next live replica, or have no leader.
+    pub(crate) fn node_died(&mut self, id: NodeId) {
+        self.nodes.set_alive(id, false);
+        self.sessions.forget_node(id);
+        self.elect();
+    }
+
+    /// A node is back: it takes up what had no leader.
+    pub(crate) fn node_started(&mut self, id: NodeId) {
+        self.nodes.set_alive(id, true);
+        self.elect();
+    }
+
+    fn elect(&mut self) {
+        let Self {
+            nodes,
+            topics,
+            waits,
+            ..
+        } = self;
+        for (name, topic) in topics.iter_mut() {
+            for (index, partition) in topic.partitions.iter_mut().enumerate() {
+                if partition.leader.is_some_and(|id| nodes.is_alive(id)) {
+                    continue;
+                }
+                let next = partition.replicas.iter().find(|id| nodes.is_alive(**id));
+                partition.lead(next.copied());
+                waits.changed(name, index as i32);
+            }
+        }
+    }
+}
