@@ -11,8 +11,10 @@
 )]
 mod broker;
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use ottla::{Client, Producer, Record};
@@ -49,6 +51,53 @@ async fn a_lone_record_is_written_before_the_call_returns() {
         assert_eq!(metadata.offset(), Some(sent as i64));
     }
     assert_eq!(seen.disorder.load(Ordering::Relaxed), 0);
+}
+
+/// Sends the next record from where the last one's acknowledgement wakes its waiter, which nothing can be sooner than.
+struct NextAtOnce {
+    producer: Producer,
+    seen: Arc<Seen>,
+    written: Mutex<Option<bool>>,
+}
+
+impl Wake for NextAtOnce {
+    fn wake(self: Arc<Self>) {
+        let before = self.seen.batches.load(Ordering::Relaxed);
+        let _delivery = self.producer.try_enqueue(record(0)).unwrap();
+        let began = Instant::now();
+        let is_written = || self.seen.batches.load(Ordering::Relaxed) > before;
+        // The runtime's only thread is here: the sender cannot be who writes.
+        while !is_written() && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        *self.written.lock().unwrap() = Some(is_written());
+    }
+}
+
+#[tokio::test]
+async fn who_sends_when_the_last_record_is_acknowledged_finds_nothing_on_the_way() {
+    let (producer, seen) = producer(1).await;
+    producer.send(record(0)).await.unwrap();
+    let delivery = producer.try_enqueue(record(0)).unwrap();
+    let next = Arc::new(NextAtOnce {
+        producer,
+        seen,
+        written: Mutex::new(None),
+    });
+    let waker = Waker::from(Arc::clone(&next));
+    let mut acknowledged = pin!(delivery.into_future());
+    let polled = acknowledged.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let written = async {
+        loop {
+            if let Some(written) = *next.written.lock().unwrap() {
+                return written;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let written = tokio::time::timeout(Duration::from_secs(20), written).await;
+    assert_eq!(written, Ok(true), "not written by its caller");
 }
 
 /// The same from a thread that knows no runtime.

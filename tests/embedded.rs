@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ottla::{Client, OffsetReset, Record, TopicPartition};
-use ottla_broker::Cluster;
+use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
 use tokio::time::timeout;
 
 /// Longest wait for what should come at once.
@@ -114,7 +114,89 @@ async fn a_group_shares_its_partitions_and_goes_on_where_it_committed() {
     }
     third.commit_positions().await.unwrap();
     let committed = third.committed(all_of("t", 1)).await.unwrap();
-    println!("{} records for the third, {committed:?}", values.len());
-    assert_eq!(committed.len(), 1);
+    let offset = committed[0].as_ref().unwrap().offset;
+    assert_eq!(offset, cluster.log("t", 0).len() as i64);
+    let group = &cluster.groups()[0];
+    assert_eq!(
+        (&*group.name, group.state, group.members.len()),
+        ("g", "Stable", 1)
+    );
     third.close(SOON).await.unwrap();
+}
+
+fn values(cluster: &Cluster, partition: i32) -> Vec<String> {
+    let log = cluster.log("t", partition);
+    let value = |record: ottla_broker::LogRecord| record.value.unwrap().to_vec();
+    log.into_iter()
+        .map(|record| String::from_utf8(value(record)).unwrap())
+        .collect()
+}
+
+/// Sends records 0 to 99 one after the other: they must be in the log once each, in order.
+async fn sends_a_hundred(cluster: &Cluster) {
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let producer = client.producer().linger(Duration::ZERO);
+    let producer = producer
+        .retry_backoff(Duration::from_millis(5))
+        .build()
+        .unwrap();
+    for number in 0..100 {
+        let value = number.to_string();
+        let record = Record::to("t").partition(0).value(&value);
+        timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    }
+    let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    assert_eq!(values(cluster, 0), expected);
+}
+
+#[tokio::test]
+async fn every_record_is_in_the_log_once_whatever_goes_wrong() {
+    for fault in [
+        Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+        Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS),
+        Fault::error_after(ErrorCode::REQUEST_TIMED_OUT),
+        Fault::error_after(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND),
+        Fault::disconnect(),
+        Fault::disconnect_after(),
+        Fault::cut_answer(),
+        Fault::delay(Duration::from_millis(5)),
+        Fault::throttle(Duration::from_millis(5)),
+    ] {
+        let cluster = Cluster::builder()
+            .nodes(2)
+            .topic("t", 1)
+            .start()
+            .await
+            .unwrap();
+        let id = cluster
+            .faults()
+            .add(fault.clone().on(ApiKey::Produce).every(20));
+        sends_a_hundred(&cluster).await;
+        assert!(cluster.faults().hits(id) >= 5, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn leaders_move_and_nodes_crash_without_a_loss() {
+    let cluster = Cluster::builder()
+        .nodes(3)
+        .replication_factor(3)
+        .topic("t", 1);
+    let cluster = cluster.start().await.unwrap();
+    let breaks = async {
+        for round in 0..3 {
+            let leader = cluster.leader("t", 0).unwrap();
+            let node = cluster.node(leader);
+            match round {
+                0 => cluster.move_leader("t", 0, leader % 3 + 1).unwrap(),
+                1 => node.crash().await,
+                _ => node.restart().await.unwrap(),
+            }
+            // On, when some more records are there.
+            while cluster.log("t", 0).len() < 30 * (round + 1) {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::join!(breaks, sends_a_hundred(&cluster));
 }

@@ -64,11 +64,13 @@
 mod faults {
     pub(crate) mod application;
     pub(crate) mod checker;
+    pub(crate) mod churn;
     pub(crate) mod frames;
     pub(crate) mod load;
     pub(crate) mod outages;
     pub(crate) mod proxies;
     pub(crate) mod proxy;
+    pub(crate) mod reading;
     pub(crate) mod scripted;
     pub(crate) mod storms;
     pub(crate) mod trace;
@@ -79,8 +81,9 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use faults::churn::{self, ledger};
 use faults::world::World;
-use faults::{application, checker, load, outages, scripted, storms};
+use faults::{application, checker, load, outages, reading, scripted, storms};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -97,6 +100,8 @@ fn main() -> ExitCode {
     live.extend(storms::trials(&world));
     live.extend(outages::trials(&world));
     live.extend(application::trials(&world));
+    live.extend(reading::trials(&world));
+    live.extend(churn::trials(&world));
     let ignored = missing.is_some() && !must;
     let names: Vec<String> = live.iter().map(|trial| trial.name().to_owned()).collect();
     let mut trials = pure();
@@ -135,6 +140,18 @@ fn pure() -> Vec<Trial> {
             two_swapped_records_are_found,
             a_definite_failure_that_is_in_the_log_is_found,
             a_record_that_nobody_sent_is_found;
+        ledger:
+            a_group_that_hands_over_properly_passes,
+            a_commit_one_too_far_is_found,
+            a_position_skipped_is_found_though_the_record_comes_later,
+            going_back_is_found,
+            a_record_twice_needs_a_kill_or_a_loss,
+            one_that_is_dropped_repeats_its_last_call_at_most,
+            a_record_lost_is_found,
+            a_record_with_other_bytes_is_found,
+            a_stale_record_is_found,
+            two_owners_at_once_are_found_unless_one_lost_it,
+            a_partition_that_stays_and_is_interrupted_is_found;
         load: a_value_is_known_by_every_byte;
     }
 }

@@ -14,8 +14,14 @@ mod live {
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
+    pub(crate) mod example_consume;
     pub(crate) mod example_groups;
     pub(crate) mod groups;
+    pub(crate) mod java_compacted;
+    pub(crate) mod java_groups;
+    pub(crate) mod java_records;
+    pub(crate) mod java_topics;
+    pub(crate) mod java_transactions;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod partitioning;
@@ -48,6 +54,10 @@ fn main() -> ExitCode {
     let mut suite = Suite::new(&env, missing.is_some() && !must);
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
+    live::java_records::older_brokers(&mut suite);
+    live::java_transactions::older_brokers(&mut suite);
+    live::java_compacted::older_brokers(&mut suite);
+    live::java_groups::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
     live::example_groups::older_brokers(&mut suite);
@@ -56,6 +66,11 @@ fn main() -> ExitCode {
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
     live::groups::promises(&mut suite);
+    live::java_records::promises(&mut suite);
+    live::java_transactions::promises(&mut suite);
+    live::java_compacted::promises(&mut suite);
+    live::java_groups::promises(&mut suite);
+    live::java_topics::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
@@ -66,6 +81,7 @@ fn main() -> ExitCode {
     live::admin::promises(&mut suite);
     live::admin_cluster::promises(&mut suite);
     live::admin_groups::promises(&mut suite);
+    live::example_consume::promises(&mut suite);
     live::example_groups::promises(&mut suite);
     let conclusion = libtest_mimic::run(&arguments, suite.trials());
     // Here, and not by the end of the process, so that the brokers end and their files go.

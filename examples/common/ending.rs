@@ -35,6 +35,7 @@ pub(crate) fn refuse(status: u8, why: &str) -> ExitCode {
 pub(crate) fn fail(error: &Error) -> ExitCode {
     let code = error.broker_code();
     let option = match error {
+        Error::Config { setting, .. } if &**setting == "group.id" => "--group: ",
         Error::Config { .. } | Error::UnknownSetting { .. } => "-X: ",
         Error::InvalidTopic { .. } => "--topic: ",
         _ if code == Some(ErrorCode::INVALID_TOPIC_EXCEPTION) => "--topic: ",

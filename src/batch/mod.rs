@@ -4,6 +4,7 @@ mod compress;
 mod header;
 mod reader;
 mod records;
+mod spare;
 mod varint;
 mod writer;
 
@@ -15,4 +16,5 @@ pub(crate) use reader::{Batch, Batches, Span, span};
 #[cfg(fuzzing)]
 pub(crate) use records::Headers;
 pub(crate) use records::{ControlType, RawRecord, Records, Slot, control_type};
+pub(crate) use spare::Spares;
 pub(crate) use writer::{BatchWriter, ClosedBatch, RecordParts, reclaim, restamp, size_bound};

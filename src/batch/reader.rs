@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::compress;
 use super::header::{BatchHeader, Codec, HEADER_LEN, LENGTH_END, MAGIC_AT, crc};
 use super::records::Records;
+use super::spare::{Output, Spares};
 use crate::wire::Malformed;
 
 /// Reads batches one after another from a fetched record set; a partial last batch ends iteration quietly.
@@ -145,20 +146,58 @@ impl Batch {
     /// Uncompressed ones are slices of the fetched frame, whatever their size, and keep all of it
     /// in memory for as long as one of them is held.
     pub(crate) fn records(&self, limit: usize) -> Result<Records, Malformed> {
-        let packed = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
-        let plain = match self.header.compression()? {
-            Codec::None => packed,
-            // No records need no bytes; compaction leaves such batches, with a codec and without content.
-            _ if self.header.count == 0 && packed.is_empty() => packed,
-            codec => compress::decompress(codec, &packed, limit)
-                .map(Bytes::from)
-                .map_err(|e| {
-                    Malformed::new(format!(
-                        "batch at offset {}: {codec:?}: {e}",
-                        self.header.base_offset
-                    ))
-                })?,
+        let plain = match self.packed()? {
+            Packed::Not(bytes) => bytes,
+            Packed::By(codec, bytes) => {
+                let mut output = Output::default();
+                self.unpack(codec, &bytes, limit, &mut output)?;
+                output.into_vec().into()
+            }
         };
         Records::new(&self.header, plain)
     }
+
+    /// The same in a spare buffer, if they are compressed.
+    pub(crate) fn records_in(&self, limit: usize, spares: &Spares) -> Result<Records, Malformed> {
+        let plain = match self.packed()? {
+            Packed::Not(bytes) => bytes,
+            Packed::By(codec, bytes) => {
+                let mut output = spares.take();
+                self.unpack(codec, &bytes, limit, &mut output)?;
+                spares.lend(output)
+            }
+        };
+        Records::new(&self.header, plain)
+    }
+
+    fn packed(&self) -> Result<Packed, Malformed> {
+        let bytes = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
+        Ok(match self.header.compression()? {
+            Codec::None => Packed::Not(bytes),
+            // No records need no bytes; compaction leaves such batches, with a codec and without content.
+            _ if self.header.count == 0 && bytes.is_empty() => Packed::Not(bytes),
+            codec => Packed::By(codec, bytes),
+        })
+    }
+
+    fn unpack(
+        &self,
+        codec: Codec,
+        packed: &[u8],
+        limit: usize,
+        output: &mut Output,
+    ) -> Result<(), Malformed> {
+        compress::decompress(codec, packed, limit, output).map_err(|e| {
+            Malformed::new(format!(
+                "batch at offset {}: {codec:?}: {e}",
+                self.header.base_offset
+            ))
+        })
+    }
+}
+
+/// A batch's records as they are on the wire.
+enum Packed {
+    Not(Bytes),
+    By(Codec, Bytes),
 }

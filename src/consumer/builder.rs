@@ -113,7 +113,9 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted.
+    /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted. A single
+    /// batch that is larger as it is sent comes all the same, alone; one that decompresses to more is refused by
+    /// [`Error::Corrupt`](crate::Error::Corrupt).
     ///
     /// Default 67108864 (64 MiB); at least 1048576 (1 MiB); `build` refuses less than `partition_fetch_bytes`. Not
     /// one of Kafka: `fetch.buffer.memory` is ottla's own name.

@@ -81,14 +81,23 @@ impl ConsumerHandle {
         Ok(())
     }
 
-    /// As [`commit`](Self::commit), without waiting for it: a later commit of the same partition replaces one that is
-    /// not sent yet, and a commit that fails is told to the log and to nobody else. Closing the consumer sends it
+    /// As [`commit`](Self::commit), without waiting for it: a later commit of the same partition, by whichever method,
+    /// replaces one that is not sent yet, and a commit that fails is told to the log and to nobody else. Closing the consumer sends it
     /// first. Kafka: `commitAsync`.
     ///
     /// # Errors
     /// [`Error::NotAssigned`]; [`Error::Config`] without a group.
     pub fn commit_in_background(&self, record: &impl Committable) -> Result<()> {
         self.commit_offsets_in_background([record.behind()])
+    }
+
+    /// As [`commit_positions`](Self::commit_positions), without waiting for it: see
+    /// [`commit_in_background`](Self::commit_in_background). Kafka: `commitAsync()`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a group.
+    pub fn commit_positions_in_background(&self) -> Result<()> {
+        self.commit_offsets_in_background(self.shared().positions(None))
     }
 
     /// As [`commit_offsets`](Self::commit_offsets), without waiting for it: see

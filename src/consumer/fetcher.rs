@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use super::reset;
 use super::shared::Shared;
 use super::state::{Plan, State};
 use crate::batch::{Span, span};
 use crate::cluster::Purpose;
-use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::{Answered, Chunk, Position, Session, Start, Verdict, Wanted, verdict};
+use crate::machine::fetch::{Answered, Chunk, Position, Session, Verdict, Wanted, verdict};
 use crate::types::{Address, BrokerId};
 use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
@@ -267,7 +267,7 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
         Verdict::OutOfRange => {
             // A replica that is behind, or has less, is not the log: the leader decides.
             if !partition.forget_replica() {
-                after.merge(out_of_range(shared, state, index));
+                after.tells = reset::out_of_range(shared, state, index);
             }
             after.looks_up = true;
         }
@@ -326,36 +326,5 @@ fn answered(seen: &Seen<'_>) -> Answered {
         high_watermark: partition.high_watermark,
         last_stable_offset: partition.last_stable_offset,
         log_start_offset: partition.log_start_offset,
-    }
-}
-
-fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> After {
-    let start = match shared.settings.offset_reset {
-        OffsetReset::Earliest => Some(Start::Earliest),
-        OffsetReset::Latest => Some(Start::Latest),
-        OffsetReset::None => None,
-    };
-    let mut error = None;
-    state.change_at(index, |partition, version| match start {
-        Some(start) => {
-            debug!(partition = %partition.name, ?start, "position is not in the log");
-            partition.reset(start, version);
-        }
-        None => {
-            let offset = partition.position().map_or(-1, |position| position.offset);
-            error = Some(Error::NoOffset {
-                partition: partition.name.clone(),
-                reason: format!("offset {offset} is not in the log").into(),
-            });
-            partition.stick(version);
-        }
-    });
-    let tells = error.is_some();
-    if let Some(error) = error {
-        state.tell(error);
-    }
-    After {
-        tells,
-        ..After::default()
     }
 }

@@ -75,6 +75,10 @@ impl Host for Grouped {
         self.shared().fail(error);
     }
 
+    fn end(&self, error: Error) {
+        self.shared().end(error);
+    }
+
     fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a> {
         let Some(listener) = &self.listener else {
             return Box::pin(std::future::ready(()));

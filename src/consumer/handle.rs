@@ -64,6 +64,15 @@ impl ConsumerHandle {
         self.0.lock().choose(Choice::Assigned)?;
         let mut gone = self.0.assignment();
         gone.retain(|partition| !wanted.contains(partition));
+        if let Some(offsets) = self
+            .0
+            .offsets
+            .as_ref()
+            .filter(|_| self.0.settings.auto_commit.is_some())
+        {
+            let (done, shared) = (self.0.committable(Some(&gone)), self.0.clone());
+            offsets.commit_in_background(done, move |done| shared.committed(done));
+        }
         self.0.remove(&gone);
         self.0.hold(&wanted);
         self.0.begin(&wanted);
@@ -74,6 +83,24 @@ impl ConsumerHandle {
     #[must_use]
     pub fn assignment(&self) -> Vec<TopicPartition> {
         self.0.assignment()
+    }
+
+    /// The topics subscribed to. Kafka: `subscription`.
+    #[must_use]
+    pub fn subscription(&self) -> Vec<String> {
+        let topics = self.0.subscription();
+        let topics = topics.borrow();
+        topics.iter().map(ToString::to_string).collect()
+    }
+
+    /// The partitions of the assignment that are paused. Kafka: `paused`.
+    #[must_use]
+    pub fn paused(&self) -> Vec<TopicPartition> {
+        let mut state = self.0.lock();
+        let paused = state.all().filter(|(_, partition)| partition.paused);
+        paused
+            .map(|(_, partition)| partition.name.clone())
+            .collect()
     }
 
     /// Hands out nothing of this partition until [`resume`](Self::resume). What is buffered is kept. Kafka: `pause`.

@@ -252,9 +252,14 @@ impl<H: Host> Driver<H> {
             Action::Revoke { partitions, until } => {
                 self.work(Work::Revoke(partitions, until.into()))
             }
-            Action::Assign(partitions) => self.work(Work::Assign(partitions)),
+            Action::Assign(partitions) => {
+                // Of a rebalance that is over.
+                self.commit_failure = None;
+                self.work(Work::Assign(partitions));
+            }
             Action::Lose { partitions, why } => self.work(Work::Lose(partitions, why)),
             Action::Fail(error) => self.hands.host.fail(error),
+            Action::End(error) => self.hands.host.end(error),
             Action::Unreadable { member_id, reason } => {
                 warn!(%member_id, %reason, "a member's metadata cannot be read: it is given nothing");
             }
@@ -366,17 +371,18 @@ async fn until(at: Option<Instant>) {
 async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
     loop {
         sleep(every).await;
+        let turn = hands.offsets.turn().await;
+        let began = hands.offsets.standing();
         let done = hands.host.committable(None);
         if done.is_empty() {
             continue;
         }
         // One that takes longer goes on with what is done by then.
         let until = Instant::now() + every.max(LEAST_COMMIT);
-        match hands
+        let committed = hands
             .offsets
-            .commit_until(&done, until, Manner::Asked)
-            .await
-        {
+            .commit_in(turn, began, &done, until, Manner::Asked);
+        match committed.await {
             Ok(()) => hands.host.committed(&done),
             Err(error) if error.is_retriable() => debug!(%error, "offsets not committed this time"),
             Err(error) => warn!(%error, "offsets not committed"),

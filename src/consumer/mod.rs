@@ -11,6 +11,7 @@ mod membership;
 mod offsets;
 mod positions;
 mod record;
+mod reset;
 mod shared;
 mod state;
 mod stream;
@@ -84,7 +85,7 @@ impl Consumer {
         static CONSUMERS: AtomicU32 = AtomicU32::new(0);
         let id = CONSUMERS.fetch_add(1, Ordering::Relaxed);
         let shared = Shared::new(id, client.cluster().clone(), settings, group);
-        tokio::spawn(positions::run(shared.clone()));
+        tokio::spawn(positions::run(positions::Guard(shared.clone())));
         let handle = ConsumerHandle::new(shared.clone());
         let membership = shared.offsets.as_ref().map(|offsets| {
             let grouped = Arc::new(Grouped::new(handle.clone(), listener));

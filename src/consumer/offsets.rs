@@ -48,6 +48,11 @@ pub(super) enum Manner {
     Parting,
 }
 
+/// The right to commit: nobody else does meanwhile.
+pub(super) struct CommitTurn<'a> {
+    _guard: tokio::sync::MutexGuard<'a, ()>,
+}
+
 /// The offsets of one consumer's group; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Offsets(Arc<Inner>);
@@ -145,18 +150,47 @@ impl Offsets {
         if offsets.is_empty() {
             return Ok(());
         }
+        // What was to be committed before is not committed after this.
+        self.forget_background(offsets.iter().map(|(partition, _)| partition));
+        let began = self.standing();
+        match timeout_at(until, self.turn()).await {
+            Ok(turn) => self.commit_in(turn, began, offsets, until, manner).await,
+            Err(_) => Err(refused(self.late(), false)),
+        }
+    }
+
+    /// As what offsets would be committed now.
+    pub(super) fn standing(&self) -> Standing {
+        self.0.standing.borrow().clone()
+    }
+
+    /// Waits until no other commit is under way.
+    ///
+    /// Who looks only then at what there is to commit does not take back what was committed meanwhile.
+    pub(super) async fn turn(&self) -> CommitTurn<'_> {
+        CommitTurn {
+            _guard: self.0.turn.lock().await,
+        }
+    }
+
+    /// As `commit_until`, by whoever's turn it is; `began` is how the member stood when this was asked for.
+    pub(super) async fn commit_in(
+        &self,
+        _turn: CommitTurn<'_>,
+        began: Standing,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+        until: Instant,
+        manner: Manner,
+    ) -> Result<()> {
         let mut left: Commits = offsets.to_vec();
         let mut last = None;
         let trying = async {
-            let _turn = self.0.turn.lock().await;
             let mut standing = self.0.standing.subscribe();
             let mut failures = 0;
-            let mut first = None;
             loop {
                 let now = standing.borrow_and_update().clone();
                 // A partition may be another member's in a later generation; one that is parted with is not yet.
-                let began = first.get_or_insert_with(|| now.clone());
-                if manner == Manner::Asked && *began != now {
+                if manner == Manner::Asked && !began.is_as(&now) {
                     let error = self.error(ErrorCode::REBALANCE_IN_PROGRESS);
                     return Err(refused(error, now != Standing::Outside));
                 }
@@ -180,13 +214,14 @@ impl Offsets {
         };
         match timeout_at(until, trying).await {
             Ok(done) => done,
-            Err(_) => {
-                let cause = last.unwrap_or(Error::Deadline {
-                    what: "commit",
-                    limit: self.0.settings.api_timeout,
-                });
-                Err(refused(cause, false))
-            }
+            Err(_) => Err(refused(last.unwrap_or_else(|| self.late()), false)),
+        }
+    }
+
+    fn late(&self) -> Error {
+        Error::Deadline {
+            what: "commit",
+            limit: self.0.settings.api_timeout,
         }
     }
 
@@ -199,7 +234,7 @@ impl Offsets {
         manner: Manner,
     ) -> Attempt {
         let identity = match now {
-            Standing::Member(identity) => Some(identity.clone()),
+            Standing::Member(identity) | Standing::Joining(identity) => Some(identity.clone()),
             Standing::Alone => None,
             Standing::Rebalancing => return self.rebalancing(manner),
             Standing::Outside => {
@@ -264,6 +299,9 @@ impl Offsets {
                 let now = standing.borrow().clone();
                 let is_past = identity.is_some_and(|own| match &now {
                     Standing::Member(current) => current != own,
+                    Standing::Joining(current) => {
+                        current != own || code == ErrorCode::ILLEGAL_GENERATION
+                    }
                     Standing::Rebalancing => true,
                     Standing::Alone | Standing::Outside => false,
                 });
@@ -271,6 +309,9 @@ impl Offsets {
                 if is_past && code != ErrorCode::FENCED_INSTANCE_ID {
                     return match (manner, now) {
                         (Manner::Parting, Standing::Member(_)) => Attempt::Again(error),
+                        (Manner::Parting, Standing::Joining(new)) if Some(&new) != identity => {
+                            Attempt::Again(error)
+                        }
                         _ => self.rebalancing(manner),
                     };
                 }
@@ -357,7 +398,7 @@ fn refused(cause: Error, rejoining: bool) -> Error {
 }
 
 /// Whether another try may find another coordinator, or a connection to it.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Broker { code, .. } => !matches!(verdict(*code), Verdict::Fail | Verdict::Fenced),
         Error::Protocol { .. } => true,

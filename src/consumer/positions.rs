@@ -9,6 +9,8 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::fetcher;
+use super::offsets::is_passing;
+use super::reset;
 use super::shared::Shared;
 use super::state::State;
 use crate::cluster::Purpose;
@@ -44,23 +46,37 @@ struct Work {
     wake: Option<Instant>,
 }
 
+/// Tells the application, should the task end before the consumer does.
+pub(super) struct Guard(pub(super) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.is_closing() {
+            self.0.end(Error::Closed {
+                what: "the runtime of the consumer",
+            });
+        }
+    }
+}
+
 /// Runs until the consumer is closed.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(guard: Guard) {
+    let shared = &guard.0;
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
     loop {
         let topology = shared.cluster.topology();
-        let work = survey(&shared, &topology);
+        let work = survey(shared, &topology);
         if work.is_lost {
             shared.cluster.request_refresh();
         }
         let wake = work.wake;
-        start(&shared, work, &mut lookups);
+        start(shared, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {
                 if changed.is_err() {
                     // The client is closed: nothing can be looked up any more.
-                    shared.fail(Error::Closed { what: "the client" });
+                    shared.end(Error::Closed { what: "the client" });
                     break;
                 }
             }
@@ -92,12 +108,16 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     let now = Instant::now();
     let mut work = Work::default();
     let mut sources: Vec<BrokerId> = Vec::new();
+    let mut recreated = Vec::new();
     let mut state = shared.lock();
     if state.is_closed {
         return work;
     }
-    for (_, partition) in state.all() {
-        follow(partition, topology);
+    for (index, partition) in state.all() {
+        if follow(partition, topology) {
+            recreated.push(index);
+            continue;
+        }
         let source = partition.source(now).filter(|_| partition.is_fetching());
         sources.extend(source.filter(|source| !sources.contains(source)));
         work.is_lost |= partition.leader.is_none();
@@ -133,19 +153,30 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     for source in sources {
         fetcher::ensure(shared, &mut state, source);
     }
+    for index in recreated {
+        if reset::recreated(shared, &mut state, index) {
+            shared.ready.notify_one();
+        }
+        // With its new position it has its turn in the next survey.
+        shared.work.notify_one();
+    }
     work
 }
 
-fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) {
+/// Takes over what is known of the partition; tells whether it is another topic's than before.
+fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) -> bool {
     let Some(topic) = topology.topics.get(partition.name.topic()) else {
-        return;
+        return false;
     };
+    let is_other = partition.is_other_topic(topic.id);
     let number = usize::try_from(partition.name.partition()).unwrap_or(usize::MAX);
     if let Some(known) = topic.partitions.get(number) {
         // A leader that is named and has no address is none, for now.
         let leader = known.leader.filter(|id| topology.brokers.contains_key(id));
         partition.lead_by(leader, known.leader_epoch, topic.id);
+        return is_other;
     }
+    false
 }
 
 fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
@@ -202,28 +233,36 @@ async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
         return;
     };
     let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
-    match offsets.fetch_committed(&names).await {
+    match offsets.ask(&names).await {
         Ok(found) => {
             let mut found: HashMap<_, _> = found.into_iter().collect();
             for one in &sought {
-                let committed = found.remove(&one.name).flatten();
-                settle(&shared, one, |state, index| {
-                    from_committed(&shared, state, index, committed)
-                });
+                match found.remove(&one.name) {
+                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
+                        from_committed(&shared, state, index, committed)
+                    }),
+                    // One that is refused does not hold up the others.
+                    Some(Err(error)) => not_found(&shared, one, &error),
+                    None => retry(&shared, one, None),
+                }
             }
-            shared.work.notify_one();
         }
         Err(error) => {
-            debug!(%error, "committed offsets not found");
-            let code = error
-                .broker_code()
-                .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
             for one in &sought {
-                let tell = (!error.is_retriable()).then(|| (code, error.clone()));
-                retry(&shared, one, tell);
+                not_found(&shared, one, &error);
             }
         }
     }
+    shared.work.notify_one();
+}
+
+fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
+    debug!(partition = %sought.name, %error, "committed offset not found");
+    let code = error
+        .broker_code()
+        .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+    let tell = (!is_passing(error)).then(|| (code, error.clone()));
+    retry(shared, sought, tell);
 }
 
 fn from_committed(
@@ -391,11 +430,16 @@ fn compare(
             end = end.offset,
             "the log was truncated"
         );
+        let handed = partition.handed.offset;
         match shared.settings.offset_reset {
+            // Only what was fetched ahead is gone. What is left of it was not handed out yet.
+            _ if is_known && partition.is_ahead() && handed <= end.offset => {
+                partition.rewind(version);
+            }
             OffsetReset::None => {
                 error = Some(Error::LogTruncated {
                     partition: partition.name.clone(),
-                    position: position.offset,
+                    position: handed,
                     end: end.offset,
                 });
                 partition.stick(version);
@@ -472,3 +516,6 @@ fn group<Q>(topics: &mut Vec<(TopicName, Vec<Q>)>, name: &TopicPartition, questi
         None => topics.push((name.name().clone(), vec![question])),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::offsets::Offsets;
 use super::state::State;
+use crate::batch::Spares;
 use crate::cluster::{Cluster, ConsumerId};
 use crate::config::{ConsumerSettings, OffsetReset};
 use crate::error::{Error, Result};
@@ -52,6 +53,7 @@ impl Shared {
             read_committed: settings.isolation == crate::config::IsolationLevel::ReadCommitted,
             check_crcs: settings.check_crcs,
             limit: settings.buffer_memory,
+            spares: Spares::default(),
         };
         let settings = Arc::new(settings);
         let offsets = group.map(|group| Offsets::new(cluster.clone(), group, id, settings.clone()));
@@ -134,6 +136,14 @@ impl Shared {
         self.ready.notify_one();
     }
 
+    /// The error of each call of the application from now on, unless the application has ended it itself.
+    pub(super) fn end(&self, error: Error) {
+        let mut state = self.lock();
+        state.end.get_or_insert(error);
+        drop(state);
+        self.ready.notify_one();
+    }
+
     /// Adds partitions that are not fetched before `begin`.
     pub(super) fn hold(&self, partitions: &[TopicPartition]) {
         self.lock().hold(partitions);
@@ -149,8 +159,8 @@ impl Shared {
         let start = match self.settings.offset_reset {
             _ if self.offsets.is_some() => None,
             OffsetReset::Earliest => Some(Start::Earliest),
-            // Without a committed offset to miss, `none` has nothing to refuse yet.
-            OffsetReset::Latest | OffsetReset::None => Some(Start::Latest),
+            OffsetReset::Latest => Some(Start::Latest),
+            OffsetReset::None => return self.begin_nowhere(partitions),
         };
         let mut state = self.lock();
         for partition in partitions {
@@ -160,6 +170,29 @@ impl Shared {
         }
         drop(state);
         self.work.notify_one();
+    }
+
+    /// The application must seek in those where it has not.
+    fn begin_nowhere(&self, partitions: &[TopicPartition]) {
+        let mut state = self.lock();
+        for name in partitions {
+            let mut is_nowhere = false;
+            state.change(name, |partition, version| {
+                is_nowhere = partition.is_held();
+                if is_nowhere {
+                    partition.stick(version);
+                }
+            });
+            if is_nowhere {
+                state.tell(Error::NoOffset {
+                    partition: name.clone(),
+                    reason: "without a group there is no committed one: seek".into(),
+                });
+            }
+        }
+        drop(state);
+        self.work.notify_one();
+        self.ready.notify_one();
     }
 
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.

@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Those that have something to hand out.
     line: VecDeque<u32>,
     errors: VecDeque<Error>,
+    /// What ended the consumer, and not the application.
+    pub(super) end: Option<Error>,
     /// Made once.
     choice: Option<Choice>,
     versions: u64,
@@ -285,7 +287,22 @@ impl State {
     }
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
-        self.errors.pop_front()
+        while let Some(error) = self.errors.pop_front() {
+            if self.is_news(&error) {
+                return Some(error);
+            }
+        }
+        self.end.clone().filter(|_| !self.is_stopped)
+    }
+
+    /// Whether it was not dealt with before it could be told, by a seek.
+    fn is_news(&mut self, error: &Error) -> bool {
+        match error {
+            Error::NoOffset { partition, .. } | Error::LogTruncated { partition, .. } => self
+                .find(partition)
+                .is_some_and(|partition| partition.is_stuck()),
+            _ => true,
+        }
     }
 
     /// What the fetch loop of a broker is to do; `hurry` leaves full partitions out rather than wait for room.

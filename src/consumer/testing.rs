@@ -476,6 +476,10 @@ impl Host for Notes {
         self.note(&format!("fail {error}"), &[]);
     }
 
+    fn end(&self, error: Error) {
+        self.note(&format!("end {error}"), &[]);
+    }
+
     fn left(&self) {
         self.note("left", &[]);
     }

@@ -61,6 +61,7 @@ pub(crate) fn arrived(
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
+    let mut decided = Vec::with_capacity(flying.len());
     for (position, flight) in flying.into_iter().enumerate() {
         match find(&mut partitions, position, &flight) {
             Some(own) => {
@@ -74,19 +75,33 @@ pub(crate) fn arrived(
                         &answer.nodes,
                     );
                 }
-                answered(shared, flight, own);
+                decided.push(answered(shared, flight, own));
             }
             None => {
                 let error = Error::protocol(
                     format!("broker {}", lane.broker.0),
                     format!("Produce answer says nothing of {}", flight.queue.target),
                 );
-                one_lost(shared, flight, true, &Arc::new(error));
+                decided.push(one_lost(shared, flight, true, &Arc::new(error)));
             }
         }
     }
-    lane.landed();
+    landed(shared, lane, decided);
     Ok(answer.throttle)
+}
+
+/// What a queue decided about a batch of its own.
+type Decided = (Arc<PartitionQueue>, Answered<Arc<Outcome>>);
+
+/// The request is off the lane, and then all is carried out that the queues decided.
+///
+/// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
+/// hears of it: who sends the next record as soon as the last one is acknowledged shall find the lane idle.
+fn landed(shared: &Arc<Shared>, lane: &Lane, decided: Vec<Decided>) {
+    lane.landed();
+    for (queue, result) in decided {
+        finish(shared, &queue, result);
+    }
 }
 
 /// The partition's answer, which nearly always stands where its batch stood in the request.
@@ -113,7 +128,7 @@ fn find(
 }
 
 /// One partition's answer.
-fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer) {
+fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> Decided {
     let Flying {
         queue,
         flight,
@@ -141,7 +156,7 @@ fn answered(shared: &Arc<Shared>, flight: Flying, answer: ProducePartitionAnswer
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
     }
-    finish(shared, &queue, result);
+    (queue, result)
 }
 
 /// The time, as queues count it.
@@ -181,13 +196,12 @@ pub(crate) fn lost(
 ) {
     debug!(broker = lane.broker.0, %error, sent, "request without an answer");
     let error = Arc::new(error);
-    for flight in flying {
-        one_lost(shared, flight, sent, &error);
-    }
-    lane.landed();
+    let decided = flying.into_iter();
+    let decided = decided.map(|flight| one_lost(shared, flight, sent, &error));
+    landed(shared, lane, decided.collect());
 }
 
-fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>) {
+fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> Decided {
     let Flying {
         queue,
         flight,
@@ -200,7 +214,7 @@ fn one_lost(shared: &Arc<Shared>, flight: Flying, sent: bool, error: &Arc<Error>
         .lock()
         .queue
         .unanswered(flight, batch, sent, error, backoff);
-    finish(shared, &queue, result);
+    (queue, result)
 }
 
 /// With `acks=0` a written request is all that is ever known.
@@ -212,22 +226,22 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
         log_append_time: -1,
         rejected: Vec::new(),
     };
-    for Flying {
-        queue,
-        flight,
-        batch,
-        ..
-    } in flying
-    {
+    let decide = |flight: Flying| {
+        let Flying {
+            queue,
+            flight,
+            batch,
+            ..
+        } = flight;
         let error = || Arc::new(produce_error(&told, &queue));
         let result =
             queue
                 .lock()
                 .queue
                 .answer(flight, batch, &told, now(), error, retry_at(shared));
-        finish(shared, &queue, result);
-    }
-    lane.landed();
+        (queue, result)
+    };
+    landed(shared, lane, flying.into_iter().map(decide).collect());
 }
 
 /// Carries out what the queue decided, with no lock held.
@@ -262,13 +276,17 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
         } => {
             fail(shared, queue, batch, possibly_written, fatal);
         }
-        Answered::Split { batch, without } => split(shared, queue, batch, without),
+        Answered::Split {
+            flight,
+            batch,
+            without,
+        } => split(shared, queue, flight, batch, without),
         Answered::Late { batch } => give_back(shared, batch),
     }
     shared.replan(queue);
 }
 
-fn give_back(shared: &Shared, batch: OurBatch) {
+pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
     let Batch { body, charged, .. } = batch;
     shared.memory.release(charged);
     if let Body::Sealed(bytes, ..) = body
@@ -312,6 +330,7 @@ fn fail(
 fn split(
     shared: &Arc<Shared>,
     queue: &Arc<PartitionQueue>,
+    flight: u64,
     batch: OurBatch,
     mut without: Vec<(u32, Option<Arc<str>>)>,
 ) {
@@ -322,16 +341,30 @@ fn split(
         batch.ticket.clone(),
         batch.last_error.as_ref().and_then(|e| e.broker_code()),
     );
-    let charged = batch.charged;
+    let (charged, unknown) = (batch.charged, batch.unknown);
     let parts = match produce::split(batch, &indices) {
         Ok(parts) => parts,
         Err((batch, malformed)) => {
             warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
-            return fail(shared, queue, batch, false, false);
+            if queue.lock().queue.not_split(flight, &batch) {
+                fail(shared, queue, batch, unknown, false);
+            } else {
+                give_back(shared, batch);
+            }
+            return;
         }
     };
     debug!(partition = %queue.target, parts = parts.len(), refused = indices.len(), "splitting a batch");
     shared.counters.split();
+    if parts.is_empty() {
+        shared.memory.release(charged);
+    }
+    let back = queue.lock().queue.parts(flight, parts);
+    if let Err(parts) = back {
+        // The producer was closed meanwhile, which has failed every record of the batch.
+        parts.into_iter().for_each(|part| give_back(shared, part));
+        return;
+    }
     for (index, message) in without {
         let cause = Error::broker(
             code.unwrap_or(ErrorCode::INVALID_RECORD),
@@ -340,7 +373,7 @@ fn split(
         );
         let error = Error::Delivery {
             target: queue.target.clone(),
-            possibly_written: false,
+            possibly_written: unknown,
             attempts: 1,
             cause: Arc::new(cause),
         };
@@ -349,9 +382,4 @@ fn split(
             .outcome
             .fail(ticket.first + index, 1, ticket.total, error);
     }
-    if parts.is_empty() {
-        shared.memory.release(charged);
-    }
-    queue.lock().queue.parts(parts);
-    shared.abort_if_closed(queue);
 }

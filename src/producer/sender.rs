@@ -253,7 +253,11 @@ fn take(
                 drop(slot);
                 let batch = pack(shared, batch);
                 slot = queue.lock();
-                slot.queue.packed(batch);
+                if let Some(ended) = slot.queue.packed(batch) {
+                    drop(slot);
+                    answer::give_back(shared, ended);
+                    return None;
+                }
             }
             Take::Pack(batch) => {
                 drop(slot);
@@ -308,12 +312,14 @@ fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
 fn pack_elsewhere(shared: Arc<Shared>, queue: Arc<PartitionQueue>, batch: OurBatch) {
     tokio::task::spawn_blocking(move || {
         let batch = pack(&shared, batch);
-        let plan = {
+        let (ended, plan) = {
             let mut slot = queue.lock();
-            slot.queue.packed(batch);
-            shared.plan(&queue, &mut slot)
+            let ended = slot.queue.packed(batch);
+            (ended, shared.plan(&queue, &mut slot))
         };
-        shared.abort_if_closed(&queue);
+        if let Some(ended) = ended {
+            answer::give_back(&shared, ended);
+        }
         shared.carry_out(&queue, plan);
     });
 }

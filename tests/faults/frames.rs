@@ -191,6 +191,22 @@ impl Request {
         })
     }
 
+    /// Whether it is a request of this kind.
+    pub(crate) fn is(&self, key: ApiKey) -> bool {
+        self.key == key as i16
+    }
+
+    /// Changes the broker's answer, which is of this kind.
+    pub(crate) fn rewrite_as<T>(
+        &self,
+        change: impl FnOnce(&mut T) + Send + 'static,
+    ) -> super::proxy::Fate
+    where
+        T: Encodable + Decodable + HeaderVersion + 'static,
+    {
+        super::proxy::Fate::Rewrite(self.rewriter(change))
+    }
+
     /// Changes the broker's answer to this Produce request.
     pub(crate) fn rewrite(
         &self,

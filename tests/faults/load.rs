@@ -44,7 +44,7 @@ fn value(topic: &str, id: u64) -> String {
 }
 
 /// The number of a record, if these are its bytes to the last one.
-fn id_of(topic: &str, bytes: &[u8]) -> Option<u64> {
+pub(crate) fn id_of(topic: &str, bytes: &[u8]) -> Option<u64> {
     let id = std::str::from_utf8(bytes.get(..20)?).ok()?.parse().ok()?;
     (value(topic, id).as_bytes() == bytes).then_some(id)
 }
@@ -164,6 +164,11 @@ impl Book {
             return Ok(());
         }
         Err(format!("HANG: outcomes unknown after {limit:?}, by partition: {hung:?}").into())
+    }
+
+    /// Takes over what another book has, all of which is settled.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.sent.extend(later.sent);
     }
 
     pub(crate) fn sent(&self) -> &[Sent] {

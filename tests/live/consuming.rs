@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use kafka_cluster::{ConsumedRecord, Version};
-use ottla::{
-    Client, Compression, Consumer, Error, ErrorCode, OffsetReset, RecordRef, TopicPartition,
-};
+use kafka_cluster::Version;
+use ottla::{Client, Compression, Consumer, Error, ErrorCode, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
-use super::support::{Kafka, Message, Outcome, Suite, deliver, header, random_bytes};
-
-/// Longest wait for a record that is there.
-const SOON: Duration = Duration::from_secs(20);
+use super::support::{
+    Kafka, Message, Outcome, SOON, Suite, all_of, assert_in_order, by_place, deliver, header,
+    random_bytes, told,
+};
 
 pub(crate) fn promises(suite: &mut Suite) {
     for (version, name) in [
@@ -34,12 +32,6 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared("consuming::a_stopped_consumer_returns_none", stops);
 }
 
-fn all_of(topic: &str, partitions: i32) -> Vec<TopicPartition> {
-    (0..partitions)
-        .map(|partition| TopicPartition::new(topic, partition))
-        .collect()
-}
-
 async fn reader(client: &Client, topic: &str, partitions: i32) -> Result<Consumer, Error> {
     client
         .standalone_consumer()
@@ -47,30 +39,6 @@ async fn reader(client: &Client, topic: &str, partitions: i32) -> Result<Consume
         .assign(all_of(topic, partitions))
         .build()
         .await
-}
-
-/// A record as Java's consumer would tell of it.
-fn told(record: RecordRef<'_>) -> ConsumedRecord {
-    ConsumedRecord {
-        partition: record.partition(),
-        offset: record.offset(),
-        timestamp: record.timestamp_millis(),
-        timestamp_type: match record.timestamp_type() {
-            ottla::TimestampType::LogAppendTime => kafka_cluster::TimestampType::LogAppend,
-            _ => kafka_cluster::TimestampType::Create,
-        },
-        key: record.key().map(<[u8]>::to_vec),
-        value: record.value().map(<[u8]>::to_vec),
-        headers: record
-            .headers()
-            .map(|header| (header.name().to_owned(), header.value().map(<[u8]>::to_vec)))
-            .collect(),
-    }
-}
-
-fn by_place(mut records: Vec<ConsumedRecord>) -> Vec<ConsumedRecord> {
-    records.sort_by_key(|record| (record.partition, record.offset));
-    records
 }
 
 async fn what_java_reads(kafka: &Kafka) -> Outcome {
@@ -127,15 +95,6 @@ async fn what_java_reads(kafka: &Kafka) -> Outcome {
         assert_eq!(consumer.lag(&partition)?, Some(0));
     }
     Ok(())
-}
-
-/// Each partition's offsets rise.
-fn assert_in_order(records: &[ConsumedRecord]) {
-    let mut last = HashMap::new();
-    for record in records {
-        let before = last.insert(record.partition, record.offset);
-        assert!(before.is_none_or(|before| before < record.offset));
-    }
 }
 
 async fn filled(

@@ -50,6 +50,14 @@ pub(crate) fn promises(suite: &mut Suite) {
     );
     suite.shared("groups::a_stream_hands_out_what_recv_would", stream);
     suite.shared("groups::without_an_offset_none_is_an_error", no_offset);
+    suite.shared(
+        "groups::the_end_of_the_client_is_told_with_every_call",
+        ended,
+    );
+    suite.shared(
+        "groups::an_assignment_by_hand_commits_what_it_drops",
+        by_hand,
+    );
     suite.shared("groups::wrong_uses_are_refused_with_a_way_out", wrong_uses);
 }
 
@@ -625,5 +633,70 @@ async fn wrong_uses(kafka: &Kafka) -> Outcome {
     standalone.close(SOON).await?;
     client.consumer("g").build().await?.close(SOON).await?;
     assert!(began.elapsed() < Duration::from_secs(5));
+    Ok(())
+}
+
+async fn ended(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("group-ended", 1, &[])?;
+    let client = kafka.client().await?;
+    fill(&client, topic, 1, 0..1).await?;
+    let mut consumer = member(&client, topic, topic).build().await?;
+    take(&mut consumer, 1).await?;
+    client.close();
+    for _ in 0..5 {
+        let error = timeout(SOON, consumer.recv()).await?.unwrap_err();
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+        let error = timeout(SOON, consumer.poll())
+            .await?
+            .map(|_| ())
+            .unwrap_err();
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+    }
+    // Nothing can be committed any more; it ends all the same.
+    let _ = timeout(SOON, consumer.close(SOON)).await?;
+    Ok(())
+}
+
+async fn by_hand(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("group-by-hand", 2, &[])?;
+    let client = kafka.client().await?;
+    fill(&client, topic, 2, 0..10).await?;
+    let [first, second] = [0, 1].map(|number| TopicPartition::new(topic, number));
+    let mut consumer = client
+        .consumer(topic)
+        .offset_reset(OffsetReset::Earliest)
+        .assign([first.clone()])
+        .build()
+        .await?;
+    assert_eq!(take(&mut consumer, 3).await?, [0, 2, 4]);
+    consumer.assign([second])?;
+    assert_eq!(take(&mut consumer, 1).await?, [1]);
+    eventually("what was done is committed", async || {
+        let found = consumer.committed([first.clone()]).await;
+        found.is_ok_and(|found| found[0].as_ref().is_some_and(|one| one.offset == 2))
+    })
+    .await?;
+    consumer.close(SOON).await?;
+    let mut alone = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::None)
+        .assign([first.clone()])
+        .build()
+        .await?;
+    let error = timeout(SOON, alone.recv()).await?.unwrap_err();
+    assert!(matches!(error, Error::NoOffset { .. }), "{error}");
+    alone.seek(&first, 4)?;
+    assert_eq!(take(&mut alone, 1).await?, [8]);
+    alone.close(SOON).await?;
+    // Who seeks at once has nothing to be told.
+    let mut alone = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::None)
+        .assign([first.clone()])
+        .build()
+        .await?;
+    alone.seek(&first, 4)?;
+    assert_eq!(take(&mut alone, 1).await?, [8]);
+    alone.close(SOON).await?;
     Ok(())
 }

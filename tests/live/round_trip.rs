@@ -232,7 +232,7 @@ async fn codecs(kafka: &Kafka) -> Outcome {
 }
 
 /// The codec of a topic's first batch, as it lies on the broker's disk.
-fn codec_on_disk(kafka: &Kafka, topic: &str) -> std::io::Result<u8> {
+pub(crate) fn codec_on_disk(kafka: &Kafka, topic: &str) -> std::io::Result<u8> {
     let log = format!("node1/logs/{topic}-0/00000000000000000000.log");
     // Base offset, length, leader epoch, magic, CRC, then the attributes, whose lowest bits are the codec.
     let attributes = fs::read(kafka.dir().join(log))?.get(22).copied();

@@ -13,6 +13,7 @@ mod tally;
 mod topics;
 
 use crate::peer::{Peer, Pool};
+use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 use peers::figures::{Figures, Outcome};
 use peers::usage::Usage;
@@ -71,10 +72,11 @@ async fn main() -> anyhow::Result<()> {
         Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,
     };
     let wall = start.elapsed();
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let name =
+        |value: Option<PossibleValue>| value.map(|v| v.get_name().to_string()).unwrap_or_default();
     Figures::new(
-        &name(&client),
-        &name(&mode),
+        &name(client.to_possible_value()),
+        &name(mode.to_possible_value()),
         &work,
         &done,
         wall,

@@ -2,7 +2,7 @@
 
 use crate::arrivals::Arrivals;
 use crate::observe::Observer;
-use crate::peer::{Peer, Pool, Stopwatch};
+use crate::peer::{Peer, Pool, Stopwatch, group};
 use crate::tally::Tally;
 use anyhow::{Context, bail, ensure};
 use ottla::{Client, Compression, Consumer, OffsetReset, Record, TopicPartition};
@@ -120,8 +120,22 @@ impl Peer for Ottla {
         Ok(arrivals.outcome())
     }
 
-    async fn group_start(_: &Work) -> anyhow::Result<Outcome> {
-        bail!("ottla has no groups yet")
+    async fn group_start(work: &Work) -> anyhow::Result<Outcome> {
+        let mut stopwatch = Stopwatch::new(work)?;
+        for i in 0..work.records {
+            let start = Instant::now();
+            let mut consumer = connect(work)
+                .await?
+                .consumer(group(i))
+                .offset_reset(OffsetReset::Earliest)
+                .subscribe([work.topic.as_str()])
+                .build()
+                .await?;
+            consumer.recv().await?.context("the consumer ended")?;
+            stopwatch.record(start)?;
+            consumer.close(Duration::from_secs(10)).await?;
+        }
+        Ok(stopwatch.outcome())
     }
 }
 
@@ -134,7 +148,8 @@ async fn consumer(work: &Work) -> anyhow::Result<Consumer> {
         .offset_reset(OffsetReset::Earliest)
         .buffer_memory(work.buffer)
         .assign(partitions.map(|partition| TopicPartition::new(work.topic.as_str(), partition)))
-        .build()?)
+        .build()
+        .await?)
 }
 
 fn length(value: Option<&[u8]>) -> usize {

@@ -2,27 +2,23 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::builder::Builder;
+use crate::faults::{Fault, FaultId};
+use crate::inspect::{self, GroupView, LogRecord, RequestSeen};
 use crate::io::shared::{Mode, Shared, keep_time};
 use crate::io::{connection, listener};
-use crate::settings::Settings;
-use crate::state::{NodeId, State};
+use crate::node::Node;
+use crate::state::{NodeId, Now, State};
+use crate::wire::ErrorCode;
 
 /// What is buffered of a stream in memory, each way.
 const STREAM_BUFFER: usize = 64 * 1024;
-
-/// Settings of a cluster; [`start`](Builder::start) makes one.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Builder {
-    settings: Settings,
-    first_port: Option<u16>,
-}
 
 /// A running cluster. It ends when it is dropped: its ports close and its connections are cut off.
 pub struct Cluster {
@@ -51,8 +47,12 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen { port: 0, .. } => f.write_str("cannot listen on any port of loopback"),
-            Self::Listen { port, .. } => write!(f, "cannot listen on port {port} of loopback"),
+            Self::Listen { port: 0, source } => {
+                write!(f, "cannot listen on any port of loopback: {source}")
+            }
+            Self::Listen { port, source } => {
+                write!(f, "cannot listen on port {port} of loopback: {source}")
+            }
             Self::Invalid(what) => f.write_str(what),
         }
     }
@@ -67,98 +67,22 @@ impl std::error::Error for Error {
     }
 }
 
-impl Builder {
-    /// How many nodes the cluster has, with ids from 1. Default 1, at most 100.
-    pub fn nodes(mut self, count: usize) -> Self {
-        self.settings.nodes = count;
-        self
-    }
-
-    /// A topic that is there from the start, its leaders spread over the nodes.
-    pub fn topic(mut self, name: impl Into<String>, partitions: i32) -> Self {
-        self.settings.topics.push((name.into(), partitions));
-        self
-    }
-
-    /// The port of the first node; the others take those that follow. Default: any free ones.
-    pub fn first_port(mut self, port: u16) -> Self {
-        self.first_port = Some(port);
-        self
-    }
-
-    /// Whether a topic is made when a client first asks for it (`auto.create.topics.enable`). Default true.
-    pub fn auto_create_topics(mut self, create: bool) -> Self {
-        self.settings.auto_create_topics = create;
-        self
-    }
-
-    /// Starts the nodes, each on a loopback port of its own, and waits for nothing else: clients can connect.
-    ///
-    /// Must be called within a tokio runtime; the cluster's tasks run there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for a setting that makes no sense, [`Error::Listen`] when a port is taken.
-    pub async fn start(self) -> Result<Cluster, Error> {
-        self.check()?;
-        let mut state = State::new(self.settings.clone());
-        let mut bound = Vec::new();
-        for index in 0..self.settings.nodes {
-            let port = self.first_port.map_or(0, |first| first + index as u16);
-            let listener = listen(port).await?;
-            let address = listener
-                .local_addr()
-                .map_err(|source| Error::Listen { port, source })?;
-            state
-                .nodes
-                .set_address(index as NodeId + 1, "127.0.0.1".into(), address.port());
-            bound.push(listener);
-        }
-        let cluster = Cluster::new(state);
-        for (index, listener) in bound.into_iter().enumerate() {
-            cluster.serve(index as NodeId + 1, listener);
-        }
-        Ok(cluster)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let invalid = |what: String| Err(Error::Invalid(what));
-        let nodes = self.settings.nodes;
-        if !(1..=100).contains(&nodes) {
-            return invalid(format!("a cluster has 1 to 100 nodes, not {nodes}"));
-        }
-        if let Some(first) = self.first_port
-            && usize::from(u16::MAX - first) + 1 < nodes
-        {
-            return invalid(format!("no {nodes} ports follow from {first}"));
-        }
-        for (name, partitions) in &self.settings.topics {
-            if !crate::state::topics::is_valid_name(name) {
-                return invalid(format!("`{name}` is no name of a topic"));
-            }
-            if !(1..=10_000).contains(partitions) {
-                return invalid(format!(
-                    "topic {name}: 1 to 10000 partitions, not {partitions}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn listen(port: u16) -> Result<TcpListener, Error> {
-    listener::bind(port)
-        .await
-        .map_err(|source| Error::Listen { port, source })
-}
-
 impl Cluster {
     /// A cluster with other than the default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    fn new(state: State) -> Self {
+    /// A cluster of one node that makes topics as they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
+
+    pub(crate) fn new(state: State) -> Self {
         let bootstrap = state.nodes.all().iter();
         let bootstrap = bootstrap.map(|node| format!("{}:{}", node.host, node.port));
         let bootstrap = bootstrap.collect::<Vec<_>>().join(",");
@@ -172,14 +96,40 @@ impl Cluster {
         }
     }
 
-    fn serve(&self, node: NodeId, listener: TcpListener) {
-        let task = tokio::spawn(listener::run(self.shared.clone(), node, listener));
-        let mut listeners = self
-            .listeners
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Option<JoinHandle<()>>>> {
+        self.listeners
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = listeners.get_mut(node as usize - 1) {
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn serve(&self, node: NodeId, listener: TcpListener) {
+        let task = tokio::spawn(listener::run(self.shared.clone(), node, listener));
+        if let Some(slot) = self.listeners().get_mut(node as usize - 1) {
             *slot = Some(task);
+        }
+    }
+
+    pub(crate) fn is_listening(&self, node: NodeId) -> bool {
+        let listeners = self.listeners();
+        listeners
+            .get(node as usize - 1)
+            .is_some_and(Option::is_some)
+    }
+
+    /// Returns when the port is closed.
+    pub(crate) async fn stop_listening(&self, node: NodeId) {
+        let task = self
+            .listeners()
+            .get_mut(node as usize - 1)
+            .and_then(Option::take);
+        if let Some(task) = task {
+            task.abort();
+            // It was told to end: that it did is no news.
+            let _ = task.await;
         }
     }
 
@@ -189,7 +139,7 @@ impl Cluster {
         &self.bootstrap
     }
 
-    /// A stream in memory to a node, as a connection to its port would be.
+    /// A stream in memory to a node, as a connection to its port would be; it is closed if the node is down.
     #[must_use]
     pub fn connect(&self, node: i32) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(STREAM_BUFFER);
@@ -197,20 +147,143 @@ impl Cluster {
         tokio::spawn(connection::serve(self.shared.clone(), node, ours, host));
         theirs
     }
+
+    /// One node, to crash, freeze or restart it.
+    ///
+    /// # Panics
+    ///
+    /// Without a node of that id: ids are 1 to the number of nodes.
+    #[must_use]
+    pub fn node(&self, id: i32) -> Node<'_> {
+        assert!(self.shared.status(id).is_some(), "there is no node {id}");
+        Node { cluster: self, id }
+    }
+
+    /// What goes wrong on purpose.
+    #[must_use]
+    pub fn faults(&self) -> Faults<'_> {
+        Faults { cluster: self }
+    }
+
+    /// Makes another node the leader of a partition, with a new leader epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] without such a partition or live node.
+    pub fn move_leader(&self, topic: &str, partition: i32, node: i32) -> Result<(), Error> {
+        let moved = self
+            .shared
+            .with(|state, _| state.move_leader(topic, partition, node));
+        moved.map_err(|code| refused(code, format!("{topic}-{partition}"), node))
+    }
+
+    /// Makes another node the coordinator of a group; its members keep their places.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] without such a live node.
+    pub fn move_coordinator(&self, group: &str, node: i32) -> Result<(), Error> {
+        let moved = self
+            .shared
+            .with(|state, now: Now| state.move_coordinator(group, node, now));
+        moved.map_err(|code| refused(code, format!("group {group}"), node))
+    }
+
+    /// The leader of a partition; `None` without one, or without such a partition.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.shared
+            .with(|state, _| state.topics.partition(topic, partition).ok()?.leader)
+    }
+
+    /// The coordinator of a group; `None` while no node lives.
+    #[must_use]
+    pub fn coordinator(&self, group: &str) -> Option<i32> {
+        self.shared.with(|state, _| state.coordinator(group))
+    }
+
+    /// All records of a partition that can be read, decompressed, in the order of their offsets; empty without such a
+    /// partition.
+    #[must_use]
+    pub fn log(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
+        let stored = |state: &mut State, _| inspect::stored(state, topic, partition);
+        // Decompressed while nobody waits for the cluster.
+        inspect::log(self.shared.with(stored))
+    }
+
+    /// All topics with their numbers of partitions, by their names.
+    #[must_use]
+    pub fn topics(&self) -> Vec<(String, i32)> {
+        self.shared.with(|state, _| {
+            let all = state.topics.iter();
+            all.map(|(name, topic)| (name.to_string(), topic.partitions.len() as i32))
+                .collect()
+        })
+    }
+
+    /// All consumer groups, by their names.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupView> {
+        self.shared.with(|state, _| inspect::groups(state))
+    }
+
+    /// The requests that the nodes have read, oldest first; the last 4096 of them.
+    #[must_use]
+    pub fn requests_seen(&self) -> Vec<RequestSeen> {
+        self.shared
+            .with(|state, _| state.seen.iter().cloned().collect())
+    }
+}
+
+fn refused(code: ErrorCode, what: String, node: i32) -> Error {
+    match code {
+        ErrorCode::BROKER_NOT_AVAILABLE => Error::Invalid(format!("node {node} does not live")),
+        _ => Error::Invalid(format!("{what}: {code}")),
+    }
+}
+
+/// The faults of a [`Cluster`].
+#[derive(Clone, Copy, Debug)]
+pub struct Faults<'a> {
+    cluster: &'a Cluster,
+}
+
+impl Faults<'_> {
+    /// From now on the fault happens, as often as it says.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most faults are added and left alone"
+    )]
+    pub fn add(&self, fault: Fault) -> FaultId {
+        self.cluster.shared.with(|state, _| state.faults.add(fault))
+    }
+
+    /// How often it has happened so far.
+    #[must_use]
+    pub fn hits(&self, id: FaultId) -> u64 {
+        self.cluster.shared.with(|state, _| state.faults.hits(id))
+    }
+
+    /// Takes one back.
+    pub fn remove(&self, id: FaultId) {
+        self.cluster.shared.with(|state, _| state.faults.remove(id));
+    }
+
+    /// Takes all back.
+    pub fn clear(&self) {
+        self.cluster.shared.with(|state, _| state.faults.clear());
+    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.timer.abort();
-        let mut listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for task in listeners.iter_mut().filter_map(Option::take) {
-            task.abort();
-        }
-        for mode in self.shared.modes() {
-            mode.send_replace(Mode::Down);
+        let listeners: Vec<_> = self.listeners().drain(..).collect();
+        for (index, task) in listeners.into_iter().enumerate() {
+            if let Some(task) = task {
+                task.abort();
+            }
+            self.shared.set_mode(index as NodeId + 1, Mode::Down, true);
         }
     }
 }

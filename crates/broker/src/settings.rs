@@ -16,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) min_session_timeout: Duration,
     pub(crate) max_session_timeout: Duration,
     pub(crate) initial_rebalance_delay: Duration,
+    pub(crate) retention_bytes: Option<u64>,
 }
 
 impl Default for Settings {
@@ -31,6 +32,7 @@ impl Default for Settings {
             min_session_timeout: Duration::from_secs(6),
             max_session_timeout: Duration::from_secs(1800),
             initial_rebalance_delay: Duration::ZERO,
+            retention_bytes: None,
         }
     }
 }

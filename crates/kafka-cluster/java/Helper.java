@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -31,8 +32,10 @@ import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -48,6 +51,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 public final class Helper {
     private static final long LIMIT_MS = 30_000;
+
+    private static final Map<String, KafkaProducer<byte[], byte[]>> PRODUCERS = new HashMap<>();
 
     private static DataOutputStream out;
 
@@ -88,8 +93,23 @@ public final class Helper {
         properties.put("request.timeout.ms", "10000");
         String command = text(args[0]);
         switch (command) {
-            case "consume" -> consume(properties, topic);
-            case "offsets" -> offsets(properties, topic);
+            case "consume" -> consume(isolated(properties, args), topic);
+            case "offsets" -> offsets(isolated(properties, args), topic);
+            case "open" -> PRODUCERS.put(topic, producer(properties, pairs(args, 3)));
+            case "send" -> send(producer(topic), args);
+            case "begin" -> producer(topic).beginTransaction();
+            case "commit" -> producer(topic).commitTransaction();
+            case "abort" -> producer(topic).abortTransaction();
+            case "send-offset" -> producer(topic).sendOffsetsToTransaction(
+                Map.of(new TopicPartition(text(args[4]), number(args[5])),
+                    new OffsetAndMetadata(Long.parseLong(text(args[6])))),
+                new ConsumerGroupMetadata(text(args[3])));
+            // At once: what is open stays so, as after a crash.
+            case "forget" -> {
+                KafkaProducer<byte[], byte[]> producer = producer(topic);
+                PRODUCERS.remove(topic);
+                producer.close(Duration.ZERO);
+            }
             case "partitions" -> partitions(properties, topic, args);
             default -> {
                 properties.put("default.api.timeout.ms", Long.toString(LIMIT_MS));
@@ -155,13 +175,17 @@ public final class Helper {
         properties.put("default.api.timeout.ms", Long.toString(LIMIT_MS));
         properties.put("allow.auto.create.topics", "false");
         properties.put("enable.auto.commit", "false");
-        properties.put("isolation.level", "read_uncommitted");
         properties.put("auto.offset.reset", "earliest");
         properties.put("max.partition.fetch.bytes", Integer.toString(8 << 20));
         properties.put("max.poll.records", "10000");
         // Partitions that are read to their end must not hold up the others.
         properties.put("fetch.max.wait.ms", "20");
         return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    private static Properties isolated(Properties properties, byte[][] args) {
+        properties.put("isolation.level", text(args[3]));
+        return properties;
     }
 
     private static List<TopicPartition> partitionsOf(KafkaConsumer<?, ?> consumer, String topic) {
@@ -256,6 +280,51 @@ public final class Helper {
             int partition = one.get().partition();
             out.writeByte('R');
             out.writeInt(partition);
+        }
+    }
+
+    private static KafkaProducer<byte[], byte[]> producer(Properties properties, Map<String, String> settings) {
+        properties.put("delivery.timeout.ms", Long.toString(LIMIT_MS));
+        properties.put("max.block.ms", Long.toString(LIMIT_MS));
+        properties.putAll(settings);
+        ByteArraySerializer bytes = new ByteArraySerializer();
+        KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(properties, bytes, bytes);
+        if (settings.containsKey("transactional.id")) {
+            producer.initTransactions();
+        }
+        return producer;
+    }
+
+    private static KafkaProducer<byte[], byte[]> producer(String name) {
+        KafkaProducer<byte[], byte[]> producer = PRODUCERS.get(name);
+        if (producer == null) {
+            throw new IllegalArgumentException("there is no producer " + name);
+        }
+        return producer;
+    }
+
+    /** Sends to topic args[3] what follows: of each record partition, timestamp, key, value, and its headers. */
+    private static void send(KafkaProducer<byte[], byte[]> producer, byte[][] args) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        int at = 4;
+        while (at < args.length) {
+            Integer partition = args[at] == null ? null : Integer.valueOf(text(args[at]));
+            Long timestamp = args[at + 1] == null ? null : Long.valueOf(text(args[at + 1]));
+            ProducerRecord<byte[], byte[]> record =
+                new ProducerRecord<>(text(args[3]), partition, timestamp, args[at + 2], args[at + 3]);
+            int headers = number(args[at + 4]);
+            at += 5;
+            for (int i = 0; i < headers; i++, at += 2) {
+                record.headers().add(text(args[at]), args[at + 1]);
+            }
+            sent.add(producer.send(record));
+        }
+        producer.flush();
+        for (Future<RecordMetadata> one : sent) {
+            RecordMetadata metadata = one.get();
+            out.writeByte('R');
+            out.writeInt(metadata.partition());
+            out.writeLong(metadata.offset());
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const UNKNOWN_TOPIC: i16 = 3;
+const ALL: Option<&[u8]> = Some(b"read_uncommitted");
+const COMMITTED: Option<&[u8]> = Some(b"read_committed");
 
 impl Cluster {
     /// Creates a topic and waits until every running node knows a leader of each of its partitions.
@@ -166,7 +168,16 @@ impl Cluster {
     ///
     /// What Java's consumer reports, such as a topic that does not exist.
     pub fn consume_all(&self, topic: &str) -> Result<Vec<ConsumedRecord>, Error> {
-        self.ask("consume", topic, &[], Answers::record)
+        self.ask("consume", topic, &[ALL], Answers::record)
+    }
+
+    /// As [`Cluster::consume_all`], of committed records alone, up to the first transaction that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::consume_all`].
+    pub fn consume_committed(&self, topic: &str) -> Result<Vec<ConsumedRecord>, Error> {
+        self.ask("consume", topic, &[COMMITTED], Answers::record)
     }
 
     /// Where each partition of a topic begins and ends, by Java's consumer.
@@ -175,7 +186,16 @@ impl Cluster {
     ///
     /// What Java's consumer reports.
     pub fn offsets(&self, topic: &str) -> Result<Vec<PartitionOffsets>, Error> {
-        self.ask("offsets", topic, &[], Answers::offsets)
+        self.ask("offsets", topic, &[ALL], Answers::offsets)
+    }
+
+    /// As [`Cluster::offsets`], where a partition ends at its first open transaction: at the last stable offset.
+    ///
+    /// # Errors
+    ///
+    /// What Java's consumer reports.
+    pub fn stable_offsets(&self, topic: &str) -> Result<Vec<PartitionOffsets>, Error> {
+        self.ask("offsets", topic, &[COMMITTED], Answers::offsets)
     }
 
     /// The partition that Java's producer chooses for each key, found by sending the keys to the
@@ -197,7 +217,7 @@ impl Cluster {
         self.ask(command, name, &arguments, |_| Ok(())).map(drop)
     }
 
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &self,
         command: &str,
         name: &str,

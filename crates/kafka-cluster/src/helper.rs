@@ -178,7 +178,7 @@ impl Answers {
         self.bytes().map(i32::from_be_bytes)
     }
 
-    fn i64(&mut self) -> io::Result<i64> {
+    pub(crate) fn i64(&mut self) -> io::Result<i64> {
         self.bytes().map(i64::from_be_bytes)
     }
 

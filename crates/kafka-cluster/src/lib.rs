@@ -34,6 +34,7 @@ mod jars;
 mod ports;
 mod probe;
 mod process;
+mod producer;
 mod tools;
 mod version;
 
@@ -42,5 +43,6 @@ pub use cluster::Cluster;
 pub use error::Error;
 pub use helper::{ConsumedRecord, Header, PartitionOffsets, TimestampType};
 pub use jars::available;
-pub use tools::tool_command;
+pub use producer::{JavaProducer, ProducedRecord};
+pub use tools::{RunningTool, tool_command};
 pub use version::Version;

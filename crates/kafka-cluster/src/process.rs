@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -77,6 +77,11 @@ impl Process {
             child,
             paused: false,
         })
+    }
+
+    /// The pipe with the process's output, if its command asked for one; the first time.
+    pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// How the process ended, once it has.

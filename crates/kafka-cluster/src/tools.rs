@@ -1,11 +1,20 @@
 //! Kafka's own command line tools.
 
 use std::{
-    process::{Command, Output},
+    fs::OpenOptions,
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use crate::{Cluster, Error, Version, jars::Jars, process::run};
+use crate::{
+    Cluster, Error, Version,
+    error::Context,
+    jars::Jars,
+    process::{Process, run},
+};
 
 /// Longest run of one tool.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -27,7 +36,86 @@ pub fn tool_command(version: Version, class: &str) -> Result<Command, Error> {
     Ok(command)
 }
 
+/// Longest wait for the orderly end of one that runs until it is told to end.
+const END: Duration = Duration::from_secs(30);
+
+/// A tool that runs until it is told to end, such as a consumer of a group; killed when dropped.
+#[derive(Debug)]
+pub struct RunningTool {
+    process: Process,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
+}
+
+impl RunningTool {
+    /// What it has printed on its standard output up to now.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clone()
+    }
+
+    /// Has it end in order (SIGTERM), and gives all that it has printed.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end within 30 s and was killed.
+    pub fn terminate(mut self) -> Result<Vec<String>, Error> {
+        let has_ended = self.process.terminate(END)?;
+        // Its pipe is closed, so that the reader ends as well.
+        let _ = self.reader.join();
+        if !has_ended {
+            return Err(Error::Timeout {
+                what: "the orderly end of a tool".to_owned(),
+                limit: END,
+            });
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(lines.clone())
+    }
+}
+
 impl Cluster {
+    /// Starts a Java tool of the cluster's version that runs until it is told to end;
+    /// `--bootstrap-server` is the caller's to pass.
+    ///
+    /// What it prints on standard error goes to `tools.log` in the cluster's directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_tool(&self, class: &str, arguments: &[&str]) -> Result<RunningTool, Error> {
+        let log = self.dir().join("tools.log");
+        let errors = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .context(|| format!("opening {}", log.display()))?;
+        let mut command = tool_command(self.version(), class)?;
+        command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(errors);
+        let mut process = Process::spawn(&self.group, command)?;
+        let output = process.stdout();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let read = lines.clone();
+        let reader = thread::spawn(move || {
+            let output = output
+                .into_iter()
+                .flat_map(|pipe| BufReader::new(pipe).lines());
+            for line in output.map_while(Result::ok) {
+                read.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
+        });
+        Ok(RunningTool {
+            process,
+            lines,
+            reader,
+        })
+    }
+
     /// Runs a Java tool of the cluster's version to its end; `--bootstrap-server` is the caller's
     /// to pass.
     ///

@@ -66,16 +66,17 @@ impl Encoder {
 }
 
 /// Reads one member or several.
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
-    let mut out = Vec::with_capacity(input.len().saturating_mul(4).min(limit));
+pub(super) fn decompress(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let left = limit.saturating_sub(out.len());
+    out.reserve(input.len().saturating_mul(4).min(left));
     // One byte above the limit tells "just fits" from "too large".
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let most = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
     MultiGzDecoder::new(input)
         .take(most)
-        .read_to_end(&mut out)
+        .read_to_end(out)
         .map_err(|e| Malformed::new(e.to_string()))?;
     if out.len() > limit {
         return Err(too_large(limit));
     }
-    Ok(out)
+    Ok(())
 }

@@ -7,7 +7,7 @@ use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into_with_dict, get_maximum_output_size,
 };
 
-use super::{failed, split, split_array, too_large};
+use super::{Output, failed, split, split_array, too_large};
 use crate::error::Error;
 use crate::wire::Malformed;
 
@@ -65,11 +65,14 @@ impl Encoder {
 /// Reads one frame or several, their blocks independent or linked.
 ///
 /// Checksums are stepped over: the batch's CRC covers the same bytes.
-pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
-    let mut out = Vec::new();
+pub(super) fn decompress(
+    mut input: &[u8],
+    limit: usize,
+    out: &mut Output,
+) -> Result<(), Malformed> {
     while !input.is_empty() {
         match u32::from_le_bytes(split_array(&mut input)?) {
-            MAGIC => frame(&mut input, &mut out, limit)?,
+            MAGIC => frame(&mut input, out, limit)?,
             magic if magic & !0xf == SKIPPABLE => {
                 let len = u32::from_le_bytes(split_array(&mut input)?);
                 split(&mut input, usize::try_from(len).unwrap_or(usize::MAX))?;
@@ -79,10 +82,10 @@ pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malf
             }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
-fn frame(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malformed> {
+fn frame(input: &mut &[u8], out: &mut Output, limit: usize) -> Result<(), Malformed> {
     let [flags, sizes] = split_array(input)?;
     if flags >> 6 != 1 {
         return Err(Malformed::new(format!("LZ4 frame version {}", flags >> 6)));
@@ -117,7 +120,7 @@ fn frame(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malfo
             if len > limit.saturating_sub(out.len()) {
                 return Err(too_large(limit));
             }
-            out.extend_from_slice(bytes);
+            out.push(bytes);
         } else {
             let window = if linked { start } else { out.len() };
             block(bytes, out, window, most, limit)?;
@@ -140,7 +143,7 @@ fn frame(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malfo
 /// Decompresses a block to the end of `out`; it may refer to what is there from `window` on.
 fn block(
     input: &[u8],
-    out: &mut Vec<u8>,
+    out: &mut Output,
     window: usize,
     most: usize,
     limit: usize,
@@ -150,12 +153,11 @@ fn block(
     let room = most
         .min(left)
         .min(input.len().saturating_mul(MOST_EXPANSION));
-    out.resize(start + room, 0);
-    let (past, place) = out.split_at_mut(start);
+    let (past, place) = out.split(room);
     let window = past.get(window.max(start.saturating_sub(WINDOW))..);
     match decompress_into_with_dict(input, place, window.unwrap_or_default()) {
         Ok(len) => {
-            out.truncate(start + len);
+            out.wrote(len);
             Ok(())
         }
         // With less room than a block may take, it is the limit that was met.

@@ -8,6 +8,7 @@ mod zstd;
 use std::cell::RefCell;
 
 use super::header::Codec;
+use super::spare::Output;
 use crate::config::Compression;
 use crate::error::Error;
 use crate::wire::Malformed;
@@ -76,15 +77,23 @@ pub(super) fn compress(
     }
 }
 
-/// Decompresses `input`, refusing to make more than `limit` bytes of it.
-pub(super) fn decompress(codec: Codec, input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+/// Appends `input`, decompressed, to `out`, refusing to make `out` longer than `limit` bytes.
+pub(super) fn decompress(
+    codec: Codec,
+    input: &[u8],
+    limit: usize,
+    out: &mut Output,
+) -> Result<(), Malformed> {
     match codec {
-        Codec::None if input.len() > limit => Err(too_large(limit)),
-        Codec::None => Ok(input.to_vec()),
-        Codec::Gzip => gzip::decompress(input, limit),
-        Codec::Snappy => snappy::decompress(input, limit),
-        Codec::Lz4 => lz4::decompress(input, limit),
-        Codec::Zstd => zstd::decompress(input, limit),
+        Codec::None if input.len() > limit.saturating_sub(out.len()) => Err(too_large(limit)),
+        Codec::None => {
+            out.push(input);
+            Ok(())
+        }
+        Codec::Gzip => out.with_vec(|out| gzip::decompress(input, limit, out)),
+        Codec::Snappy => snappy::decompress(input, limit, out),
+        Codec::Lz4 => lz4::decompress(input, limit, out),
+        Codec::Zstd => out.with_vec(|out| zstd::decompress(input, limit, out)),
     }
 }
 

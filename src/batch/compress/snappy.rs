@@ -2,7 +2,7 @@
 
 use snap::raw;
 
-use super::{failed, split, split_array, too_large};
+use super::{Output, failed, split, split_array, too_large};
 use crate::error::Error;
 use crate::wire::Malformed;
 
@@ -48,11 +48,13 @@ impl Encoder {
 }
 
 /// Reads xerial's framing, once or several times over, or else raw snappy.
-pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
-    let mut out = Vec::new();
+pub(super) fn decompress(
+    mut input: &[u8],
+    limit: usize,
+    out: &mut Output,
+) -> Result<(), Malformed> {
     if !input.starts_with(MAGIC) {
-        block(input, &mut out, limit)?;
-        return Ok(out);
+        return block(input, out, limit);
     }
     while !input.is_empty() {
         // The versions behind the magic are not looked at: some writers have them in the wrong byte order.
@@ -62,12 +64,12 @@ pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malf
         }
         let len = u32::from_be_bytes(split_array(&mut input)?);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        block(split(&mut input, len)?, &mut out, limit)?;
+        block(split(&mut input, len)?, out, limit)?;
     }
-    Ok(out)
+    Ok(())
 }
 
-fn block(input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malformed> {
+fn block(input: &[u8], out: &mut Output, limit: usize) -> Result<(), Malformed> {
     let malformed = |e: snap::Error| Malformed::new(e.to_string());
     // The length is only a claim, of up to 4 GiB: both checks come before any memory.
     let len = raw::decompress_len(input).map_err(malformed)?;
@@ -80,11 +82,10 @@ fn block(input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), Malformed>
             input.len()
         )));
     }
-    let start = out.len();
-    out.resize(start + len, 0);
-    let place = out.get_mut(start..).unwrap_or_default();
-    raw::Decoder::new()
+    let (_, place) = out.split(len);
+    let len = raw::Decoder::new()
         .decompress(input, place)
         .map_err(malformed)?;
+    out.wrote(len);
     Ok(())
 }

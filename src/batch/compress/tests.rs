@@ -20,6 +20,13 @@ fn packed(compression: Compression, input: &[u8]) -> Vec<u8> {
     })
 }
 
+/// Into a buffer that is not clean, as those are that were used before.
+fn decompress(codec: Codec, input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
+    let mut out = Output::used(vec![0xaa; 70_000]);
+    super::decompress(codec, input, limit, &mut out)?;
+    Ok(out.into_vec())
+}
+
 fn text(len: usize) -> Vec<u8> {
     let words = [
         "{\"id\":",

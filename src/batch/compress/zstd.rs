@@ -48,8 +48,11 @@ impl Encoder {
 /// Reads one frame or several.
 ///
 /// zrip takes its limit for each frame alone, so the frames are found here and handed over one by one.
-pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malformed> {
-    let mut out = Vec::new();
+pub(super) fn decompress(
+    mut input: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
     while !input.is_empty() {
         let frame = match frame(input, limit.saturating_sub(out.len()), limit)? {
             Some(len) => split(&mut input, len)?,
@@ -65,7 +68,7 @@ pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malf
             },
         )?;
         if out.is_empty() {
-            out = plain;
+            *out = plain;
         } else {
             out.extend_from_slice(&plain);
         }
@@ -73,7 +76,7 @@ pub(super) fn decompress(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Malf
     if out.len() > limit {
         return Err(too_large(limit));
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The length of the frame at the front, `None` when it is to be skipped.

@@ -61,6 +61,9 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
     /// An error for the application's next call.
     fn fail(&self, error: Error);
 
+    /// The error of each of the application's calls from now on.
+    fn end(&self, error: Error);
+
     /// The group was left: nothing more is asked of this.
     fn left(&self);
 

@@ -74,6 +74,25 @@ async fn leaving_tells_why_the_last_offsets_were_not_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_lost_before_it_could_be_given_up_is_told_as_lost() {
+    for (code, told) in [
+        (E::UNKNOWN_MEMBER_ID, "Lost(Expired) 0"),
+        (E::ILLEGAL_GENERATION, "Lost(LeftBehind) 0"),
+        (E::FENCED_INSTANCE_ID, "Lost(Fenced) 0"),
+    ] {
+        let group = joined(1).await;
+        group.notes.do_with(0, 17);
+        group.brokers.fail("commit", &[code]);
+        let error = group.membership.leave().await.unwrap_err();
+        assert_eq!(error.broker_code(), Some(code));
+        let mut noted = group.notes.log();
+        // The member may hear of the refusal before or after it is out.
+        noted.retain(|line| !line.starts_with("end "));
+        assert_eq!(noted, ["stop 0", told, "remove 0", "left"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_dropped_leaves_too() {
     let Group {
         brokers,
@@ -270,7 +289,7 @@ async fn a_client_that_is_closed_ends_the_membership_with_an_error() {
     group.offsets.cluster().close();
     let noted = group.notes.until("remove").await;
     assert!(
-        noted.contains(&"fail the client is closed".to_string()),
+        noted.contains(&"end the client is closed".to_string()),
         "{noted:?}"
     );
     group.membership.leave().await.unwrap();

@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 use super::contain::contain;
 use super::host::{Host, News};
 use crate::consumer::offsets::{Manner, Offsets};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::machine::group::Loss;
 use crate::types::TopicPartition;
 
@@ -27,6 +27,16 @@ impl<H> Clone for Hands<H> {
             offsets: self.offsets.clone(),
             commits: self.commits,
         }
+    }
+}
+
+/// What the group said to the last commit, if that means that the partitions may be another member's already.
+fn loss(failure: &Error) -> Option<Loss> {
+    match failure.broker_code()? {
+        ErrorCode::UNKNOWN_MEMBER_ID => Some(Loss::Expired),
+        ErrorCode::ILLEGAL_GENERATION => Some(Loss::LeftBehind),
+        ErrorCode::FENCED_INSTANCE_ID => Some(Loss::Fenced),
+        _ => None,
     }
 }
 
@@ -49,7 +59,9 @@ impl<H: Host> Hands<H> {
             debug!("the application is not done with records of partitions that are revoked");
         }
         let failure = self.commit(Some(partitions), until).await;
-        self.tell(News::Revoked, partitions).await;
+        let news = failure.as_ref().and_then(loss);
+        self.tell(news.map_or(News::Revoked, News::Lost), partitions)
+            .await;
         self.offsets.background_done(until).await;
         self.host.remove(partitions);
         self.offsets.forget_background(partitions);

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::{Commits, Offsets};
-use crate::types::{OffsetAndMetadata, TopicPartition};
+use super::{Commits, Manner, Offsets};
+use crate::types::{OffsetAndMetadata, TopicPartition, after};
 
 /// What is to be committed in the background.
 #[derive(Debug)]
@@ -50,6 +50,9 @@ impl Offsets {
         offsets: Commits,
         committed: impl Fn(&Commits) + Send + 'static,
     ) {
+        if offsets.is_empty() {
+            return;
+        }
         let background = &self.0.background;
         let mut waiting = background.waiting();
         waiting.extend(offsets);
@@ -59,8 +62,16 @@ impl Offsets {
         drop(waiting);
         let offsets = self.clone();
         self.0.runtime.spawn(async move {
-            while let Some(commits) = offsets.0.background.take() {
-                match offsets.commit(&commits).await {
+            loop {
+                // Taken only now: a commit that the application waits for makes an earlier one needless.
+                let turn = offsets.turn().await;
+                let Some(commits) = offsets.0.background.take() else {
+                    break;
+                };
+                let began = offsets.standing();
+                let limit = offsets.0.settings.api_timeout;
+                let until = after(Instant::now().into_std(), limit).into();
+                match offsets.commit_in(turn, began, &commits, until, Manner::Asked).await {
                     Ok(()) => committed(&commits),
                     Err(error) => {
                         warn!(%error, partitions = commits.len(), "offsets not committed in the background");
@@ -77,8 +88,11 @@ impl Offsets {
         let _ = timeout_at(until, busy.wait_for(|busy| !busy)).await;
     }
 
-    /// Drops what is not sent yet of partitions that are not this member's any more.
-    pub(in crate::consumer) fn forget_background(&self, partitions: &[TopicPartition]) {
+    /// Drops what is not sent yet of partitions that are not this member's any more, or are committed anew.
+    pub(in crate::consumer) fn forget_background<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) {
         let mut waiting = self.0.background.waiting();
         for partition in partitions {
             waiting.remove(partition);

@@ -13,6 +13,9 @@ use crate::wire::{FetchedOffset, OffsetFetch};
 /// A partition with what is committed for it, if anything is.
 pub(in crate::consumer) type Committed = (TopicPartition, Option<OffsetAndMetadata>);
 
+/// What is committed for one partition, if it could be told.
+pub(in crate::consumer) type Told = Result<Option<OffsetAndMetadata>>;
+
 impl Offsets {
     /// What is committed for these partitions, in their order, with retries for up to `default.api.timeout.ms`.
     ///
@@ -32,7 +35,7 @@ impl Offsets {
         let trying = async {
             let mut failures = 0;
             loop {
-                match self.ask(partitions).await {
+                match self.ask(partitions).await.and_then(all) {
                     Err(error) if is_passing(&error) => {
                         debug!(%error, "committed offsets not known yet");
                         last = Some(error);
@@ -52,7 +55,14 @@ impl Offsets {
         }
     }
 
-    async fn ask(&self, partitions: &[TopicPartition]) -> Result<Vec<Committed>> {
+    /// Asks once; each partition has its own result.
+    ///
+    /// # Errors
+    /// Why there was no answer, and what the coordinator says of the group.
+    pub(in crate::consumer) async fn ask(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Told)>> {
         let mut topics: HashMap<TopicName, Vec<i32>> = HashMap::new();
         for partition in partitions {
             let numbers = topics.entry(partition.name().clone()).or_default();
@@ -80,7 +90,6 @@ impl Offsets {
         let mut found: HashMap<(&str, i32), &FetchedOffset> = HashMap::new();
         for (topic, offsets) in &answer.topics {
             for offset in offsets {
-                judge(offset.code)?;
                 found.insert((topic, offset.partition), offset);
             }
         }
@@ -91,13 +100,21 @@ impl Offsets {
                 let address = connection.address().to_string();
                 Error::protocol(address, format!("no answer for {partition} {}", context()))
             })?;
+            judge(found.code)?;
             let committed = (found.offset >= 0).then(|| OffsetAndMetadata {
                 offset: found.offset,
                 leader_epoch: (found.leader_epoch >= 0).then_some(found.leader_epoch),
                 metadata: found.metadata.clone().filter(|text| !text.is_empty()),
             });
-            Ok((partition.clone(), committed))
+            Ok(committed)
         };
-        partitions.iter().map(one).collect()
+        let named = |partition: &TopicPartition| (partition.clone(), one(partition));
+        Ok(partitions.iter().map(named).collect())
     }
+}
+
+/// The first error, if there is any.
+fn all(told: Vec<(TopicPartition, Told)>) -> Result<Vec<Committed>> {
+    let one = |(partition, told): (TopicPartition, Told)| Ok((partition, told?));
+    told.into_iter().map(one).collect()
 }

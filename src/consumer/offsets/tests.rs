@@ -196,6 +196,21 @@ async fn commits_are_made_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_the_background_is_not_committed_after_a_later_commit() {
+    let brokers = Brokers::start(2);
+    let offsets = offsets(&brokers).await;
+    brokers.fail("commit", &[E::COORDINATOR_LOAD_IN_PROGRESS; 3]);
+    offsets.commit_in_background(at(&[1]), |_| {});
+    sleep(ms(50)).await;
+    // One is under way; these wait behind it.
+    offsets.commit_in_background(at(&[2, 20]), |_| {});
+    offsets.commit(&at(&[3])).await.unwrap();
+    offsets.background_done(Instant::now() + ms(10_000)).await;
+    assert_eq!(brokers.committed("t", 0), Some(3));
+    assert_eq!(brokers.committed("t", 1), Some(20), "another partition's");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_ends_in_time_with_what_kept_it() {
     let brokers = Brokers::start(1);
     let offsets = offsets(&brokers).await;
@@ -262,4 +277,49 @@ async fn an_offset_that_is_not_known_yet_is_asked_for_again() {
     brokers.fail("offset", &[E::TOPIC_AUTHORIZATION_FAILED]);
     let error = offsets.fetch_committed(&partitions([0])).await.unwrap_err();
     assert_eq!(error.broker_code(), Some(E::TOPIC_AUTHORIZATION_FAILED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_the_next_generation_overtakes_may_be_made_again() {
+    let brokers = Brokers::start(1);
+    let offsets = offsets(&brokers).await;
+    let mut refusals = offsets.refusals();
+    let Standing::Member(identity) = member(1) else {
+        panic!()
+    };
+    offsets.stand(Standing::Joining(identity));
+    brokers.fail("commit", &[E::ILLEGAL_GENERATION]);
+    let error = offsets.commit(&at(&[1])).await.unwrap_err();
+    assert!(rejoining(&error), "{error}");
+    assert!(refusals.try_recv().is_err(), "the join's answer decides");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_waited_for_its_turn_is_not_made_in_a_later_generation() {
+    let brokers = Brokers::start(1);
+    let offsets = offsets(&brokers).await;
+    offsets.stand(member(1));
+    let turn = offsets.turn().await;
+    let waiting = offsets.clone();
+    let commit = tokio::spawn(async move { waiting.commit(&at(&[1])).await });
+    sleep(ms(100)).await;
+    offsets.stand(member(2));
+    drop(turn);
+    assert!(rejoining(&commit.await.unwrap().unwrap_err()));
+    assert_eq!(brokers.committed("t", 0), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_refused_does_not_hide_what_is_committed_for_others() {
+    let brokers = Brokers::start(2);
+    let offsets = offsets(&brokers).await;
+    brokers.commit("t", 1, 5);
+    brokers.fail("offset", &[E::TOPIC_AUTHORIZATION_FAILED]);
+    let told = offsets.ask(&partitions([0, 1])).await.unwrap();
+    let refusal = told[0].1.as_ref().unwrap_err();
+    assert_eq!(refusal.broker_code(), Some(E::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(
+        told[1].1.as_ref().unwrap(),
+        &Some(OffsetAndMetadata::new(5))
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::aborted::Aborted;
-use crate::batch::{Batch, Batches, Records, Slot, TimestampType, control_type};
+use crate::batch::{Batch, Batches, Records, Slot, Spares, TimestampType, control_type};
 use crate::types::TopicPartition;
 use crate::wire::{AbortedTransaction, Malformed};
 
@@ -23,12 +23,13 @@ pub(crate) struct Block {
 }
 
 /// How records are read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub(crate) read_committed: bool,
     pub(crate) check_crcs: bool,
     /// The most that one batch may become when it is decompressed.
     pub(crate) limit: usize,
+    pub(crate) spares: Spares,
 }
 
 /// What [`Chunk::step`] found.
@@ -213,7 +214,9 @@ impl Chunk {
                 }
             }
         } else if !(filter.read_committed && self.aborted.leaves_out(&header) || is_passed) {
-            let records = batch.records(filter.limit).map_err(damaged)?;
+            let records = batch
+                .records_in(filter.limit, &filter.spares)
+                .map_err(damaged)?;
             self.open = Some(Open {
                 block: Arc::new(Block {
                     partition: self.partition.clone(),

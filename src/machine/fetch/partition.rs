@@ -170,6 +170,11 @@ impl Partition {
         }
     }
 
+    /// Whether it has not begun, and the application has not sought.
+    pub(crate) fn is_held(&self) -> bool {
+        self.stage == Stage::Held
+    }
+
     /// The position, where there is one.
     pub(crate) fn position(&self) -> Option<Position> {
         (self.handed.offset >= 0).then_some(self.handed)
@@ -177,6 +182,11 @@ impl Partition {
 
     pub(crate) fn is_fetching(&self) -> bool {
         self.stage == Stage::Fetching
+    }
+
+    /// Whether the application must seek before anything can be read.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stage == Stage::Stuck
     }
 
     /// Goes on from `position`; `version` is a new one. Returns the bytes that were buffered.
@@ -209,6 +219,27 @@ impl Partition {
         freed
     }
 
+    /// Whether more was fetched than was handed out.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.handed.offset >= 0 && self.next.offset > self.handed.offset
+    }
+
+    /// What was fetched ahead may not be in the log any more: fetches it again from the position, which is asked for
+    /// anew. Returns the bytes that were buffered.
+    pub(crate) fn rewind(&mut self, version: u64) -> usize {
+        let freed = self.refetch(version);
+        self.stage = Stage::Fetching;
+        self.not_before = None;
+        self.check_epoch();
+        freed
+    }
+
+    /// Nothing that was read counts for the log as it is now.
+    pub(crate) fn forget(&mut self) {
+        (self.handed, self.done, self.next) = (NOWHERE, NOWHERE, NOWHERE);
+        self.committed = None;
+    }
+
     fn void(&mut self, version: u64) -> usize {
         self.version = version;
         self.is_asked = false;
@@ -232,6 +263,12 @@ impl Partition {
         if self.stage == Stage::Fetching && read >= 0 && now >= 0 && read != now {
             self.stage = Stage::Validating;
         }
+    }
+
+    /// Whether this is the id of another topic than the one that was read.
+    pub(crate) fn is_other_topic(&self, id: TopicId) -> bool {
+        let is_other = self.topic_id != TopicId::ZERO && id != TopicId::ZERO && self.topic_id != id;
+        is_other && self.handed.offset >= 0
     }
 
     /// The cluster's newest word on the partition.

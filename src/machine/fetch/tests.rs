@@ -3,16 +3,19 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::batch::{BatchWriter, RecordParts};
+use crate::batch::{BatchWriter, RecordParts, Spares};
 use crate::error::ErrorCode;
 use crate::types::{BrokerId, ProducerId, TopicId, TopicPartition};
 use crate::wire::{AbortedTransaction, TopicRef};
 
-const FILTER: Filter = Filter {
-    read_committed: true,
-    check_crcs: true,
-    limit: 1 << 20,
-};
+fn filter() -> Filter {
+    Filter {
+        read_committed: true,
+        check_crcs: true,
+        limit: 1 << 20,
+        spares: Spares::default(),
+    }
+}
 
 fn name(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
@@ -118,7 +121,7 @@ fn offsets(chunk: &mut Chunk, filter: &Filter) -> Vec<i64> {
 #[test]
 fn a_batch_that_starts_before_the_position_is_filtered() {
     let mut chunk = chunk(12, &[plain(10, &["a", "b", "c", "d"])], &[]);
-    assert_eq!(offsets(&mut chunk, &FILTER), [12, 13]);
+    assert_eq!(offsets(&mut chunk, &filter()), [12, 13]);
     assert_eq!(chunk.position(), (14, 7));
 }
 
@@ -127,11 +130,11 @@ fn compacted_gaps_and_empty_batches_move_the_position_behind_them() {
     let gap = batch(0, &[(b"k", "a")], 9, 0, -1);
     let empty = batch(10, &[], 4, 0, -1);
     let mut chunk = chunk(0, &[gap, empty, plain(20, &["b"])], &[]);
-    assert_eq!(offsets(&mut chunk, &FILTER), [0, 20]);
+    assert_eq!(offsets(&mut chunk, &filter()), [0, 20]);
     assert_eq!(chunk.position(), (21, 7));
     let only_empty = batch(10, &[], 4, 0, -1);
     let mut nothing = self::chunk(10, &[only_empty], &[]);
-    assert!(offsets(&mut nothing, &FILTER).is_empty());
+    assert!(offsets(&mut nothing, &filter()).is_empty());
     assert_eq!(nothing.position(), (15, 7));
 }
 
@@ -154,12 +157,12 @@ fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
         &[(1, 0), (1, 7), (1, 7)],
     ] {
         let mut chunk = chunk(0, &log, aborted);
-        assert_eq!(offsets(&mut chunk, &FILTER), [1, 2, 4], "{aborted:?}");
+        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4], "{aborted:?}");
         assert_eq!(chunk.position(), (9, 7));
     }
     let all = Filter {
         read_committed: false,
-        ..FILTER
+        ..filter()
     };
     assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7]);
 }
@@ -169,7 +172,7 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
     let mut damaged = plain(2, &["c", "d"]);
     *damaged.last_mut().expect("bytes") ^= 1;
     let log = [plain(0, &["a", "b"]), damaged.clone(), plain(4, &["e"])];
-    let (records, end) = read(&mut chunk(0, &log, &[]), &FILTER);
+    let (records, end) = read(&mut chunk(0, &log, &[]), &filter());
     assert_eq!(records.len(), 2);
     let damage = end.expect_err("a wrong CRC");
     assert_eq!((damage.offset, damage.next_offset), (2, 4));
@@ -179,11 +182,11 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
         damage.reason
     );
     // Behind it, all is well.
-    assert_eq!(offsets(&mut chunk(4, &log, &[]), &FILTER), [4]);
+    assert_eq!(offsets(&mut chunk(4, &log, &[]), &filter()), [4]);
     // Unchecked, it is read as it is, or refused: never a panic.
     let unchecked = Filter {
         check_crcs: false,
-        ..FILTER
+        ..filter()
     };
     let _ = read(&mut chunk(0, &[damaged], &[]), &unchecked);
 }

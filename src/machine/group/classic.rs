@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use super::member::{Action, CallId, Event, Identity, Loss, Member, Request, Standing, Turn};
 use super::protocol::Subscription;
 use crate::config::{Assignor, Backoff};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
 use beat::Beat;
@@ -167,11 +167,17 @@ impl Member for Classic {
             (_, None) | (Phase::Outside | Phase::Leaving, _) => Standing::Outside,
             // The coordinator takes the old generation's commits until the new one begins.
             (Phase::Counting | Phase::Syncing, _) => Standing::Rebalancing,
-            (_, Some(generation)) => Standing::Member(Identity {
-                generation,
-                member_id: self.member_id.clone(),
-                instance_id: self.settings.instance_id.clone(),
-            }),
+            (phase, Some(generation)) => {
+                let identity = Identity {
+                    generation,
+                    member_id: self.member_id.clone(),
+                    instance_id: self.settings.instance_id.clone(),
+                };
+                match phase {
+                    Phase::Joining => Standing::Joining(identity),
+                    _ => Standing::Member(identity),
+                }
+            }
         }
     }
 }
@@ -237,7 +243,11 @@ impl Classic {
             Event::Counts(counts) => self.counted(counts, turn),
             Event::Done => self.finish_work(),
             Event::Refused { generation, code } => {
-                if self.generation == Some(generation) {
+                // The group goes on before a member that joins hears of it: the join's answer decides.
+                let may_be_next = code == ErrorCode::ILLEGAL_GENERATION
+                    && matches!(self.phase, Phase::Joining)
+                    && self.pending.is_some();
+                if self.generation == Some(generation) && !may_be_next {
                     let error = Error::broker(code, None, "committing offsets");
                     self.obey(verdict(Call::Heartbeat, code), Call::Heartbeat, error, turn);
                 }
@@ -385,6 +395,10 @@ impl Classic {
             _ => {}
         }
         if !self.owned.is_empty() {
+            // Between two generations no commit counts, and a listener may want to make one.
+            if matches!(self.phase, Phase::Counting | Phase::Syncing) {
+                return false;
+            }
             return self.revoke(self.owned.clone(), turn);
         }
         // A static member comes back, or its session ends (KIP-345).

@@ -119,8 +119,10 @@ pub(crate) enum Action {
         partitions: Vec<TopicPartition>,
         why: Loss,
     },
-    /// Tell the application.
+    /// Tell the application; the member may go on.
     Fail(Error),
+    /// Tell the application that the member will not go on.
+    End(Error),
     /// A member's metadata cannot be read: it is given nothing.
     Unreadable {
         member_id: Arc<str>,
@@ -159,12 +161,26 @@ pub(crate) enum Request {
 pub(crate) enum Standing {
     /// As a member of this generation.
     Member(Identity),
+    /// As a member of this generation, while it joins the next one: the group may have gone on to that already.
+    Joining(Identity),
     /// As no member: nothing is subscribed to, and the partitions are the application's own choice.
     Alone,
     /// Not now: the group is between two generations.
     Rebalancing,
     /// Not at all.
     Outside,
+}
+
+impl Standing {
+    /// Whether what was begun as `self` may go on as `other`.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Member(one) | Self::Joining(one), Self::Member(two) | Self::Joining(two)) => {
+                one == two
+            }
+            _ => self == other,
+        }
+    }
 }
 
 /// A member of one generation, as its commits name it.

@@ -13,9 +13,11 @@
 //! - No batch is sent that is not among the next five from the first unresolved one: a broker recognises
 //!   that one when it comes again only as long as it is among the last five in its log.
 //! - Sequences restart under a new epoch only when nothing is in flight.
+//! - While a batch is away, being compressed or split, it is unresolved and nothing is sent.
 
 mod answer;
 mod append;
+mod away;
 mod end;
 mod send;
 
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use super::batch::{Batch, Body, Ticket};
 use super::batch::{OpenBatch, Stamp};
+use away::Away;
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
 
@@ -134,6 +137,7 @@ pub(crate) enum Answered<T> {
     Queued { refresh: bool },
     /// To be split and given back with [`Queue::parts`].
     Split {
+        flight: u64,
         batch: Batch<T>,
         without: Vec<(u32, Option<Arc<str>>)>,
     },
@@ -153,8 +157,10 @@ pub(crate) struct Queue<T> {
     open: Option<OpenBatch<T>>,
     ready: VecDeque<Batch<T>>,
     flights: Vec<Flight<T>>,
-    /// The outcome of a batch that is away being compressed.
-    packing: Option<T>,
+    /// A batch that is away being compressed.
+    packing: Option<Away<T>>,
+    /// Batches that are away being split, by the number of their flight.
+    splitting: Vec<(u64, Away<T>)>,
     leader: Option<BrokerId>,
     backoff_until: Option<Instant>,
     producer: Option<ProducerId>,
@@ -189,6 +195,7 @@ impl<T: Clone> Queue<T> {
             ready: VecDeque::new(),
             flights: Vec::new(),
             packing: None,
+            splitting: Vec::new(),
             leader,
             backoff_until: None,
             producer: None,

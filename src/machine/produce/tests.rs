@@ -8,6 +8,7 @@ use crate::batch::{RecordParts, size_bound};
 use crate::error::{Error, ErrorCode};
 use crate::types::{BrokerId, ProducerId, TopicId};
 
+mod away;
 mod once;
 
 const LEADER: BrokerId = BrokerId(1);
@@ -129,6 +130,18 @@ impl Bench {
         let at = self.now + Duration::from_millis(100);
         self.queue
             .answer(taken.flight, taken.batch, &answer, self.now, error, |_| at)
+    }
+
+    /// The broker finds a batch of several records too large: its flight, and the batch to split.
+    fn too_large(&mut self, taken: Taken<u32>) -> (u64, Batch<u32>) {
+        match self.answer(taken, ErrorCode::MESSAGE_TOO_LARGE) {
+            Answered::Split {
+                flight,
+                batch,
+                without,
+            } if without.is_empty() => (flight, batch),
+            _ => panic!("the batch has several records"),
+        }
     }
 
     fn lose(&mut self, taken: Taken<u32>, sent: bool) -> Answered<u32> {
@@ -420,13 +433,10 @@ fn batch_too_large_is_split_in_order_under_its_own_sequences() {
     bench.batch();
     let taken = bench.take().unwrap();
     let behind = bench.take().unwrap();
-    let batch = match bench.answer(taken, ErrorCode::MESSAGE_TOO_LARGE) {
-        Answered::Split { batch, without } if without.is_empty() => batch,
-        _ => panic!("the batch has eight records"),
-    };
+    let (flight, batch) = bench.too_large(taken);
     let parts = split(batch, &[]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     assert!(parts.len() >= 2);
-    bench.queue.parts(parts);
+    assert!(bench.queue.parts(flight, parts).is_ok());
     bench.answer(behind, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     bench.pass(Duration::from_secs(1));
     let (mut next, mut first) = (0, 0);
@@ -465,7 +475,7 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                 if let Body::Raw(closed) = batch.body {
                     batch.body = Body::Packed(closed);
                 }
-                bench.queue.packed(batch);
+                assert!(bench.queue.packed(batch).is_none());
             }
             Take::Send(mut taken) => {
                 if let Body::Packed(closed) = taken.batch.body {
@@ -478,10 +488,10 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                     ErrorCode::MESSAGE_TOO_LARGE
                 };
                 match bench.answer(taken, code) {
-                    Answered::Split { batch, .. } => {
+                    Answered::Split { flight, batch, .. } => {
                         split_once = true;
                         let parts = split(batch, &[]).unwrap_or_else(|(_, m)| panic!("{m}"));
-                        bench.queue.parts(parts);
+                        assert!(bench.queue.parts(flight, parts).is_ok());
                     }
                     _ => seen.push(first),
                 }

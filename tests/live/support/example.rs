@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use tokio::process;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{self, Child, ChildStdout};
 
-use super::within;
+use super::{Outcome, within};
 
 /// Longest run of one example; none comes near it unless it hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -28,6 +29,48 @@ pub(crate) async fn run_example(command: Command) -> Result<Output, Failed> {
     let mut command = process::Command::from(command);
     let run = command.kill_on_drop(true).output();
     Ok(within(LIMIT, "an example", run).await??)
+}
+
+/// An example while it runs; ended when dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Result<Self, Failed> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = process::Command::from(command).kill_on_drop(true).spawn()?;
+        let output = child.stdout.take().ok_or("no output")?;
+        let lines = BufReader::new(output).lines();
+        Ok(Self { child, lines })
+    }
+
+    /// The next line that it prints.
+    pub(crate) async fn line(&mut self) -> Result<String, Failed> {
+        let line = within(LIMIT, "a line of an example", self.lines.next_line()).await??;
+        Ok(line.ok_or("the example ended")?)
+    }
+
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) -> Outcome {
+        let id = self.child.id().ok_or("the example ended")?;
+        let line = format!("kill -INT {id}");
+        let sent = Command::new("sh").args(["-c", &line]).status()?;
+        assert!(sent.success());
+        Ok(())
+    }
+
+    pub(crate) fn has_ended(&mut self) -> Result<bool, Failed> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Reads no more of what it prints, and waits until it ends.
+    pub(crate) async fn end(self) -> Result<Output, Failed> {
+        drop(self.lines);
+        let ended = self.child.wait_with_output();
+        Ok(within(LIMIT, "an example", ended).await??)
+    }
 }
 
 /// What it printed.

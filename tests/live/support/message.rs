@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kafka_cluster::{Cluster, Header as JavaHeader};
+use kafka_cluster::{Cluster, Header as JavaHeader, ProducedRecord};
 use ottla::{Header, Producer, Record, RecordMetadata};
 
 use super::Outcome;
@@ -51,6 +51,17 @@ impl Message {
     pub(crate) fn timestamp(mut self, millis: i64) -> Self {
         self.timestamp = Some(millis);
         self
+    }
+
+    /// The record as Java's producer is told to send it.
+    pub(crate) fn for_java(&self) -> ProducedRecord {
+        ProducedRecord {
+            partition: self.partition,
+            timestamp: self.timestamp,
+            key: self.key.clone(),
+            value: self.value.clone(),
+            headers: self.headers.clone(),
+        }
     }
 
     /// The record to send.

@@ -5,6 +5,7 @@ mod honest;
 mod java;
 mod message;
 mod proxy;
+mod reading;
 mod trace;
 mod wait;
 
@@ -17,11 +18,12 @@ use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
-pub(crate) use example::{example, printed, run_example};
+pub(crate) use example::{Running, example, printed, run_example};
 pub(crate) use honest::assert_all_honest;
 pub(crate) use java::{JavaMember, java_describes};
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
 pub(crate) use proxy::Proxy;
+pub(crate) use reading::{By, SOON, all_of, assert_in_order, by_place, read_to, told};
 pub(crate) use trace::install as install_trace;
 pub(crate) use wait::{eventually, has_stopped, in_flight, now_millis, poll_once, until, within};
 
@@ -56,6 +58,8 @@ impl Kafka {
             .heap("384m")
             // Two windows of one second instead of eleven: a broker throttles at once or not at all.
             .property("quota.window.num", "2")
+            // A compacted topic is looked at five times a second instead of every fifteen.
+            .property("log.cleaner.backoff.ms", "200")
             .start()?;
         proxy.forward_to(&cluster.behind_proxy(1));
         Ok(Self { cluster, proxy })

@@ -15,6 +15,16 @@ const CLIENTS: &[Client] = &[
     Client::Java,
 ];
 
+/// Without krafka, which had not finished after a minute: its round waits for the slowest broker. `--clients` brings it back.
+const CLIENTS_OF_THREE: &[Client] = &[
+    Client::Ottla,
+    Client::OttlaRecv,
+    Client::Rdkafka,
+    Client::Rskafka,
+    Client::FranzGo,
+    Client::Java,
+];
+
 fn three_million() -> Work {
     Work {
         records: 3_000_000,
@@ -103,7 +113,7 @@ pub(super) fn fetch_three_nodes() -> Case {
         title: "three nodes, 12 partitions, replication 3, else as fetch",
         nodes: 3,
         mode: Mode::Fetch,
-        clients: CLIENTS,
+        clients: CLIENTS_OF_THREE,
         bars: ratios(&work),
         variants: vec![("", work)],
     }

@@ -91,6 +91,10 @@ fn add(state: &mut State, more: &More, validate_only: bool) -> Result<(), (Error
             return Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, why));
         }
     }
+    if !state.has_room(added) {
+        let why = "The cluster takes no more partitions.".to_owned();
+        return Err((ErrorCode::POLICY_VIOLATION, why));
+    }
     if validate_only {
         return Ok(());
     }

@@ -3,8 +3,7 @@
 use super::groups::code;
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::configs::TopicConfigs;
-use crate::state::topics::is_valid_name;
+use crate::state::topics::{Topic, is_valid_name};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
 
 /// Kafka has no limit; one request must not take all memory.
@@ -86,11 +85,11 @@ impl Call for CreateTopics {
                 out.topic_id(told.map_or(TopicId::default(), |made| made.id));
             }
             out.code(code(&made));
+            out.nullable_string(why.as_deref());
             if out.version >= 5 {
-                out.nullable_string(why.as_deref());
                 out.i32(told.map_or(-1, |made| made.partitions));
                 out.i16(told.map_or(-1, |made| made.replication));
-                write_configs(at.state, &topic.name, out);
+                write_configs(told.and(at.state.topics.get(&topic.name)), out);
             }
             out.tags();
         });
@@ -111,9 +110,13 @@ fn create(at: &mut At<'_>, topic: &NewTopic, validate_only: bool) -> Result<Made
     }
     let nodes = at.state.nodes.all().len();
     let (partitions, replication) = numbers(at.state, topic, nodes)?;
+    if !at.state.has_room(partitions) {
+        let why = "The cluster takes no more partitions.".to_owned();
+        return refuse(ErrorCode::POLICY_VIOLATION, why);
+    }
     let pairs = topic.configs.iter();
     let pairs = pairs.map(|(name, value)| (&**name, value.as_deref()));
-    let configs = match TopicConfigs::new(pairs) {
+    let configs = match at.state.settings.topic_configs().with(pairs) {
         Ok(configs) => configs,
         Err(why) => return refuse(ErrorCode::INVALID_CONFIG, why),
     };
@@ -183,13 +186,12 @@ fn assigned(state: &State, topic: &NewTopic) -> Result<(i32, usize), Refusal> {
     Ok((count, replication))
 }
 
-/// The new topic's settings; null where there is none.
-fn write_configs(state: &State, name: &str, out: &mut Writer) {
-    let Some(topic) = state.topics.get(name) else {
-        out.array_len(0);
-        return;
-    };
-    let told: Vec<_> = topic.configs.tell().collect();
+/// The new topic's settings.
+fn write_configs(topic: Option<&Topic>, out: &mut Writer) {
+    let told: Vec<_> = topic
+        .iter()
+        .flat_map(|topic| topic.configs.tell())
+        .collect();
     out.array(told, |out, config| {
         out.string(config.name);
         out.nullable_string(Some(&config.value));

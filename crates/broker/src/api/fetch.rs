@@ -239,13 +239,12 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
         let (node, wall) = (at.node, at.now.wall);
         let topics = &mut at.state.topics;
         let topic = topics.get_mut(&name).ok_or(one.topic.unknown())?;
-        let configs = topic.configs.clone();
-        let partition = topic
+        let (partition, configs) = topic
             .partition_mut(one.partition)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         partition.check_leader(node, one.leader_epoch)?;
         let log = &mut partition.log;
-        log.retain(wall, &configs);
+        log.retain(wall, configs);
         got.high_watermark = log.end();
         got.log_start = log.start();
         if one.offset < log.start() || one.offset > log.end() {

@@ -2,9 +2,9 @@
 
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::batch::{HEADER_LEN, Head};
+use crate::state::batch::Head;
+use crate::state::compression;
 use crate::state::log::{Log, Stored};
-use crate::state::records;
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 const LATEST: i64 = -1;
@@ -96,12 +96,11 @@ fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, Error
     let topic = topics
         .get_mut(name)
         .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let configs = topic.configs.clone();
-    let partition = topic
+    let (partition, configs) = topic
         .partition_mut(question.partition)
         .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
     partition.check_leader(node, question.leader_epoch)?;
-    partition.log.retain(wall, &configs);
+    partition.log.retain(wall, configs);
     let (log, epoch) = (&partition.log, partition.epoch);
     let place = |offset, timestamp| Found {
         timestamp,
@@ -142,9 +141,7 @@ fn at_time(log: &Log, batch: &Stored, time: i64) -> Option<(i64, i64)> {
     if head.has_log_append_time() {
         return Some((batch.base.max(log.start()), head.max_timestamp));
     }
-    let section = batch.bytes.slice(HEADER_LEN..);
-    let records = (head.codec() == 0).then(|| records::decode(&section, head.count));
-    let Some(records) = records.flatten() else {
+    let Some(records) = compression::records(&batch.bytes, &head) else {
         return Some((batch.base.max(log.start()), head.max_timestamp));
     };
     let mut found = records.iter().filter_map(|record| {

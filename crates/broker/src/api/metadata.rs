@@ -2,7 +2,6 @@
 
 use super::{At, Call, Step};
 use crate::state::State;
-use crate::state::configs::TopicConfigs;
 use crate::state::sessions::TopicRef;
 use crate::state::topics::{Partition, Topic, is_valid_name};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
@@ -97,8 +96,11 @@ fn find(at: &mut At<'_>, topic: &TopicRef, create: bool) -> Result<(), ErrorCode
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         }
         let partitions = at.state.settings.default_partitions;
-        at.state
-            .create_topic(&name, partitions, None, TopicConfigs::default());
+        if !at.state.has_room(partitions) {
+            return Err(ErrorCode::POLICY_VIOLATION);
+        }
+        let configs = at.state.settings.topic_configs();
+        at.state.create_topic(&name, partitions, None, configs);
         Ok(())
     })
 }

@@ -117,8 +117,7 @@ fn append(
         let topic = topics
             .get_mut(name)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        let configs = topic.configs.clone();
-        let partition = topic
+        let (partition, configs) = topic
             .partition_mut(index)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         partition.check_leader(node, -1)?;
@@ -130,8 +129,8 @@ fn append(
         }
         let appended = partition
             .log
-            .append(batch, partition.epoch, wall, &configs)?;
-        partition.log.retain(wall, &configs);
+            .append(batch, partition.epoch, wall, configs)?;
+        partition.log.retain(wall, configs);
         waits.changed(name, index);
         Ok(appended)
     })

@@ -8,8 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
 use super::frames;
-use super::shared::{Mode, Shared};
+use super::shared::{Mode, Shared, Status};
 use crate::api::{self, At, Call, Client, Step};
+use crate::faults::{End, Plan};
+use crate::inspect::RequestSeen;
 use crate::state::{ConnectionId, NodeId};
 use crate::wire::{Frame, Header, Malformed, Reader};
 
@@ -20,9 +22,13 @@ pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     host: String,
 ) {
-    let Some(mode) = shared.mode(node).map(watch::Sender::subscribe) else {
+    let Some(mode) = shared.status(node).map(watch::Sender::subscribe) else {
         return;
     };
+    let before = *mode.borrow();
+    if before.mode == Mode::Down {
+        return;
+    }
     let (id, waker) = shared.connected();
     let mut down = mode.clone();
     let mut connection = Connection {
@@ -35,7 +41,7 @@ pub(crate) async fn serve(
         stream,
     };
     let ended = tokio::select! {
-        _ = down.wait_for(|mode| *mode == Mode::Down) => Ok(()),
+        _ = down.wait_for(|now| now.incarnation != before.incarnation) => Ok(()),
         ended = connection.run() => ended,
     };
     if let Err(error) = ended {
@@ -49,7 +55,7 @@ struct Connection<S> {
     node: NodeId,
     id: ConnectionId,
     waker: Arc<Notify>,
-    mode: watch::Receiver<Mode>,
+    mode: watch::Receiver<Status>,
     /// As Kafka names it: a slash and the address.
     host: String,
     stream: S,
@@ -58,32 +64,73 @@ struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(&mut self) -> io::Result<()> {
         let most = self.shared.max_request_bytes;
-        while let Some(frame) = frames::read(&mut self.stream, most).await? {
+        let longest = |key, version| Header::longest(key, version, most);
+        while let Some(frame) = frames::read(&mut self.stream, longest).await? {
             self.thawed().await;
             let (header, call) = read(frame)
                 .map_err(|Malformed(why)| io::Error::new(io::ErrorKind::InvalidData, why))?;
-            let Some(answer) = self.answer(&header, call).await else {
+            let plan = self.plan(&header, &*call);
+            if !plan.delay.is_zero() {
+                tokio::time::sleep(plan.delay).await;
+            }
+            if plan.end == End::Before {
+                return Ok(());
+            }
+            let Some(answer) = self.answer(&header, call, &plan).await else {
                 return Ok(());
             };
             self.thawed().await;
+            if plan.end == End::After {
+                return Ok(());
+            }
             if let Some(answer) = answer {
-                let length = answer.len();
+                let cut = plan.end == End::Cut;
+                let length = if cut { answer.len() / 2 } else { answer.len() };
                 frames::write(&mut self.stream, answer, length).await?;
+                if cut {
+                    return Ok(());
+                }
+            }
+            if !plan.throttle.is_zero() {
+                tokio::time::sleep(plan.throttle).await;
             }
         }
         Ok(())
     }
 
+    /// What goes wrong with the request on purpose.
+    fn plan(&self, header: &Header, call: &dyn Call) -> Plan {
+        let client_id = header.client_id.as_deref().unwrap_or_default();
+        self.shared.with(|state, _| {
+            let topics = call.topics(state);
+            let seen = RequestSeen {
+                node: self.node,
+                api: header.key,
+                version: header.version,
+                client_id: client_id.to_owned(),
+                topics: topics.iter().map(ToString::to_string).collect(),
+            };
+            state.arrived(seen, &topics)
+        })
+    }
+
     /// While the node is frozen nothing happens.
     async fn thawed(&mut self) {
         // The sender lives as long as the cluster; without it, this connection is about to end.
-        let _ = self.mode.wait_for(|mode| *mode == Mode::Running).await;
+        let _ = self.mode.wait_for(|now| now.mode == Mode::Running).await;
     }
 
     /// The answer, if one is wanted; the outer `None` closes the connection.
-    async fn answer(&self, header: &Header, mut call: Box<dyn Call>) -> Option<Option<Frame>> {
+    async fn answer(
+        &self,
+        header: &Header,
+        mut call: Box<dyn Call>,
+        plan: &Plan,
+    ) -> Option<Option<Frame>> {
+        let throttle = i32::try_from(plan.throttle.as_millis()).unwrap_or(i32::MAX);
         loop {
             let mut out = api::writer(header);
+            out.set_throttle(throttle);
             let step = self.shared.with(|state, now| {
                 let mut at = At {
                     state,
@@ -94,11 +141,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         id: header.client_id.as_deref().unwrap_or_default(),
                         host: &self.host,
                     },
-                    forced: None,
+                    forced: plan.forced.as_ref(),
                 };
                 call.step(&mut at, &mut out)
             });
             match step {
+                Step::Answer if out.is_full() => return None,
                 Step::Answer => return Some(Some(out.finish())),
                 Step::Silence => return Some(None),
                 Step::Close => return None,

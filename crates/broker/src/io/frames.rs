@@ -12,27 +12,33 @@ use crate::wire::Frame;
 const FIRST: usize = 16 * 1024;
 /// A frame of which so much has come is given all its room: one growth, and a copy of little.
 const TRUSTED: usize = 64 * 1024;
+/// The call and its version, which every request begins with.
+const HEAD: usize = 4;
 
 /// The next frame, without its length; `None` at the end of the stream.
+///
+/// `most` is asked how long a request of this call and version may be, before the rest of it is read.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
-    most: usize,
+    most: impl FnOnce(i16, i16) -> Option<usize>,
 ) -> io::Result<Option<BytesMut>> {
     let length = match stream.read_i32().await {
         Ok(length) => length,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     };
-    let length = match usize::try_from(length) {
-        Ok(length) if length <= most => length,
-        _ => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a frame of that length",
-            ));
-        }
-    };
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| *length >= HEAD)
+        .ok_or_else(|| invalid("a frame of that length"))?;
+    let (key, version) = (stream.read_i16().await?, stream.read_i16().await?);
+    let most = most(key, version).ok_or_else(|| invalid("no such call or version"))?;
+    if length > most {
+        return Err(invalid("a longer frame than is taken"));
+    }
     let mut frame = BytesMut::with_capacity(length.min(FIRST));
+    frame.put_i16(key);
+    frame.put_i16(version);
     while frame.len() < length {
         let left = length - frame.len();
         if frame.len() == frame.capacity() {
@@ -48,6 +54,10 @@ pub(crate) async fn read(
         }
     }
     Ok(Some(frame))
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Writes an answer, or only its first `most` bytes.

@@ -20,6 +20,13 @@ pub(crate) enum Mode {
     Down,
 }
 
+/// A node's mode, and how often its connections were cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    pub(crate) mode: Mode,
+    pub(crate) incarnation: u64,
+}
+
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     started: Instant,
@@ -29,7 +36,7 @@ pub(crate) struct Shared {
     /// The task that acts when a deadline passes.
     pub(crate) timer: Notify,
     /// By node, in the order of their ids.
-    modes: Vec<watch::Sender<Mode>>,
+    statuses: Vec<watch::Sender<Status>>,
     pub(crate) max_request_bytes: usize,
 }
 
@@ -37,6 +44,13 @@ struct Inner {
     state: State,
     /// For when the timer is set.
     armed: Option<Duration>,
+}
+
+fn running() -> watch::Sender<Status> {
+    watch::Sender::new(Status {
+        mode: Mode::Running,
+        incarnation: 0,
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,12 +67,7 @@ impl Shared {
             wakers: Mutex::default(),
             next_connection: AtomicU64::new(0),
             timer: Notify::new(),
-            modes: state
-                .nodes
-                .all()
-                .iter()
-                .map(|_| watch::Sender::new(Mode::Running))
-                .collect(),
+            statuses: (0..state.nodes.all().len()).map(|_| running()).collect(),
             max_request_bytes: state.settings.max_request_bytes,
             inner: Mutex::new(Inner { state, armed: None }),
         }
@@ -101,12 +110,23 @@ impl Shared {
         result
     }
 
-    pub(crate) fn mode(&self, node: NodeId) -> Option<&watch::Sender<Mode>> {
-        self.modes.get(usize::try_from(node).ok()?.checked_sub(1)?)
+    pub(crate) fn status(&self, node: NodeId) -> Option<&watch::Sender<Status>> {
+        self.statuses
+            .get(usize::try_from(node).ok()?.checked_sub(1)?)
     }
 
-    pub(crate) fn modes(&self) -> &[watch::Sender<Mode>] {
-        &self.modes
+    /// Changes a node's mode; `cut` ends its connections.
+    pub(crate) fn set_mode(&self, node: NodeId, mode: Mode, cut: bool) {
+        if let Some(status) = self.status(node) {
+            status.send_modify(|status| {
+                status.mode = mode;
+                status.incarnation += u64::from(cut);
+            });
+        }
+    }
+
+    pub(crate) fn mode(&self, node: NodeId) -> Option<Mode> {
+        self.status(node).map(|status| status.borrow().mode)
     }
 
     pub(crate) fn connected(&self) -> (ConnectionId, Arc<Notify>) {

@@ -123,16 +123,16 @@ impl Default for TopicConfigs {
 }
 
 impl TopicConfigs {
-    /// Settings that differ from the defaults; the error says what is wrong with which.
-    pub(crate) fn new<'a>(
+    /// With these settings; the error says what is wrong with which.
+    pub(crate) fn with<'a>(
+        mut self,
         pairs: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<Self, String> {
-        let mut configs = Self::default();
         for (name, value) in pairs {
             let value = value.ok_or_else(|| format!("Null value not supported for {name}"))?;
-            configs.set(name, value)?;
+            self.set(name, value)?;
         }
-        Ok(configs)
+        Ok(self)
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {

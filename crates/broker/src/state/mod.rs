@@ -1,6 +1,7 @@
 //! What the cluster knows: pure, driven by calls that carry the time; no clock, lock, task or socket.
 
 pub(crate) mod batch;
+pub(crate) mod compression;
 pub(crate) mod configs;
 pub(crate) mod groups;
 pub(crate) mod log;
@@ -12,6 +13,7 @@ pub(crate) mod sessions;
 pub(crate) mod topics;
 pub(crate) mod waits;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use groups::Groups;
@@ -21,8 +23,16 @@ use sessions::Sessions;
 use topics::Topics;
 use waits::Waits;
 
+use crate::faults::{Facts, Plan, Rules};
+use crate::inspect::RequestSeen;
 use crate::settings::Settings;
 use crate::wire::{ErrorCode, Name};
+
+/// More than any test or development needs.
+const MOST_PARTITIONS: usize = 100_000;
+
+/// As many requests are remembered.
+const MOST_SEEN: usize = 4096;
 
 /// A moment: how long the cluster has been up, and what its wall clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +60,8 @@ pub(crate) struct State {
     pub(crate) groups: Groups,
     pub(crate) sessions: Sessions,
     pub(crate) waits: Waits,
+    pub(crate) faults: Rules,
+    pub(crate) seen: VecDeque<RequestSeen>,
     next_producer_id: i64,
 }
 
@@ -67,15 +79,13 @@ impl State {
             groups: Groups::default(),
             sessions: Sessions::default(),
             waits: Waits::default(),
+            faults: Rules::default(),
+            seen: VecDeque::new(),
             next_producer_id: 0,
         };
+        let configs = state.settings.topic_configs();
         for (name, partitions) in state.settings.topics.clone() {
-            state.create_topic(
-                &name.into(),
-                partitions,
-                None,
-                configs::TopicConfigs::default(),
-            );
+            state.create_topic(&name.into(), partitions, None, configs.clone());
         }
         state
     }
@@ -90,6 +100,12 @@ impl State {
     /// The node that coordinates a group: fixed by its name while the nodes live, unless it was moved.
     pub(crate) fn coordinator(&self, group: &str) -> Option<NodeId> {
         self.nodes.coordinator(group)
+    }
+
+    /// Whether the cluster takes so many partitions more: what clients ask for must not take all memory.
+    pub(crate) fn has_room(&self, partitions: i32) -> bool {
+        let more = usize::try_from(partitions).unwrap_or(0);
+        self.topics.partitions() + more <= MOST_PARTITIONS
     }
 
     /// Adds a topic whose leaders are spread over the live nodes; the caller has checked name and numbers.
@@ -110,18 +126,35 @@ impl State {
     /// Adds partitions to a topic that is there.
     pub(crate) fn add_partitions(&mut self, name: &str, count: i32, replication: usize) {
         let nodes = &self.nodes;
-        if let Some(topic) = self.topics.get_mut(name) {
-            for _ in 0..count {
-                let replicas =
-                    nodes.replicas(topic.first_node + topic.partitions.len(), replication);
+        let added = (0..count).map_while(|_| {
+            self.topics.add_partition(name, |nth| {
+                let replicas = nodes.replicas(nth, replication);
                 let leader = replicas.iter().copied().find(|id| nodes.is_alive(*id));
-                topic.add_partition(replicas, leader);
-            }
-        }
+                (replicas, leader)
+            })
+        });
+        // All of them, unless there is no such topic.
+        let _ = added.count();
     }
 }
 
 impl State {
+    /// Notes a request, and decides what goes wrong with it.
+    pub(crate) fn arrived(&mut self, seen: RequestSeen, topics: &[Name]) -> Plan {
+        let facts = Facts {
+            api: seen.api,
+            node: seen.node,
+            client_id: &seen.client_id,
+            topics,
+        };
+        let plan = self.faults.plan(&facts, &mut self.random);
+        if self.seen.len() == MOST_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(seen);
+        plan
+    }
+
     /// Replicas by hand: the first that lives leads.
     pub(crate) fn assign_replicas(&mut self, name: &str, index: i32, replicas: &[NodeId]) {
         let nodes = &self.nodes;

@@ -87,9 +87,11 @@ impl Nodes {
         let hash = group.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let alive = self.alive().count() as u64;
-        let at = hash.checked_rem(alive)?;
-        self.alive().nth(at as usize).map(|node| node.id)
+        // The first live node from there on, so that a death moves no other node's groups.
+        let first = hash.checked_rem(self.all.len() as u64)? as usize;
+        let circle = self.all.iter().cycle().skip(first).take(self.all.len());
+        let mut alive = circle.filter(|node| node.alive);
+        alive.next().map(|node| node.id)
     }
 
     pub(crate) fn move_coordinator(&mut self, group: Name, to: NodeId) {

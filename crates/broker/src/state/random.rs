@@ -24,6 +24,11 @@ impl Random {
         self.next().checked_rem(limit).unwrap_or(0)
     }
 
+    /// A number from 0 up to, not including, 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Never the zero id, which means none.
     pub(crate) fn topic_id(&mut self) -> TopicId {
         let mut id = [0; 16];

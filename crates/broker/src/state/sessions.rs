@@ -7,6 +7,8 @@ use crate::wire::{ErrorCode, Name, TopicId};
 
 /// As many as Kafka keeps a node (`max.incremental.fetch.session.cache.slots`); the oldest goes for a new one.
 const MOST: usize = 1000;
+/// As many partitions are remembered in all sessions together; beyond, the oldest sessions go, too.
+const MOST_PARTITIONS: usize = 1_000_000;
 
 /// A topic as the request's version names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub(crate) struct Sessions {
     /// When each was made, oldest first.
     ages: BTreeMap<u64, (NodeId, i32)>,
     made: u64,
+    /// In all sessions together.
+    partitions: usize,
 }
 
 impl Session {
@@ -105,11 +109,6 @@ impl Sessions {
         by_id: bool,
         wanted: impl IntoIterator<Item = Wanted>,
     ) {
-        if self.all.len() >= MOST
-            && let Some((_, oldest)) = self.ages.pop_first()
-        {
-            self.all.remove(&oldest);
-        }
         let mut session = Session {
             epoch: 1,
             by_id,
@@ -120,9 +119,23 @@ impl Sessions {
         for one in wanted {
             session.put(one);
         }
+        self.partitions += session.wanted.len();
         self.ages.insert(self.made, (node, id));
         self.made += 1;
         self.all.insert((node, id), session);
+        self.make_room();
+    }
+
+    /// Lets the oldest sessions go until the limits hold.
+    fn make_room(&mut self) {
+        while self.all.len() > MOST || self.partitions > MOST_PARTITIONS {
+            let Some((_, oldest)) = self.ages.pop_first() else {
+                return;
+            };
+            if let Some(gone) = self.all.remove(&oldest) {
+                self.partitions -= gone.wanted.len();
+            }
+        }
     }
 
     pub(crate) fn has(&self, node: NodeId, id: i32) -> bool {
@@ -134,13 +147,21 @@ impl Sessions {
     }
 
     pub(crate) fn end(&mut self, node: NodeId, id: i32) {
-        if self.all.remove(&(node, id)).is_some() {
+        if let Some(gone) = self.all.remove(&(node, id)) {
+            self.partitions -= gone.wanted.len();
             self.ages.retain(|_, of| *of != (node, id));
         }
     }
 
     pub(crate) fn forget_node(&mut self, node: NodeId) {
-        self.all.retain(|(of, _), _| *of != node);
+        let partitions = &mut self.partitions;
+        self.all.retain(|(of, _), session| {
+            let stays = *of != node;
+            if !stays {
+                *partitions -= session.wanted.len();
+            }
+            stays
+        });
         self.ages.retain(|_, (of, _)| *of != node);
     }
 
@@ -165,12 +186,15 @@ impl Sessions {
             return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
         session.epoch = epoch.checked_add(1).unwrap_or(1);
+        let before = session.wanted.len();
         for one in changed {
             session.put(one);
         }
         for (topic, partition) in forgotten {
             session.remove(topic, *partition);
         }
+        self.partitions = self.partitions - before + session.wanted.len();
+        self.make_room();
         Ok(())
     }
 }

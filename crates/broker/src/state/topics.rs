@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::configs::TopicConfigs;
 use super::log::Log;
-use super::{NodeId, State};
+use super::{NodeId, Now, State};
 use crate::wire::{ErrorCode, Name, TopicId};
 
 /// All topics, by name and by id.
@@ -12,6 +12,8 @@ use crate::wire::{ErrorCode, Name, TopicId};
 pub(crate) struct Topics {
     by_name: BTreeMap<Name, Topic>,
     names: HashMap<TopicId, Name>,
+    /// Of all topics together.
+    partitions: usize,
 }
 
 #[derive(Debug)]
@@ -33,21 +35,14 @@ pub(crate) struct Partition {
 }
 
 impl Topic {
-    pub(crate) fn add_partition(&mut self, replicas: Vec<NodeId>, leader: Option<NodeId>) {
-        self.partitions.push(Partition {
-            leader,
-            epoch: 0,
-            replicas,
-            log: Log::default(),
-        });
-    }
-
     pub(crate) fn partition(&self, index: i32) -> Option<&Partition> {
         self.partitions.get(usize::try_from(index).ok()?)
     }
 
-    pub(crate) fn partition_mut(&mut self, index: i32) -> Option<&mut Partition> {
-        self.partitions.get_mut(usize::try_from(index).ok()?)
+    /// A partition to work on, by the topic's settings.
+    pub(crate) fn partition_mut(&mut self, index: i32) -> Option<(&mut Partition, &TopicConfigs)> {
+        let partition = self.partitions.get_mut(usize::try_from(index).ok()?)?;
+        Some((partition, &self.configs))
     }
 }
 
@@ -89,7 +84,31 @@ impl Topics {
     pub(crate) fn remove(&mut self, name: &str) -> Option<Topic> {
         let topic = self.by_name.remove(name)?;
         self.names.remove(&topic.id);
+        self.partitions -= topic.partitions.len();
         Some(topic)
+    }
+
+    /// How many partitions all topics have together.
+    pub(crate) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// Adds a partition, on the replicas and with the leader that are chosen by its number in the circle of nodes.
+    pub(crate) fn add_partition(
+        &mut self,
+        name: &str,
+        choose: impl FnOnce(usize) -> (Vec<NodeId>, Option<NodeId>),
+    ) -> Option<()> {
+        let topic = self.by_name.get_mut(name)?;
+        let (replicas, leader) = choose(topic.first_node + topic.partitions.len());
+        topic.partitions.push(Partition {
+            leader,
+            epoch: 0,
+            replicas,
+            log: Log::default(),
+        });
+        self.partitions += 1;
+        Some(())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Topic> {
@@ -127,6 +146,7 @@ impl Topics {
     ) -> Result<&mut Partition, ErrorCode> {
         self.get_mut(topic)
             .and_then(|topic| topic.partition_mut(index))
+            .map(|(partition, _)| partition)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 }
@@ -162,17 +182,33 @@ impl State {
         Ok(())
     }
 
-    /// A node died: its partitions go to their next live replica, or have no leader.
-    pub(crate) fn node_died(&mut self, id: NodeId) {
-        self.nodes.set_alive(id, false);
+    /// A node died: its partitions go to their next live replica, or have no leader; its groups go to another.
+    pub(crate) fn node_died(&mut self, id: NodeId, now: Now) {
+        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, false));
         self.sessions.forget_node(id);
         self.elect();
     }
 
-    /// A node is back: it takes up what had no leader.
-    pub(crate) fn node_started(&mut self, id: NodeId) {
-        self.nodes.set_alive(id, true);
+    /// A node is back: it takes up what had no leader, and its groups.
+    pub(crate) fn node_started(&mut self, id: NodeId, now: Now) {
+        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, true));
         self.elect();
+    }
+
+    /// Gives a group to another live node.
+    pub(crate) fn move_coordinator(
+        &mut self,
+        group: &str,
+        to: NodeId,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        if !self.nodes.is_alive(to) {
+            return Err(ErrorCode::BROKER_NOT_AVAILABLE);
+        }
+        self.change_coordinators(now.up, |state| {
+            state.nodes.move_coordinator(group.into(), to)
+        });
+        Ok(())
     }
 
     fn elect(&mut self) {

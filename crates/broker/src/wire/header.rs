@@ -11,7 +11,20 @@ pub(crate) struct Header {
     pub(crate) client_id: Option<Name>,
 }
 
+/// The longest request but Produce: of names and numbers, nothing near it is honest.
+const MOST_WITHOUT_RECORDS: usize = 16 * 1024 * 1024;
+
 impl Header {
+    /// How long a request may be, up to `most`; `None` if the call or its version is not spoken.
+    pub(crate) fn longest(key: i16, version: i16, most: usize) -> Option<usize> {
+        match ApiKey::from_code(key)? {
+            ApiKey::Produce if ApiKey::Produce.versions().contains(&version) => Some(most),
+            ApiKey::ApiVersions => Some(most.min(MOST_WITHOUT_RECORDS)),
+            key if key.versions().contains(&version) => Some(most.min(MOST_WITHOUT_RECORDS)),
+            _ => None,
+        }
+    }
+
     /// Reads the header; the reader is then in the layout of the request.
     ///
     /// An unknown call and a version that is not spoken are refused, except ApiVersions: its answer tells what is.

@@ -4,6 +4,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::TopicId;
 
+/// The most that an answer has beside its records: a small question can ask for the same thing many times.
+const MOST: usize = 32 * 1024 * 1024;
+
 /// An answer, ready to go out: its pieces in their order, the frame's length in front.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
@@ -56,6 +59,11 @@ impl Writer {
     pub(crate) fn set_layout(&mut self, version: i16, flexible: bool) {
         self.version = version;
         self.flexible = flexible;
+    }
+
+    /// Whether there is more to say than may be said: the rest was left out.
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.len() > MOST
     }
 
     pub(crate) fn finish(self) -> Frame {
@@ -163,6 +171,9 @@ impl Writer {
         let elements = elements.into_iter();
         self.long_len(Some(elements.len()));
         for one in elements {
+            if self.is_full() {
+                return;
+            }
             element(self, one);
         }
     }

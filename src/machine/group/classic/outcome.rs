@@ -92,7 +92,10 @@ impl Classic {
                     (goal, Verdict::Tell) => goal,
                     _ => Goal::Stopped,
                 };
-                turn.push(Action::Fail(error));
+                turn.push(match verdict {
+                    Verdict::Stop => Action::End(error),
+                    _ => Action::Fail(error),
+                });
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answered, Batch, Body, Flight, Queue, Stamp};
+use super::{Answered, Away, Batch, Flight, Queue, Stamp};
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::verdict::{Answer, Situation, Verdict, verdict};
 
@@ -67,13 +67,10 @@ impl<T: Clone> Queue<T> {
                 self.restamp = true;
                 self.retry(batch, false, retry_at)
             }
-            Verdict::Split => Answered::Split {
-                batch,
-                without: Vec::new(),
-            },
+            Verdict::Split => self.send_to_split(flight, batch, Vec::new()),
             Verdict::Drop(without) => {
                 self.lose(&batch);
-                Answered::Split { batch, without }
+                self.send_to_split(flight, batch, without)
             }
             Verdict::Fail { unknown, fatal } => {
                 self.lose(&batch);
@@ -103,6 +100,21 @@ impl<T: Clone> Queue<T> {
         batch.last_error = Some(error);
         batch.unknown |= sent;
         self.retry(batch, true, retry_at)
+    }
+
+    fn send_to_split(
+        &mut self,
+        flight: u64,
+        batch: Batch<T>,
+        without: Vec<(u32, Option<Arc<str>>)>,
+    ) -> Answered<T> {
+        let away = Away::of(&batch, batch.failures + 1);
+        self.splitting.push((flight, away));
+        Answered::Split {
+            flight,
+            batch,
+            without,
+        }
     }
 
     fn retry(
@@ -137,17 +149,6 @@ impl<T: Clone> Queue<T> {
         self.ready.insert(at, batch);
     }
 
-    /// Takes the parts of a batch that was split, in order.
-    pub(crate) fn parts(&mut self, parts: Vec<Batch<T>>) {
-        let compressed = self.limits.compressed;
-        for mut part in parts.into_iter().rev() {
-            if compressed && let Body::Packed(closed) = part.body {
-                part.body = Body::Raw(closed);
-            }
-            self.put_back(part);
-        }
-    }
-
     /// Whether nothing with an earlier sequence is unresolved.
     fn is_head(&self, flight: u64) -> bool {
         let serial = |stamp: Option<Stamp>| stamp.map(|s| s.serial);
@@ -156,6 +157,9 @@ impl<T: Clone> Queue<T> {
         };
         let own = serial(own.stamp);
         self.flights.iter().all(|f| serial(f.stamp) >= own)
+            && self
+                .away()
+                .all(|away| serial(away.stamp).is_none_or(|s| Some(s) >= own))
             && self
                 .ready
                 .front()
@@ -169,7 +173,7 @@ impl<T: Clone> Queue<T> {
     }
 
     /// Notes that a batch is given up although its sequence was spent.
-    fn lose(&mut self, batch: &Batch<T>) {
+    pub(super) fn lose(&mut self, batch: &Batch<T>) {
         if let Some(stamp) = batch.stamp {
             self.note_gap(stamp.serial);
         }

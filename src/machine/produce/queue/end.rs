@@ -29,8 +29,8 @@ impl<T: Clone> Queue<T> {
             .min();
         match oldest {
             Some(opened) => Some(after(opened, limit)),
-            // A batch that is being compressed comes back soon; its time is looked at then.
-            None if self.packing.is_some() => Some(after(now, limit / 10)),
+            // A batch that is being compressed or split comes back soon; its time is looked at then.
+            None if self.is_any_away() => Some(after(now, limit / 10)),
             None => {
                 self.watched = false;
                 None
@@ -42,6 +42,7 @@ impl<T: Clone> Queue<T> {
     pub(crate) fn abort(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
         self.closed = true;
         self.end_where(|_| true, ended, |_| error.clone());
+        self.end_away(error, ended);
     }
 
     fn end_where(
@@ -105,7 +106,7 @@ impl<T: Clone> Queue<T> {
         self.close();
         let flying = self.flights.iter().filter_map(|f| f.ticket.as_ref());
         outcomes.extend(flying.map(|t| t.outcome.clone()));
-        outcomes.extend(self.packing.clone());
+        outcomes.extend(self.away().map(|away| away.ticket.outcome.clone()));
         outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Batch, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
+use super::{Away, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
 use crate::machine::produce::sequence::advance;
 use crate::types::{BrokerId, ProducerId, TopicId, after};
 
@@ -26,7 +26,7 @@ impl<T: Clone> Queue<T> {
                     Some(front) => front.stamp.is_some() || self.gap.is_some(),
                     None => self.gap.is_some(),
                 });
-        if self.packing.is_some() || waits_for_answers {
+        if self.is_any_away() || waits_for_answers {
             return Readiness::No;
         }
         if let Some(until) = self.backoff_until.filter(|until| *until > now) {
@@ -86,7 +86,7 @@ impl<T: Clone> Queue<T> {
             .front()
             .is_some_and(|front| matches!(front.body, Body::Raw(_)));
         if raw && let Some(batch) = self.ready.pop_front() {
-            self.packing = Some(batch.ticket.outcome.clone());
+            self.packing = Some(Away::of(&batch, batch.failures));
             return Take::Pack(batch);
         }
         let quiet = self
@@ -179,16 +179,5 @@ impl<T: Clone> Queue<T> {
             base_sequence,
             serial,
         }
-    }
-
-    /// Takes a compressed batch back; it goes behind those that wait to be sent again.
-    pub(crate) fn packed(&mut self, batch: Batch<T>) {
-        self.packing = None;
-        if batch.stamp.is_some() {
-            // A part of a batch that was split: its place is before those that follow in sequence.
-            return self.put_back(batch);
-        }
-        let at = self.ready.iter().take_while(|b| b.stamp.is_some()).count();
-        self.ready.insert(at, batch);
     }
 }

@@ -228,10 +228,11 @@ impl Group {
         }
     }
 
-    /// The coordinator moved: whoever waits here is to look for the new one.
-    pub(super) fn resign(&mut self) {
+    /// The coordinator moved: whoever waits here is to look for the new one, which gives everybody a session's time.
+    pub(super) fn resign(&mut self, now: Duration) {
         let mut ended = Vec::new();
         for (id, member) in &mut self.members {
+            member.expires = now + member.session_timeout;
             if let Some(connection) = member.joining.take() {
                 let answer = JoinAnswer::error(ErrorCode::NOT_COORDINATOR, id);
                 ended.push((connection, GroupAnswer::Join(answer)));

@@ -26,7 +26,7 @@ pub(crate) use sync::Sync;
 
 use bytes::Bytes;
 
-use super::{ConnectionId, State};
+use super::{ConnectionId, NodeId, State};
 use crate::wire::{ErrorCode, Name};
 
 /// The answer to a request that had to wait for the other members.
@@ -103,11 +103,20 @@ impl State {
         }
     }
 
-    /// The coordinator of these groups is another now: who waits for it is told to look for the new one.
-    pub(crate) fn resign(&mut self, moved: &dyn Fn(&str) -> bool) {
-        let names: Vec<Name> = self.groups.by_name.keys().cloned().collect();
-        for name in names.iter().filter(|name| moved(name)) {
-            self.in_group(name, Group::resign);
+    /// Changes which nodes coordinate what: who waits for the old coordinator of a group is told to find the new one.
+    pub(crate) fn change_coordinators(&mut self, now: Duration, change: impl FnOnce(&mut Self)) {
+        let coordinators = |state: &Self| -> Vec<(Name, Option<NodeId>)> {
+            let names = state.groups.by_name.keys();
+            names
+                .map(|name| (name.clone(), state.coordinator(name)))
+                .collect()
+        };
+        let before = coordinators(self);
+        change(self);
+        for (name, old) in before {
+            if self.coordinator(&name) != old {
+                self.in_group(&name, |group| group.resign(now));
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+mod between;
 mod coordinator;
 mod script;
 mod steps;

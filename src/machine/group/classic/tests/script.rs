@@ -78,6 +78,10 @@ impl Script {
                 Some(code) => format!("fail {code}"),
                 None => format!("fail {error}"),
             },
+            Action::End(error) => match error.broker_code() {
+                Some(code) => format!("end {code}"),
+                None => format!("end {error}"),
+            },
             Action::Unreadable { member_id, .. } => format!("unreadable {member_id}"),
             Action::Left => "left".into(),
         }
@@ -152,7 +156,7 @@ impl Script {
 
     pub(super) fn generation(&self) -> Option<i32> {
         match self.member.standing() {
-            Standing::Member(identity) => Some(identity.generation),
+            Standing::Member(identity) | Standing::Joining(identity) => Some(identity.generation),
             _ => None,
         }
     }

@@ -319,7 +319,7 @@ fn a_fenced_static_member_stops_for_good() {
     let mut script = Script::stable(fixed, "t0");
     assert_eq!(
         script.beat(E::FENCED_INSTANCE_ID),
-        "fail FENCED_INSTANCE_ID, lose t0 Fenced"
+        "end FENCED_INSTANCE_ID, lose t0 Fenced"
     );
     assert_eq!(script.done(), "");
     assert_eq!(script.event(Event::Polled), "");

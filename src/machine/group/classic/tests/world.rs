@@ -112,6 +112,7 @@ impl World {
             Action::Fail(error) => {
                 assert!(matches!(error, Error::PollInterval { .. }), "{error}");
             }
+            Action::End(error) => panic!("{error}"),
             Action::Unreadable { .. } => panic!("garbage"),
             Action::Left => self.nodes[node].has_left = true,
         }

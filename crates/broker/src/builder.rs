@@ -1,0 +1,187 @@
+//! The settings of a cluster, and its start.
+
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Error};
+use crate::io::listener;
+use crate::settings::Settings;
+use crate::state::configs::TopicConfigs;
+use crate::state::topics::is_valid_name;
+use crate::state::{NodeId, State};
+
+/// Settings of a cluster; [`start`](Builder::start) makes one.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+    first_port: Option<u16>,
+}
+
+impl Builder {
+    /// How many nodes the cluster has, with ids from 1. Default 1, at most 100.
+    pub fn nodes(mut self, count: usize) -> Self {
+        self.settings.nodes = count;
+        self
+    }
+
+    /// A topic that is there from the start, its leaders spread over the nodes.
+    pub fn topic(mut self, name: impl Into<String>, partitions: i32) -> Self {
+        self.settings.topics.push((name.into(), partitions));
+        self
+    }
+
+    /// The port of the first node; the others take those that follow. 0, the default, takes any free ones.
+    pub fn first_port(mut self, port: u16) -> Self {
+        self.first_port = (port > 0).then_some(port);
+        self
+    }
+
+    /// Where all that is random begins: ids, and faults that happen [`sometimes`](crate::Fault::sometimes). Default 0.
+    ///
+    /// The same seed and the same requests in the same order give the same ids and faults.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Whether a topic is made when a client first asks for it. Default true. Kafka: `auto.create.topics.enable`.
+    pub fn auto_create_topics(mut self, create: bool) -> Self {
+        self.settings.auto_create_topics = create;
+        self
+    }
+
+    /// How many partitions a topic has when nobody says. Default 1. Kafka: `num.partitions`.
+    pub fn default_partitions(mut self, count: i32) -> Self {
+        self.settings.default_partitions = count;
+        self
+    }
+
+    /// How many replicas a topic has when nobody says: the nodes that may lead it. Default 1, at most the nodes.
+    /// Kafka: `default.replication.factor`.
+    ///
+    /// Replication is a label: every node sees every record. But when a node crashes, only a replica can take over.
+    pub fn replication_factor(mut self, count: usize) -> Self {
+        self.settings.replication = count;
+        self
+    }
+
+    /// The longest request that is read. Default 100 MiB. Kafka: `socket.request.max.bytes`.
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_request_bytes = bytes;
+        self
+    }
+
+    /// The shortest session timeout that a group's member may ask for. Default 6 s.
+    /// Kafka: `group.min.session.timeout.ms`.
+    pub fn min_session_timeout(mut self, time: Duration) -> Self {
+        self.settings.min_session_timeout = time;
+        self
+    }
+
+    /// How long a new group waits for more members before its first generation. Default 0, where Kafka waits 3 s.
+    /// Kafka: `group.initial.rebalance.delay.ms`.
+    pub fn initial_rebalance_delay(mut self, time: Duration) -> Self {
+        self.settings.initial_rebalance_delay = time;
+        self
+    }
+
+    /// How many bytes of records a topic keeps for each partition when nobody says: the oldest go for new ones.
+    /// Default: all. Kafka: `log.retention.bytes`.
+    pub fn retention_bytes(mut self, bytes: u64) -> Self {
+        self.settings.retention_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts the nodes, each on a loopback port of its own; clients can connect when it returns.
+    ///
+    /// Must be called within a tokio runtime; the cluster's tasks run there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a setting that makes no sense, [`Error::Listen`] when a port is taken.
+    pub async fn start(self) -> Result<Cluster, Error> {
+        self.check()?;
+        let mut state = State::new(self.settings.clone());
+        let mut bound = Vec::new();
+        for index in 0..self.settings.nodes {
+            let port = self.first_port.map_or(0, |first| first + index as u16);
+            let listener = listener::bind(port)
+                .await
+                .map_err(|source| Error::Listen { port, source })?;
+            let address = listener
+                .local_addr()
+                .map_err(|source| Error::Listen { port, source })?;
+            state
+                .nodes
+                .set_address(index as NodeId + 1, "127.0.0.1".into(), address.port());
+            bound.push(listener);
+        }
+        let cluster = Cluster::new(state);
+        for (index, listener) in bound.into_iter().enumerate() {
+            cluster.serve(index as NodeId + 1, listener);
+        }
+        Ok(cluster)
+    }
+
+    /// Starts the nodes without any port: [`Cluster::connect`] is the only way to them.
+    ///
+    /// For tests whose clock stands still (`#[tokio::test(start_paused = true)]`): a socket's readiness comes from
+    /// outside of tokio, so that time would run ahead of it. Metadata names the nodes `127.0.0.1` with ports from 1.
+    ///
+    /// Must be called within a tokio runtime; the cluster's tasks run there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a setting that makes no sense.
+    pub fn start_in_memory(self) -> Result<Cluster, Error> {
+        self.check()?;
+        let mut state = State::new(self.settings.clone());
+        for index in 0..self.settings.nodes {
+            let id = index as NodeId + 1;
+            state.nodes.set_address(id, "127.0.0.1".into(), id as u16);
+        }
+        Ok(Cluster::new(state))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |what: String| Err(Error::Invalid(what));
+        let settings = &self.settings;
+        let nodes = settings.nodes;
+        if !(1..=100).contains(&nodes) {
+            return invalid(format!("a cluster has 1 to 100 nodes, not {nodes}"));
+        }
+        if !(1..=nodes).contains(&settings.replication) {
+            let factor = settings.replication;
+            return invalid(format!("replication factor {factor}, but {nodes} nodes"));
+        }
+        if let Some(first) = self.first_port
+            && usize::from(u16::MAX - first) + 1 < nodes
+        {
+            return invalid(format!("no {nodes} ports from {first} on"));
+        }
+        let default = ("default_partitions", settings.default_partitions);
+        let topics = settings.topics.iter().map(|(name, n)| (name.as_str(), *n));
+        for (name, partitions) in topics.clone().chain([default]) {
+            if !is_valid_name(name) {
+                return invalid(format!("`{name}` is no name of a topic"));
+            }
+            if !(1..=10_000).contains(&partitions) {
+                return invalid(format!("{name}: 1 to 10000 partitions, not {partitions}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// What a topic is set to that nobody said anything about.
+    pub(crate) fn topic_configs(&self) -> TopicConfigs {
+        let mut configs = TopicConfigs::default();
+        if let Some(bytes) = self.retention_bytes {
+            let bytes = bytes.min(i64::MAX as u64).to_string();
+            // A number is right for it; were it not, the default would stay.
+            let _ = configs.set("retention.bytes", &bytes);
+        }
+        configs
+    }
+}

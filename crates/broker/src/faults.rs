@@ -1,0 +1,368 @@
+//! Faults on purpose: which requests they fall on, how often, and what happens then.
+
+use std::time::Duration;
+
+use crate::api::Forced;
+use crate::state::NodeId;
+use crate::state::random::Random;
+use crate::wire::{ApiKey, ErrorCode, Name};
+
+/// Something that goes wrong on purpose, once on the next request unless told otherwise.
+///
+/// A fault says what happens ([`error`](Fault::error), [`delay`](Fault::delay) ...), then, if it is not for every
+/// request, which ones it means ([`on`](Fault::on), [`topic`](Fault::topic) ...) and how often it happens
+/// ([`times`](Fault::times), [`every`](Fault::every), [`always`](Fault::always)):
+///
+/// ```
+/// use ottla_broker::{ApiKey, ErrorCode, Fault};
+///
+/// let twice = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER).on(ApiKey::Produce).topic("payments").times(2);
+/// ```
+///
+/// Several faults may fall on one request: their delays add up, and the first error and the first cut count.
+#[derive(Clone, Debug)]
+#[must_use = "a fault happens once it is added: `cluster.faults().add(fault)`"]
+pub struct Fault {
+    action: Action,
+    api: Option<ApiKey>,
+    topic: Option<Name>,
+    partition: Option<i32>,
+    node: Option<NodeId>,
+    client_id: Option<Name>,
+    schedule: Schedule,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Error { code: ErrorCode, takes_effect: bool },
+    Delay(Duration),
+    Throttle(Duration),
+    End(End),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Schedule {
+    /// So many times more.
+    Times(u64),
+    /// On each n-th request.
+    Every(u64),
+    /// With this probability.
+    Sometimes(f64),
+    Always,
+}
+
+/// A fault that was added, to ask about it or take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultId(u64);
+
+impl Fault {
+    fn new(action: Action) -> Self {
+        Self {
+            action,
+            api: None,
+            topic: None,
+            partition: None,
+            node: None,
+            client_id: None,
+            schedule: Schedule::Times(1),
+        }
+    }
+
+    /// The request is answered with this error and does nothing.
+    ///
+    /// With [`topic`](Fault::topic) or [`partition`](Fault::partition), only their part of the request fails.
+    pub fn error(code: ErrorCode) -> Self {
+        Self::new(Action::Error {
+            code,
+            takes_effect: false,
+        })
+    }
+
+    /// The request is answered with this error although it has done its work.
+    pub fn error_after(code: ErrorCode) -> Self {
+        Self::new(Action::Error {
+            code,
+            takes_effect: true,
+        })
+    }
+
+    /// The request lies for this long before it is handled, and with it all that follow on its connection.
+    pub fn delay(time: Duration) -> Self {
+        Self::new(Action::Delay(time))
+    }
+
+    /// The answer asks the client to wait (`throttle_time_ms`), and its connection is not read for so long (KIP-219).
+    pub fn throttle(time: Duration) -> Self {
+        Self::new(Action::Throttle(time))
+    }
+
+    /// The connection closes before the request does anything.
+    pub fn disconnect() -> Self {
+        Self::new(Action::End(End::Before))
+    }
+
+    /// The request does its work, and the connection closes instead of an answer.
+    pub fn disconnect_after() -> Self {
+        Self::new(Action::End(End::After))
+    }
+
+    /// The request does its work, half of its answer is sent, and the connection closes.
+    pub fn cut_answer() -> Self {
+        Self::new(Action::End(End::Cut))
+    }
+
+    /// Only requests of this call. Default: any.
+    pub fn on(mut self, api: ApiKey) -> Self {
+        self.api = Some(api);
+        self
+    }
+
+    /// Only requests about this topic. Default: any, and those about none.
+    pub fn topic(mut self, name: impl AsRef<str>) -> Self {
+        self.topic = Some(name.as_ref().into());
+        self
+    }
+
+    /// An error falls only on this partition. Default: all that the request has.
+    pub fn partition(mut self, partition: i32) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Only requests to this node. Default: any.
+    pub fn node(mut self, id: i32) -> Self {
+        self.node = Some(id);
+        self
+    }
+
+    /// Only requests of this client (`client.id`). Default: any.
+    pub fn client_id(mut self, id: impl AsRef<str>) -> Self {
+        self.client_id = Some(id.as_ref().into());
+        self
+    }
+
+    /// On the next `n` requests that it means. Default: 1.
+    pub fn times(mut self, n: u64) -> Self {
+        self.schedule = Schedule::Times(n);
+        self
+    }
+
+    /// On every `n`-th request that it means; 0 is taken as 1.
+    pub fn every(mut self, n: u64) -> Self {
+        self.schedule = Schedule::Every(n.max(1));
+        self
+    }
+
+    /// On each request that it means with this probability, 0 to 1, drawn from the cluster's seed.
+    pub fn sometimes(mut self, probability: f64) -> Self {
+        self.schedule = Schedule::Sometimes(probability);
+        self
+    }
+
+    /// On every request that it means, until it is removed.
+    pub fn always(mut self) -> Self {
+        self.schedule = Schedule::Always;
+        self
+    }
+
+    fn means(&self, request: &Facts<'_>) -> bool {
+        let topic = |wanted: &Name| request.topics.contains(wanted);
+        self.api.is_none_or(|api| api == request.api)
+            && self.node.is_none_or(|node| node == request.node)
+            && self.topic.as_ref().is_none_or(topic)
+            && self
+                .client_id
+                .as_ref()
+                .is_none_or(|id| **id == *request.client_id)
+    }
+}
+
+/// What a fault is decided by.
+pub(crate) struct Facts<'a> {
+    pub(crate) api: ApiKey,
+    pub(crate) node: NodeId,
+    pub(crate) client_id: &'a str,
+    pub(crate) topics: &'a [Name],
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    #[default]
+    Answered,
+    Before,
+    After,
+    Cut,
+}
+
+/// All that goes wrong with one request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) delay: Duration,
+    pub(crate) throttle: Duration,
+    pub(crate) forced: Option<Forced>,
+    pub(crate) end: End,
+}
+
+/// The faults of a cluster, in the order in which they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    all: Vec<Rule>,
+    /// How often each happened, also of those that are over.
+    hits: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: FaultId,
+    fault: Fault,
+    /// Requests that it meant so far.
+    met: u64,
+}
+
+impl Rules {
+    pub(crate) fn add(&mut self, fault: Fault) -> FaultId {
+        let id = FaultId(self.hits.len() as u64);
+        self.hits.push(0);
+        self.all.push(Rule { id, fault, met: 0 });
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: FaultId) {
+        self.all.retain(|rule| rule.id != id);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    pub(crate) fn hits(&self, id: FaultId) -> u64 {
+        self.hits.get(id.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// What goes wrong with this request.
+    pub(crate) fn plan(&mut self, request: &Facts<'_>, random: &mut Random) -> Plan {
+        let mut plan = Plan::default();
+        let hits = &mut self.hits;
+        self.all.retain_mut(|rule| {
+            if !rule.fault.means(request) || !rule.is_due(random) {
+                return !rule.is_over();
+            }
+            if let Some(count) = hits.get_mut(rule.id.0 as usize) {
+                *count += 1;
+            }
+            rule.fault.happens(&mut plan);
+            !rule.is_over()
+        });
+        plan
+    }
+}
+
+impl Rule {
+    fn is_due(&mut self, random: &mut Random) -> bool {
+        self.met += 1;
+        match &mut self.fault.schedule {
+            Schedule::Times(0) => false,
+            Schedule::Times(left) => {
+                *left -= 1;
+                true
+            }
+            Schedule::Every(n) => self.met.is_multiple_of(*n),
+            Schedule::Sometimes(probability) => random.fraction() < *probability,
+            Schedule::Always => true,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.fault.schedule, Schedule::Times(0))
+    }
+}
+
+impl Fault {
+    fn happens(&self, plan: &mut Plan) {
+        match &self.action {
+            Action::Error { code, takes_effect } => {
+                plan.forced.get_or_insert_with(|| Forced {
+                    code: *code,
+                    topic: self.topic.clone(),
+                    partition: self.partition,
+                    takes_effect: *takes_effect,
+                });
+            }
+            Action::Delay(time) => plan.delay += *time,
+            Action::Throttle(time) => plan.throttle += *time,
+            Action::End(end) if plan.end == End::Answered => plan.end = *end,
+            Action::End(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(fault: Fault, requests: usize) -> Vec<usize> {
+        let mut rules = Rules::default();
+        let mut random = Random::new(1);
+        rules.add(fault);
+        let topics = [Name::from("t")];
+        let request = Facts {
+            api: ApiKey::Fetch,
+            node: 1,
+            client_id: "c",
+            topics: &topics,
+        };
+        let happens = |_: &usize| rules.plan(&request, &mut random).end == End::Before;
+        (1..=requests).filter(happens).collect()
+    }
+
+    #[test]
+    fn a_fault_happens_as_often_as_it_says() {
+        assert_eq!(hits(Fault::disconnect(), 5), [1]);
+        assert_eq!(hits(Fault::disconnect().times(2), 5), [1, 2]);
+        assert_eq!(hits(Fault::disconnect().every(2), 5), [2, 4]);
+        assert_eq!(hits(Fault::disconnect().always(), 3), [1, 2, 3]);
+        let some = hits(Fault::disconnect().sometimes(0.5), 1000);
+        assert!((400..600).contains(&some.len()));
+        assert_eq!(some, hits(Fault::disconnect().sometimes(0.5), 1000));
+    }
+
+    #[test]
+    fn a_fault_falls_only_on_what_it_means() {
+        let on = |fault: Fault| hits(fault, 1).len();
+        assert_eq!(
+            on(Fault::disconnect()
+                .on(ApiKey::Fetch)
+                .topic("t")
+                .node(1)
+                .client_id("c")),
+            1
+        );
+        assert_eq!(on(Fault::disconnect().on(ApiKey::Produce)), 0);
+        assert_eq!(on(Fault::disconnect().topic("other")), 0);
+        assert_eq!(on(Fault::disconnect().node(2)), 0);
+        assert_eq!(on(Fault::disconnect().client_id("other")), 0);
+    }
+
+    #[test]
+    fn faults_add_up() {
+        let mut rules = Rules::default();
+        let second = Duration::from_secs(1);
+        let first = rules.add(Fault::delay(second).times(2));
+        rules.add(Fault::delay(second));
+        rules.add(Fault::error(ErrorCode::CORRUPT_MESSAGE));
+        rules.add(Fault::error(ErrorCode::UNKNOWN_SERVER_ERROR));
+        let request = Facts {
+            api: ApiKey::Metadata,
+            node: 1,
+            client_id: "",
+            topics: &[],
+        };
+        let plan = rules.plan(&request, &mut Random::new(1));
+        assert_eq!(plan.delay, 2 * second);
+        assert_eq!(plan.forced.unwrap().code, ErrorCode::CORRUPT_MESSAGE);
+        let plan = rules.plan(&request, &mut Random::new(1));
+        assert_eq!((plan.delay, plan.forced.is_none()), (second, true));
+        assert_eq!(rules.hits(first), 2);
+    }
+}

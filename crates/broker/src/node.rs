@@ -1,0 +1,114 @@
+//! What can be done to one node: crash, freeze, restart, refuse.
+
+use crate::cluster::{Cluster, Error};
+use crate::io::listener;
+use crate::io::shared::Mode;
+use crate::state::NodeId;
+
+/// One node of a [`Cluster`], to break and mend it.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) id: NodeId,
+}
+
+impl Node<'_> {
+    /// Its id, from 1.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Where it listens, `127.0.0.1:40001`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.cluster.shared().with(|state, _| {
+            let node = state.nodes.get(self.id);
+            node.map(|node| format!("{}:{}", node.host, node.port))
+                .unwrap_or_default()
+        })
+    }
+
+    /// Ends it as `kill -9` would: its port is closed and its connections are cut off, with what was in flight on them.
+    ///
+    /// Its partitions go to their next replica that lives, at once and with a new leader epoch; those without another
+    /// replica have no leader until [`restart`](Node::restart). No record is lost, whatever the replicas.
+    pub async fn crash(&self) {
+        self.cluster.shared().set_mode(self.id, Mode::Down, true);
+        self.cluster.stop_listening(self.id).await;
+        let id = self.id;
+        self.cluster
+            .shared()
+            .with(|state, now| state.node_died(id, now));
+    }
+
+    /// Starts it again on its old port, after a crash or (as a crash and a start) while it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`] when another process has taken the port meanwhile.
+    pub async fn restart(&self) -> Result<(), Error> {
+        self.crash().await;
+        self.cluster
+            .shared()
+            .set_mode(self.id, Mode::Running, false);
+        self.accept_connections().await?;
+        let id = self.id;
+        self.cluster
+            .shared()
+            .with(|state, now| state.node_started(id, now));
+        Ok(())
+    }
+
+    /// Stops it as `kill -STOP` would: it takes connections and bytes, and does and answers nothing.
+    ///
+    /// It keeps its partitions; [`Cluster::move_leader`] takes them away.
+    pub fn freeze(&self) {
+        self.set_if_up(Mode::Frozen);
+    }
+
+    /// Goes on where [`freeze`](Node::freeze) stopped it.
+    pub fn thaw(&self) {
+        self.set_if_up(Mode::Running);
+    }
+
+    /// Cuts off all of its connections; new ones are taken.
+    pub fn disconnect_clients(&self) {
+        if let Some(mode) = self.cluster.shared().mode(self.id) {
+            self.cluster.shared().set_mode(self.id, mode, true);
+        }
+    }
+
+    /// Closes its port: new connections are refused, those that there are live on.
+    pub async fn refuse_connections(&self) {
+        self.cluster.stop_listening(self.id).await;
+    }
+
+    /// Listens again after [`refuse_connections`](Node::refuse_connections).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`] when another process has taken the port meanwhile.
+    pub async fn accept_connections(&self) -> Result<(), Error> {
+        let id = self.id;
+        let port = self.cluster.shared().with(|state, _| {
+            let node = state.nodes.get(id);
+            node.map(|node| node.port).unwrap_or_default()
+        });
+        if port == 0 || self.cluster.is_listening(id) {
+            return Ok(());
+        }
+        let listener = listener::bind(port)
+            .await
+            .map_err(|source| Error::Listen { port, source })?;
+        self.cluster.serve(id, listener);
+        Ok(())
+    }
+
+    fn set_if_up(&self, mode: Mode) {
+        let shared = self.cluster.shared();
+        if shared.mode(self.id).is_some_and(|now| now != Mode::Down) {
+            shared.set_mode(self.id, mode, false);
+        }
+    }
+}

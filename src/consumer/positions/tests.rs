@@ -1,0 +1,128 @@
+use super::*;
+use crate::config::ConsumerSettings;
+use crate::consumer::testing::{Brokers, consumer_settings, partitions};
+use crate::machine::fetch::Answered;
+use crate::types::TopicId;
+
+const NODE: Option<BrokerId> = Some(BrokerId(0));
+
+fn at(offset: i64, leader_epoch: i32) -> Position {
+    Position {
+        offset,
+        leader_epoch,
+    }
+}
+
+fn id(byte: u8) -> TopicId {
+    TopicId([byte; 16])
+}
+
+/// A consumer that was handed `t-0` up to 100, and has fetched it up to 200, from the leader of epoch 3.
+async fn ahead(offset_reset: OffsetReset) -> Arc<Shared> {
+    let cluster = Brokers::start(1).cluster().await;
+    let settings = ConsumerSettings {
+        offset_reset,
+        ..consumer_settings()
+    };
+    let shared = Shared::new(9, cluster, settings, None);
+    let mut state = shared.lock();
+    state.hold(&partitions([0]));
+    let partition = state.get(0).unwrap();
+    partition.lead_by(NODE, 3, id(1));
+    partition.seek(at(100, 3), 1);
+    partition.answered(Answered {
+        chunk: None,
+        next: Some(at(200, 3)),
+        is_damaged: false,
+        high_watermark: 200,
+        last_stable_offset: 200,
+        log_start_offset: 0,
+    });
+    drop(state);
+    shared
+}
+
+/// What is missing of `t-0`; nothing when it is being fetched.
+fn need(shared: &Shared) -> Option<Need> {
+    shared.lock().get(0).unwrap().need(Instant::now())
+}
+
+/// The leader of epoch 4 has the log up to `end`.
+fn led_anew(shared: &Shared, end: Position) -> Option<Error> {
+    let mut state = shared.lock();
+    state.get(0).unwrap().lead_by(NODE, 4, id(1));
+    let asked = at(200, 3);
+    let needed = state.get(0).unwrap().need(Instant::now());
+    assert_eq!(needed, Some(Need::EndOf { position: asked }));
+    compare(shared, &mut state, 0, (asked, 4), end)
+}
+
+#[tokio::test]
+async fn what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation() {
+    for reset in [
+        OffsetReset::Earliest,
+        OffsetReset::Latest,
+        OffsetReset::None,
+    ] {
+        let shared = ahead(reset).await;
+        assert!(led_anew(&shared, at(150, 3)).is_none());
+        // Not at 150: the records before that were not handed out.
+        let position = at(100, 3);
+        assert_eq!(need(&shared), Some(Need::EndOf { position }));
+        let mut state = shared.lock();
+        compare(&shared, &mut state, 0, (position, 4), at(150, 3));
+        let partition = state.get(0).unwrap();
+        assert!(partition.is_fetching());
+        assert_eq!(partition.wanted(0).offset, 100);
+    }
+}
+
+#[tokio::test]
+async fn a_log_cut_before_the_position_goes_on_at_the_cut_or_is_told() {
+    let shared = ahead(OffsetReset::Latest).await;
+    assert!(led_anew(&shared, at(80, 2)).is_none());
+    assert_eq!(shared.lock().get(0).unwrap().position(), Some(at(80, 2)));
+    let shared = ahead(OffsetReset::None).await;
+    let error = led_anew(&shared, at(80, 2)).unwrap();
+    assert!(
+        matches!(
+            error,
+            Error::LogTruncated {
+                position: 100,
+                end: 80,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(need(&shared), None, "the application must seek");
+}
+
+#[tokio::test]
+async fn a_log_whose_end_is_not_known_is_reset_by_the_policy() {
+    let shared = ahead(OffsetReset::Earliest).await;
+    assert!(led_anew(&shared, at(-1, -1)).is_none());
+    assert_eq!(need(&shared), Some(Need::Offset(Start::Earliest)));
+}
+
+#[tokio::test]
+async fn what_was_fetched_ahead_out_of_range_is_asked_for_from_the_position_first() {
+    let shared = ahead(OffsetReset::Latest).await;
+    assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
+    assert_eq!(shared.lock().get(0).unwrap().wanted(0).offset, 100);
+    assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
+    assert_eq!(need(&shared), Some(Need::Offset(Start::Latest)));
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_topic_counts_for_the_one_created_after_it() {
+    let shared = ahead(OffsetReset::Earliest).await;
+    assert!(!reset::recreated(&shared, &mut shared.lock(), 0));
+    assert_eq!(need(&shared), Some(Need::Offset(Start::Earliest)));
+    assert!(shared.committable(None).is_empty());
+    let shared = ahead(OffsetReset::None).await;
+    assert!(reset::recreated(&shared, &mut shared.lock(), 0));
+    let error = shared.lock().next_error().unwrap();
+    assert!(matches!(error, Error::NoOffset { .. }), "{error}");
+    assert!(shared.committable(None).is_empty());
+}

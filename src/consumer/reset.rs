@@ -1,0 +1,70 @@
+//! Positions that are not in the log any more: what `auto.offset.reset` says about them.
+
+use tracing::{debug, warn};
+
+use super::shared::Shared;
+use super::state::State;
+use crate::config::OffsetReset;
+use crate::error::Error;
+use crate::machine::fetch::{Partition, Start};
+
+/// The leader says that the offset is not in its log. Returns whether the application is told.
+pub(super) fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> bool {
+    let mut error = None;
+    state.change_at(index, |partition, version| {
+        if partition.is_ahead() {
+            // The log may end or begin within what was fetched ahead: the position itself decides.
+            partition.rewind(version);
+            return;
+        }
+        let offset = partition.position().map_or(-1, |position| position.offset);
+        error = by_policy(shared, partition, version, || {
+            format!("offset {offset} is not in the log")
+        });
+    });
+    tell(state, error)
+}
+
+/// The topic was deleted, and one of the same name created: none of its records was read. Returns whether the
+/// application is told.
+pub(super) fn recreated(shared: &Shared, state: &mut State, index: u32) -> bool {
+    let mut error = None;
+    state.change_at(index, |partition, version| {
+        warn!(partition = %partition.name, "the topic was deleted and created again");
+        partition.forget();
+        error = by_policy(shared, partition, version, || {
+            "the topic was deleted and created again".to_owned()
+        });
+    });
+    tell(state, error)
+}
+
+fn by_policy(
+    shared: &Shared,
+    partition: &mut Partition,
+    version: u64,
+    reason: impl FnOnce() -> String,
+) -> Option<Error> {
+    let start = match shared.settings.offset_reset {
+        OffsetReset::Earliest => Start::Earliest,
+        OffsetReset::Latest => Start::Latest,
+        OffsetReset::None => {
+            partition.stick(version);
+            return Some(Error::NoOffset {
+                partition: partition.name.clone(),
+                reason: reason().into(),
+            });
+        }
+    };
+    debug!(partition = %partition.name, ?start, "position is not in the log");
+    partition.reset(start, version);
+    None
+}
+
+fn tell(state: &mut State, error: Option<Error>) -> bool {
+    let is_told = error.is_some();
+    if let Some(error) = error {
+        state.tell(error);
+    }
+    is_told
+}

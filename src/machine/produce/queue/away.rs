@@ -1,0 +1,117 @@
+//! Batches that are away from their queue: with whoever compresses or splits them, and expected back.
+
+use std::sync::Arc;
+
+use super::{Batch, Body, Ended, Queue, Stamp, Ticket};
+use crate::error::Error;
+
+/// What the queue keeps of a batch that is away, so that it still counts as unresolved.
+pub(super) struct Away<T> {
+    pub(super) ticket: Ticket<T>,
+    pub(super) stamp: Option<Stamp>,
+    charged: usize,
+    unknown: bool,
+    attempts: u32,
+}
+
+impl<T: Clone> Away<T> {
+    /// Of a batch that was sent so many times.
+    pub(super) fn of(batch: &Batch<T>, attempts: u32) -> Self {
+        Self {
+            ticket: batch.ticket.clone(),
+            stamp: batch.stamp,
+            charged: batch.charged,
+            unknown: batch.unknown,
+            attempts,
+        }
+    }
+
+    fn end(self, error: Arc<Error>, charged: usize) -> Ended<T> {
+        Ended {
+            ticket: self.ticket,
+            error,
+            possibly_written: self.unknown,
+            attempts: self.attempts,
+            charged,
+        }
+    }
+}
+
+impl<T: Clone> Queue<T> {
+    /// Whether a batch is away: nothing may be sent before it is back.
+    #[inline]
+    pub(super) fn is_any_away(&self) -> bool {
+        self.packing.is_some() || !self.splitting.is_empty()
+    }
+
+    pub(super) fn away(&self) -> impl Iterator<Item = &Away<T>> {
+        let splitting = self.splitting.iter().map(|(_, away)| away);
+        splitting.chain(&self.packing)
+    }
+
+    /// Ends the batches that are away; who has them gives their memory back.
+    pub(super) fn end_away(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
+        let splitting = self.splitting.drain(..).map(|(_, away)| away);
+        let all = splitting.chain(self.packing.take());
+        ended.extend(all.map(|away| away.end(Arc::new(error.clone()), 0)));
+    }
+
+    /// Takes a compressed batch back; it goes behind those that wait to be sent again.
+    ///
+    /// The batch itself when it was ended meanwhile: only its memory is left to give back.
+    pub(crate) fn packed(&mut self, batch: Batch<T>) -> Option<Batch<T>> {
+        if self.packing.take().is_none() {
+            return Some(batch);
+        }
+        if batch.stamp.is_some() {
+            // A part of a batch that was split: its place is before those that follow in sequence.
+            self.put_back(batch);
+        } else {
+            let at = self.ready.iter().take_while(|b| b.stamp.is_some()).count();
+            self.ready.insert(at, batch);
+        }
+        None
+    }
+
+    /// Ends a batch that will not come back from being compressed, unless it was ended meanwhile.
+    pub(crate) fn not_packed(&mut self, error: Error) -> Option<Ended<T>> {
+        let away = self.packing.take()?;
+        if let Some(stamp) = away.stamp {
+            self.note_gap(stamp.serial);
+        }
+        let charged = away.charged;
+        Some(away.end(Arc::new(error), charged))
+    }
+
+    /// Takes the parts of the batch of that flight, in order.
+    ///
+    /// # Errors
+    /// The parts, when the batch was ended meanwhile: only their memory is left to give back.
+    pub(crate) fn parts(&mut self, flight: u64, parts: Vec<Batch<T>>) -> Result<(), Vec<Batch<T>>> {
+        if !self.back_from_split(flight) {
+            return Err(parts);
+        }
+        let compressed = self.limits.compressed;
+        for mut part in parts.into_iter().rev() {
+            if compressed && let Body::Packed(closed) = part.body {
+                part.body = Body::Raw(closed);
+            }
+            self.put_back(part);
+        }
+        Ok(())
+    }
+
+    /// Gives a batch up that could not be split; tells whether it has yet to be failed.
+    pub(crate) fn not_split(&mut self, flight: u64, batch: &Batch<T>) -> bool {
+        let back = self.back_from_split(flight);
+        if back {
+            self.lose(batch);
+        }
+        back
+    }
+
+    fn back_from_split(&mut self, flight: u64) -> bool {
+        let at = self.splitting.iter().position(|(own, _)| *own == flight);
+        at.map(|at| self.splitting.swap_remove(at)).is_some()
+    }
+}

@@ -1,0 +1,159 @@
+//! Batches that are away, being compressed or split, are unresolved: nothing overtakes, forgets or loses them.
+
+use super::*;
+
+/// Two batches, the first of several records, which was sent.
+fn with_first_sent(limits: Limits) -> (Bench, Taken<u32>) {
+    let mut bench = Bench::fresh(limits);
+    (0..8).for_each(|_| {
+        bench.append(50);
+    });
+    bench.queue.close();
+    bench.batch();
+    let first = bench.take().unwrap();
+    (bench, first)
+}
+
+fn parts_of(batch: Batch<u32>) -> Vec<Batch<u32>> {
+    split(batch, &[]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"))
+}
+
+#[test]
+fn nothing_is_sent_while_a_batch_is_being_split() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let (flight, batch) = bench.too_large(first);
+    bench.pass(Duration::from_secs(1));
+    assert!(bench.take().is_none(), "it would overtake the first batch");
+    let parts = parts_of(batch);
+    assert!(bench.queue.parts(flight, parts).is_ok());
+    let part = bench.take().unwrap();
+    assert_eq!((sequence(&part), part.batch.ticket.first), ((0, 0), 0));
+}
+
+#[test]
+fn no_epoch_is_spent_while_refused_records_are_left_out() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let answer = Answer {
+        code: ErrorCode::INVALID_RECORD,
+        message: None,
+        base_offset: -1,
+        log_append_time: -1,
+        rejected: vec![(3, None)],
+    };
+    let error = || Arc::new(Error::Closed { what: "test" });
+    let now = bench.now;
+    let answered = bench
+        .queue
+        .answer(first.flight, first.batch, &answer, now, error, |_| now);
+    let Answered::Split { flight, batch, .. } = answered else {
+        panic!("one record is refused");
+    };
+    assert!(bench.take_with(Some(NEXT)).is_none());
+    let parts = split(batch, &[3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    assert!(bench.queue.parts(flight, parts).is_ok());
+    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (0, 0));
+}
+
+#[test]
+fn batch_behind_one_that_is_being_split_is_not_the_head() {
+    let mut bench = Bench::new(LIMITS);
+    (0..8).for_each(|_| {
+        bench.append(50);
+    });
+    bench.queue.close();
+    bench.batch();
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    let (flight, batch) = bench.too_large(first);
+    bench.answer(second, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert!(bench.queue.parts(flight, parts_of(batch)).is_ok());
+    bench.pass(Duration::from_secs(1));
+    let part = bench.take_with(Some(NEXT)).unwrap();
+    assert_eq!(sequence(&part), (0, 0), "sequences need no restart");
+}
+
+#[test]
+fn batch_that_is_being_split_is_waited_for_and_watched() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let outcome = first.batch.ticket.outcome;
+    let (flight, batch) = bench.too_large(first);
+    let mut waited_for = Vec::new();
+    bench.queue.unfinished(&mut waited_for);
+    assert!(waited_for.contains(&outcome));
+    let mut ended = Vec::new();
+    bench.pass(LIMITS.delivery_timeout);
+    assert!(bench.queue.expire(bench.now, &mut ended).is_some());
+    assert_eq!(ended.len(), 1, "the second one, which waits");
+    assert!(bench.queue.parts(flight, parts_of(batch)).is_ok());
+    assert_eq!(bench.queue.expire(bench.now, &mut ended), None);
+    let records: u32 = ended.iter().map(|end| end.ticket.count).sum();
+    assert_eq!(records, 9);
+}
+
+#[test]
+fn abort_ends_a_batch_that_is_being_split() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let (flight, batch) = bench.too_large(first);
+    let mut ended = Vec::new();
+    let error = Error::Closed { what: "producer" };
+    bench.queue.abort(&error, &mut ended);
+    let mut records: Vec<_> = ended.iter().map(|end| end.ticket.count).collect();
+    records.sort_unstable();
+    assert_eq!(records, [1, 8]);
+    let back = bench.queue.parts(flight, parts_of(batch)).unwrap_err();
+    assert!(back.iter().map(|part| part.charged).sum::<usize>() > 0);
+    assert!(bench.take().is_none());
+}
+
+#[test]
+fn batch_that_cannot_be_split_leaves_a_gap() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let (flight, batch) = bench.too_large(first);
+    assert!(bench.queue.not_split(flight, &batch));
+    assert!(!bench.queue.not_split(flight, &batch), "only once");
+    assert!(bench.take().is_none(), "its sequence is spent");
+    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
+}
+
+/// A batch that is away being compressed.
+fn packing(bench: &mut Bench) -> Batch<u32> {
+    bench.batch();
+    let now = bench.now;
+    let taken = bench
+        .queue
+        .take(LEADER, TopicId::ZERO, now, false, ID, |_| None);
+    match taken {
+        Take::Pack(batch) => batch,
+        _ => panic!("it is to be compressed"),
+    }
+}
+
+const COMPRESSED: Limits = Limits {
+    compressed: true,
+    ..LIMITS
+};
+
+#[test]
+fn abort_ends_a_batch_that_is_being_compressed() {
+    let mut bench = Bench::new(COMPRESSED);
+    let batch = packing(&mut bench);
+    let mut ended = Vec::new();
+    let error = Error::Closed { what: "producer" };
+    bench.queue.abort(&error, &mut ended);
+    assert_eq!(ended.len(), 1);
+    assert!(!ended[0].possibly_written && ended[0].charged == 0);
+    let back = bench.queue.packed(batch).unwrap();
+    assert!(back.charged > 0, "its memory is for who had it to give back");
+    let mut left = Vec::new();
+    bench.queue.unfinished(&mut left);
+    assert!(left.is_empty());
+}
+
+#[test]
+fn batch_that_does_not_come_back_from_being_compressed_fails_and_holds_up_no_other() {
+    let mut bench = Bench::new(COMPRESSED);
+    let charged = packing(&mut bench).charged;
+    let end = bench.queue.not_packed(Error::Closed { what: "test" });
+    assert_eq!(end.map(|end| end.charged), Some(charged));
+    assert!(bench.queue.not_packed(Error::Closed { what: "test" }).is_none());
+    packing(&mut bench);
+}
