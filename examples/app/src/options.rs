@@ -1,0 +1,25 @@
+//! The options that every application has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which parts an application works with; each that is not named is embedded.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Parts {
+    /// A real Kafka, as host:port[,host:port...]; without it a broker within this process
+    #[arg(long, value_name = "HOSTS")]
+    pub bootstrap: Option<String>,
+
+    /// A real database, mysql://... or sqlite:FILE; without it SQLite in memory
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+
+    /// Settings, Kafka's by their own names; without it those that come with the application
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Which of the settings' profiles holds, such as local or docker
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
