@@ -32,6 +32,16 @@ impl Account {
         }
     }
 
+    /// What a group has not committed of its topic, which must be nothing.
+    pub fn lag(&mut self, group: &str, lag: Option<u64>) {
+        let shown = lag.map_or_else(|| "unknown".to_owned(), |lag| lag.to_string());
+        self.check(
+            lag == Some(0),
+            format!("records that {group} has not saved yet: {shown}"),
+        );
+        self.line(format!("lag of {group}"), shown);
+    }
+
     /// What to say when nothing is wrong.
     pub fn verdict(&mut self, text: impl Into<String>) {
         self.verdict = text.into();

@@ -8,11 +8,15 @@ use ottla::{
     TopicPartition,
 };
 use ottla_broker::Cluster;
+use tokio::time::{sleep, timeout};
 
 use crate::{Failure, Settings};
 
 /// How often a group's lag is asked for while it is waited for.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long the last question may take.
+const SOON: Duration = Duration::from_secs(5);
 
 /// A cluster, connected to.
 pub struct Kafka {
@@ -101,6 +105,11 @@ impl Kafka {
         Ok(lag)
     }
 
+    /// As [`lag`](Self::lag), for an account in the end; `None` when the cluster does not tell soon.
+    pub async fn last_lag(&self, group: &str, topic: &str) -> Option<u64> {
+        timeout(SOON, self.lag(group, topic)).await.ok()?.ok()
+    }
+
     /// Commits for a group without members that all of a topic is done with.
     ///
     /// # Errors
@@ -135,7 +144,7 @@ impl Kafka {
             if lag == 0 {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            sleep(LOOK).await;
         }
     }
 }

@@ -17,6 +17,6 @@ pub use database::{Database, is_there_already};
 pub use failure::Failure;
 pub use kafka::Kafka;
 pub use options::Parts;
-pub use progress::Progress;
+pub use progress::{Progress, say};
 pub use run::main;
 pub use settings::Settings;

@@ -46,6 +46,11 @@ impl Drop for Progress {
     }
 }
 
+/// Says something on standard error; whether someone still reads there changes nothing.
+pub fn say(text: &str) {
+    let _ = writeln!(Log, "{text}");
+}
+
 /// Standard error, above the bars.
 pub(crate) struct Log;
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::progress::Log;
+use crate::progress::{Log, say};
 use crate::{Account, Failure};
 
 /// What a shell makes of Ctrl-C.
@@ -51,7 +51,7 @@ where
             ExitCode::from(u8::from(!account.is_right()))
         }
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "{name}: {failure}");
+            say(&format!("{name}: {failure}"));
             ExitCode::from(failure.status())
         }
     }
@@ -69,7 +69,7 @@ async fn obey(mut signal: Signal, interrupt: CancellationToken) {
         if interrupt.is_cancelled() {
             exit(INTERRUPTED);
         }
-        let _ = writeln!(Log, "ending; once more to end at once");
+        say("ending; once more to end at once");
         interrupt.cancel();
     }
 }

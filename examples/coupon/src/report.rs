@@ -40,8 +40,8 @@ pub struct Report {
     pub coupons: u64,
     /// Different users in it.
     pub users: u64,
-    /// What the group has not committed.
-    pub lag: u64,
+    /// What the group has not committed; `None` when Kafka did not tell.
+    pub lag: Option<u64>,
     /// How long the applications took.
     pub took: Duration,
 }
@@ -84,7 +84,9 @@ impl Report {
         if self.saved.again > 0 {
             account.line("came again", self.saved.again);
         }
-        account.line("lag of group_1", self.lag);
+        if self.asked > 0 {
+            account.lag("group_1", self.lag);
+        }
         account.line(
             "coupons",
             format!("{} for {} users", self.coupons, self.users),
@@ -103,10 +105,6 @@ impl Report {
             // This process has only saved, and cannot tell who has won.
             return account.verdict("every record was saved before it was committed");
         }
-        account.check(
-            self.lag == 0,
-            format!("{} records are not saved yet", self.lag),
-        );
         for undelivered in &self.undelivered {
             account.check(false, format!("not delivered: {undelivered}"));
         }

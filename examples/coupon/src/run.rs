@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla::Delivery;
-use ottla_app::{Database, Failure, Kafka, Progress, Settings};
+use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -116,6 +116,7 @@ impl System {
     /// Until the winners are saved; with `--serve`, also for Ctrl-C before that.
     async fn wait(&self, options: &Options, interrupt: &CancellationToken) -> Result<(), Failure> {
         if options.serve {
+            say("saving coupons until Ctrl-C");
             interrupt.cancelled().await;
         }
         if options.applicants == 0 {
@@ -160,7 +161,7 @@ impl System {
             saved,
             coupons: self.store.count().await?,
             users: users.len() as u64,
-            lag: self.kafka.lag(GROUP, TOPIC).await?,
+            lag: self.kafka.last_lag(GROUP, TOPIC).await,
             took,
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_app::{Database, Failure, Kafka, Progress, Settings};
+use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep;
@@ -112,7 +112,7 @@ impl System {
         let took = started.elapsed();
         let mut work = Work::default();
         if options.serve.is_some() {
-            tracing::info!("open at {}", self.server.url);
+            say(&format!("open at {} until Ctrl-C", self.server.url));
             tokio::select! {
                 () = interrupt.cancelled() => {}
                 Some(ended) = self.members.join_next() => work += joined(ended)?,
@@ -149,7 +149,7 @@ impl System {
             told,
             work,
             saved: self.store.ending_in(run).await?,
-            lag: self.kafka.lag(GROUP, TOPIC).await?,
+            lag: self.kafka.last_lag(GROUP, TOPIC).await,
             took,
         })
     }

@@ -27,9 +27,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use super::batch::{Batch, Body, Ticket};
 use super::batch::{OpenBatch, Stamp};
-use away::Away;
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
+use away::Away;
 
 /// A batch's first buffer on a partition that has shown no need for more.
 const FIRST_BUFFER: usize = 4096;

@@ -142,7 +142,10 @@ fn abort_ends_a_batch_that_is_being_compressed() {
     assert_eq!(ended.len(), 1);
     assert!(!ended[0].possibly_written && ended[0].charged == 0);
     let back = bench.queue.packed(batch).unwrap();
-    assert!(back.charged > 0, "its memory is for who had it to give back");
+    assert!(
+        back.charged > 0,
+        "its memory is for who had it to give back"
+    );
     let mut left = Vec::new();
     bench.queue.unfinished(&mut left);
     assert!(left.is_empty());
@@ -154,6 +157,11 @@ fn batch_that_does_not_come_back_from_being_compressed_fails_and_holds_up_no_oth
     let charged = packing(&mut bench).charged;
     let end = bench.queue.not_packed(Error::Closed { what: "test" });
     assert_eq!(end.map(|end| end.charged), Some(charged));
-    assert!(bench.queue.not_packed(Error::Closed { what: "test" }).is_none());
+    assert!(
+        bench
+            .queue
+            .not_packed(Error::Closed { what: "test" })
+            .is_none()
+    );
     packing(&mut bench);
 }
