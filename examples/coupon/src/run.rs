@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ottla::Delivery;
 use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
+use tokio::task::coop::consume_budget;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +199,8 @@ async fn apply_all(
                     break;
                 }
                 work.apply(&coupons, user.cast_signed()).await;
+                // Those who come too late wait for nothing, and must not keep others from their turn.
+                consume_budget().await;
                 progress.step();
                 if work.failure.is_some() {
                     // The others would only fail in the same way.

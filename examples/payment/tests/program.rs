@@ -102,7 +102,7 @@ async fn while_kafka_is_away_no_payment_is_lost_without_a_word() -> Outcome {
     let folder = folder("payment")?;
     let config = folder.path().join("settings.toml");
     let settings = "[kafka]\nretries = 2\nmax.block.ms = 5000\nlinger.ms = 20\n\
-         request.timeout.ms = 500\ndelivery.timeout.ms = 1000\n";
+         request.timeout.ms = 600\ndelivery.timeout.ms = 1000\n";
     fs::write(&config, settings)?;
     let mut program = start(&format!(
         "--serve 127.0.0.1:0 --bootstrap {} --config {}",
