@@ -88,7 +88,8 @@ async fn java_reads(parts: Arc<Parts>) -> Outcome {
     arguments.extend(["--value-deserializer", deserializer]);
     let output = parts.kafka.tool(class, &arguments)?;
     let longs = String::from_utf8(output.stdout)?;
-    let longs: Vec<i64> = longs.lines().map(str::parse).collect::<Result<_, _>>()?;
+    let parsed: Result<Vec<i64>, _> = longs.lines().map(str::parse).collect();
+    let longs = parsed.map_err(|error| format!("{error}: {longs}"))?;
     let users = parts
         .database
         .ask("SELECT user_id FROM coupon_example.coupon")?;
