@@ -155,6 +155,10 @@ impl BatchHeader {
         }
     }
 
+    pub(crate) fn is_compressed(&self) -> bool {
+        !matches!(self.compression(), Ok(Codec::None))
+    }
+
     pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }

@@ -22,6 +22,11 @@ impl Batches {
         Self { rest: record_set }
     }
 
+    /// Bytes of the set that were not looked at yet.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn batch(&mut self) -> Result<Option<Batch>, Malformed> {
         // Older formats are shorter than a header, so the magic byte is looked at first.
         let Some(&magic) = self.rest.get(MAGIC_AT) else {

@@ -26,7 +26,7 @@ use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};
 use crate::machine::topology::{Topic, Topology};
 use crate::net::{Connection, Connector, Pool};
-use crate::types::{Address, BrokerId};
+use crate::types::{Address, BrokerId, is_legal_name};
 use refresh::Guard;
 use shared::Shared;
 
@@ -79,7 +79,12 @@ impl Cluster {
 
     /// Includes a topic in refreshes, and asks for one now if the topic is not known; `creates` it when it is missing
     /// and the brokers allow that.
+    ///
+    /// A name that no topic can have is left out: brokers need not answer a request that has it.
     pub(crate) fn add_interest(&self, topic: &str, creates: bool) {
+        if !is_legal_name(topic) {
+            return;
+        }
         let known = self
             .topology()
             .topics

@@ -90,7 +90,11 @@ async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Err
         return pass(shared, failing_since, topics, true).await;
     }
     let known = shared.topology();
-    let is_missing = |topic: &TopicName| !kept.contains(topic) && !known.topics.contains_key(topic);
+    let is_missing = |topic: &TopicName| {
+        let known = known.topics.get(topic);
+        !kept.contains(topic)
+            && known.is_none_or(|t| t.error == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
+    };
     let missing: Vec<_> = topics.iter().filter(|t| is_missing(t)).cloned().collect();
     if !missing.is_empty() {
         pass(shared, failing_since, missing, true).await?;

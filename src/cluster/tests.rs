@@ -395,3 +395,33 @@ fn a_runtime_shut_down_closes_the_cluster() {
     let error = runtime().block_on(topic_error(&cluster, "t", SOON));
     assert!(matches!(error, Error::Closed { .. }), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_topic_is_made_beside_topics_that_are_not_to_be() {
+    let memory = Memory::new();
+    let world = three(&memory);
+    world.make_topics(2);
+    let cluster = connect(&memory, to(&["a"])).await.unwrap();
+    for name in ["wanted", "kept"] {
+        cluster.add_interest(name, false);
+    }
+    let mut changes = cluster.changes();
+    let asked = changes.wait_for(|topology| topology.topics.contains_key("wanted"));
+    let error = asked.await.unwrap().topics["wanted"].error;
+    assert_eq!(error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    let made = cluster.topic("wanted", Instant::now() + SOON).await;
+    assert_eq!(made.unwrap().partitions.len(), 2);
+    let topology = cluster.topology();
+    let error = topology.topics.get("kept").and_then(|topic| topic.error);
+    assert_eq!(error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_topic_can_have_is_not_asked_for() {
+    let memory = Memory::new();
+    let world = three(&memory);
+    let cluster = connect(&memory, to(&["a"])).await.unwrap();
+    cluster.add_interest("no such/name", true);
+    cluster.topic("t", Instant::now() + SOON).await.unwrap();
+    assert_eq!(world.last(), ["t"]);
+}

@@ -117,6 +117,9 @@ impl ConsumerBuilder {
     /// batch that is larger as it is sent comes all the same, alone; one that decompresses to more is refused by
     /// [`Error::Corrupt`](crate::Error::Corrupt).
     ///
+    /// A batch that becomes more than that is refused as damaged. What the application was handed decompressed counts
+    /// until it comes back; a batch that there is no room for is read all the same, one at a time.
+    ///
     /// Default 67108864 (64 MiB); at least 1048576 (1 MiB); `build` refuses less than `partition_fetch_bytes`. Not
     /// one of Kafka: `fetch.buffer.memory` is ottla's own name.
     pub fn buffer_memory(mut self, bytes: usize) -> Self {

@@ -82,6 +82,10 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
             }
         }
     }
+    // Before the goodbye: what was read here, from a replica whose time is up, needs its leader's loop.
+    if !shared.is_closing() {
+        shared.work.notify_one();
+    }
     end(&shared, broker, &session).await;
     if shared.is_closing() {
         shared.lock().sources.remove(&broker);
@@ -95,6 +99,8 @@ fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bo
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
         state.sources.remove(&broker);
+        // What was fetched here may be without a loop now.
+        shared.work.notify_one();
     }
     plan
 }
@@ -121,6 +127,10 @@ async fn ask(shared: &Shared, broker: BrokerId, call: &Fetch) -> Result<FetchAns
 async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     debug!(broker = broker.0, failures, %error, "fetch failed");
     shared.cluster.request_refresh();
+    // Leaders are asked again, who may name this replica again: by then it has its delay behind it.
+    if shared.lock().leave_replica(broker) {
+        shared.work.notify_one();
+    }
     if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
         shared.fail(error);
     }
@@ -158,6 +168,8 @@ struct Seen<'a> {
     wanted: &'a Wanted,
     partition: FetchedPartition,
     span: Span,
+    /// Bytes of all the answer's records.
+    frame: usize,
 }
 
 /// Takes an answer in.
@@ -166,6 +178,8 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
         debug!(broker = broker.0, code = %answer.code, "fetch session lost");
         return;
     }
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let frame = partitions.map(|partition| partition.records.len()).sum();
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -177,6 +191,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
                 wanted,
                 partition,
                 span,
+                frame,
             });
         }
     }
@@ -258,9 +273,16 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             let replica = seen.partition.preferred_replica;
             partition.answered(answered(&seen));
             if let Some(replica) = replica {
-                let until = now + shared.cluster.settings().metadata_max_age;
-                partition.prefer(replica, until);
-                after.looks_up = true;
+                let topology = shared.cluster.topology();
+                if topology.brokers.contains_key(&replica) {
+                    let until = now + shared.cluster.settings().metadata_max_age;
+                    partition.prefer(replica, until);
+                    after.looks_up = true;
+                } else {
+                    // The leader gives nothing as long as it thinks so.
+                    partition.failed(now, delay);
+                    after.refreshes = true;
+                }
             }
             state.queue(index);
         }
@@ -272,7 +294,7 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             after.looks_up = true;
         }
         Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => {
-            partition.forget_replica();
+            after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
             after.refreshes = verdict != Verdict::Retry;
             after.restarts = verdict == Verdict::RefreshIds;
@@ -299,6 +321,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
         wanted,
         partition,
         span,
+        frame,
     } = seen;
     let is_empty = span.len == 0 && !span.is_damaged;
     let chunk = (!is_empty).then(|| {
@@ -315,6 +338,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
             records,
             aborted,
         )
+        .of_frame(*frame)
     });
     Answered {
         chunk,
@@ -328,3 +352,6 @@ fn answered(seen: &Seen<'_>) -> Answered {
         log_start_offset: partition.log_start_offset,
     }
 }
+
+#[cfg(test)]
+mod tests;

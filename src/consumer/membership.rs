@@ -18,12 +18,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::offsets::{Manner, Offsets};
+use crate::cluster::Purpose;
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
 use crate::machine::group::{
     Action, CallId, Classic, Event, Loss, Member, Request, Settings, Turn,
 };
-use crate::types::{BrokerId, TopicPartition, after};
+use crate::types::{BrokerId, TopicName, TopicPartition, after};
 use count::Counting;
 use send::{Sent, send};
 use work::Hands;
@@ -168,7 +169,7 @@ impl<H: Host> Driver<H> {
             self.tasks.spawn(auto_commit(self.hands.clone(), every));
         }
         let topics = subscription.borrow_and_update().clone();
-        self.handle(Event::Subscribe(topics));
+        self.subscribe(topics);
         while !self.has_left {
             let wake = self.member.wake_at().map(Instant::from_std);
             let counted = self.counting.as_ref().and_then(Counting::deadline);
@@ -182,7 +183,7 @@ impl<H: Host> Driver<H> {
                 () = until(wake) => self.handle(Event::Wake),
                 Ok(()) = subscription.changed() => {
                     let topics = subscription.borrow_and_update().clone();
-                    self.handle(Event::Subscribe(topics));
+                    self.subscribe(topics);
                 }
                 Ok(()) = topology.changed() => self.count(),
                 () = until(counted) => self.count(),
@@ -197,6 +198,8 @@ impl<H: Host> Driver<H> {
             None => self.hands.commit(None, until).await,
         };
         self.hands.offsets.background_done(until).await;
+        // Nothing may be connected to behind the connections' end, which comes now.
+        self.tasks.shutdown().await;
         self.hands.host.left();
         end.send_replace(Some(failure.map_or(Ok(()), Err)));
     }
@@ -206,6 +209,7 @@ impl<H: Host> Driver<H> {
             Input::Event(event) => self.handle(event),
             Input::Found(broker) => {
                 self.broker = Some(broker);
+                self.prepare(broker);
                 self.handle(Event::Found);
             }
             Input::Revoked(failure) => {
@@ -213,6 +217,25 @@ impl<H: Host> Driver<H> {
                 self.handle(Event::Done);
             }
         }
+    }
+
+    /// The topics are looked up while the member joins: whoever leads the group is to know their partitions at once.
+    fn subscribe(&mut self, topics: Arc<[TopicName]>) {
+        let cluster = self.hands.offsets.cluster();
+        for topic in topics.iter() {
+            cluster.add_interest(topic, self.settings.auto_create_topics);
+        }
+        self.handle(Event::Subscribe(topics));
+    }
+
+    /// Opens the connection of commits and heartbeats while the member joins by another one.
+    fn prepare(&mut self, broker: BrokerId) {
+        let offsets = self.hands.offsets.clone();
+        self.tasks.spawn(async move {
+            let purpose = Purpose::Offsets(offsets.consumer());
+            // Whoever needs it tries again, and tells.
+            let _ = offsets.cluster().broker(broker, purpose).await;
+        });
     }
 
     fn handle(&mut self, event: Event) {

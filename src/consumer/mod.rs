@@ -2,6 +2,8 @@
 
 mod builder;
 mod commit;
+#[cfg(test)]
+mod feed;
 mod fetcher;
 mod group;
 mod handle;
@@ -33,7 +35,7 @@ use crate::error::{Error, Result};
 use group::Grouped;
 use membership::Membership;
 use shared::Shared;
-use take::Active;
+use take::{Active, give_way};
 
 pub use builder::ConsumerBuilder;
 pub use commit::Committable;
@@ -118,6 +120,7 @@ impl Consumer {
     /// [`Error::PollInterval`] (the member joins its group again with the next call), and a broker's refusal such as
     /// `TOPIC_AUTHORIZATION_FAILED`.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>> {
+        give_way().await;
         loop {
             if let Some(record) = self.take_one()? {
                 return Ok(Some(record));
@@ -136,6 +139,7 @@ impl Consumer {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub async fn poll(&mut self) -> Result<Option<Records>> {
+        give_way().await;
         loop {
             if !self.next_chunk().await? {
                 return Ok(None);

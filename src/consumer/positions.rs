@@ -1,12 +1,14 @@
 //! Keeps each partition's leader and position: follows the cluster, looks up what is missing, starts fetch loops.
 
+mod ends;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::fetcher;
 use super::offsets::is_passing;
@@ -19,7 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
-use crate::wire::{EpochQuestion, ListOffset, ListOffsets, OffsetForLeaderEpoch};
+use crate::wire::{ListOffset, ListOffsets};
 
 /// How long the fetch loops may take to end their sessions.
 const PARTING: Duration = Duration::from_secs(1);
@@ -38,6 +40,8 @@ struct Sought {
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
 struct Work {
+    /// Of the partitions that are looked up.
+    leaders: HashSet<BrokerId>,
     committed: Vec<Sought>,
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
@@ -64,9 +68,15 @@ pub(super) async fn run(guard: Guard) {
     let shared = &guard.0;
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
+    let mut prepared = HashSet::new();
     loop {
         let topology = shared.cluster.topology();
         let work = survey(shared, &topology);
+        for leader in &work.leaders {
+            if prepared.insert(*leader) {
+                lookups.spawn(prepare(shared.clone(), *leader));
+            }
+        }
         if work.is_lost {
             shared.cluster.request_refresh();
         }
@@ -86,6 +96,8 @@ pub(super) async fn run(guard: Guard) {
             () = shared.closing() => break,
         }
     }
+    // Nothing may be connected to behind the connections' end.
+    lookups.shutdown().await;
     let ends = async {
         while !shared.lock().sources.is_empty() {
             shared.work.notified().await;
@@ -94,6 +106,15 @@ pub(super) async fn run(guard: Guard) {
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
     shared.cluster.close_consumer(shared.id);
+}
+
+/// Opens the connection that a partition will be fetched by while its position is looked up by another one.
+async fn prepare(shared: Arc<Shared>, leader: BrokerId) {
+    // The fetch loop tries again.
+    let _ = shared
+        .cluster
+        .broker(leader, Purpose::Fetch(shared.id))
+        .await;
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -121,6 +142,9 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
         let source = partition.source(now).filter(|_| partition.is_fetching());
         sources.extend(source.filter(|source| !sources.contains(source)));
         work.is_lost |= partition.leader.is_none();
+        // Its replica's loop then ends; the leader's must be there.
+        let back = partition.replica_until().filter(|until| *until > now);
+        work.wake = work.wake.into_iter().chain(back).min();
         let Some(need) = partition.need(now) else {
             if partition.is_waiting(now) {
                 work.wake = work.wake.into_iter().chain(partition.not_before()).min();
@@ -148,6 +172,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             }
             (_, None) => continue,
         }
+        work.leaders.extend(partition.leader);
         partition.ask();
     }
     for source in sources {
@@ -187,7 +212,7 @@ fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
         lookups.spawn(find_offsets(shared.clone(), broker, sought));
     }
     for (broker, sought) in work.ends {
-        lookups.spawn(find_ends(shared.clone(), broker, sought));
+        lookups.spawn(ends::find(shared.clone(), broker, sought));
     }
 }
 
@@ -363,99 +388,6 @@ fn place(state: &mut State, index: u32, start: Start, offset: i64, leader_epoch:
             partition.seek(position, version);
         }
     });
-}
-
-async fn find_ends(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Position)>) {
-    let mut topics: Vec<(TopicName, Vec<EpochQuestion>)> = Vec::new();
-    for (one, position) in &sought {
-        let question = EpochQuestion {
-            partition: one.name.partition(),
-            current_epoch: one.leader_epoch,
-            epoch: position.leader_epoch,
-        };
-        group(&mut topics, &one.name, question);
-    }
-    let call = OffsetForLeaderEpoch { topics };
-    let answer = ask(&shared, broker, &call).await;
-    let mut after = After::default();
-    match answer {
-        Ok(answer) => {
-            let mut found = HashMap::new();
-            for (topic, partitions) in answer.topics {
-                for one in partitions {
-                    found.insert(TopicPartition::new(topic.clone(), one.partition), one);
-                }
-            }
-            for (one, position) in &sought {
-                let found = found.get(&one.name);
-                let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |found| found.code);
-                match (lookup(code), found) {
-                    (Lookup::Take, Some(found)) => {
-                        let end = Position {
-                            offset: found.end_offset,
-                            leader_epoch: found.epoch,
-                        };
-                        settle(&shared, one, |state, index| {
-                            compare(&shared, state, index, (*position, one.leader_epoch), end)
-                        });
-                        after.is_found = true;
-                    }
-                    (verdict, _) => after.failed(&shared, one, verdict, code),
-                }
-            }
-        }
-        Err(error) => after.lost(&shared, sought.iter().map(|(one, _)| one), &error),
-    }
-    after.finish(&shared);
-}
-
-/// Whether the log still has what was read; if not, it goes on from where the logs part, or by the reset policy.
-fn compare(
-    shared: &Shared,
-    state: &mut State,
-    index: u32,
-    (position, asked): (Position, i32),
-    end: Position,
-) -> Option<Error> {
-    let is_known = end.offset >= 0 && end.leader_epoch >= 0;
-    if is_known && end.offset >= position.offset {
-        state.get(index)?.validated(asked);
-        return None;
-    }
-    let mut error = None;
-    state.change_at(index, |partition, version| {
-        warn!(
-            partition = %partition.name,
-            position = position.offset,
-            end = end.offset,
-            "the log was truncated"
-        );
-        let handed = partition.handed.offset;
-        match shared.settings.offset_reset {
-            // Only what was fetched ahead is gone. What is left of it was not handed out yet.
-            _ if is_known && partition.is_ahead() && handed <= end.offset => {
-                partition.rewind(version);
-            }
-            OffsetReset::None => {
-                error = Some(Error::LogTruncated {
-                    partition: partition.name.clone(),
-                    position: handed,
-                    end: end.offset,
-                });
-                partition.stick(version);
-            }
-            _ if is_known => {
-                partition.seek(end, version);
-            }
-            OffsetReset::Earliest => {
-                partition.reset(Start::Earliest, version);
-            }
-            OffsetReset::Latest => {
-                partition.reset(Start::Latest, version);
-            }
-        }
-    });
-    error
 }
 
 /// What is to be done after the answers were looked at.

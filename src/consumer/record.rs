@@ -263,6 +263,12 @@ impl Records {
         &mut self.slots
     }
 
+    /// Whether the last of them are of this block.
+    pub(super) fn ends_in(&self, block: &Arc<Block>) -> bool {
+        let last = self.parts.last();
+        last.is_some_and(|(last, _)| Arc::ptr_eq(last, block))
+    }
+
     /// The slots from `from` on are places in this block.
     pub(super) fn put(&mut self, block: Arc<Block>, from: usize) {
         self.parts.push((block, from..self.slots.len()));

@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) is_gone: bool,
     /// The consumer's tasks are to end.
     pub(super) is_closed: bool,
+    /// Bytes that the application was handed decompressed, and is not done with.
+    pub(super) unpacked: usize,
     /// The running fetch loops.
     pub(super) sources: HashMap<BrokerId, Arc<Notify>>,
 }
@@ -212,7 +214,7 @@ impl State {
             return false;
         };
         if let Some(partition) = self.get(index) {
-            partition.paused = paused;
+            partition.pause(paused);
         }
         self.epoch += 1;
         self.queue(index);
@@ -315,8 +317,10 @@ impl State {
         now: Instant,
     ) -> Plan {
         // Each broker has a share of its own: one that does not answer takes nothing from the others.
-        let share = settings.buffer_memory / self.sources.len().max(1);
-        let full_at = settings.partition_fetch_bytes.min(share);
+        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
+        let share = memory / self.sources.len().max(1);
+        // Whatever is left: what has nothing buffered is not full.
+        let full_at = settings.partition_fetch_bytes.min(share).max(1);
         let survey = self.survey(broker, full_at, now);
         if survey.led == 0 {
             return Plan::Unneeded;
@@ -393,6 +397,15 @@ impl State {
                 });
             }
         }
+    }
+
+    /// Has what is fetched from this broker as a replica (KIP-392) fetched from its leader; `false` when there is none.
+    pub(super) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let mut left = false;
+        for (_, partition) in self.all() {
+            left |= partition.leave_replica(broker);
+        }
+        left
     }
 
     /// Wakes the fetch loop of a partition: there is room, or something to fetch.

@@ -1,11 +1,12 @@
 //! A consumer's records as a [`Stream`].
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
+use super::take::give_way;
 use super::{Consumer, ConsumerRecord};
 use crate::error::Result;
 
@@ -35,6 +36,7 @@ impl Stream for RecordStream<'_> {
     type Item = Result<ConsumerRecord>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        ready!(pin!(give_way()).poll(context));
         loop {
             match std::mem::replace(&mut self.0, At::Between) {
                 At::Idle(consumer) => match consumer.take_one() {

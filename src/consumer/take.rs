@@ -8,6 +8,9 @@ use super::{Consumer, ConsumerRecord, Records};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Chunk, Damage, Step};
 
+/// Bytes that one `poll` may decompress before it hands out what it has, if `max.partition.fetch.bytes` is less.
+const ENOUGH: usize = 1 << 20;
+
 /// The chunk that records are being taken of, which is out of the state for that time.
 pub(super) struct Active {
     index: u32,
@@ -15,8 +18,6 @@ pub(super) struct Active {
     /// Of the state, when this was looked at last.
     epoch: u64,
     chunk: Chunk,
-    /// Met behind records that had to be handed out first.
-    damage: Option<Damage>,
 }
 
 /// What became of the active chunk when it was looked at under the lock.
@@ -34,7 +35,6 @@ impl Active {
             version,
             epoch,
             chunk,
-            damage: None,
         }
     }
 
@@ -64,6 +64,14 @@ struct Part {
     position: (i64, i32),
 }
 
+/// Gives other tasks their turn now and then: a call that finds records buffered waits for nothing, and whoever makes
+/// it again and again would keep its thread from the rest of the runtime's work, heartbeats included.
+pub(super) async fn give_way() {
+    // By its name in every tokio from 1.40 on; the newer one came later.
+    #[allow(deprecated)]
+    tokio::task::consume_budget().await;
+}
+
 /// A call that waits for records, for as long as it is not dropped.
 struct Waiting<'a>(&'a Shared);
 
@@ -77,6 +85,7 @@ impl Drop for Waiting<'_> {
 impl Consumer {
     /// A record of the active chunk, if that has one.
     pub(super) fn take_one(&mut self) -> Result<Option<ConsumerRecord>> {
+        let mut is_decoded = false;
         loop {
             let Some(active) = &mut self.active else {
                 return Ok(None);
@@ -98,13 +107,17 @@ impl Consumer {
                     return Ok(None);
                 }
             }
+            if is_decoded {
+                state.unpacked = active.chunk.unpacked();
+            }
             if let Some((block, slot)) = active.chunk.take() {
                 let record = ConsumerRecord::new(block.clone(), slot);
                 state.hand_out(active.index, active.chunk.position());
                 return Ok(Some(record));
             }
             drop(state);
-            if !self.step()? {
+            is_decoded = self.step()?;
+            if !is_decoded {
                 return Ok(None);
             }
         }
@@ -116,17 +129,13 @@ impl Consumer {
         let Some(active) = &mut self.active else {
             return Ok(false);
         };
-        let step = match active.damage.take() {
-            Some(damage) => Err(damage),
-            None => active.chunk.step(&shared.filter),
-        };
-        match step {
+        match active.chunk.step(&shared.filter) {
             Ok(Step::Records) => Ok(true),
             Ok(Step::End) => {
                 self.finish();
                 Ok(false)
             }
-            Err(damage) => Err(self.damaged(damage)),
+            Err(damage) => self.damaged(damage).map_or(Ok(false), Err),
         }
     }
 
@@ -138,34 +147,25 @@ impl Consumer {
         close_chunk(&mut self.shared().lock(), &active);
     }
 
-    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again.
-    fn damaged(&mut self, damage: Damage) -> Error {
-        let shared = self.handle.shared();
-        let error = |partition| Error::Corrupt {
-            partition,
+    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again. Of what is
+    /// void, nothing is told.
+    fn damaged(&mut self, damage: Damage) -> Option<Error> {
+        let active = self.active.take()?;
+        let mut state = self.handle.shared().lock();
+        if state.get(active.index)?.version != active.version {
+            return None;
+        }
+        state.hand_out(active.index, active.chunk.position());
+        state.change_at(active.index, |partition, version| {
+            partition.refetch(version);
+        });
+        state.wake_source(active.index, Instant::now());
+        Some(Error::Corrupt {
+            partition: active.chunk.partition().clone(),
             offset: damage.offset,
             next_offset: damage.next_offset,
             reason: damage.reason.to_string().into(),
-        };
-        let Some(active) = self.active.take() else {
-            return Error::Closed {
-                what: "the consumer",
-            };
-        };
-        let mut state = shared.lock();
-        let position = active.chunk.position();
-        let name = active.chunk.partition().clone();
-        if state
-            .get(active.index)
-            .is_some_and(|partition| partition.version == active.version)
-        {
-            state.hand_out(active.index, position);
-            state.change_at(active.index, |partition, version| {
-                partition.refetch(version);
-            });
-            state.wake_source(active.index, Instant::now());
-        }
-        error(name)
+        })
     }
 
     /// Makes the next chunk the active one; waits until there is one. `false` once the consumer was stopped.
@@ -187,6 +187,7 @@ impl Consumer {
                         gone => put_away(&mut state, self.active.take(), &gone),
                     }
                 }
+                state.unpacked = 0;
                 if let Some(next) = state.next_chunk() {
                     self.active = Some(Active::new(next, state.epoch));
                     return Ok(true);
@@ -200,13 +201,17 @@ impl Consumer {
         }
     }
 
-    /// Up to `max.poll.records` records of what is there.
+    /// Up to `max.poll.records` records of what is there, and fewer when they come out of large compressed batches.
     pub(super) fn take_many(&mut self) -> Result<Records> {
-        let most = self.shared().settings.max_poll_records;
+        let settings = &self.shared().settings;
+        let most = settings.max_poll_records;
+        let enough = settings.partition_fetch_bytes.max(ENOUGH);
+        let mut unpacked = 0;
         let mut records = Records::with_capacity(most.min(1024));
         let mut parts: Vec<Part> = Vec::new();
         let mut ended: Vec<Active> = Vec::new();
-        while records.len() < most {
+        let mut damaged = None;
+        while records.len() < most && unpacked < enough {
             let Some(active) = &mut self.active else {
                 break;
             };
@@ -215,6 +220,9 @@ impl Consumer {
                     let from = records.len();
                     let room = most - from;
                     if let Some(block) = active.chunk.take_many(room, records.slots()) {
+                        if !records.ends_in(&block) {
+                            unpacked += active.chunk.unpacked();
+                        }
                         records.put(block, from);
                         parts.push(Part {
                             index: active.index,
@@ -230,22 +238,29 @@ impl Consumer {
                         self.active = Some(Active::new(next, state.epoch));
                     }
                 }
-                Err(damage) if records.is_empty() && ended.is_empty() => {
-                    return Err(self.damaged(damage));
-                }
                 Err(damage) => {
-                    active.damage = Some(damage);
+                    // Behind records it is told by the next call: the chunk remembers.
+                    damaged = records.is_empty().then_some(damage);
                     break;
                 }
             }
         }
-        self.confirm(&mut records, &parts, ended);
-        Ok(records)
+        self.confirm(&mut records, &parts, ended, unpacked);
+        damaged
+            .and_then(|damage| self.damaged(damage))
+            .map_or(Ok(records), Err)
     }
 
     /// Hands out what may still be handed out, and counts it.
-    fn confirm(&mut self, records: &mut Records, parts: &[Part], ended: Vec<Active>) {
+    fn confirm(
+        &mut self,
+        records: &mut Records,
+        parts: &[Part],
+        ended: Vec<Active>,
+        unpacked: usize,
+    ) {
         let mut state = self.handle.shared().lock();
+        state.unpacked = unpacked;
         let mut is_valid = |part: &Part| {
             let partition = state.get(part.index);
             partition.is_some_and(|p| p.version == part.version && !p.stopped)
@@ -287,3 +302,6 @@ fn close_chunk(state: &mut State, active: &Active) {
         state.wake_source(active.index, Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,12 +221,13 @@ impl Shared {
                     self.learn(record.topic(), deadline).await?;
                 }
                 Refused::UnknownPartition(partition) => {
-                    self.wait_for_partition(record.topic(), partition, deadline)
-                        .await?;
+                    let wait = self.wait_for_partition(record.topic(), partition, deadline);
+                    self.while_open(wait).await?;
                 }
                 Refused::Full(wanted) => {
                     let rush = || self.all_lanes().iter().for_each(|lane| lane.rush());
-                    grant = self.memory.charge(wanted, deadline, rush).await;
+                    let charge = self.memory.charge(wanted, deadline, rush);
+                    grant = self.while_open(async { Ok(charge.await) }).await?;
                     if grant.is_none() {
                         return Err(self.buffer_full(wanted, began.elapsed()));
                     }
@@ -244,7 +245,7 @@ impl Shared {
         if !is_legal_name(name) {
             return Err(Error::InvalidTopic { name: name.into() });
         }
-        let topic = self.cluster.topic(name, deadline).await?;
+        let topic = self.while_open(self.cluster.topic(name, deadline)).await?;
         Ok(self.adopt(&topic))
     }
 

@@ -197,6 +197,6 @@ impl ProducerBuilder {
     /// conflict.
     pub fn build(self) -> Result<Producer> {
         let settings = self.options.check(self.client.settings())?;
-        Producer::start(self.client, settings)
+        Producer::start(self.client.cluster().clone(), settings)
     }
 }

@@ -12,6 +12,8 @@ mod outcome;
 mod partitioner;
 mod sender;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod topic_map;
 mod topics;
 mod watch;
@@ -24,12 +26,12 @@ use tokio::time::Instant;
 
 use self::accept::Refused;
 use self::shared::Shared;
-use crate::client::Client;
+use crate::cluster::Cluster;
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
 use crate::metrics::ProducerMetrics;
 use crate::record::Record;
-use crate::types::after;
+use crate::types::{after, is_legal_name};
 
 pub use self::builder::ProducerBuilder;
 pub use self::enqueue::Enqueue;
@@ -78,16 +80,13 @@ pub struct NotEnqueued<'a> {
 
 impl Producer {
     /// Starts a producer's tasks on the current runtime.
-    pub(crate) fn start(client: Client, settings: ProducerSettings) -> Result<Self> {
+    pub(crate) fn start(cluster: Cluster, settings: ProducerSettings) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
             what: "the tokio runtime (build the producer inside one)",
         })?;
-        let shared = Arc::new(Shared::new(
-            client.cluster().clone(),
-            settings,
-            runtime.clone(),
-        ));
-        runtime.spawn(watch::run(Arc::clone(&shared)));
+        let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
+        // The guard is made here: a watcher that is dropped before its first turn resolves every delivery too.
+        runtime.spawn(watch::run(watch::Guard(Arc::clone(&shared))));
         Ok(Self {
             handle: Arc::new(Handle { shared }),
         })
@@ -151,6 +150,9 @@ impl Producer {
         };
         let error = match refused {
             Refused::Error(error) => error,
+            Refused::UnknownTopic if !is_legal_name(record.topic()) => Error::InvalidTopic {
+                name: record.topic().into(),
+            },
             Refused::UnknownTopic => {
                 shared.cluster.add_interest(record.topic(), true);
                 unknown(format!("topic {}", record.topic()))

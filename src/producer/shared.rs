@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
     stop: watch::Sender<bool>,
+    /// Whether records are refused by now, for those who wait to hand one over.
+    closing: watch::Sender<bool>,
     runtime: Handle,
     /// A sender was given something to do: the next caller lets it run first.
     pub(crate) yield_due: Apart<AtomicBool>,
@@ -88,6 +90,7 @@ impl Shared {
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
             limits,
             settings,
             cluster,
@@ -127,6 +130,17 @@ impl Shared {
         let _ = self
             .state
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+        self.closing.send_replace(true);
+    }
+
+    /// Waits for what a record needs, but no longer than records are accepted.
+    pub(crate) async fn while_open<T>(&self, wait: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut closing = self.closing.subscribe();
+        tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => Err(self.why_closed()),
+            outcome = wait => outcome,
+        }
     }
 
     /// Ends everything that has not ended yet with `error`, and the tasks.
@@ -137,6 +151,7 @@ impl Shared {
         }
         // Before the queues are looked through: one that is added later finds it.
         self.state.store(CLOSED, Ordering::SeqCst);
+        self.closing.send_replace(true);
         self.stop.send_replace(true);
         for queue in self.all_queues() {
             self.abort_queue(&queue, error);

@@ -55,7 +55,7 @@ impl Default for TopicMap {
     }
 }
 
-/// Equality without a call for names of 4 to 16 bytes: two words that overlap.
+/// Equality without a call for names of 4 to 32 bytes: two words that overlap.
 #[inline]
 fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -65,6 +65,10 @@ fn same(a: &[u8], b: &[u8]) -> bool {
         8..=16 => {
             (a.first_chunk::<8>(), a.last_chunk::<8>())
                 == (b.first_chunk::<8>(), b.last_chunk::<8>())
+        }
+        17..=32 => {
+            (a.first_chunk::<16>(), a.last_chunk::<16>())
+                == (b.first_chunk::<16>(), b.last_chunk::<16>())
         }
         4..8 => {
             (a.first_chunk::<4>(), a.last_chunk::<4>())
@@ -130,6 +134,20 @@ mod tests {
     use crate::machine::produce::Limits;
     use crate::machine::topology::Topic;
     use std::time::Duration;
+
+    #[test]
+    fn names_are_the_same_only_when_every_byte_is() {
+        for len in 0..40 {
+            let name: Vec<u8> = (0..len).collect();
+            assert!(same(&name, &name.clone()), "{len} bytes");
+            assert!(!same(&name, &vec![0xff; name.len() + 1]));
+            for at in 0..name.len() {
+                let mut other = name.clone();
+                other[at] ^= 0x80;
+                assert!(!same(&name, &other), "{len} bytes, another at {at}");
+            }
+        }
+    }
 
     fn queues(name: &str) -> Arc<TopicQueues> {
         let limits = Limits {

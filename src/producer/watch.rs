@@ -86,7 +86,7 @@ impl Deadlines {
 }
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
-struct Guard(Arc<Shared>);
+pub(crate) struct Guard(pub(crate) Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -99,8 +99,7 @@ impl Drop for Guard {
 }
 
 /// Watches until the producer is closed.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let guard = Guard(shared);
+pub(crate) async fn run(guard: Guard) {
     let shared = &guard.0;
     let mut stopped = shared.stopped();
     let mut topology = shared.cluster.changes();

@@ -1,319 +1,74 @@
 //! Our members and Java's share a group under every assignor, whoever leads it, and go on from each other's offsets.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kafka_cluster::{RunningTool, Version};
-use libtest_mimic::Failed;
-use ottla::{
-    Admin, Assignor, Client, Consumer, ConsumerHandle, Error, GroupState, MemberDescription,
-    OffsetReset, Record, TopicPartition,
-};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use kafka_cluster::Version;
+use ottla::{Assignor, Error, GroupState, TopicPartition};
 use tokio::time::{sleep, timeout};
 
-use super::support::{Kafka, Outcome, SOON, Suite, until};
+use super::support::{
+    Case, Group, Kafka, Ours, Outcome, PARTITIONS, SOON, Suite, java_describes_with, until,
+};
 
-const PARTITIONS: usize = 6;
+const COOPERATIVE: Case = Case {
+    name: "cooperative",
+    ours: &[Assignor::CooperativeSticky],
+    javas: &[Assignor::CooperativeSticky],
+};
 
 pub(crate) fn older_brokers(suite: &mut Suite) {
     let oldest = "java_groups::kafka_2_5_0_has_mixed_groups";
     suite.on(Version::V2_5_0, oldest, async |kafka: &Kafka| {
-        mixed(kafka, Assignor::CooperativeSticky).await
+        mixed(kafka, COOPERATIVE).await
     });
     let older = "java_groups::kafka_3_9_1_has_mixed_groups";
     suite.on(Version::V3_9_1, older, async |kafka: &Kafka| {
-        mixed(kafka, Assignor::CooperativeSticky).await
+        mixed(kafka, COOPERATIVE).await
     });
 }
 
 pub(crate) fn promises(suite: &mut Suite) {
-    for (name, assignor) in [
+    const DEFAULT: &[Assignor] = &[Assignor::Range, Assignor::CooperativeSticky];
+    let case = |name, ours, javas| Case { name, ours, javas };
+    let alike = |name, assignors| case(name, assignors, assignors);
+    for (promise, case) in [
         (
             "java_groups::members_of_both_share_by_range",
-            Assignor::Range,
+            alike("range", &[Assignor::Range]),
         ),
         (
             "java_groups::members_of_both_share_by_round_robin",
-            Assignor::RoundRobin,
+            alike("round-robin", &[Assignor::RoundRobin]),
         ),
         (
             "java_groups::members_of_both_share_by_sticky",
-            Assignor::Sticky,
+            alike("sticky", &[Assignor::Sticky]),
         ),
         (
             "java_groups::members_of_both_share_by_cooperative_sticky",
-            Assignor::CooperativeSticky,
+            COOPERATIVE,
+        ),
+        (
+            "java_groups::members_of_both_share_by_default",
+            alike("default", DEFAULT),
+        ),
+        (
+            "java_groups::ours_may_be_the_last_to_become_cooperative",
+            case("ours-last", DEFAULT, COOPERATIVE.javas),
+        ),
+        (
+            "java_groups::javas_may_be_the_last_to_become_cooperative",
+            case("javas-last", COOPERATIVE.ours, DEFAULT),
         ),
     ] {
-        suite.shared(name, async move |kafka: &Kafka| {
-            mixed(kafka, assignor).await
-        });
+        suite.shared(promise, async move |kafka: &Kafka| mixed(kafka, case).await);
     }
+    let other = "java_groups::our_leader_shares_out_what_only_java_wants";
+    suite.shared(other, other_topics);
 }
 
-fn java_class(assignor: Assignor) -> String {
-    let name = match assignor {
-        Assignor::Range => "Range",
-        Assignor::RoundRobin => "RoundRobin",
-        Assignor::Sticky => "Sticky",
-        _ => "CooperativeSticky",
-    };
-    format!("org.apache.kafka.clients.consumer.{name}Assignor")
-}
-
-fn number(text: &str) -> u32 {
-    text.parse().unwrap_or_else(|_| panic!("read {text:?}"))
-}
-
-/// A group with its topic, and what its members have read.
-struct Group<'a> {
-    kafka: &'a Kafka,
-    client: Client,
-    admin: Admin,
-    assignor: Assignor,
-    name: String,
-    sent: u32,
-    ours: Arc<Mutex<Vec<(String, u32)>>>,
-    java: Option<RunningTool>,
-    /// What Java's members printed that have left.
-    printed: Vec<String>,
-    /// What was sent before this may have been read by Java's member and again by ours.
-    repeated: Cell<u32>,
-}
-
-/// One of our members, which reads until it leaves.
-struct Ours {
-    handle: ConsumerHandle,
-    reading: JoinHandle<Result<Consumer, Error>>,
-}
-
-impl Ours {
-    async fn leave(self) -> Outcome {
-        self.handle.stop();
-        Ok(self.reading.await??.close(SOON).await?)
-    }
-}
-
-impl Group<'_> {
-    async fn ours_joins(&self, client_id: &str) -> Result<Ours, Failed> {
-        let client = Client::builder()
-            .bootstrap_servers(self.kafka.bootstrap())
-            .client_id(client_id)
-            .connect()
-            .await?;
-        let mut consumer = client
-            .consumer(self.name.as_str())
-            .assignors([self.assignor])
-            .offset_reset(OffsetReset::Earliest)
-            .heartbeat_interval(Duration::from_millis(300))
-            .subscribe([&self.name])
-            .build()
-            .await?;
-        let (handle, read) = (consumer.handle(), self.ours.clone());
-        let name = client_id.to_owned();
-        let reading = tokio::spawn(async move {
-            while let Some(record) = consumer.recv().await? {
-                let number = number(std::str::from_utf8(record.value().unwrap()).unwrap());
-                read.lock().unwrap().push((name.clone(), number));
-            }
-            Ok(consumer)
-        });
-        Ok(Ours { handle, reading })
-    }
-
-    fn java_joins(&mut self) -> Outcome {
-        let version = self.kafka.version();
-        let class = match version {
-            Version::V2_5_0 => "kafka.tools.ConsoleConsumer",
-            _ => "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        };
-        let option = match version {
-            Version::V4_3_0 => "--command-property",
-            _ => "--consumer-property",
-        };
-        let properties = [
-            format!(
-                "partition.assignment.strategy={}",
-                java_class(self.assignor)
-            ),
-            "heartbeat.interval.ms=300".to_owned(),
-            "client.id=javas".to_owned(),
-        ];
-        let bootstrap = self.kafka.bootstrap();
-        let mut arguments = vec!["--bootstrap-server", &bootstrap, "--group", &self.name];
-        arguments.extend(["--topic", &self.name, "--from-beginning"]);
-        arguments.extend(properties.iter().flat_map(|property| [option, property]));
-        self.java = Some(self.kafka.start_tool(class, &arguments)?);
-        Ok(())
-    }
-
-    fn java_leaves(&mut self) -> Outcome {
-        let java = self.java.take().ok_or("Java is no member")?;
-        self.printed.extend(java.terminate()?);
-        Ok(())
-    }
-
-    /// Waits until the group has so many members, each with its equal part; what it is then.
-    async fn balanced(&self, members: usize) -> Result<Vec<MemberDescription>, Failed> {
-        let mut last = None;
-        let balanced = async {
-            loop {
-                let group = self.admin.describe_groups([&self.name]).await?.remove(0);
-                if let Ok(group) = group {
-                    let has_its_part = |member: &MemberDescription| {
-                        let part = member.assignment.as_ref().map(Vec::len);
-                        part == Some(PARTITIONS / members)
-                    };
-                    if group.state == GroupState::Stable
-                        && group.members.len() == members
-                        && group.members.iter().all(has_its_part)
-                    {
-                        return Ok::<_, Error>(group.members);
-                    }
-                    last = Some(group);
-                }
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        match timeout(SOON, balanced).await {
-            Ok(found) => Ok(found?),
-            Err(_) => Err(format!("{members} members with equal parts: {last:?}").into()),
-        }
-    }
-
-    /// Sends records to all partitions for as long as something else goes on.
-    async fn while_sending<T>(
-        &mut self,
-        other: impl AsyncFnOnce(&mut Self) -> Result<T, Failed>,
-    ) -> Result<T, Failed> {
-        let (stop, stopped) = watch::channel(false);
-        let (client, topic, from) = (self.client.clone(), self.name.clone(), self.sent);
-        let sending = tokio::spawn(async move {
-            let producer = client.producer().build()?;
-            let mut number = from;
-            while !*stopped.borrow() {
-                let value = number.to_string();
-                let record = Record::to(&topic)
-                    .partition(number as i32 % PARTITIONS as i32)
-                    .value(&value);
-                producer.send(record).await?;
-                number += 1;
-            }
-            Ok::<_, Error>(number)
-        });
-        let result = other(self).await;
-        stop.send_replace(true);
-        self.sent = sending.await??;
-        result
-    }
-
-    /// Who read each record.
-    fn read(&self) -> BTreeMap<u32, Vec<String>> {
-        let mut read = BTreeMap::<_, Vec<_>>::new();
-        let javas = self.java.as_ref().map(RunningTool::lines);
-        for value in self.printed.iter().chain(&javas.unwrap_or_default()) {
-            let by = read.entry(number(value)).or_default();
-            by.push("javas".to_owned());
-        }
-        for (name, number) in self.ours.lock().unwrap().iter() {
-            read.entry(*number).or_default().push(name.clone());
-        }
-        read
-    }
-
-    /// Waits until all that was sent has been read, each record by one member alone.
-    ///
-    /// With `java_repeats`, what Java's member read may have been read by ours again: under a cooperative assignor it
-    /// commits before it joins, and hands out more before it gives partitions up.
-    async fn each_once(&self, when: &str, java_repeats: bool) -> Outcome {
-        let is_read = || self.read().keys().copied().eq(0..self.sent);
-        let enough = until("all are read", is_read).await;
-        let (read, repeated) = (self.read(), self.repeated.get());
-        let is_once = |number: u32| {
-            let by = read.get(&number).map_or(&[][..], |by| by);
-            let may_repeat = number < repeated || java_repeats;
-            by.len() == 1 || (may_repeat && matches!(by, [java, _] if java == "javas"))
-        };
-        if (0..self.sent).all(is_once) {
-            if java_repeats {
-                self.repeated.set(self.sent);
-            }
-            return enough;
-        }
-        let mut text = format!("{when}, of {}:", self.sent);
-        for number in (0..self.sent).filter(|number| !is_once(*number)) {
-            let by = |number: Option<u32>| number.and_then(|number| read.get(&number));
-            let step = PARTITIONS as u32;
-            let (before, behind) = (by(number.checked_sub(step)), by(Some(number + step)));
-            text += &format!(
-                "\n{} at {} was read by {:?} (before it {before:?}, behind it {behind:?})",
-                number % step,
-                number / step,
-                by(Some(number)),
-            );
-        }
-        let committed = self.admin.list_group_offsets(&self.name).await?;
-        Err(format!("{text}\n{committed:?}").into())
-    }
-
-    /// Sends records while nobody comes or goes.
-    async fn calm(&mut self, when: &str) -> Outcome {
-        let from = self.sent;
-        self.while_sending(async |group| {
-            let is_read = || group.read().range(from..).count() >= 10 * PARTITIONS;
-            until("records are read", is_read).await
-        })
-        .await?;
-        self.each_once(when, false).await
-    }
-
-    /// Our members are shown as what they are, with what they have.
-    async fn shows(&self, members: &[MemberDescription], ours: &[(&str, &Ours)]) -> Outcome {
-        let all: BTreeMap<_, _> = members
-            .iter()
-            .map(|member| (&*member.client_id, member))
-            .collect();
-        assert_eq!(all.len(), members.len(), "{members:?}");
-        for (client_id, ours) in ours {
-            let member = all[client_id];
-            assert_eq!(&*member.host, "/127.0.0.1");
-            assert_eq!(
-                member.topics.as_deref(),
-                Some(&[self.name.as_str().into()][..])
-            );
-            let mut assignment = member.assignment.clone().ok_or("not read")?;
-            assignment.sort();
-            let has = || {
-                let mut has = ours.handle.assignment();
-                has.sort();
-                has == assignment
-            };
-            until("what it was told to have", has).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn mixed(kafka: &Kafka, assignor: Assignor) -> Outcome {
-    let name = format!("java-group-{assignor:?}").to_lowercase();
-    kafka.topic(&name, PARTITIONS as i32, &[])?;
-    let client = kafka.client().await?;
-    let mut group = Group {
-        kafka,
-        admin: client.admin(),
-        client,
-        assignor,
-        name,
-        sent: 0,
-        ours: Arc::default(),
-        java: None,
-        printed: Vec::new(),
-        repeated: Cell::new(0),
-    };
+async fn mixed(kafka: &Kafka, case: Case) -> Outcome {
+    let mut group = Group::new(kafka, case, PARTITIONS as i32).await?;
     // The first member of a group leads it.
     group.java_joins()?;
     group.balanced(1).await?;
@@ -329,7 +84,7 @@ async fn mixed(kafka: &Kafka, assignor: Assignor) -> Outcome {
             Ok((first, second))
         })
         .await?;
-    let java_repeats = assignor == Assignor::CooperativeSticky;
+    let java_repeats = case.javas == COOPERATIVE.javas;
     group.each_once("Java leads", java_repeats).await?;
     group.calm("Java leads").await?;
     assert!(!group.ours.lock().unwrap().is_empty());
@@ -339,7 +94,7 @@ async fn mixed(kafka: &Kafka, assignor: Assignor) -> Outcome {
             .as_ref()
             .is_some_and(|java| !java.lines().is_empty())
     );
-    java_describes(&group, &[("ours-1", &first), ("ours-2", &second)])?;
+    assert_java_shows(&group, &[("ours-1", &first), ("ours-2", &second)])?;
 
     group
         .while_sending(async |group| {
@@ -385,18 +140,9 @@ async fn mixed(kafka: &Kafka, assignor: Assignor) -> Outcome {
 }
 
 /// What Java's tool prints of the members.
-fn java_describes(group: &Group<'_>, ours: &[(&str, &Ours)]) -> Outcome {
-    let class = match group.kafka.version() {
-        Version::V2_5_0 => "kafka.admin.ConsumerGroupCommand",
-        _ => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-    };
-    let bootstrap = group.kafka.bootstrap();
-    let arguments = ["--bootstrap-server", &bootstrap, "--group", &group.name];
-    let options = ["--describe", "--members", "--verbose"];
-    let output = group
-        .kafka
-        .tool(class, &[&arguments[..], &options].concat())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+fn assert_java_shows(group: &Group<'_>, ours: &[(&str, &Ours)]) -> Outcome {
+    let options = ["--members", "--verbose"];
+    let text = java_describes_with(group.kafka, &group.name, &options)?;
     let lines: Vec<Vec<&str>> = text
         .lines()
         .map(|line| line.split_whitespace().collect())
@@ -429,4 +175,47 @@ fn java_describes(group: &Group<'_>, ours: &[(&str, &Ours)]) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Also a topic that the leader itself does not read, and its partitions that are added.
+async fn other_topics(kafka: &Kafka) -> Outcome {
+    let case = Case {
+        name: "others",
+        ..COOPERATIVE
+    };
+    let other = "java-group-others-other";
+    kafka.topic(other, 2, &[])?;
+    let mut group = Group::new(kafka, case, 3).await?;
+    let ours = group.ours_joins("ours-1").await?;
+    until("all of one topic", || ours.handle.assignment().len() == 3).await?;
+    group.java_joins_for(other)?;
+    for partitions in [2, 5] {
+        if partitions > 2 {
+            kafka.grow_topic(other, partitions)?;
+        }
+        let wanted: Vec<_> = (0..partitions)
+            .map(|partition| TopicPartition::new(other, partition))
+            .collect();
+        let has_them = async {
+            loop {
+                let described = group
+                    .admin
+                    .describe_groups([&group.name])
+                    .await?
+                    .remove(0)?;
+                let members = described.members.iter();
+                let mut javas = members.filter(|member| &*member.client_id == "javas");
+                let mut has = javas.next().and_then(|java| java.assignment.clone());
+                has.iter_mut().for_each(|has| has.sort());
+                if described.state == GroupState::Stable && has.as_ref() == Some(&wanted) {
+                    return Ok::<_, Error>(());
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, has_them).await??;
+        assert_eq!(ours.handle.assignment().len(), 3);
+    }
+    group.java_leaves()?;
+    ours.leave().await
 }

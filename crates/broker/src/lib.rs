@@ -1,4 +1,83 @@
-//! An embedded Kafka broker for tests and development.
+//! An embedded [Apache Kafka](https://kafka.apache.org) broker for tests and development.
+//!
+//! A [`Cluster`] is one or more brokers in this process. Clients of any make connect to them over loopback TCP, as they
+//! would to Kafka; the test that holds the cluster looks into it and breaks it on purpose. It is ready in less than a
+//! millisecond, takes a few megabytes, and is gone, ports and all, when it is dropped.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ottla::{Client, Record};
+//! use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::builder().nodes(3).replication_factor(3).topic("payments", 6).start().await?;
+//! let client = Client::connect(cluster.bootstrap_servers()).await?;
+//! let producer = client.producer().build()?;
+//!
+//! // The service under test sends a payment, while its leader is overloaded and then dies.
+//! let fault = Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS).on(ApiKey::Produce).topic("payments");
+//! let fault = cluster.faults().add(fault);
+//! producer.send(Record::to("payments").partition(0).key("42").value("100 EUR")).await?;
+//! cluster.node(cluster.leader("payments", 0).ok_or("no leader")?).crash().await;
+//! producer.send(Record::to("payments").partition(0).key("42").value("-100 EUR")).await?;
+//!
+//! // Both payments are in the log, once and in order, and the fault did happen.
+//! let log = cluster.log("payments", 0);
+//! let values: Vec<_> = log.iter().filter_map(|record| record.value.as_deref()).collect();
+//! assert_eq!(values, [&b"100 EUR"[..], b"-100 EUR"]);
+//! assert_eq!(cluster.faults().hits(fault), 1);
+//! producer.close(Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! As a program, it is a development Kafka for clients in any language:
+//!
+//! ```text
+//! cargo run -p ottla-broker -- --port 9092 --nodes 3 --topic payments:6
+//! ```
+//!
+//! # What it does as Kafka does
+//!
+//! - Topics, partitions and their settings; topics are made when they are first used, unless that is
+//!   [switched off](Builder::auto_create_topics).
+//! - Produce with all four codecs, checked as Kafka checks it, and idempotence: duplicates among a producer's last five
+//!   batches are answered with their first offset, gaps and old epochs are refused.
+//! - Fetch with long poll and sessions (KIP-227); offsets by time; leader epochs.
+//! - Consumer groups of the classic protocol, with static members, and their offsets.
+//! - Retention by bytes and by time, and DeleteRecords.
+//! - The versions of each call that Kafka 4 speaks: see [`ApiKey`]. Tried with Java's tools, librdkafka, krafka, rskafka
+//!   and ottla.
+//!
+//! # What it does not
+//!
+//! - Nothing is written to disk: a cluster's records live as long as it does. [`Node::crash`] loses none, because all
+//!   nodes share them; replication only says who may lead.
+//! - No transactions, no compaction (`cleanup.policy=compact` is a label), no security, no quotas, and none of the
+//!   newer group protocols (KIP-848, share groups). A client that asks for transactions is told
+//!   `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`.
+//! - A new leader is elected at once, where Kafka takes seconds to notice a death; [`Node::freeze`] is a death that
+//!   nobody notices.
+//!
+//! # Faults
+//!
+//! [`Cluster::faults`] takes [`Fault`]s: answer the next, every n-th or every matching request with an error, late, not
+//! at all, or by half. [`Cluster::node`] crashes, freezes and restarts nodes and refuses connections,
+//! [`Cluster::move_leader`] and [`Cluster::move_coordinator`] do what their names say.
+//!
+//! # Time
+//!
+//! The cluster reads tokio's clock. In a test with a paused one (`#[tokio::test(start_paused = true)]`), session
+//! timeouts, long polls and retention take no time; use [`Builder::start_in_memory`] and [`Cluster::connect`] there,
+//! since a socket cannot tell a paused clock to wait for it.
+//!
+//! # Limits
+//!
+//! What a request says of lengths and counts is never believed beyond the bytes that are there. Requests have at most
+//! 200,000 elements and, but for Produce, 16 MiB; answers have at most 32 MiB beside their records; a cluster takes at
+//! most 100,000 partitions. What clients may store is theirs to store: [`Builder::retention_bytes`] bounds it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_cluster::{Cluster, Error, TimestampType, Version, available};
+use kafka_cluster::{
+    Cluster, ConsumedRecord, Error, PartitionOffsets, ProducedRecord, TimestampType, Version,
+    available,
+};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -35,6 +38,10 @@ fn main() -> ExitCode {
         trial(
             "java_sees_nulls_headers_and_timestamps_exactly",
             exact_records,
+        ),
+        trial(
+            "java_writes_transactions_and_its_tools_end_in_order",
+            told_what_to_do,
         ),
         trial("kafka_3_9_1_runs", || older(Version::V3_9_1)),
         trial("kafka_2_5_0_runs_with_zookeeper", || older(Version::V2_5_0)),
@@ -129,6 +136,63 @@ fn three_nodes() -> Outcome {
     cluster.move_leader("t", 0, leader)?;
     assert_eq!(cluster.leader_of("t", 0)?, leader);
     assert_eq!(cluster.consume_all("t")?.len(), 10);
+    Ok(())
+}
+
+fn told_what_to_do() -> Outcome {
+    let cluster = start(Version::V4_3_0, 1)?;
+    cluster.create_topic("t", 1, 1, &[])?;
+    let record = |value: &str| ProducedRecord {
+        partition: Some(0),
+        timestamp: Some(1_700_000_000_000),
+        key: None,
+        value: Some(value.into()),
+        headers: vec![("h".to_owned(), None), ("h".to_owned(), Some(b"1".into()))],
+    };
+    let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+    let bootstrap = cluster.bootstrap();
+    let arguments = ["--bootstrap-server", &bootstrap, "--topic", "t"];
+    let tool = cluster.start_tool(class, &[&arguments[..], &["--from-beginning"]].concat())?;
+    let plain = cluster.java_producer(&[("linger.ms", "5")])?;
+    assert_eq!(
+        plain.send("t", &[record("a"), record("b")])?,
+        [(0, 0), (0, 1)]
+    );
+    let producer = cluster.java_producer(&[("transactional.id", "one")])?;
+    assert!(matches!(producer.commit(), Err(Error::Java(_))));
+    producer.begin()?;
+    producer.send("t", &[record("c")])?;
+    producer.abort()?;
+    producer.begin()?;
+    producer.send("t", &[record("d")])?;
+    producer.commit()?;
+    producer.begin()?;
+    producer.send("t", &[record("e")])?;
+    drop(producer);
+
+    let values = |records: Vec<ConsumedRecord>| -> Vec<u8> {
+        let values = records.iter().filter_map(|record| record.value.clone());
+        values.flatten().collect()
+    };
+    let all = cluster.consume_all("t")?;
+    assert_eq!(all[0].headers, record("a").headers);
+    assert_eq!(all[0].timestamp, 1_700_000_000_000);
+    assert_eq!(values(all), b"abcde");
+    assert_eq!(values(cluster.consume_committed("t")?), b"abd");
+    let end = |offsets: Vec<PartitionOffsets>| offsets.first().map(|one| one.end);
+    // Each of the two transactions that have ended has its marker in the log.
+    assert_eq!(end(cluster.offsets("t")?), Some(7));
+    assert_eq!(end(cluster.stable_offsets("t")?), Some(6));
+
+    let began = Instant::now();
+    while tool.lines().len() < 5 {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            tool.lines()
+        );
+    }
+    assert_eq!(tool.terminate()?, ["a", "b", "c", "d", "e"]);
     Ok(())
 }
 

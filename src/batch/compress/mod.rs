@@ -6,6 +6,7 @@ mod snappy;
 mod zstd;
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::header::Codec;
 use super::spare::Output;
@@ -58,14 +59,14 @@ pub(super) fn codec(compression: Compression) -> Codec {
 /// Appends `input`, compressed, to `out`.
 ///
 /// Levels: gzip 1 to 9 (default 6), zstd -7 to 4 (default 3); lz4's is ignored, its encoder has
-/// one speed, and snappy has none.
+/// one speed, and snappy has none. An encoder that panics is an error like any other.
 pub(super) fn compress(
     scratch: &mut Scratch,
     compression: Compression,
     input: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    match compression {
+    guarded(scratch, |scratch| match compression {
         Compression::None => {
             out.extend_from_slice(input);
             Ok(())
@@ -74,7 +75,18 @@ pub(super) fn compress(
         Compression::Snappy => scratch.snappy.compress(input, out),
         Compression::Lz4(_) => scratch.lz4.compress(input, out),
         Compression::Zstd(level) => scratch.zstd.compress(level, input, out),
-    }
+    })
+}
+
+/// Makes a panic of an encoder its error; what it leaves half-way is not used again.
+fn guarded(
+    scratch: &mut Scratch,
+    work: impl FnOnce(&mut Scratch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    catch_unwind(AssertUnwindSafe(|| work(scratch))).unwrap_or_else(|_| {
+        *scratch = Scratch::default();
+        Err(failed("the encoder", "it panicked"))
+    })
 }
 
 /// Appends `input`, decompressed, to `out`, refusing to make `out` longer than `limit` bytes.

@@ -314,3 +314,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn encoder_that_panics_is_an_error_and_starts_anew() {
+    Scratch::with(|scratch, out| {
+        let error = guarded(scratch, |_| panic!("a test")).unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+        compress(scratch, Compression::Gzip(None), b"text", out).unwrap();
+    });
+}

@@ -23,6 +23,8 @@ struct State {
     delay: Duration,
     code: i16,
     asked: usize,
+    /// Partitions of topics that are made when somebody asks for them.
+    makes: Option<usize>,
     last: Vec<String>,
 }
 
@@ -82,9 +84,19 @@ impl World {
         self.lock().code = ErrorCode::REBOOTSTRAP_REQUIRED.code();
     }
 
+    /// Topics that are asked for are made, unless the request says otherwise, led by broker 0.
+    pub(super) fn make_topics(&self, partitions: usize) {
+        self.lock().makes = Some(partitions);
+    }
+
     /// How many Metadata requests there were.
     pub(super) fn asked(&self) -> usize {
         self.lock().asked
+    }
+
+    /// The topics that the last Metadata request asked for.
+    pub(super) fn last(&self) -> Vec<String> {
+        self.lock().last.clone()
     }
 
     /// A broker at an address; aborting it cuts its connections and refuses others.
@@ -120,6 +132,8 @@ impl World {
         assert_eq!((request.key, request.version), (3, 13));
         let mut state = self.lock();
         let names = names(&request.body);
+        // Behind the names: whether to create, whether to tell of rights, no tags.
+        let creates = request.body[request.body.len() - 3];
         state.asked += 1;
         state.last.clone_from(&names);
         let mut out = BytesMut::new();
@@ -139,6 +153,13 @@ impl World {
                 code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.code(),
                 ..Topic::default()
             };
+            if let (1, Some(partitions)) = (creates, state.makes) {
+                let made = Topic {
+                    leaders: vec![0; partitions],
+                    ..Topic::default()
+                };
+                state.topics.entry(name.clone()).or_insert(made);
+            }
             let topic = state.topics.get(&name).cloned().unwrap_or(unknown);
             put_topic(&mut out, &name, &topic);
         }

@@ -1,3 +1,4 @@
+use super::ends::compare;
 use super::*;
 use crate::config::ConsumerSettings;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
@@ -125,4 +126,16 @@ async fn nothing_of_a_deleted_topic_counts_for_the_one_created_after_it() {
     let error = shared.lock().next_error().unwrap();
     assert!(matches!(error, Error::NoOffset { .. }), "{error}");
     assert!(shared.committable(None).is_empty());
+}
+
+#[tokio::test]
+async fn it_is_time_to_look_again_when_a_replica_is_not_preferred_any_more() {
+    let shared = ahead(OffsetReset::Latest).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut state = shared.lock();
+    state.get(0).unwrap().prefer(BrokerId(1), until);
+    state.sources.insert(BrokerId(1), Arc::default());
+    drop(state);
+    let work = survey(&shared, &shared.cluster.topology());
+    assert_eq!(work.wake, Some(until));
 }

@@ -11,6 +11,10 @@ use crate::wire::{AbortedTransaction, Malformed};
 
 /// Records decoded at a time: more take memory, fewer take time.
 const STEP: usize = 512;
+/// An answer so many times larger than what is left of a partition's part is not kept for that.
+const MUCH: usize = 4;
+/// Decompressed records that are not kept while nothing of them is taken.
+const LARGE: usize = 1 << 20;
 
 /// The bytes in which a batch's records are places, and what they have in common.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub(crate) enum Step {
 }
 
 /// Why records cannot be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
     pub(crate) offset: i64,
     /// Behind the damaged batch, where its header can be believed; else just behind `offset`.
@@ -54,12 +58,18 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) struct Chunk {
     partition: TopicPartition,
+    /// All of them, those that are passed included.
+    set: Bytes,
     batches: Batches,
     size: usize,
+    /// Bytes that are kept in memory by keeping the set.
+    frame: usize,
     aborted: Aborted,
     open: Option<Open>,
     slots: Vec<Slot>,
     at: usize,
+    /// Nothing behind it is ever reached.
+    damage: Option<Damage>,
     /// Everything before it was handed out, or is nothing that is handed out.
     position: i64,
     epoch: i32,
@@ -69,7 +79,11 @@ pub(crate) struct Chunk {
 #[derive(Debug)]
 struct Open {
     block: Arc<Block>,
+    /// Where the batch is in the set.
+    at: usize,
     records: Records,
+    /// Bytes that it has become; none when it shares those that were fetched.
+    unpacked: usize,
     last_offset: i64,
     failed: Option<Malformed>,
 }
@@ -86,14 +100,44 @@ impl Chunk {
         Self {
             partition,
             size: records.len(),
-            batches: Batches::new(records),
+            frame: records.len(),
+            batches: Batches::new(records.clone()),
+            set: records,
             aborted: Aborted::new(aborted),
             open: None,
             slots: Vec::new(),
             at: 0,
+            damage: None,
             position,
             epoch,
         }
+    }
+
+    /// It is a part of an answer of so many bytes.
+    pub(crate) fn of_frame(mut self, bytes: usize) -> Self {
+        self.frame = self.frame.max(bytes);
+        self
+    }
+
+    /// It may be long before more of it is taken: lets go of an answer that is much larger, and of a large batch's
+    /// decompressed records, to be read again.
+    pub(crate) fn shelve(&mut self) {
+        let read = self.set.len() - self.batches.left();
+        let mut left = self
+            .set
+            .slice(self.open.as_ref().map_or(read, |open| open.at)..);
+        let is_small = left.len() < self.frame / MUCH;
+        if is_small {
+            left = Bytes::copy_from_slice(&left);
+            self.frame = left.len();
+        } else if self.unpacked() < LARGE {
+            return;
+        }
+        self.batches = Batches::new(left.clone());
+        self.set = left;
+        self.open = None;
+        self.slots = Vec::new();
+        self.at = 0;
     }
 
     pub(crate) fn partition(&self) -> &TopicPartition {
@@ -105,6 +149,11 @@ impl Chunk {
         self.size
     }
 
+    /// Bytes that the batch which is being handed out has become, beyond those fetched: its records, if it is compressed.
+    pub(crate) fn unpacked(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.unpacked)
+    }
+
     /// The offset behind all that was taken and passed over, with the leader epoch of what is before it.
     pub(crate) fn position(&self) -> (i64, i32) {
         (self.position, self.epoch)
@@ -113,17 +162,30 @@ impl Chunk {
     /// Decodes until there are records to take, or nothing is left.
     ///
     /// # Errors
-    /// The damage, once everything before it was taken.
+    /// The damage, once everything before it was taken; the same again each time.
     pub(crate) fn step(&mut self, filter: &Filter) -> Result<Step, Damage> {
+        if self.at < self.slots.len() {
+            return Ok(Step::Records);
+        }
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
+        let step = self.advance(filter);
+        self.damage = step.as_ref().err().cloned();
+        step
+    }
+
+    fn advance(&mut self, filter: &Filter) -> Result<Step, Damage> {
         loop {
-            if self.at < self.slots.len() || self.decode()? {
+            if self.decode()? {
                 return Ok(Step::Records);
             }
+            let at = self.set.len() - self.batches.left();
             let Some(batch) = self.batches.next() else {
                 return Ok(Step::End);
             };
             let batch = batch.map_err(|reason| self.damage(reason))?;
-            self.enter(&batch, filter)?;
+            self.enter(&batch, at, filter)?;
         }
     }
 
@@ -188,7 +250,7 @@ impl Chunk {
     }
 
     /// Opens a batch, or passes over it.
-    fn enter(&mut self, batch: &Batch, filter: &Filter) -> Result<(), Damage> {
+    fn enter(&mut self, batch: &Batch, at: usize, filter: &Filter) -> Result<(), Damage> {
         let header = *batch.header();
         let last_offset = header.last_offset();
         let is_passed = last_offset < self.position;
@@ -224,6 +286,12 @@ impl Chunk {
                     leader_epoch: header.leader_epoch,
                     timestamp_type: header.timestamp_type(),
                 }),
+                at,
+                unpacked: if header.is_compressed() {
+                    records.bytes().len()
+                } else {
+                    0
+                },
                 records,
                 last_offset,
                 failed: None,

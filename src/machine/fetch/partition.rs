@@ -354,6 +354,17 @@ impl Partition {
         self.replica.take().is_some()
     }
 
+    /// Back to the leader if it is fetched from this replica; `false` when it is not.
+    pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+        let is_left = self.replica.take_if(|(replica, _)| *replica == broker);
+        is_left.is_some()
+    }
+
+    /// When it goes back to the leader.
+    pub(crate) fn replica_until(&self) -> Option<Instant> {
+        self.replica.map(|(_, until)| until)
+    }
+
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
         self.stage == Stage::Fetching
@@ -414,9 +425,20 @@ impl Partition {
         if let Some(next) = answer.next {
             self.next = next;
         }
-        if let Some(chunk) = answer.chunk {
+        if let Some(mut chunk) = answer.chunk {
             self.buffered += chunk.size();
+            if self.paused {
+                chunk.shelve();
+            }
             self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Hands out nothing, and keeps what is buffered; or goes on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        if paused {
+            self.chunks.iter_mut().for_each(Chunk::shelve);
         }
     }
 
@@ -431,7 +453,10 @@ impl Partition {
     }
 
     /// Puts a chunk back that was not used up.
-    pub(crate) fn return_chunk(&mut self, chunk: Chunk) {
+    pub(crate) fn return_chunk(&mut self, mut chunk: Chunk) {
+        if self.paused {
+            chunk.shelve();
+        }
         self.chunks.push_front(chunk);
     }
 

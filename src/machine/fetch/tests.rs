@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::batch::{BatchWriter, RecordParts, Spares};
 use crate::error::ErrorCode;
@@ -189,6 +191,60 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
         ..filter()
     };
     let _ = read(&mut chunk(0, &[damaged], &[]), &unchecked);
+}
+
+#[test]
+fn what_is_paused_keeps_no_frame_that_is_much_larger_and_loses_no_record() {
+    let log = [
+        of_transaction(0, "aborted", 1),
+        plain(1, &["a", "b", "c"]),
+        of_transaction(4, "aborted", 1),
+        marker(5, ABORT, 1),
+        of_transaction(6, "d", 1),
+    ];
+    let part = log.concat();
+    let frame = Bytes::from([part.clone(), vec![0; part.len() * 8]].concat());
+    let aborted = vec![AbortedTransaction {
+        producer_id: 1,
+        first_offset: 0,
+    }];
+    for before in 0..4 {
+        let mut chunk = Chunk::new(name(0), 0, -1, frame.slice(..part.len()), aborted.clone());
+        chunk = chunk.of_frame(frame.len());
+        let mut found = Vec::new();
+        for _ in 0..before {
+            assert_eq!(chunk.step(&filter()), Ok(Step::Records));
+            found.push(chunk.take().expect("a record").1.offset);
+        }
+        // Where records are left, the frame is kept by nothing else.
+        assert!(!frame.is_unique());
+        let size = chunk.size();
+        chunk.shelve();
+        assert!(frame.is_unique(), "after {before}");
+        assert_eq!(chunk.size(), size, "counted as before");
+        chunk.shelve();
+        found.extend(offsets(&mut chunk, &filter()));
+        assert_eq!(found, [1, 2, 3, 6]);
+        assert_eq!(chunk.position(), (7, 7));
+    }
+}
+
+#[test]
+fn what_is_paused_in_a_frame_of_its_own_is_not_copied() {
+    let part = Bytes::from(plain(0, &["a", "b", "c"]));
+    let mut partition = fetching(0, 1);
+    partition.answered(Answered {
+        chunk: Some(Chunk::new(name(0), 0, -1, part.clone(), Vec::new())),
+        next: None,
+        is_damaged: false,
+        high_watermark: 3,
+        last_stable_offset: 3,
+        log_start_offset: 0,
+    });
+    partition.pause(true);
+    assert!(!part.is_unique());
+    let mut chunk = partition.take_chunk().expect("a chunk");
+    assert_eq!(offsets(&mut chunk, &filter()), [0, 1, 2]);
 }
 
 #[test]

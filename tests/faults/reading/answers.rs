@@ -29,6 +29,14 @@ pub(super) fn trials(world: &World) -> Vec<Trial> {
             unknown_replica,
         ),
         world.live(
+            "reading::a_replica_that_dies_is_left_for_the_leader",
+            dead_replica,
+        ),
+        world.live(
+            "reading::a_replica_whose_time_is_up_is_left_for_the_leader",
+            expired_replica,
+        ),
+        world.live(
             "reading::what_a_replica_lacks_the_leader_is_asked_for",
             lacking_replica,
         ),
@@ -290,6 +298,85 @@ async fn lacking_replica(live: &Live) -> Outcome {
     let mut reader = Reader::new(&client, topic, 1, near).await?;
     reader.take_to(0, 500).await?;
     assert!(lacked.load(Ordering::Relaxed) >= 2, "no follower was asked");
+    reader.judge(live, book.sent())?;
+    live.delete_topic(topic)?;
+    Ok(())
+}
+
+/// Sends the first of the leader's readers to a follower; counts the follower's fetches.
+fn send_to(live: &Live, follower: i32) -> Arc<AtomicUsize> {
+    let (sent, asked) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
+    let count = asked.clone();
+    live.proxies.rule(move |request| {
+        if !request.is(ApiKey::Fetch) {
+            return Fate::Pass;
+        }
+        if request.node == follower {
+            count.fetch_add(1, Ordering::Relaxed);
+            return Fate::Pass;
+        }
+        if sent.swap(true, Ordering::Relaxed) {
+            return Fate::Pass;
+        }
+        each(request, move |data| {
+            data.records = None;
+            data.preferred_read_replica = follower.into();
+        })
+    });
+    asked
+}
+
+async fn dead_replica(live: &Live) -> Outcome {
+    let topic = "dead-replica";
+    live.topic(topic, 1)?;
+    let direct = live.client(false).await?;
+    let mut book = fill(&direct, topic, 0..500).await?;
+    let follower = live.leader_of(topic, 0)? % NODES + 1;
+    let asked = send_to(live, follower);
+    let client = live.client(true).await?;
+    let near = |builder: ottla::ConsumerBuilder| builder.rack("rack-9");
+    let mut reader = Reader::new(&client, topic, 1, near).await?;
+    reader.take_to(0, 500).await?;
+    assert!(asked.load(Ordering::Relaxed) > 0, "no follower was asked");
+    live.kill(follower)?;
+    book.merge(fill(&direct, topic, 500..600).await?);
+    reader.take_to(0, 600).await?;
+    live.heal()?;
+    reader.judge(live, book.sent())?;
+    live.delete_topic(topic)?;
+    Ok(())
+}
+
+async fn expired_replica(live: &Live) -> Outcome {
+    let topic = "expired-replica";
+    live.topic(topic, 1)?;
+    let direct = live.client(false).await?;
+    let mut book = fill(&direct, topic, 0..500).await?;
+    let follower = live.leader_of(topic, 0)? % NODES + 1;
+    let asked = send_to(live, follower);
+    let client = ottla::Client::builder()
+        .bootstrap_servers(live.proxies.bootstrap())
+        .metadata_max_age(std::time::Duration::from_secs(2))
+        .connect()
+        .await?;
+    let near = |builder: ottla::ConsumerBuilder| builder.rack("rack-9");
+    let mut reader = Reader::new(&client, topic, 1, near).await?;
+    reader.take_to(0, 500).await?;
+    assert!(asked.load(Ordering::Relaxed) > 0, "no follower was asked");
+    let before = Arc::new(AtomicUsize::new(0));
+    let quiet = || {
+        let now = asked.load(Ordering::Relaxed);
+        before.swap(now, Ordering::Relaxed) == now
+    };
+    // Each fetch waits for 200 ms; without one for a second the follower is left.
+    let mut rounds = 0;
+    while !quiet() {
+        rounds += 1;
+        assert!(rounds < 30, "the follower is still asked");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    book.merge(fill(&direct, topic, 500..600).await?);
+    reader.take_to(0, 600).await?;
     reader.judge(live, book.sent())?;
     live.delete_topic(topic)?;
     Ok(())

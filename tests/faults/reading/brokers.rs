@@ -52,6 +52,9 @@ async fn pace(reader: &mut Reader, of: &[i32], lasts: Duration) -> Outcome<Pace>
             late.push(now.saturating_sub(sent));
         }
     }
+    if late.is_empty() {
+        return Err(format!("nothing came of partitions {of:?} in {lasts:?}").into());
+    }
     late.sort();
     let at = |share: f64| late[(late.len() as f64 * share) as usize];
     Ok(Pace {
@@ -85,7 +88,10 @@ async fn silent(live: &Live) -> Outcome {
     load.advance_all(50, Duration::from_secs(20)).await?;
     let client = live.client(true).await?;
     let mut reader = Reader::new(&client, topic, PARTITIONS, |builder| builder).await?;
-    pace(&mut reader, &others, Duration::from_secs(1)).await?;
+    for partition in 0..PARTITIONS {
+        reader.take_to(partition, 50).await?;
+    }
+    pace(&mut reader, &others, Duration::from_secs(2)).await?;
     let before = pace(&mut reader, &others, WHILE).await?;
     live.pause(silent)?;
     let paused = pace(&mut reader, &others, WHILE).await;

@@ -9,6 +9,15 @@ use super::Kafka;
 
 /// What `kafka-consumer-groups --describe` prints of a group.
 pub(crate) fn java_describes(kafka: &Kafka, group: &str) -> Result<String, Failed> {
+    java_describes_with(kafka, group, &[])
+}
+
+/// As `java_describes`, with more options.
+pub(crate) fn java_describes_with(
+    kafka: &Kafka,
+    group: &str,
+    options: &[&str],
+) -> Result<String, Failed> {
     let class = match kafka.version() {
         Version::V2_5_0 => "kafka.admin.ConsumerGroupCommand",
         _ => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
@@ -20,8 +29,11 @@ pub(crate) fn java_describes(kafka: &Kafka, group: &str) -> Result<String, Faile
         "--describe",
         "--group",
         group,
+        // Its own five seconds are short on a busy machine.
+        "--timeout",
+        "60000",
     ];
-    let output = kafka.tool(class, &arguments)?;
+    let output = kafka.tool(class, &[&arguments[..], options].concat())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

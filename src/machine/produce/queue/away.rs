@@ -9,7 +9,6 @@ use crate::error::Error;
 pub(super) struct Away<T> {
     pub(super) ticket: Ticket<T>,
     pub(super) stamp: Option<Stamp>,
-    charged: usize,
     unknown: bool,
     attempts: u32,
 }
@@ -20,19 +19,19 @@ impl<T: Clone> Away<T> {
         Self {
             ticket: batch.ticket.clone(),
             stamp: batch.stamp,
-            charged: batch.charged,
             unknown: batch.unknown,
             attempts,
         }
     }
 
-    fn end(self, error: Arc<Error>, charged: usize) -> Ended<T> {
+    /// Who has the batch gives its memory back.
+    fn end(self, error: Arc<Error>) -> Ended<T> {
         Ended {
             ticket: self.ticket,
             error,
             possibly_written: self.unknown,
             attempts: self.attempts,
-            charged,
+            charged: 0,
         }
     }
 }
@@ -53,7 +52,7 @@ impl<T: Clone> Queue<T> {
     pub(super) fn end_away(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
         let splitting = self.splitting.drain(..).map(|(_, away)| away);
         let all = splitting.chain(self.packing.take());
-        ended.extend(all.map(|away| away.end(Arc::new(error.clone()), 0)));
+        ended.extend(all.map(|away| away.end(Arc::new(error.clone()))));
     }
 
     /// Takes a compressed batch back; it goes behind those that wait to be sent again.
@@ -71,16 +70,6 @@ impl<T: Clone> Queue<T> {
             self.ready.insert(at, batch);
         }
         None
-    }
-
-    /// Ends a batch that will not come back from being compressed, unless it was ended meanwhile.
-    pub(crate) fn not_packed(&mut self, error: Error) -> Option<Ended<T>> {
-        let away = self.packing.take()?;
-        if let Some(stamp) = away.stamp {
-            self.note_gap(stamp.serial);
-        }
-        let charged = away.charged;
-        Some(away.end(Arc::new(error), charged))
     }
 
     /// Takes the parts of the batch of that flight, in order.

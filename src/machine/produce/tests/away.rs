@@ -150,18 +150,3 @@ fn abort_ends_a_batch_that_is_being_compressed() {
     bench.queue.unfinished(&mut left);
     assert!(left.is_empty());
 }
-
-#[test]
-fn batch_that_does_not_come_back_from_being_compressed_fails_and_holds_up_no_other() {
-    let mut bench = Bench::new(COMPRESSED);
-    let charged = packing(&mut bench).charged;
-    let end = bench.queue.not_packed(Error::Closed { what: "test" });
-    assert_eq!(end.map(|end| end.charged), Some(charged));
-    assert!(
-        bench
-            .queue
-            .not_packed(Error::Closed { what: "test" })
-            .is_none()
-    );
-    packing(&mut bench);
-}

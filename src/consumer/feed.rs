@@ -1,0 +1,80 @@
+//! A consumer without tasks: a test fetches for it.
+
+use super::testing::{Brokers, partitions};
+use super::{Consumer, ConsumerHandle, Shared};
+use crate::batch::{BatchWriter, RecordParts, span};
+use crate::config::{Compression, ConsumerSettings};
+use crate::machine::fetch::{Answered, Chunk, Position, Start};
+use crate::types::{BrokerId, ProducerId, TopicId};
+
+/// Reads `t-0`, `t-1` and so on, as many as told, from 0 on, from the leader of epoch 3.
+pub(super) async fn consumer(count: i32, settings: ConsumerSettings) -> Consumer {
+    let cluster = Brokers::start(count).cluster().await;
+    let shared = Shared::new(9, cluster, settings, None);
+    let names = partitions(0..count);
+    let mut state = shared.lock();
+    state.hold(&names);
+    let start = Position {
+        offset: 0,
+        leader_epoch: -1,
+    };
+    for name in &names {
+        let partition = state.find(name).unwrap();
+        partition.lead_by(Some(BrokerId(0)), 3, TopicId([1; 16]));
+        partition.begin(Some(Start::Earliest));
+        assert!(state.seek(name, start));
+    }
+    drop(state);
+    Consumer {
+        handle: ConsumerHandle::new(shared),
+        active: None,
+        membership: None,
+    }
+}
+
+/// Answers a fetch of the partition at `index` with these batches.
+pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
+    let mut state = consumer.shared().lock();
+    let partition = state.get(index).unwrap();
+    let wanted = partition.wanted(index);
+    assert!(partition.expects(&wanted));
+    let records = bytes::Bytes::from(batches.concat());
+    let next = span(&records).last.map(|(offset, leader_epoch)| Position {
+        offset: offset + 1,
+        leader_epoch,
+    });
+    let name = wanted.partition.clone();
+    partition.answered(Answered {
+        chunk: Some(Chunk::new(name, wanted.offset, -1, records, Vec::new())),
+        next,
+        is_damaged: false,
+        high_watermark: 1_000_000,
+        last_stable_offset: 1_000_000,
+        log_start_offset: 0,
+    });
+    state.queue(index);
+    drop(state);
+    consumer.shared().ready.notify_one();
+}
+
+/// A batch of so many records of so many zeros each, from offset `base` on.
+pub(super) fn batch(base: i64, records: usize, size: usize, compression: Compression) -> Vec<u8> {
+    let mut writer = BatchWriter::new(Vec::new());
+    let value = vec![0; size];
+    for _ in 0..records {
+        writer.append(&RecordParts {
+            timestamp: 1000,
+            key: None,
+            value: Some(&value),
+            headers: &[],
+        });
+    }
+    let mut closed = writer.close();
+    if compression != Compression::None {
+        closed = closed.compress(compression).unwrap().0;
+    }
+    let producer = ProducerId { id: -1, epoch: -1 };
+    let mut bytes = closed.seal(producer, -1).to_vec();
+    bytes[..8].copy_from_slice(&base.to_be_bytes());
+    bytes
+}

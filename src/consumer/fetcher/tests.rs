@@ -1,0 +1,99 @@
+use super::*;
+use crate::consumer::Consumer;
+use crate::consumer::feed::consumer;
+use crate::consumer::testing::consumer_settings;
+
+const LEADER: BrokerId = BrokerId(0);
+const REPLICA: BrokerId = BrokerId(1);
+
+/// Reads `t-0` from a replica, and `t-1` from the leader.
+async fn near() -> Consumer {
+    let consumer = consumer(2, consumer_settings()).await;
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut state = consumer.shared().lock();
+    state.get(0).unwrap().prefer(REPLICA, until);
+    drop(state);
+    consumer
+}
+
+fn source(consumer: &Consumer, index: u32) -> Option<BrokerId> {
+    let mut state = consumer.shared().lock();
+    state.get(index).unwrap().source(Instant::now())
+}
+
+/// Whether the keeper of positions was woken.
+async fn is_woken(consumer: &Consumer) -> bool {
+    let woken = consumer.shared().work.notified();
+    timeout(Duration::ZERO, woken).await.is_ok()
+}
+
+/// Applies an answer of this code for the partition at `index`.
+fn answer(consumer: &Consumer, index: u32, code: ErrorCode, replica: Option<BrokerId>) -> After {
+    let mut state = consumer.shared().lock();
+    let wanted = state.get(index).unwrap().wanted(index);
+    let partition = FetchedPartition {
+        partition: wanted.partition.partition(),
+        code,
+        high_watermark: 0,
+        last_stable_offset: 0,
+        log_start_offset: 0,
+        aborted: Vec::new(),
+        preferred_replica: replica,
+        leader_hint: None,
+        records: bytes::Bytes::new(),
+    };
+    let seen = Seen {
+        wanted: &wanted,
+        span: span(&partition.records),
+        frame: 0,
+        partition,
+    };
+    apply(consumer.shared(), &mut state, seen, Instant::now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_goes_back_to_its_leader_when_its_replica_cannot_be_reached() {
+    let consumer = near().await;
+    let error = Error::Closed { what: "a test" };
+    fail(consumer.shared(), LEADER, error.clone(), 1).await;
+    assert_eq!(source(&consumer, 0), Some(REPLICA));
+    assert!(!is_woken(&consumer).await);
+    fail(consumer.shared(), REPLICA, error, 1).await;
+    assert_eq!(source(&consumer, 0), Some(LEADER));
+    assert!(is_woken(&consumer).await);
+}
+
+#[tokio::test]
+async fn what_a_replica_refuses_is_asked_of_the_leader() {
+    for code in [
+        ErrorCode::UNKNOWN_SERVER_ERROR,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ErrorCode::OFFSET_OUT_OF_RANGE,
+    ] {
+        let consumer = near().await;
+        assert!(answer(&consumer, 0, code, None).looks_up, "{code}");
+        assert_eq!(source(&consumer, 0), Some(LEADER));
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_the_cluster_does_not_have_is_not_turned_to() {
+    let consumer = consumer(1, consumer_settings()).await;
+    let after = answer(&consumer, 0, ErrorCode::NONE, Some(BrokerId(77)));
+    assert!(after.refreshes);
+    assert_eq!(source(&consumer, 0), Some(LEADER));
+    let mut state = consumer.shared().lock();
+    // The leader names it each time, and gives nothing.
+    assert!(state.get(0).unwrap().is_waiting(Instant::now()));
+    drop(state);
+    assert!(answer(&consumer, 0, ErrorCode::NONE, Some(REPLICA)).looks_up);
+    assert_eq!(source(&consumer, 0), Some(REPLICA));
+}
+
+#[tokio::test]
+async fn what_a_loop_leaves_behind_is_looked_after_when_it_ends() {
+    let consumer = consumer(1, consumer_settings()).await;
+    let plan = plan(consumer.shared(), REPLICA, &mut Session::default(), false);
+    assert!(matches!(plan, Plan::Unneeded));
+    assert!(is_woken(&consumer).await);
+}
