@@ -80,9 +80,9 @@ async fn java_reads(parts: Arc<Parts>) -> Outcome {
     arguments.extend([
         "--from-beginning",
         "--max-messages",
-        "101",
+        "100",
         "--timeout-ms",
-        "5000",
+        "20000",
     ]);
     let deserializer = "org.apache.kafka.common.serialization.LongDeserializer";
     arguments.extend(["--value-deserializer", deserializer]);
@@ -95,6 +95,9 @@ async fn java_reads(parts: Arc<Parts>) -> Outcome {
         .ask("SELECT user_id FROM coupon_example.coupon")?;
     let users: HashSet<i64> = users.lines().map(str::parse).collect::<Result<_, _>>()?;
     assert_eq!((longs.len(), users.len()), (100, 100));
+    let offsets = parts.kafka.offsets(TOPIC)?;
+    let there: i64 = offsets.iter().map(|partition| partition.end).sum();
+    assert_eq!(there, 100, "the topic has records that were not read");
     assert_eq!(longs.into_iter().collect::<HashSet<_>>(), users);
     Ok(())
 }

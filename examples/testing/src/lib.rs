@@ -17,7 +17,7 @@ pub use redis::Redis;
 pub use suite::{Outcome, Parts, Suite};
 
 /// Longest wait for anything; nothing comes near it unless it hangs.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Looks until something is there, for at most [`LIMIT`].
 ///

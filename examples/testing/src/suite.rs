@@ -16,7 +16,7 @@ use crate::{MariaDb, Redis};
 pub type Outcome = Result<(), Failed>;
 
 /// Longest time of one test, its parts' start included.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// The real parts of one test.
 pub struct Parts {
