@@ -1,7 +1,7 @@
 //! The cluster that an application works with: a real one, or a broker within the process.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla::{
     Admin, Client, Error, ErrorCode, IsolationLevel, NewTopic, OffsetAndMetadata, OffsetSpec,
@@ -14,6 +14,9 @@ use crate::{Failure, Settings};
 
 /// How often a group's lag is asked for while it is waited for.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a cluster may be of no use before waiting ends.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the last question may take.
 const SOON: Duration = Duration::from_secs(5);
@@ -80,14 +83,21 @@ impl Kafka {
                 _ => {}
             }
         }
-        Ok(partitions_of(&admin, name).await?.len())
+        // The brokers know of a new topic a moment after the cluster does.
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match partitions_of(&admin, name).await {
+                Err(error) if error.is_retriable() && Instant::now() < end => sleep(LOOK).await,
+                told => return Ok(told?.len()),
+            }
+        }
     }
 
     /// How many records of a topic a group has not committed yet.
     ///
     /// # Errors
     /// When the cluster does not tell.
-    pub async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure> {
+    pub async fn lag(&self, group: &str, topic: &str) -> Result<u64, Error> {
         let admin = self.client.admin();
         let partitions = partitions_of(&admin, topic).await?;
         let committed = admin.list_group_offsets(group).await?;
@@ -138,11 +148,19 @@ impl Kafka {
         topic: &str,
         mut tell: impl FnMut(u64),
     ) -> Result<(), Failure> {
+        let mut end = Instant::now() + PATIENCE;
         loop {
-            let lag = self.lag(group, topic).await?;
-            tell(lag);
-            if lag == 0 {
-                return Ok(());
+            match self.lag(group, topic).await {
+                Ok(lag) => {
+                    tell(lag);
+                    if lag == 0 {
+                        return Ok(());
+                    }
+                    end = Instant::now() + PATIENCE;
+                }
+                // A broker that comes and goes is no reason to give up.
+                Err(error) if error.is_retriable() && Instant::now() < end => {}
+                Err(error) => return Err(error.into()),
             }
             sleep(LOOK).await;
         }

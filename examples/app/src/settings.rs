@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use ottla::{Client, ClientBuilder, Error};
+use ottla::{Client, ClientBuilder};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -128,15 +128,6 @@ impl Settings {
     /// A client's builder with all of Kafka's settings but, for the embedded broker, its address.
     pub fn client(&self) -> ClientBuilder {
         self.kafka.clone()
-    }
-
-    /// With one more of Kafka's settings.
-    ///
-    /// # Errors
-    /// When Kafka has no such setting, or it has no such value.
-    pub fn with(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        self.kafka = self.kafka.set(name, value)?;
-        Ok(self)
     }
 }
 

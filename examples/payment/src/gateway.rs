@@ -50,7 +50,7 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// The gateway whose calls are at `base`, such as `https://api.tosspayments.com`.
+    /// The gateway whose calls are at `base`, such as `http://localhost:8081`.
     ///
     /// # Errors
     /// When the base is no URL.
@@ -73,13 +73,10 @@ impl HttpGateway {
             "amount": request.amount,
         });
         let answer = self.client.post(&self.url).json(&body).send().await?;
-        if answer.status().is_success() {
-            return Ok(Ok(answer.json().await?));
-        }
         if answer.status().is_client_error() {
             return Ok(Err(answer.json().await?));
         }
-        answer.error_for_status()?.json().await.map(Ok)
+        Ok(Ok(answer.error_for_status()?.json().await?))
     }
 }
 

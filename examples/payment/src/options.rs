@@ -22,7 +22,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub serve: Option<SocketAddr>,
 
-    /// A real payment gateway; without it a stand-in: keys that begin with decline are declined, with slow, slow
+    /// A payment gateway that answers as Toss Payments does; without it a stand-in: keys that begin with decline are declined, with slow, slow
     #[arg(long, value_name = "URL")]
     pub gateway: Option<String>,
 

@@ -108,19 +108,26 @@ impl System {
         let started = Instant::now();
         let run = callers::new_run();
         let amount = (options.payments(), options.ticket_types);
-        let told = callers::pay(&self.server.url, &run, amount, options.sync, &interrupt).await?;
+        let paid = callers::pay(&self.server.url, &run, amount, options.sync, &interrupt).await;
         let took = started.elapsed();
         let mut work = Work::default();
+        let mut failed = None;
         if options.serve.is_some() {
             say(&format!("open at {} until Ctrl-C", self.server.url));
             tokio::select! {
                 () = interrupt.cancelled() => {}
-                Some(ended) = self.members.join_next() => work += joined(ended)?,
+                Some(ended) = self.members.join_next() => failed = Some(ended),
             }
         }
-        // In this order: no more calls, no more payments between gateway and Kafka, all of them saved.
-        self.server.close().await?;
+        // In this order, and whatever has failed: no more calls, no more payments between gateway and Kafka. Then all
+        // of them are saved.
+        let closed = self.server.close().await;
         self.payments.finish().await?;
+        closed?;
+        let told = paid?;
+        if let Some(ended) = failed {
+            work += joined(ended)?;
+        }
         tokio::select! {
             caught_up = caught_up(&self.kafka, &interrupt) => caught_up?,
             // Members end when they are told to, or because something is wrong.

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use clap::Parser;
 use ottla_app_testing::{Outcome, Parts, Program, Suite, folder, until};
 use payment::{Options, System, TOPIC, TYPE_ID};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Rows of the table.
@@ -27,6 +29,11 @@ fn main() -> ExitCode {
         "payments_survive_a_killed_member_and_a_broker_that_restarts",
         1,
         killed,
+    );
+    suite.test(
+        "while_kafka_is_frozen_no_payment_is_lost_without_a_word",
+        1,
+        frozen,
     );
     suite.run()
 }
@@ -60,7 +67,7 @@ async fn java_reads(parts: Arc<Parts>) -> Outcome {
         let (_time, partition, _offset) = (next()?, next()?, next()?);
         let (headers, key, value) = (next()?, next()?, next()?);
         assert_eq!(headers, format!("__TypeId__:{TYPE_ID}"));
-        let value: serde_json::Value = serde_json::from_str(value)?;
+        let value: Value = serde_json::from_str(value)?;
         assert_eq!(value["request"]["ticketTypeId"].to_string(), key);
         partitions
             .entry(key.to_owned())
@@ -144,5 +151,78 @@ async fn killed(parts: Arc<Parts>) -> Outcome {
         count += 1;
     }
     assert_eq!(count, payments - payments / 7);
+    Ok(())
+}
+
+async fn pay(url: &str, key: &str) -> Result<(StatusCode, Value), reqwest::Error> {
+    let body = json!({
+        "paymentKey": key, "orderId": "o", "amount": 1, "reservationId": 7, "ticketTypeId": 4,
+        "userId": 3,
+    });
+    let client = Client::builder().no_proxy().build()?;
+    let answer = client.post(url).json(&body).send().await?;
+    Ok((answer.status(), answer.json().await?))
+}
+
+/// For longer than delivery.timeout.ms: each payment is in the table or in the log, and one that was told to be in no log
+/// of Kafka's is in none.
+async fn frozen(parts: Arc<Parts>) -> Outcome {
+    let database = parts.database.create("payment")?;
+    let folder = folder("payment")?;
+    let config = folder.path().join("settings.toml");
+    let settings = "[kafka]\nretries = 2\nmax.block.ms = 5000\nlinger.ms = 20\n\
+         request.timeout.ms = 1000\ndelivery.timeout.ms = 3000\n";
+    fs::write(&config, settings)?;
+    let bootstrap = parts.kafka.bootstrap();
+    let line = format!(
+        "--serve 127.0.0.1:0 --bootstrap {bootstrap} --database {database} --config {}",
+        config.display()
+    );
+    let mut program = Program::start(env!("CARGO_BIN_EXE_payment"), line.split_whitespace())?;
+    let said = program.says("until Ctrl-C")?;
+    let mut words = said.split_whitespace();
+    let server = words.find(|word| word.starts_with("http://"));
+    let url = format!("{}/payments/confirm", server.ok_or(said.clone())?);
+    let (status, _) = pay(&format!("{url}?sync=true"), "before").await?;
+    assert_eq!(status, StatusCode::OK);
+
+    parts.kafka.pause(1)?;
+    for number in 0..20 {
+        let (status, _) = pay(&url, &format!("pay-{number}.")).await?;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let (status, answer) = pay(&format!("{url}?sync=true"), "waiting").await?;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    for number in 0..20 {
+        program.says(&format!("pay-{number}."))?;
+    }
+    parts.kafka.resume(1)?;
+    parts.kafka.wait_ready()?;
+    let (status, answer) = pay(&format!("{url}?sync=true"), "after").await?;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let saved = "SELECT payment_key FROM payment.payment";
+    until("the last payment in the table", || {
+        parts
+            .database
+            .ask(saved)
+            .ok()?
+            .contains("after")
+            .then_some(())
+    })?;
+    program.signal("INT")?;
+    let ended = program.end()?;
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let wrong = "wrong: 21 approved payments were not delivered";
+    assert!(ended.printed.contains(wrong), "{ended:?}");
+
+    let table = parts.database.ask(saved)?;
+    for number in 0..20 {
+        let key = format!("pay-{number}.");
+        let told = ended.said.lines().find(|line| line.contains(&key));
+        let told = told.ok_or_else(|| format!("{key}: without a word"))?;
+        if told.contains("possibly_written=false") {
+            assert!(!table.contains(&key), "{key} is in the table all the same");
+        }
+    }
     Ok(())
 }
