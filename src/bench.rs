@@ -189,7 +189,7 @@ impl Batching {
             {
                 Take::Send(taken) => Some(taken),
                 Take::Nothing(_) => None,
-                Take::Pack(_) => panic!("nothing is compressed here"),
+                Take::Pack(_) | Take::GivenUp(_) => panic!("nothing is compressed or refused here"),
             }
         };
         let plan = self.shared.plan(&queue, &mut slot);

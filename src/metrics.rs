@@ -19,7 +19,8 @@ pub struct ProducerMetrics {
     pub batches: u64,
     /// Batches that were put back to be sent again.
     pub retries: u64,
-    /// Batches that were split because the broker found them too large.
+    /// Batches that were split because the broker found them too large; those that lost records to a refusal are not
+    /// among them.
     pub splits: u64,
     /// Mean size of an acknowledged batch, uncompressed, as a share of `batch.size`.
     pub batch_fill: f64,
@@ -51,13 +52,13 @@ impl ProducerMetrics {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BrokerMetrics {
-    /// Produce requests sent.
+    /// Produce requests sent, without those in flight.
     pub requests: u64,
     /// Bytes of the batches in them.
     pub bytes: u64,
     /// Produce requests without an answer yet.
     pub in_flight: usize,
-    /// From a request's writing to its answer.
+    /// From a request's writing to its answer; what was not answered is not in it.
     pub request_latency: Latency,
     /// Time for which the broker asked to be left alone.
     pub throttled: Duration,

@@ -4,14 +4,15 @@
 //! `cargo test --test faults -- NAME` runs the tests whose name has `NAME` in it. Settings:
 //!
 //! - `OTTLA_FAULTS_SECONDS`: how long each storm lasts, for a soak; default a few seconds each.
+//! - `OTTLA_CHURN_SECONDS`: how long members come and go in each test of `churn`; default 45.
 //! - `OTTLA_FAULTS_SEED`: the seed of `storms::a_mix_of_everything`, which prints it.
 //! - `OTTLA_FAULTS_PROXY`: lets every storm go through the proxies, so that a failure shows each batch's way.
 //! - `RUST_LOG`: what the client's own log has, which goes to a file that a failure names; default `debug`.
 //!
 //! # Coverage
 //!
-//! Each row of the project's table of faults, and what covers it. `checker`, `scripted`, `storms`, `outages` and
-//! `application` are in `tests/faults`, `live` is `tests/live`; the others are unit tests in `src`.
+//! Each row of the project's table of faults, and what covers it. `application`, `churn`, `outages`, `reading`, `scripted`
+//! and `storms` are in `tests/faults`, `live` is `tests/live`; the others are unit tests in `src`.
 //!
 //! | Connection | covered by |
 //! |---|---|
@@ -46,13 +47,38 @@
 //! | sequence at i32::MAX | machine::produce::sequence::tests::sequence_wraps_to_zero_after_the_largest_i32 |
 //! | topic deleted and recreated | live::topics::a_topic_deleted_and_created_again_goes_on, live::topics::a_recreated_topic_goes_on_under_load, scripted::a_first_batch_of_a_topic_created_again_is_not_overtaken, scripted::a_late_answer_of_a_deleted_topic_proves_nothing_of_the_new_one |
 //!
+//! | Consume | covered by |
+//! |---|---|
+//! | OFFSET_OUT_OF_RANGE | live::consuming::a_position_that_is_gone_is_reset_or_told, reading::records_deleted_before_they_were_read_are_passed_over_or_told, reading::what_a_replica_lacks_the_leader_is_asked_for, consumer::positions::tests::what_was_fetched_ahead_out_of_range_is_asked_for_from_the_position_first, machine::fetch::tests::what_was_asked_for_before_a_seek_is_not_expected_after_it |
+//! | log truncated (leader epoch older) | reading::a_truncated_log_goes_on_where_the_logs_part, reading::a_lookup_that_fails_for_good_resets_nothing, consumer::positions::tests::a_log_cut_before_the_position_goes_on_at_the_cut_or_is_told, consumer::positions::tests::what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation |
+//! | FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH | reading::what_is_refused_is_asked_again, reading::a_lookup_that_fails_for_good_resets_nothing, reading::leaders_move_to_and_fro, reading::brokers_are_killed_paused_and_restarted, machine::fetch::tests::every_code_of_a_fetch_has_one_meaning |
+//! | answer arriving after seek, pause, revoke | live::consuming::a_seek_lets_nothing_stale_through, live::consuming::a_pause_keeps_what_is_buffered, churn::nothing_is_lost_or_skipped_by_range, machine::fetch::tests::what_was_asked_for_before_a_seek_is_not_expected_after_it |
+//! | REBALANCE_IN_PROGRESS on commit | consumer::offsets::tests::a_rebalance_is_told_to_whoever_asked_and_to_the_member, consumer::offsets::tests::parting_waits_for_the_generation_in_which_it_counts, churn::nothing_is_lost_or_skipped_by_cooperative_sticky |
+//! | UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION | consumer::membership::tests::a_lost_member_joins_anew_without_committing, consumer::membership::tests::what_was_lost_before_it_could_be_given_up_is_told_as_lost, consumer::offsets::tests::a_member_that_is_none_any_more_cannot_commit, churn::nothing_is_lost_or_skipped_by_cooperative_sticky |
+//! | FENCED_INSTANCE_ID | machine::group::classic::tests::steps::a_fenced_static_member_stops_for_good, consumer::membership::tests::what_was_lost_before_it_could_be_given_up_is_told_as_lost |
+//! | COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR | churn::a_coordinator_that_dies_or_freezes_is_left, consumer::offsets::tests::a_coordinator_that_moved_is_found_again, consumer::offsets::tests::what_passes_is_tried_again_with_what_is_left, machine::group::classic::tests::steps::a_coordinator_that_moves_costs_nothing |
+//! | max.poll.interval exceeded | live::groups::a_slow_handler_is_told_so_and_may_come_back, consumer::membership::tests::an_application_that_does_not_call_is_told_so_and_comes_back |
+//! | cooperative hand-over | churn::nothing_is_lost_or_skipped_by_cooperative_sticky, churn::a_partition_that_stays_is_never_interrupted, machine::group::assign::tests::cooperative_waits_for_a_member_that_wants_the_topic_no_longer, machine::group::classic::tests::world::partitions_that_stay_are_never_interrupted_in_a_cooperative_group |
+//! | bad CRC | reading::damage_is_told_and_may_be_skipped, machine::fetch::tests::a_damaged_batch_is_told_after_the_records_before_it |
+//! | aborted transactions unsorted, duplicate markers | machine::fetch::tests::aborted_transactions_are_left_out_in_whatever_order_and_however_often_they_are_told, live::java_transactions::exactly_the_committed_records_come_up_to_an_open_one |
+//! | only control or aborted batches; compacted gap; empty batch | machine::fetch::tests::compacted_gaps_and_empty_batches_move_the_position_behind_them, live::java_transactions::exactly_the_committed_records_come_up_to_an_open_one, live::java_compacted::what_is_left_comes_in_order_and_from_any_offset_on |
+//! | record larger than the fetch size | live::java_records::a_record_larger_than_any_limit_of_a_fetch_comes |
+//! | partial last batch | batch::tests::hostile::a_partial_last_batch_ends_iteration_quietly, live::java_records::a_record_larger_than_any_limit_of_a_fetch_comes |
+//! | batch that starts before the position | machine::fetch::tests::a_batch_that_starts_before_the_position_is_filtered, live::consuming::a_seek_lets_nothing_stale_through |
+//! | negative or huge record, header, array counts | batch::tests::hostile::record_counts_that_do_not_fit_are_errors, batch::tests::hostile::header_counts_and_lengths_that_do_not_fit_are_errors, wire::fetch::tests::counts_beyond_the_bytes_that_are_left_are_refused, wire::fetch::tests::hostile_lengths_anywhere_in_an_answer_never_panic |
+//! | unknown preferred replica | reading::an_unknown_replica_is_left_for_the_leader, reading::a_replica_that_dies_is_left_for_the_leader, reading::a_replica_whose_time_is_up_is_left_for_the_leader |
+//! | partitions added | live::groups::new_topics_and_partitions_are_read, consumer::membership::tests::the_leader_joins_again_when_a_topic_grows_or_appears |
+//! | topic deleted and created again | reading::a_topic_created_again_is_read_from_its_beginning, consumer::positions::tests::nothing_of_a_deleted_topic_counts_for_the_one_created_after_it |
+//! | members that come, go and die | churn::nothing_is_lost_or_skipped_by_range, churn::nothing_is_lost_or_skipped_by_cooperative_sticky |
+//! | one slow or silent broker | reading::a_silent_broker_holds_up_no_other |
+//!
 //! | The application | covered by |
 //! |---|---|
 //! | send future dropped | live::lifetime::a_dropped_send_is_sent_once_or_not_at_all, live::buffer::a_dropped_waiter_leaves_the_line_and_nothing_behind |
-//! | recv future dropped | no consumer yet |
-//! | runtime shut down without close | live::lifetime::a_runtime_that_ends_resolves_every_delivery, live::lifetime::a_runtime_that_ends_wakes_those_who_wait |
-//! | callback panics | live::partitioning::a_partitioner_that_fails_fails_the_one_record |
-//! | callback calls back into the client | application::a_partitioner_may_call_the_producer |
+//! | recv future dropped | live::consuming::a_dropped_call_loses_nothing |
+//! | runtime shut down without close | churn::nothing_is_lost_or_skipped_by_range, live::lifetime::a_runtime_that_ends_resolves_every_delivery, live::lifetime::a_runtime_that_ends_wakes_those_who_wait |
+//! | callback panics | consumer::membership::tests::a_listener_that_panics_does_not_end_the_membership, live::partitioning::a_partitioner_that_fails_fails_the_one_record |
+//! | callback calls back into the client | live::groups::a_listener_commits_before_it_gives_up, application::a_partitioner_may_call_the_producer |
 //! | record above max.request.size | live::size::a_record_above_max_request_size_fails_at_once |
 //! | empty key or value against null; duplicate headers; empty header key | live::round_trip::null_and_empty_keys_and_values_stay_distinct, live::round_trip::headers_keep_order_duplicates_nulls_and_empty_names |
 //! | buffer full | live::buffer::a_full_buffer_fails_within_a_tenth_of_max_block, live::buffer::waiters_are_served_first_come_first_served, live::buffer::try_enqueue_gives_the_record_back |
@@ -167,23 +193,27 @@ fn coverage(names: &[String]) -> Result<(), Failed> {
     for word in words.filter(|word| word.contains("::") && *word != "i32::MAX") {
         named += 1;
         let mut path: Vec<&str> = word.split("::").collect();
-        let own = ["application", "outages", "scripted", "storms"].contains(&path[0]);
+        let own = [
+            "application",
+            "churn",
+            "outages",
+            "reading",
+            "scripted",
+            "storms",
+        ]
+        .contains(&path[0]);
         let exists = if own {
             names.iter().any(|name| name == word)
         } else {
             let name = path.pop().unwrap_or_default();
-            // A file's own module of tests is in the file.
-            path.pop_if(|part| *part == "tests");
-            let dir = if path[0] == "live" {
-                root.join("tests")
-            } else {
-                root.join("src")
+            let dir = root.join(if path[0] == "live" { "tests" } else { "src" });
+            let has = |path: &[&str]| {
+                let file = path.iter().fold(dir.clone(), |dir, part| dir.join(part));
+                let text = fs::read_to_string(file.with_extension("rs"));
+                text.is_ok_and(|text| text.contains(name))
             };
-            let file = path
-                .iter()
-                .fold(dir, |dir, part| dir.join(part))
-                .with_extension("rs");
-            fs::read_to_string(file).is_ok_and(|text| text.contains(name))
+            // A module of tests is in its parent's file, or in one of its own.
+            has(&path) || path.pop_if(|part| *part == "tests").is_some() && has(&path)
         };
         if !exists {
             return Err(format!("there is no {word}").into());

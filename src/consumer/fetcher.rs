@@ -1,6 +1,8 @@
 //! One fetch loop a broker: independent of the others, ahead of the application, within its share of the buffer.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -9,26 +11,27 @@ use tracing::debug;
 
 use super::reset;
 use super::shared::Shared;
-use super::state::{Plan, State};
+use super::state::{Plan, Source, State};
 use crate::batch::{Span, span};
 use crate::cluster::Purpose;
 use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::{Answered, Chunk, Position, Session, Verdict, Wanted, verdict};
+use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
 use crate::types::{Address, BrokerId};
 use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// An answer with so few bytes comes of waiting for records, not of reading what there is.
+const LITTLE: usize = 64 << 10;
+
 /// Starts the loop of a broker, if it does not run.
 pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
-    if let Some(wake) = state.sources.get(&broker) {
-        wake.notify_one();
-        return;
-    }
-    let wake = Arc::new(Notify::new());
-    state.sources.insert(broker, wake.clone());
-    tokio::spawn(run(shared.clone(), broker, wake));
+    state.sources.entry(broker).or_insert_with(|| {
+        let source = Source::default();
+        tokio::spawn(run(shared.clone(), broker, source.wake.clone()));
+        source
+    });
 }
 
 async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
@@ -59,6 +62,7 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     read_committed: shared.filter.read_committed,
                     session_id: asked.session_id,
                     session_epoch: asked.session_epoch,
+                    by_name: !asked.has_ids,
                     topics: asked.topics,
                     forgotten: asked.forgotten,
                     rack: settings.rack.clone().unwrap_or_default(),
@@ -68,10 +72,12 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     () = shared.closing() => break,
                 };
                 hurry = false;
-                match answer {
-                    Ok(answer) => {
+                match answer.and_then(|answer| take(&shared, broker, &mut session, answer)) {
+                    Ok(is_awaited) => {
                         failures = 0;
-                        take(&shared, broker, &mut session, answer);
+                        if is_awaited {
+                            step_back().await;
+                        }
                     }
                     Err(error) => {
                         session.restart();
@@ -81,10 +87,6 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                 }
             }
         }
-    }
-    // Before the goodbye: what was read here, from a replica whose time is up, needs its leader's loop.
-    if !shared.is_closing() {
-        shared.work.notify_one();
     }
     end(&shared, broker, &session).await;
     if shared.is_closing() {
@@ -99,7 +101,7 @@ fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bo
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
         state.sources.remove(&broker);
-        // What was fetched here may be without a loop now.
+        // What was fetched here, from a replica whose time is up, needs its leader's loop.
         shared.work.notify_one();
     }
     plan
@@ -131,7 +133,13 @@ async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     if shared.lock().leave_replica(broker) {
         shared.work.notify_one();
     }
-    if matches!(error, Error::Protocol { .. } | Error::Unsupported { .. }) {
+    let is_told = match error {
+        Error::Protocol { .. } | Error::Unsupported { .. } => true,
+        // Once, for as long as it lasts.
+        Error::Broker { code, .. } => failures == 1 && !code.is_retriable(),
+        _ => false,
+    };
+    if is_told {
         shared.fail(error);
     }
     let delay = shared
@@ -156,6 +164,7 @@ async fn end(shared: &Shared, broker: BrokerId, session: &Session) {
         read_committed: shared.filter.read_committed,
         session_id,
         session_epoch,
+        by_name: false,
         topics: Vec::new(),
         forgotten: Vec::new(),
         rack: Arc::default(),
@@ -172,14 +181,45 @@ struct Seen<'a> {
     frame: usize,
 }
 
-/// Takes an answer in.
-fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: FetchAnswer) {
-    if !session.answered(answer.code, answer.session_id) {
-        debug!(broker = broker.0, code = %answer.code, "fetch session lost");
-        return;
+/// Lets a waiting application have its records before the next request is written.
+///
+/// It may go on at once on another thread of the runtime, unlike a task that yields to tokio.
+async fn step_back() {
+    let mut has_stepped = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_stepped, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Takes an answer in; tells whether the application waits for it and will soon be done with it.
+///
+/// # Errors
+/// The broker's refusal of the request as a whole.
+fn take(
+    shared: &Shared,
+    broker: BrokerId,
+    session: &mut Session,
+    answer: FetchAnswer,
+) -> Result<bool, Error> {
+    let code = answer.code;
+    match session.answered(code, answer.session_id) {
+        Heard::News => {}
+        Heard::Lost => {
+            debug!(broker = broker.0, %code, "fetch session lost");
+            return Ok(false);
+        }
+        Heard::Refused => {
+            let context = format!("fetching from broker {}", broker.0);
+            return Err(Error::broker(code, None, context));
+        }
     }
     let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-    let frame = partitions.map(|partition| partition.records.len()).sum();
+    let frame: usize = partitions.map(|partition| partition.records.len()).sum();
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -206,12 +246,10 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
         after.merge(apply(shared, &mut state, seen, now));
     }
     let has_line = state.has_line();
+    let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
     if has_line || after.tells {
         shared.ready.notify_one();
-    }
-    if after.restarts {
-        session.restart();
     }
     for (partition, leader, epoch) in &hints {
         hint(shared, partition, *leader, *epoch, &answer.nodes);
@@ -222,6 +260,7 @@ fn take(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, answer: F
     if after.looks_up {
         shared.work.notify_one();
     }
+    Ok(is_awaited)
 }
 
 fn hint(
@@ -241,7 +280,6 @@ fn hint(
 #[derive(Default)]
 struct After {
     refreshes: bool,
-    restarts: bool,
     looks_up: bool,
     tells: bool,
 }
@@ -249,7 +287,6 @@ struct After {
 impl After {
     fn merge(&mut self, other: Self) {
         self.refreshes |= other.refreshes;
-        self.restarts |= other.restarts;
         self.looks_up |= other.looks_up;
         self.tells |= other.tells;
     }
@@ -293,18 +330,17 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             }
             after.looks_up = true;
         }
-        Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => {
+        Verdict::Refresh | Verdict::Retry => {
             after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
-            after.refreshes = verdict != Verdict::Retry;
-            after.restarts = verdict == Verdict::RefreshIds;
+            after.refreshes = verdict == Verdict::Refresh;
         }
         Verdict::Tell => {
             let name = partition.name.clone();
             let code = seen.partition.code;
             partition.failed(now, delay);
             if partition.is_news(code) {
-                state.tell(told(&name, code, seen.wanted.offset));
+                state.tell(Some(&name), told(&name, code, seen.wanted.offset));
                 after.tells = true;
             }
         }

@@ -56,7 +56,8 @@ pub trait RebalanceListener: Send + Sync + 'static {
     }
 
     /// `partitions` are not this member's any more, without notice: another member may be reading them already, and
-    /// offsets can no longer be committed.
+    /// offsets can no longer be committed. So too when the group refuses the last automatic commit of partitions that
+    /// were to be revoked.
     fn lost<'a>(
         &'a self,
         consumer: &'a ConsumerHandle,

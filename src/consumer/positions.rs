@@ -18,7 +18,7 @@ use super::state::State;
 use crate::cluster::Purpose;
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
+use crate::machine::fetch::{Lookup, Need, Partition, Position, Start, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets};
@@ -128,7 +128,7 @@ async fn wait_until(at: Option<Instant>) {
 fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     let now = Instant::now();
     let mut work = Work::default();
-    let mut sources: Vec<BrokerId> = Vec::new();
+    let mut sources = Sources::default();
     let mut recreated = Vec::new();
     let mut state = shared.lock();
     if state.is_closed {
@@ -139,8 +139,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
             recreated.push(index);
             continue;
         }
-        let source = partition.source(now).filter(|_| partition.is_fetching());
-        sources.extend(source.filter(|source| !sources.contains(source)));
+        sources.count(partition, now);
         work.is_lost |= partition.leader.is_none();
         // Its replica's loop then ends; the leader's must be there.
         let back = partition.replica_until().filter(|until| *until > now);
@@ -175,9 +174,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
         work.leaders.extend(partition.leader);
         partition.ask();
     }
-    for source in sources {
-        fetcher::ensure(shared, &mut state, source);
-    }
+    sources.tell(shared, &mut state);
     for index in recreated {
         if reset::recreated(shared, &mut state, index) {
             shared.ready.notify_one();
@@ -188,8 +185,41 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
     work
 }
 
+/// The brokers that partitions are fetched from.
+#[derive(Default)]
+struct Sources {
+    /// Whether the loop is needed now, and whether it has to look at its partitions.
+    all: HashMap<BrokerId, (bool, bool)>,
+}
+
+impl Sources {
+    fn count(&mut self, partition: &mut Partition, now: Instant) {
+        let is_moved = partition.take_moved(now);
+        if let Some(broker) = partition.source(now) {
+            let (is_needed, is_told) = self.all.entry(broker).or_default();
+            *is_needed |= partition.is_fetching();
+            *is_told |= is_moved;
+        }
+    }
+
+    /// Starts the loops that are missing, and wakes those whose partitions have come or gone.
+    fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
+        for (broker, (is_needed, _)) in &self.all {
+            if *is_needed {
+                fetcher::ensure(shared, state, *broker);
+            }
+        }
+        for (broker, source) in &state.sources {
+            // Without partitions it ends, and its share of the memory is the others'.
+            if self.all.get(broker).is_none_or(|(_, is_told)| *is_told) {
+                source.wake.notify_one();
+            }
+        }
+    }
+}
+
 /// Takes over what is known of the partition; tells whether it is another topic's than before.
-fn follow(partition: &mut crate::machine::fetch::Partition, topology: &Topology) -> bool {
+fn follow(partition: &mut Partition, topology: &Topology) -> bool {
     let Some(topic) = topology.topics.get(partition.name.topic()) else {
         return false;
     };
@@ -231,7 +261,7 @@ fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) 
     let error = apply(&mut state, index);
     state.wake_source(index, Instant::now());
     if let Some(error) = error {
-        state.tell(error);
+        state.tell(Some(&sought.name), error);
         drop(state);
         shared.ready.notify_one();
     }

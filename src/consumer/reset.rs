@@ -64,7 +64,7 @@ fn by_policy(
 fn tell(state: &mut State, error: Option<Error>) -> bool {
     let is_told = error.is_some();
     if let Some(error) = error {
-        state.tell(error);
+        state.tell(None, error);
     }
     is_told
 }

@@ -132,7 +132,7 @@ impl Shared {
 
     /// An error for the next call of the application.
     pub(super) fn fail(&self, error: Error) {
-        self.lock().tell(error);
+        self.lock().tell(None, error);
         self.ready.notify_one();
     }
 
@@ -182,12 +182,14 @@ impl Shared {
                 if is_nowhere {
                     partition.stick(version);
                 }
+                partition.begin(None);
             });
             if is_nowhere {
-                state.tell(Error::NoOffset {
+                let error = Error::NoOffset {
                     partition: name.clone(),
                     reason: "without a group there is no committed one: seek".into(),
-                });
+                };
+                state.tell(Some(name), error);
             }
         }
         drop(state);
@@ -197,7 +199,10 @@ impl Shared {
 
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
     pub(super) fn stop(&self, partitions: &[TopicPartition]) {
-        self.lock().stop(partitions);
+        let mut state = self.lock();
+        state.stop(partitions);
+        // There is room for others.
+        state.wake_sources();
     }
 
     /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.
@@ -254,12 +259,16 @@ impl Shared {
         of: impl Fn(&crate::machine::fetch::Partition) -> Option<Position>,
     ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
         let mut state = self.lock();
-        let all = state.all().map(|(_, partition)| partition);
-        let chosen = all.filter(|partition| {
-            partitions.is_none_or(|partitions| partitions.contains(&partition.name))
-        });
+        let mut chosen: Vec<u32> = match partitions {
+            Some(partitions) => partitions.iter().filter_map(|p| state.index(p)).collect(),
+            None => state.all().map(|(index, _)| index).collect(),
+        };
+        chosen.sort_unstable();
+        chosen.dedup();
         chosen
-            .filter_map(|partition| {
+            .into_iter()
+            .filter_map(|index| {
+                let partition = state.get(index)?;
                 let position = of(partition).filter(|position| position.offset >= 0)?;
                 let offset = OffsetAndMetadata {
                     offset: position.offset,
@@ -308,12 +317,13 @@ impl Shared {
                 partition: partition.clone(),
             });
         }
-        if let Some(index) = state.index(partition) {
-            state.wake_source(index, Instant::now());
-        }
+        let index = state.index(partition);
+        let is_missing = index.is_some_and(|index| state.is_missing(index, Instant::now()));
         let has_line = state.has_line();
         drop(state);
-        self.work.notify_one();
+        if is_missing {
+            self.work.notify_one();
+        }
         if has_line {
             self.ready.notify_one();
         }

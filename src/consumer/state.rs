@@ -1,16 +1,16 @@
 //! What the application's calls, the fetch loops and the membership share, behind one lock: no IO, no waiting.
 
+mod plan;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Instant;
 
 use hashbrown::HashMap;
-use tokio::sync::Notify;
 
-use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Asked, Chunk, Partition, Position, Session, Start};
+use crate::machine::fetch::{Chunk, Partition, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
+
+pub(super) use plan::{Plan, Source};
 
 /// Who chooses the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(super) struct State {
     names: HashMap<TopicName, HashMap<i32, u32>>,
     /// Those that have something to hand out.
     line: VecDeque<u32>,
-    errors: VecDeque<Error>,
+    /// To be told, each with what it says.
+    errors: VecDeque<(String, Error)>,
     /// What ended the consumer, and not the application.
     pub(super) end: Option<Error>,
     /// Made once.
@@ -55,19 +56,7 @@ pub(super) struct State {
     /// Bytes that the application was handed decompressed, and is not done with.
     pub(super) unpacked: usize,
     /// The running fetch loops.
-    pub(super) sources: HashMap<BrokerId, Arc<Notify>>,
-}
-
-/// What a fetch loop is to do next.
-pub(super) enum Plan {
-    /// Ask the broker, for so many bytes.
-    Fetch { asked: Asked, max_bytes: usize },
-    /// A partition has so much buffered that it is left out: better wait a little, and ask for all.
-    Full,
-    /// Nothing can be fetched now; look again at this time, or when told.
-    Wait(Option<Instant>),
-    /// The broker leads none of the partitions.
-    Unneeded,
+    pub(super) sources: HashMap<BrokerId, Source>,
 }
 
 impl State {
@@ -159,8 +148,6 @@ impl State {
                 *place = None;
             }
             self.free.push(index);
-            self.line.retain(|at| *at != index);
-            self.outstanding.retain(|at| *at != index);
             if let Some(numbers) = self.names.get_mut(name.name()) {
                 numbers.remove(&name.partition());
                 if numbers.is_empty() {
@@ -168,6 +155,10 @@ impl State {
                 }
             }
         }
+        let slab = &self.slab;
+        let is_there = |at: &u32| slab.get(*at as usize).is_some_and(Option::is_some);
+        self.line.retain(is_there);
+        self.outstanding.retain(is_there);
         self.epoch += 1;
     }
 
@@ -280,16 +271,20 @@ impl State {
         indexes.any(|index| self.outstanding.contains(&index))
     }
 
-    /// An error for the next call; of many, the last ones are dropped.
-    pub(super) fn tell(&mut self, error: Error) {
-        const MOST: usize = 64;
-        if self.errors.len() < MOST {
-            self.errors.push_back(error);
+    /// An error for a call of the application: of a partition, or of none. Nothing is dropped but what says the same
+    /// as one that is not told yet, which many partitions of a topic may.
+    pub(super) fn tell(&mut self, of: Option<&TopicPartition>, error: Error) {
+        let about = match (of, error.broker_code()) {
+            (Some(partition), Some(code)) => format!("{code} {}", partition.topic()),
+            _ => error.to_string(),
+        };
+        if self.errors.iter().all(|(other, _)| *other != about) {
+            self.errors.push_back((about, error));
         }
     }
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
-        while let Some(error) = self.errors.pop_front() {
+        while let Some((_, error)) = self.errors.pop_front() {
             if self.is_news(&error) {
                 return Some(error);
             }
@@ -306,130 +301,37 @@ impl State {
             _ => true,
         }
     }
-
-    /// What the fetch loop of a broker is to do; `hurry` leaves full partitions out rather than wait for room.
-    pub(super) fn plan(
-        &mut self,
-        broker: BrokerId,
-        session: &mut Session,
-        settings: &ConsumerSettings,
-        hurry: bool,
-        now: Instant,
-    ) -> Plan {
-        // Each broker has a share of its own: one that does not answer takes nothing from the others.
-        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
-        let share = memory / self.sources.len().max(1);
-        // Whatever is left: what has nothing buffered is not full.
-        let full_at = settings.partition_fetch_bytes.min(share).max(1);
-        let survey = self.survey(broker, full_at, now);
-        if survey.led == 0 {
-            return Plan::Unneeded;
-        }
-        if survey.fetchable == 0 {
-            return Plan::Wait(survey.wake);
-        }
-        if survey.is_full && !hurry {
-            return Plan::Full;
-        }
-        let mut used = survey.used;
-        if share.saturating_sub(used + survey.kept) < full_at {
-            if used > 0 {
-                return Plan::Wait(survey.wake);
-            }
-            // Paused partitions must not keep the others from being fetched.
-            self.drop_paused(broker, now);
-        } else {
-            used += survey.kept;
-        }
-        let room = share.saturating_sub(used).max(1);
-        let useful = survey
-            .fetchable
-            .saturating_mul(settings.partition_fetch_bytes);
-        let places = self.slab.iter().enumerate();
-        let partitions = places.filter_map(|(at, place)| {
-            let partition = place.as_ref()?;
-            let is_wanted = partition.source(now) == Some(broker)
-                && partition.is_fetchable(now)
-                && partition.buffered() < full_at;
-            is_wanted.then_some((at as u32, partition))
-        });
-        let most = i32::try_from(settings.partition_fetch_bytes).unwrap_or(i32::MAX);
-        Plan::Fetch {
-            asked: session.ask(partitions, most),
-            max_bytes: settings.fetch_max_bytes.min(room).min(useful),
-        }
-    }
-
-    fn survey(&self, broker: BrokerId, full_at: usize, now: Instant) -> Survey {
-        let mut survey = Survey::default();
-        for partition in self.slab.iter().flatten() {
-            if partition.source(now) != Some(broker) {
-                continue;
-            }
-            survey.led += 1;
-            if partition.paused {
-                survey.kept += partition.buffered();
-                continue;
-            }
-            survey.used += partition.buffered();
-            if partition.is_fetchable(now) {
-                if partition.buffered() < full_at {
-                    survey.fetchable += 1;
-                } else {
-                    survey.is_full = true;
-                }
-            } else if partition.is_waiting(now) && partition.is_fetching() {
-                let at = partition.not_before();
-                survey.wake = survey.wake.into_iter().chain(at).min();
-            }
-        }
-        survey
-    }
-
-    fn drop_paused(&mut self, broker: BrokerId, now: Instant) {
-        for index in 0..self.slab.len() as u32 {
-            let is_paused = self
-                .get(index)
-                .is_some_and(|p| p.paused && p.buffered() > 0 && p.source(now) == Some(broker));
-            if is_paused {
-                self.change_at(index, |partition, version| {
-                    partition.refetch(version);
-                });
-            }
-        }
-    }
-
-    /// Has what is fetched from this broker as a replica (KIP-392) fetched from its leader; `false` when there is none.
-    pub(super) fn leave_replica(&mut self, broker: BrokerId) -> bool {
-        let mut left = false;
-        for (_, partition) in self.all() {
-            left |= partition.leave_replica(broker);
-        }
-        left
-    }
-
-    /// Wakes the fetch loop of a partition: there is room, or something to fetch.
-    pub(super) fn wake_source(&mut self, index: u32, now: Instant) {
-        let source = self.get(index).and_then(|partition| partition.source(now));
-        if let Some(wake) = source.and_then(|broker| self.sources.get(&broker)) {
-            wake.notify_one();
-        }
-    }
-
-    pub(super) fn wake_sources(&self) {
-        self.sources.values().for_each(|wake| wake.notify_one());
-    }
 }
 
-/// What a broker's partitions are like.
-#[derive(Default)]
-struct Survey {
-    led: usize,
-    fetchable: usize,
-    is_full: bool,
-    /// Bytes buffered, of partitions that are not paused.
-    used: usize,
-    /// Bytes buffered of paused ones.
-    kept: usize,
-    wake: Option<Instant>,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::testing::partitions;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn of_many_errors_none_is_lost_but_those_that_say_the_same() {
+        let mut state = State::default();
+        let partitions = partitions(0..200);
+        state.hold(&partitions);
+        for partition in &partitions {
+            let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+            let context = format!("fetching {partition}");
+            state.tell(Some(partition), Error::broker(code, None, context));
+            state.change(partition, |partition, version| {
+                partition.stick(version);
+            });
+            let error = Error::NoOffset {
+                partition: partition.clone(),
+                reason: "a test".into(),
+            };
+            state.tell(Some(partition), error);
+        }
+        for _ in 0..2 {
+            state.tell(None, Error::Closed { what: "a test" });
+        }
+        let told: Vec<_> = std::iter::from_fn(|| state.next_error()).collect();
+        assert_eq!(told.len(), 1 + 200 + 1, "each partition is stuck");
+        assert!(matches!(told.last(), Some(Error::Closed { .. })));
+    }
 }

@@ -299,7 +299,7 @@ fn close_chunk(state: &mut State, active: &Active) {
         partition.release(active.chunk.size());
         state.hand_out(active.index, active.chunk.position());
         state.queue(active.index);
-        state.wake_source(active.index, Instant::now());
+        state.freed(active.index, active.chunk.size(), Instant::now());
     }
 }
 

@@ -144,6 +144,8 @@ fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> 
             .record_errors
             .into_iter()
             .filter_map(|e| Some((u32::try_from(e.index).ok()?, e.message)))
+            // A refusal of no record that was sent would send the whole batch again, for ever.
+            .filter(|(index, _)| *index < batch.ticket.count)
             .collect(),
     };
     let error = || Arc::new(produce_error(&told, &queue));
@@ -308,7 +310,7 @@ fn fail(
     let error = Error::Delivery {
         target: queue.target.clone(),
         possibly_written,
-        attempts: batch.failures.max(1),
+        attempts: batch.failures,
         cause: Arc::clone(&cause),
     };
     warn!(partition = %queue.target, %error, records = batch.ticket.count, "batch failed");
@@ -341,10 +343,11 @@ fn split(
         batch.ticket.clone(),
         batch.last_error.as_ref().and_then(|e| e.broker_code()),
     );
-    let (charged, unknown) = (batch.charged, batch.unknown);
+    let (charged, unknown, attempts) = (batch.charged, batch.unknown, batch.failures + 1);
     let parts = match produce::split(batch, &indices) {
         Ok(parts) => parts,
-        Err((batch, malformed)) => {
+        Err((mut batch, malformed)) => {
+            batch.failures = attempts;
             warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
             if queue.lock().queue.not_split(flight, &batch) {
                 fail(shared, queue, batch, unknown, false);
@@ -355,7 +358,9 @@ fn split(
         }
     };
     debug!(partition = %queue.target, parts = parts.len(), refused = indices.len(), "splitting a batch");
-    shared.counters.split();
+    if indices.is_empty() {
+        shared.counters.split();
+    }
     if parts.is_empty() {
         shared.memory.release(charged);
     }
@@ -374,7 +379,7 @@ fn split(
         let error = Error::Delivery {
             target: queue.target.clone(),
             possibly_written: unknown,
-            attempts: 1,
+            attempts,
             cause: Arc::new(cause),
         };
         shared.counters.failed(1);

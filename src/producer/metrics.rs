@@ -54,20 +54,15 @@ impl Counters {
         self.lock().totals.splits += 1;
     }
 
-    pub(crate) fn request(&self, broker: BrokerId, bytes: usize) {
+    /// A request was written; `answered` tells after what time it was answered, if it was.
+    pub(crate) fn request(&self, broker: BrokerId, bytes: usize, answered: Option<Duration>) {
         let mut counted = self.lock();
-        let broker = &mut counted.brokers.entry(broker.0).or_default().totals;
-        broker.requests += 1;
-        broker.bytes += bytes as u64;
-    }
-
-    pub(crate) fn answered(&self, broker: BrokerId, after: Duration) {
-        self.lock()
-            .brokers
-            .entry(broker.0)
-            .or_default()
-            .latency
-            .add(after);
+        let broker = counted.brokers.entry(broker.0).or_default();
+        broker.totals.requests += 1;
+        broker.totals.bytes += bytes as u64;
+        if let Some(after) = answered {
+            broker.latency.add(after);
+        }
     }
 
     pub(crate) fn throttled(&self, broker: BrokerId, wait: Duration) {

@@ -1,21 +1,21 @@
 //! One broker's sender: takes what is ready, packs and seals it, and writes requests.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use tracing::{debug, warn};
 
 use super::answer::{self, Flying};
-use super::lane::{Lane, Listed};
+use super::lane::Lane;
 use super::outcome::Outcome;
 use super::shared::Shared;
-use super::topics::PartitionQueue;
+use super::topics::{PartitionQueue, Slot};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{Batch, Body, Readiness, Take, Taken};
 use crate::machine::topology::Topology;
-use crate::net::Connection;
+use crate::net::{Connection, RequestError};
 use crate::types::{ProducerId, TopicId};
 use crate::wire::{ApiKey, ProducePart, encode_produce};
 
@@ -23,6 +23,8 @@ type OurBatch = Batch<Arc<Outcome>>;
 
 /// What a request costs beside its batches: header, names, counts.
 const REQUEST_OVERHEAD: usize = 512;
+/// What a batch costs in a request beside its bytes.
+const BATCH_OVERHEAD: usize = 64;
 
 /// Batches at least this large are compressed on the blocking pool, where they hold up no worker.
 fn offload_from(compression: Compression) -> usize {
@@ -150,6 +152,10 @@ pub(crate) fn send_at_once(
     let Some(turn) = lane.try_turn() else {
         return false;
     };
+    // Once more: the sender may have had its turn meanwhile.
+    if lane.in_flight() > 0 {
+        return false;
+    }
     let ready = shared.identity.current().and(lane.smooth_connection());
     let Some(connection) = ready.filter(|_| lane.list_alone(now, queue)) else {
         return false;
@@ -190,22 +196,26 @@ fn collect(
     let mut taken = Vec::new();
     let request = lane.next_request();
     let mut due = lane.due(now).into_iter();
-    for listed in due.by_ref() {
+    let least = shared
+        .settings
+        .batch_size
+        .min(shared.settings.max_request_size / 2);
+    while let Some(listed) = due.next() {
         let topic = topic_id(topology, &listed.queue);
-        match take(shared, lane, &listed, topic, request, now) {
-            Some(batch) => {
-                room = room.saturating_sub(batch.batch.body.len() + 64);
-                taken.push((listed.queue, batch));
-                if room
-                    < shared
-                        .settings
-                        .batch_size
-                        .min(shared.settings.max_request_size / 2)
-                {
-                    break;
-                }
+        let mut slot = listed.queue.lock();
+        // A batch may be larger than all that is left: one record has no other bound than the request's.
+        if !taken.is_empty() && slot.queue.next_len() > room {
+            drop(slot);
+            lane.put_back(std::iter::once(listed).chain(due));
+            return taken;
+        }
+        slot.unlist(listed.timer);
+        if let Some(batch) = take(shared, lane, &listed.queue, slot, topic, request, now) {
+            room = room.saturating_sub(batch.batch.body.len() + BATCH_OVERHEAD);
+            taken.push((listed.queue, batch));
+            if room < least {
+                break;
             }
-            None => continue,
         }
     }
     lane.put_back(due);
@@ -213,42 +223,27 @@ fn collect(
 }
 
 /// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows.
-fn take(
+fn take<'a>(
     shared: &Arc<Shared>,
     lane: &Lane,
-    listed: &Listed,
+    queue: &'a Arc<PartitionQueue>,
+    mut slot: MutexGuard<'a, Slot>,
     topic: TopicId,
     request: u64,
     now: Instant,
 ) -> Option<Taken<Arc<Outcome>>> {
-    let queue = &listed.queue;
-    let mut slot = queue.lock();
-    slot.unlist(listed.timer);
     if slot.taken_before(request) {
         // It was listed twice: as ready, and by a timer. What follows goes into the next request.
-        let plan = shared.plan(queue, &mut slot);
-        drop(slot);
-        shared.carry_out(queue, plan);
+        leave(shared, queue, slot);
         return None;
     }
     loop {
-        // Not as it was before the wait for the connection: an epoch that another queue, or this one,
-        // has gone on from must not come back.
-        let Some(identity) = shared.identity.current() else {
+        let Some(next) = ask(shared, lane, &mut slot, topic, now) else {
             drop(slot);
             lane.list_now(Arc::clone(queue));
             return None;
         };
-        let mut new_id_wanted = false;
-        let bump = |own| {
-            let bumped = shared.identity.bump(own);
-            new_id_wanted = bumped.is_none();
-            bumped
-        };
-        match slot
-            .queue
-            .take(lane.broker, topic, now, shared.in_a_hurry(), identity, bump)
-        {
+        match next {
             Take::Pack(batch) if batch.plain_len < offload_from(shared.settings.compression) => {
                 drop(slot);
                 let batch = pack(shared, batch);
@@ -264,25 +259,55 @@ fn take(
                 pack_elsewhere(Arc::clone(shared), Arc::clone(queue), batch);
                 return None;
             }
-            Take::Send(taken) => {
-                let plan = shared.plan(queue, &mut slot);
+            Take::GivenUp(ended) => {
                 drop(slot);
-                shared.carry_out(queue, plan);
+                shared.end(queue, ended);
+                slot = queue.lock();
+            }
+            Take::Send(taken) => {
+                leave(shared, queue, slot);
                 return Some(taken);
             }
-            Take::Nothing(Readiness::No) if new_id_wanted => {
-                drop(slot);
-                lane.list_now(Arc::clone(queue));
-                return None;
-            }
             Take::Nothing(_) => {
-                let plan = shared.plan(queue, &mut slot);
-                drop(slot);
-                shared.carry_out(queue, plan);
+                leave(shared, queue, slot);
                 return None;
             }
         }
     }
+}
+
+/// Asks a queue for its next batch; `None` when the producer needs an identity first.
+fn ask(
+    shared: &Shared,
+    lane: &Lane,
+    slot: &mut Slot,
+    topic: TopicId,
+    now: Instant,
+) -> Option<Take<Arc<Outcome>>> {
+    // Not as it was before the wait for the connection: an epoch that another queue, or this one,
+    // has gone on from must not come back.
+    let identity = shared.identity.current()?;
+    let mut new_id_wanted = false;
+    let bump = |own| {
+        let bumped = shared.identity.bump(own);
+        new_id_wanted = bumped.is_none();
+        bumped
+    };
+    let hurry = shared.in_a_hurry();
+    let take = slot
+        .queue
+        .take(lane.broker, topic, now, hurry, identity, bump);
+    match take {
+        Take::Nothing(Readiness::No) if new_id_wanted => None,
+        take => Some(take),
+    }
+}
+
+/// Lists a queue again, if need be, and lets it go.
+fn leave(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, mut slot: MutexGuard<'_, Slot>) {
+    let plan = shared.plan(queue, &mut slot);
+    drop(slot);
+    shared.carry_out(queue, plan);
 }
 
 /// Compresses a batch, and gives back the memory that this saves.
@@ -369,9 +394,7 @@ fn submit(
             return;
         }
     };
-    shared
-        .counters
-        .request(lane.broker, parts.iter().map(|part| part.batch.len()).sum());
+    let bytes = parts.iter().map(|part| part.batch.len()).sum();
     let acks = match shared.settings.acks {
         Acks::None => 0,
         Acks::Leader => 1,
@@ -385,13 +408,19 @@ fn submit(
     let ours = connection.clone();
     if shared.settings.acks == Acks::None {
         let on_written = Box::new(move |result: Result<(), _>| match result {
-            Ok(()) => answer::written(&shared, &lane, flying),
+            Ok(()) => {
+                shared.counters.request(lane.broker, bytes, None);
+                answer::written(&shared, &lane, flying);
+            }
             Err(failed) => answer::unsent(&shared, &lane, flying, failed),
         });
         connection.submit_unanswered(ApiKey::Produce, version, body, on_written);
     } else {
-        let on_answer = Box::new(move |result| {
-            shared.counters.answered(lane.broker, sent_at.elapsed());
+        let on_answer = Box::new(move |result: Result<_, RequestError>| {
+            let answered = result.is_ok().then(|| sent_at.elapsed());
+            if result.as_ref().map_or_else(|failed| failed.sent, |_| true) {
+                shared.counters.request(lane.broker, bytes, answered);
+            }
             match answer::arrived(&shared, &lane, flying, version, result) {
                 Ok(throttle) => ours.extend(throttle),
                 // What follows on a stream that cannot be understood is not to be trusted either.

@@ -23,7 +23,7 @@ use crate::config::{Compression, ProducerSettings};
 use crate::error::{Error, Result};
 use crate::machine::produce::{Ended, Limits};
 use crate::machine::topology::Topic;
-use crate::types::BrokerId;
+use crate::types::{BrokerId, TopicName};
 
 /// Records are accepted.
 const OPEN: u8 = 0;
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) deadlines: Apart<Deadlines>,
     pub(crate) topics: TopicMap,
     changing_topics: Mutex<()>,
+    /// Topics whose queues were made from metadata that may be old by now: the watcher looks again.
+    adopted: Mutex<Vec<TopicName>>,
     lanes: Apart<Mutex<HashMap<BrokerId, Arc<Lane>>>>,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
@@ -86,6 +88,7 @@ impl Shared {
             deadlines: Apart::default(),
             topics: TopicMap::default(),
             changing_topics: Mutex::default(),
+            adopted: Mutex::default(),
             lanes: Apart::default(),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
@@ -204,20 +207,40 @@ impl Shared {
 
     /// The topic's queues, made when they are missing or too few for `topic`.
     pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
-        let _changing = self
-            .changing_topics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let before = self.topics.get(&topic.name);
-        if let Some(known) = before
-            && known.partitions as usize == topic.partitions.len()
-        {
-            return Arc::clone(known);
+        let queues = {
+            let _changing = self
+                .changing_topics
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let before = self.topics.get(&topic.name);
+            if let Some(known) = before
+                && known.partitions as usize == topic.partitions.len()
+            {
+                return Arc::clone(known);
+            }
+            let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
+            self.topics
+                .put(Arc::clone(&topic.name), Arc::clone(&queues));
+            queues
+        };
+        self.adopted().push(Arc::clone(&topic.name));
+        self.deadlines.wake();
+        if self.is_closed() {
+            // `abort` may have looked through the queues before these were there.
+            for queue in &queues.queues {
+                self.abort_queue(queue, &self.why_closed());
+            }
         }
-        let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
-        self.topics
-            .put(Arc::clone(&topic.name), Arc::clone(&queues));
         queues
+    }
+
+    fn adopted(&self) -> MutexGuard<'_, Vec<TopicName>> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The topics that queues were made for since the last look.
+    pub(crate) fn take_adopted(&self) -> Vec<TopicName> {
+        std::mem::take(&mut self.adopted())
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<BrokerId, Arc<Lane>>> {
@@ -263,7 +286,13 @@ impl Shared {
         match plan {
             None => {}
             Some(Plan::Now(broker)) => self.lane(broker).list_now(Arc::clone(queue)),
-            Some(Plan::At(broker, at)) => self.lane(broker).list_at(at, Arc::clone(queue)),
+            Some(Plan::At(broker, at)) => {
+                self.lane(broker).list_at(at, Arc::clone(queue));
+                // Who began to wait for memory after the plan was made has not seen the queue on the list.
+                if self.in_a_hurry() {
+                    self.replan(queue);
+                }
+            }
         }
     }
 

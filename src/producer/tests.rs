@@ -2,7 +2,9 @@
 
 mod broker;
 mod ends;
+mod sending;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Producer;

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::error::Error;
 use crate::machine::produce::Ended;
-use crate::machine::topology::Topology;
+use crate::machine::topology::{Topic, Topology};
 use crate::types::BrokerId;
 
 /// Queues by the time their oldest batch's delivery timeout ends; each queue is here at most once.
@@ -124,6 +124,7 @@ pub(crate) async fn run(guard: Guard) {
                 follow(shared, &current);
             }
             () = shared.deadlines.changed.notified() => {
+                follow_adopted(shared);
                 if shared.is_closing() && draining.is_none() {
                     draining = Some(Box::pin(drain(shared)));
                 }
@@ -174,29 +175,44 @@ fn explain(shared: &Shared, leader: Option<BrokerId>, ended: &mut [Ended<Arc<Out
 /// Tells every queue its leader, and gives grown topics their new queues.
 fn follow(shared: &Arc<Shared>, topology: &Topology) {
     for (name, _) in shared.topics.all() {
-        let Some(topic) = topology.topics.get(name) else {
-            continue;
+        if let Some(topic) = topology.topics.get(name) {
+            lead(shared, topic);
+        }
+    }
+}
+
+/// The same for topics whose queues were made after the last look: their metadata may have changed meanwhile.
+fn follow_adopted(shared: &Arc<Shared>) {
+    let adopted = shared.take_adopted();
+    if adopted.is_empty() {
+        return;
+    }
+    let topology = shared.cluster.topology();
+    let topics = adopted.iter().filter_map(|name| topology.topics.get(name));
+    topics.for_each(|topic| lead(shared, topic));
+}
+
+/// Tells a topic's queues their leaders.
+fn lead(shared: &Arc<Shared>, topic: &Topic) {
+    if topic.partitions.is_empty() {
+        return;
+    }
+    let topic_queues = shared.adopt(topic);
+    for (number, queue) in topic_queues.queues.iter().enumerate() {
+        let leader = topic
+            .partitions
+            .get(number)
+            .and_then(|partition| partition.leader);
+        let plan = {
+            let mut slot = queue.lock();
+            if !slot.queue.lead(leader) {
+                continue;
+            }
+            slot.forget_plans();
+            shared.plan(queue, &mut slot)
         };
-        if topic.partitions.is_empty() {
-            continue;
-        }
-        let topic_queues = shared.adopt(topic);
-        for (number, queue) in topic_queues.queues.iter().enumerate() {
-            let leader = topic
-                .partitions
-                .get(number)
-                .and_then(|partition| partition.leader);
-            let plan = {
-                let mut slot = queue.lock();
-                if !slot.queue.lead(leader) {
-                    continue;
-                }
-                slot.forget_plans();
-                shared.plan(queue, &mut slot)
-            };
-            debug!(partition = %queue.target, ?leader, "partition has another leader");
-            shared.carry_out(queue, plan);
-        }
+        debug!(partition = %queue.target, ?leader, "partition has another leader");
+        shared.carry_out(queue, plan);
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Fetch {
     pub(crate) session_id: i32,
     /// 0 makes a session, -1 ends one; else the number of this request in it.
     pub(crate) session_epoch: i32,
+    /// Topics go by name, even where all that are named have an id: others of the session have none.
+    pub(crate) by_name: bool,
     /// In a session those that are new or changed, else all.
     pub(crate) topics: Vec<FetchTopic>,
     /// What leaves the session.
@@ -134,7 +136,7 @@ impl Call for Fetch {
     fn max_version(&self) -> i16 {
         let asked = self.topics.iter().map(|topic| topic.id);
         let mut ids = asked.chain(self.forgotten.iter().map(|topic| topic.id));
-        if ids.any(TopicId::is_zero) {
+        if self.by_name || ids.any(TopicId::is_zero) {
             TOPIC_IDS_FROM - 1
         } else {
             Self::KEY.supported().1

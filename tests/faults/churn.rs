@@ -1,5 +1,6 @@
 //! Members of a group that come, go and die under load, while brokers are killed, paused and restarted.
 
+mod coordinator;
 pub(crate) mod ledger;
 mod member;
 
@@ -28,6 +29,10 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
             cooperative,
         ),
         world.live("churn::a_partition_that_stays_is_never_interrupted", steady),
+        world.live(
+            "churn::a_coordinator_that_dies_or_freezes_is_left",
+            coordinator::left,
+        ),
     ]
 }
 
@@ -40,6 +45,8 @@ fn duration() -> Duration {
 /// The members at work, and those that have gone.
 struct Crowd {
     group: Group,
+    /// In turn.
+    habits: &'static [Habit],
     members: Vec<Member>,
     /// In which those that were dropped may still leave.
     remains: Vec<Home>,
@@ -52,6 +59,7 @@ impl Crowd {
     fn new(group: Group) -> Self {
         Self {
             group,
+            habits: &Habit::ALL,
             members: Vec::new(),
             remains: Vec::new(),
             closing: Vec::new(),
@@ -61,7 +69,7 @@ impl Crowd {
     }
 
     fn join(&mut self) -> Outcome {
-        let habit = Habit::ALL[self.joined % Habit::ALL.len()];
+        let habit = self.habits[self.joined % self.habits.len()];
         self.joined += 1;
         self.members.push(Member::start(&self.group, habit)?);
         Ok(())
@@ -201,6 +209,7 @@ impl Scene {
             name: format!("{topic}-group"),
             topic,
             assignor,
+            beat: Duration::from_secs(1),
             book: Book::new(ledger),
         };
         let admin = Client::connect(&live.bootstrap()).await?.admin();
@@ -316,11 +325,17 @@ async fn see(client: Client, topic: &'static str, book: Arc<Book>) -> Outcome {
 
 /// Members come and go in an orderly way: what the others keep, they go on reading.
 async fn steady(live: &Live) -> Outcome {
-    const PATIENCE: Duration = Duration::from_millis(600);
+    const PATIENCE: Duration = Duration::from_millis(1200);
     let ledger = Ledger::steady(PATIENCE);
     let topic = "churn-steady";
     let scene = Scene::set(live, topic, Assignor::CooperativeSticky, 3000, ledger).await?;
-    let mut crowd = Crowd::new(scene.group.clone());
+    let beat = PATIENCE * 2;
+    let mut crowd = Crowd::new(Group {
+        beat,
+        ..scene.group.clone()
+    });
+    // None that waits for a commit of its own.
+    crowd.habits = &[Habit::Polls, Habit::Receives];
     let book = scene.group.book.clone();
     let settled = async |crowd: &Crowd| {
         let ids: Vec<_> = crowd.members.iter().map(|member| member.id).collect();

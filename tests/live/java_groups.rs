@@ -115,6 +115,11 @@ async fn mixed(kafka: &Kafka, case: Case) -> Outcome {
     group.each_once("one of ours leads", false).await?;
     group.calm("one of ours leads").await?;
 
+    take_turns(&mut group, first, second).await
+}
+
+/// Our members leave to Java's, which goes on from their offsets, and one of ours from those of Java's.
+async fn take_turns(group: &mut Group<'_>, first: Ours, second: Ours) -> Outcome {
     group
         .while_sending(async |group| {
             first.leave().await?;

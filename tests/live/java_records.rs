@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kafka_cluster::{ConsumedRecord, TimestampType, Version};
-use ottla::{Client, Consumer, ConsumerBuilder, Error, OffsetReset};
+use ottla::{Client, Consumer, ConsumerBuilder, Error, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
 use super::round_trip::codec_on_disk;
@@ -20,6 +20,10 @@ pub(crate) fn older_brokers(suite: &mut Suite) {
 }
 
 pub(crate) fn promises(suite: &mut Suite) {
+    let levels = "java_records::every_level_of_javas_codecs_is_read";
+    suite.shared(levels, every_level);
+    let old = "java_records::a_format_from_before_0_11_is_refused_by_name";
+    suite.on(Version::V2_5_0, old, old_format);
     let codecs = "java_records::each_codec_of_javas_producer_is_read_record_for_record";
     suite.shared(codecs, every_codec);
     let console = "java_records::what_the_console_producer_wrote_is_read";
@@ -125,6 +129,65 @@ async fn every_codec(kafka: &Kafka) -> Outcome {
         assert_eq!(codec_on_disk(kafka, topic)?, code, "{codec}");
         let read = assert_as_java(kafka, topic, &from_the_start(&client, topic, 3)).await?;
         assert_sent(&read, &messages, &places);
+    }
+    Ok(())
+}
+
+/// The lowest and the highest, which have other windows and other ways to say what was left out.
+async fn every_level(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
+    let mut messages = shapes(2);
+    let text = |at| format!("{{\"payment\":{at},\"currency\":\"JPY\",\"status\":\"paid\"}}");
+    messages.extend((0..5000).map(|at| Message::of(text(at)).partition(0)));
+    let records: Vec<_> = messages.iter().map(Message::for_java).collect();
+    for (codec, level) in [
+        ("gzip", "1"),
+        ("gzip", "9"),
+        ("lz4", "1"),
+        ("lz4", "17"),
+        ("zstd", "-131072"),
+        ("zstd", "1"),
+        ("zstd", "19"),
+        ("zstd", "22"),
+    ] {
+        let topic = format!("java-{codec}-{level}");
+        let topic = kafka.topic(&topic, 2, &[("retention.ms", "-1")])?;
+        let producer = kafka.java_producer(&[
+            ("compression.type", codec),
+            (&format!("compression.{codec}.level"), level),
+            ("linger.ms", "500"),
+            ("batch.size", "1000000"),
+        ])?;
+        let places = producer.send(topic, &records)?;
+        let read = assert_as_java(kafka, topic, &from_the_start(&client, topic, 2)).await?;
+        assert_sent(&read, &messages, &places);
+    }
+    Ok(())
+}
+
+async fn old_format(kafka: &Kafka) -> Outcome {
+    for version in ["0.9.0", "0.10.2"] {
+        let topic = format!("java-format-{version}");
+        let topic = kafka.topic(&topic, 1, &[("message.format.version", version)])?;
+        // Such records have no headers, and their producers no sequence numbers.
+        let settings = [("enable.idempotence", "false")];
+        let records: Vec<_> = (0..10)
+            .map(|number| Message::of(number.to_string()).for_java())
+            .collect();
+        kafka.java_producer(&settings)?.send(topic, &records)?;
+        let client = kafka.client().await?;
+        let mut consumer = from_the_start(&client, topic, 1).build().await?;
+        for _ in 0..2 {
+            let error = timeout(SOON, consumer.recv()).await?.unwrap_err();
+            assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+            assert!(error.to_string().contains("before Kafka 0.11"), "{error}");
+        }
+        // What a newer producer wrote behind them can be read.
+        kafka.alter_config(topic, &[("message.format.version", "2.5")])?;
+        kafka.java_producer(&[])?.send(topic, &records)?;
+        consumer.seek(&TopicPartition::new(topic, 0), 10)?;
+        let record = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
+        assert_eq!((record.offset(), record.value()), (10, Some(&b"0"[..])));
     }
     Ok(())
 }

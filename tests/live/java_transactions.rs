@@ -87,9 +87,15 @@ impl Story<'_> {
     }
 }
 
-async fn consumer(client: &Client, topic: &str, level: IsolationLevel) -> Result<Consumer, Error> {
+async fn consumer(
+    client: &Client,
+    topic: &str,
+    level: IsolationLevel,
+    fetch_bytes: usize,
+) -> Result<Consumer, Error> {
     client
         .standalone_consumer()
+        .partition_fetch_bytes(fetch_bytes)
         .isolation(level)
         .offset_reset(OffsetReset::Earliest)
         // A seek waits for the fetch that is under way.
@@ -99,22 +105,16 @@ async fn consumer(client: &Client, topic: &str, level: IsolationLevel) -> Result
         .await
 }
 
-async fn transactions(kafka: &Kafka) -> Outcome {
+/// Transactions that all end, some of them at the same time, with plain records between theirs.
+async fn tell(story: &mut Story<'_>, plain: &JavaProducer<'_>) -> Outcome {
     use Fate::{Aborted, Kept};
-    let topic = kafka.topic("java-transactions", 3, &[])?;
-    let mut story = Story {
-        kafka,
-        topic,
-        sent: 0,
-        kept: BTreeSet::new(),
-    };
-    let plain = kafka.java_producer(&[("batch.size", "300")])?;
+    let kafka = story.kafka;
     let (first, second) = (transactional(kafka, "1")?, transactional(kafka, "2")?);
-    story.send(&plain, &[0, 1, 2], Kept)?;
+    story.send(plain, &[0, 1, 2], Kept)?;
     first.begin()?;
     story.send(&first, &[0, 1, 2], Kept)?;
     first.commit()?;
-    story.send(&plain, &[0, 2], Kept)?;
+    story.send(plain, &[0, 2], Kept)?;
     first.begin()?;
     story.send(&first, &[0, 1], Aborted)?;
     first.abort()?;
@@ -124,7 +124,7 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     second.begin()?;
     story.send(&first, &[0], Aborted)?;
     story.send(&second, &[0, 1], Kept)?;
-    story.send(&plain, &[0, 1], Kept)?;
+    story.send(plain, &[0, 1], Kept)?;
     story.send(&first, &[0, 1], Aborted)?;
     story.send(&second, &[0], Kept)?;
     first.abort()?;
@@ -141,14 +141,26 @@ async fn transactions(kafka: &Kafka) -> Outcome {
     // Behind this a partition has nothing but the marker.
     story.send(&second, &[2], Aborted)?;
     second.abort()?;
-    until("the transactions' ends", || story.is_settled()).await?;
+    until("the transactions' ends", || story.is_settled()).await
+}
 
+async fn transactions(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("java-transactions", 3, &[])?;
+    let mut story = Story {
+        kafka,
+        topic,
+        sent: 0,
+        kept: BTreeSet::new(),
+    };
+    let plain = kafka.java_producer(&[("batch.size", "300")])?;
+    tell(&mut story, &plain).await?;
     let client = kafka.client().await?;
     let ends = kafka.offsets(topic)?;
     let mut consumers = Vec::new();
-    for by in [By::Poll, By::Recv] {
+    // All at once, and a batch or two at a time: then most fetches begin within a transaction.
+    for (by, fetch_bytes) in [(By::Poll, 1 << 20), (By::Recv, 700), (By::Poll, 700)] {
         for level in LEVELS {
-            let mut consumer = consumer(&client, topic, level).await?;
+            let mut consumer = consumer(&client, topic, level, fetch_bytes).await?;
             let read = by_place(read_to(&mut consumer, topic, &ends, by).await?);
             assert_level(&story, level, &read)?;
             assert_at_end(&consumer, topic, &ends).await?;
@@ -159,8 +171,8 @@ async fn transactions(kafka: &Kafka) -> Outcome {
 
     let late = transactional(kafka, "late")?;
     late.begin()?;
-    story.send(&late, &[0, 1], Kept)?;
-    story.send(&plain, &[0, 1, 2], Kept)?;
+    story.send(&late, &[0, 1], Fate::Kept)?;
+    story.send(&plain, &[0, 1, 2], Fate::Kept)?;
     for (level, by, consumer, read) in &mut consumers {
         let ends = match level {
             IsolationLevel::ReadCommitted => kafka.stable_offsets(topic)?,
@@ -230,7 +242,7 @@ async fn seek_everywhere(story: &Story<'_>, client: &Client) -> Outcome {
     let kafka = story.kafka;
     for level in LEVELS {
         let all = expected(kafka, story.topic, level)?;
-        let mut consumer = consumer(client, story.topic, level).await?;
+        let mut consumer = consumer(client, story.topic, level, 2000).await?;
         for end in kafka.offsets(story.topic)? {
             let partition = TopicPartition::new(story.topic, end.partition);
             let others = all_of(story.topic, 3);

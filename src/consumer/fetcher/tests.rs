@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::feed::consumer;
@@ -96,4 +98,58 @@ async fn what_a_loop_leaves_behind_is_looked_after_when_it_ends() {
     let plan = plan(consumer.shared(), REPLICA, &mut Session::default(), false);
     assert!(matches!(plan, Plan::Unneeded));
     assert!(is_woken(&consumer).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that_helps() {
+    let consumer = consumer(1, consumer_settings()).await;
+    let shared = consumer.shared();
+    for (code, is_told) in [
+        (ErrorCode::UNKNOWN_TOPIC_ID, false),
+        (ErrorCode::INVALID_REQUEST, true),
+    ] {
+        let answer = FetchAnswer {
+            throttle: Duration::ZERO,
+            code,
+            session_id: 0,
+            topics: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let error = take(shared, LEADER, &mut Session::default(), answer).unwrap_err();
+        assert_eq!(error.broker_code(), Some(code));
+        for failures in [1, 2] {
+            let before = tokio::time::Instant::now();
+            fail(shared, LEADER, error.clone(), failures).await;
+            assert!(before.elapsed() > Duration::from_millis(10));
+        }
+        let told = std::iter::from_fn(|| shared.lock().next_error()).count();
+        assert_eq!(told, usize::from(is_told), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_its_broker_cannot_read_is_told() {
+    let consumer = consumer(1, consumer_settings()).await;
+    assert!(answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None).tells);
+    let told = consumer.shared().lock().next_error().unwrap();
+    assert_eq!(told.broker_code(), Some(ErrorCode::CORRUPT_MESSAGE));
+}
+
+/// One thread, so that there is an order.
+#[tokio::test]
+async fn who_steps_back_goes_on_behind_whom_it_woke() {
+    let ready = Arc::new(Notify::new());
+    let has_run = Arc::new(AtomicBool::new(false));
+    let (wake, noted) = (ready.clone(), has_run.clone());
+    tokio::spawn(async move {
+        wake.notified().await;
+        noted.store(true, Ordering::Relaxed);
+    });
+    let other = tokio::spawn(async move {
+        ready.notify_one();
+        let before = has_run.load(Ordering::Relaxed);
+        step_back().await;
+        (before, has_run.load(Ordering::Relaxed))
+    });
+    assert_eq!(other.await.unwrap(), (false, true));
 }

@@ -1,6 +1,7 @@
 use super::ends::compare;
 use super::*;
 use crate::config::ConsumerSettings;
+use crate::consumer::state::Source;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
 use crate::machine::fetch::Answered;
 use crate::types::TopicId;
@@ -30,6 +31,7 @@ async fn ahead(offset_reset: OffsetReset) -> Arc<Shared> {
     state.hold(&partitions([0]));
     let partition = state.get(0).unwrap();
     partition.lead_by(NODE, 3, id(1));
+    partition.begin(None);
     partition.seek(at(100, 3), 1);
     partition.answered(Answered {
         chunk: None,
@@ -134,8 +136,31 @@ async fn it_is_time_to_look_again_when_a_replica_is_not_preferred_any_more() {
     let until = Instant::now() + Duration::from_secs(60);
     let mut state = shared.lock();
     state.get(0).unwrap().prefer(BrokerId(1), until);
-    state.sources.insert(BrokerId(1), Arc::default());
+    state.sources.insert(BrokerId(1), Source::default());
     drop(state);
     let work = survey(&shared, &shared.cluster.topology());
     assert_eq!(work.wake, Some(until));
+}
+
+/// Whether the fetch loop of the broker was woken by a survey.
+async fn is_woken_by_survey(shared: &Arc<Shared>, broker: BrokerId) -> bool {
+    survey(shared, &shared.cluster.topology());
+    let wake = shared.lock().sources[&broker].wake.clone();
+    timeout(Duration::ZERO, wake.notified()).await.is_ok()
+}
+
+#[tokio::test]
+async fn loops_are_woken_when_their_partitions_come_or_have_all_gone_and_else_left_alone() {
+    let shared = ahead(OffsetReset::Latest).await;
+    for broker in [0, 1] {
+        let mut state = shared.lock();
+        state.sources.insert(BrokerId(broker), Source::default());
+    }
+    assert!(is_woken_by_survey(&shared, BrokerId(0)).await);
+    assert!(!is_woken_by_survey(&shared, BrokerId(0)).await);
+    assert!(is_woken_by_survey(&shared, BrokerId(1)).await, "not needed");
+    let until = Instant::now() + Duration::from_secs(60);
+    shared.lock().get(0).unwrap().prefer(BrokerId(1), until);
+    assert!(is_woken_by_survey(&shared, BrokerId(1)).await);
+    assert!(!is_woken_by_survey(&shared, BrokerId(1)).await);
 }

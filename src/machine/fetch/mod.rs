@@ -10,5 +10,5 @@ mod verdict;
 
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
 pub(crate) use partition::{Answered, Need, Partition, Position, Start, Wanted};
-pub(crate) use session::{Asked, Session};
+pub(crate) use session::{Asked, Heard, Session};
 pub(crate) use verdict::{Lookup, Verdict, lookup, verdict};

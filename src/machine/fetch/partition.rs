@@ -36,7 +36,7 @@ pub(crate) enum Start {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Assigned, and the application is being told.
+    /// Assigned, and not begun.
     Held,
     /// The group's committed offset is wanted.
     Committed,
@@ -112,12 +112,16 @@ pub(crate) struct Partition {
     pub(crate) high_watermark: i64,
     pub(crate) last_stable_offset: i64,
     pub(crate) log_start_offset: i64,
+    /// The application is being told of the assignment: even where it has sought to, nothing is fetched.
+    held: bool,
     stage: Stage,
     next: Position,
     chunks: VecDeque<Chunk>,
     buffered: usize,
     blocked: bool,
     replica: Option<(BrokerId, Instant)>,
+    /// Another broker is to fetch it, or the same one in another way: its loop was not told yet.
+    moved: bool,
     failures: u32,
     not_before: Option<Instant>,
     /// A lookup is under way.
@@ -149,12 +153,14 @@ impl Partition {
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
+            held: true,
             stage: Stage::Held,
             next: NOWHERE,
             chunks: VecDeque::new(),
             buffered: 0,
             blocked: false,
             replica: None,
+            moved: false,
             failures: 0,
             not_before: None,
             is_asked: false,
@@ -168,6 +174,8 @@ impl Partition {
         if self.stage == Stage::Held {
             self.stage = start.map_or(Stage::Committed, Stage::Resetting);
         }
+        self.held = false;
+        self.moved = true;
     }
 
     /// Whether it has not begun, and the application has not sought.
@@ -181,7 +189,7 @@ impl Partition {
     }
 
     pub(crate) fn is_fetching(&self) -> bool {
-        self.stage == Stage::Fetching
+        self.stage == Stage::Fetching && !self.held
     }
 
     /// Whether the application must seek before anything can be read.
@@ -278,8 +286,15 @@ impl Partition {
         if is_new {
             self.not_before = None;
             self.replica = None;
+            self.moved = true;
             self.check_epoch();
         }
+    }
+
+    /// Whether the loop of the broker to fetch from is to be told of this partition.
+    pub(crate) fn take_moved(&mut self, now: Instant) -> bool {
+        let is_over = self.replica.take_if(|(_, until)| *until <= now).is_some();
+        std::mem::take(&mut self.moved) || is_over
     }
 
     /// What is to be looked up, if anything, and if it is time.
@@ -292,7 +307,8 @@ impl Partition {
             },
             Stage::Held | Stage::Fetching | Stage::Stuck => return None,
         };
-        (!self.is_asked && !self.is_waiting(now) && !self.stopped).then_some(need)
+        let is_free = !self.is_asked && !self.stopped && !self.held;
+        (is_free && !self.is_waiting(now)).then_some(need)
     }
 
     /// A lookup begins; `failed` or what it finds ends it.
@@ -347,17 +363,21 @@ impl Partition {
     /// Fetches from this replica until then.
     pub(crate) fn prefer(&mut self, replica: BrokerId, until: Instant) {
         self.replica = Some((replica, until));
+        self.moved = true;
     }
 
     /// Back to the leader; `false` when it was fetched from the leader already.
     pub(crate) fn forget_replica(&mut self) -> bool {
-        self.replica.take().is_some()
+        let is_left = self.replica.take().is_some();
+        self.moved |= is_left;
+        is_left
     }
 
     /// Back to the leader if it is fetched from this replica; `false` when it is not.
     pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
-        let is_left = self.replica.take_if(|(replica, _)| *replica == broker);
-        is_left.is_some()
+        let left = self.replica.take_if(|(replica, _)| *replica == broker);
+        self.moved |= left.is_some();
+        left.is_some()
     }
 
     /// When it goes back to the leader.
@@ -367,7 +387,7 @@ impl Partition {
 
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
-        self.stage == Stage::Fetching
+        self.is_fetching()
             && !self.paused
             && !self.stopped
             && !self.blocked

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     id: i32,
     epoch: i32,
     round: u64,
+    /// Topics go by their ids, since all have one; else all go by name.
+    has_ids: bool,
     /// By the partition's index: what was asked for last.
     sent: Vec<Option<Sent>>,
     count: usize,
@@ -44,48 +46,89 @@ struct Sent {
 pub(crate) struct Asked {
     pub(crate) session_id: i32,
     pub(crate) session_epoch: i32,
+    /// Every topic of the session has an id.
+    pub(crate) has_ids: bool,
     pub(crate) topics: Vec<FetchTopic>,
     pub(crate) forgotten: Vec<ForgottenTopic>,
     /// The session's partitions, those that the request need not name included.
     pub(crate) partitions: usize,
 }
 
+/// What an answer says of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It goes on, and there may be news of partitions.
+    News,
+    /// The broker does not have it any more: the same is to be asked again, from the start.
+    Lost,
+    /// The broker refuses the request.
+    Refused,
+}
+
 impl Session {
     /// The next request, for these partitions and no others.
     pub(crate) fn ask<'a>(
         &mut self,
-        partitions: impl Iterator<Item = (u32, &'a Partition)>,
+        partitions: impl Iterator<Item = (u32, &'a Partition)> + Clone,
         max_bytes: i32,
     ) -> Asked {
         if !self.is_kept() {
             self.restart();
         }
+        let (asked, is_sound) = self.collect(partitions.clone(), max_bytes);
+        if is_sound {
+            return asked;
+        }
+        self.restart();
+        self.collect(partitions, max_bytes).0
+    }
+
+    /// The request, and whether it can be made within the session: that is by ids or by names, and by name a topic
+    /// that was made anew is the same as the old one, and would be asked for and forgotten.
+    fn collect<'a>(
+        &mut self,
+        partitions: impl Iterator<Item = (u32, &'a Partition)>,
+        max_bytes: i32,
+    ) -> (Asked, bool) {
         self.round += 1;
-        let mut asked = Asked {
-            session_id: self.id,
-            session_epoch: self.epoch,
-            topics: Vec::new(),
-            forgotten: Vec::new(),
-            partitions: 0,
-        };
+        let mut asked = self.asked_nothing();
         let mut replaced = Vec::new();
         for (index, partition) in partitions {
             asked.partitions += 1;
+            asked.has_ids &= !partition.topic_id.is_zero();
             if !self.is_known(index, partition) {
                 replaced.extend(self.add(index, partition, max_bytes, &mut asked));
             }
         }
+        if self.epoch != NEW && asked.has_ids != self.has_ids {
+            return (asked, false);
+        }
+        self.has_ids = asked.has_ids;
         if self.count > asked.partitions {
             replaced.extend(self.take_others());
         }
         for wanted in replaced {
-            // It may be there still, at another index: brokers drop what is forgotten even if it is asked for, too.
-            if !self.holds(&wanted) {
-                self.unname(&wanted);
-                forget(&mut asked.forgotten, wanted);
+            match self.at(wanted.partition.topic(), wanted.partition.partition()) {
+                // It is there still, at another index: brokers drop what is forgotten even if it is asked for, too.
+                Some(there) if there.wanted.is_of(&wanted) => continue,
+                Some(there) if there.wanted.partition == wanted.partition => return (asked, false),
+                _ => {}
             }
+            self.unname(&wanted);
+            forget(&mut asked.forgotten, wanted);
         }
-        asked
+        (asked, true)
+    }
+
+    fn asked_nothing(&self) -> Asked {
+        Asked {
+            session_id: self.id,
+            session_epoch: self.epoch,
+            has_ids: true,
+            topics: Vec::new(),
+            forgotten: Vec::new(),
+            partitions: 0,
+        }
     }
 
     /// Whether the session knows all that the request would say of this partition.
@@ -178,12 +221,6 @@ impl Session {
         self.sent.get(index as usize)?.as_ref()
     }
 
-    fn holds(&self, wanted: &Wanted) -> bool {
-        let (name, number) = (wanted.partition.topic(), wanted.partition.partition());
-        self.at(name, number)
-            .is_some_and(|sent| sent.wanted.is_of(wanted))
-    }
-
     /// Drops the name of what is not in the session any more; a topic made anew has the same.
     fn unname(&mut self, wanted: &Wanted) {
         let (name, number) = (wanted.partition.topic(), wanted.partition.partition());
@@ -209,19 +246,29 @@ impl Session {
         self.at(name, partition).map(|sent| &sent.wanted)
     }
 
-    /// An answer came; `false` when it holds nothing and the same is to be asked again, from the start.
-    pub(crate) fn answered(&mut self, code: ErrorCode, id: i32) -> bool {
-        if !code.is_none() {
-            if code == ErrorCode::FETCH_SESSION_ID_NOT_FOUND {
-                self.id = 0;
-            }
-            self.restart();
-            return false;
+    /// An answer came.
+    pub(crate) fn answered(&mut self, code: ErrorCode, id: i32) -> Heard {
+        if code.is_none() {
+            self.id = id;
+            // Never back to the epoch that asks for a new one.
+            self.epoch = self.epoch.checked_add(1).unwrap_or(1);
+            return Heard::News;
         }
-        self.id = id;
-        // Never back to the epoch that asks for a new one.
-        self.epoch = self.epoch.checked_add(1).unwrap_or(1);
-        true
+        let is_lost = match code {
+            ErrorCode::FETCH_SESSION_ID_NOT_FOUND => {
+                self.id = 0;
+                true
+            }
+            code => code == ErrorCode::INVALID_FETCH_SESSION_EPOCH,
+        };
+        // Who refuses a new session would refuse the next one at once, too.
+        let heard = if is_lost && self.epoch != NEW {
+            Heard::Lost
+        } else {
+            Heard::Refused
+        };
+        self.restart();
+        heard
     }
 
     /// Without an id the broker keeps no session, for want of room: each request names everything.

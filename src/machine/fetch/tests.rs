@@ -141,7 +141,7 @@ fn compacted_gaps_and_empty_batches_move_the_position_behind_them() {
 }
 
 #[test]
-fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
+fn aborted_transactions_are_left_out_in_whatever_order_and_however_often_they_are_told() {
     let log = [
         of_transaction(0, "aborted 1", 1),
         of_transaction(1, "kept 2", 2),
@@ -152,6 +152,10 @@ fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
         marker(6, COMMIT, 2),
         of_transaction(7, "aborted 1 again", 1),
         marker(8, ABORT, 1),
+        marker(9, ABORT, 1),
+        of_transaction(10, "kept 1 again", 1),
+        marker(11, COMMIT, 1),
+        marker(12, COMMIT, 1),
     ];
     for aborted in [
         &[(1, 0), (1, 7)][..],
@@ -159,14 +163,14 @@ fn aborted_transactions_are_left_out_in_whatever_order_they_are_told() {
         &[(1, 0), (1, 7), (1, 7)],
     ] {
         let mut chunk = chunk(0, &log, aborted);
-        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4], "{aborted:?}");
-        assert_eq!(chunk.position(), (9, 7));
+        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4, 10], "{aborted:?}");
+        assert_eq!(chunk.position(), (13, 7));
     }
     let all = Filter {
         read_committed: false,
         ..filter()
     };
-    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7]);
+    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7, 10]);
 }
 
 #[test]
@@ -257,11 +261,12 @@ fn every_code_of_a_fetch_has_one_meaning() {
         (ErrorCode::REPLICA_NOT_AVAILABLE, Verdict::Refresh),
         (ErrorCode::KAFKA_STORAGE_ERROR, Verdict::Refresh),
         (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Verdict::Refresh),
-        (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::RefreshIds),
-        (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::RefreshIds),
+        (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::Refresh),
+        (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::Refresh),
         (ErrorCode::UNKNOWN_LEADER_EPOCH, Verdict::Retry),
         (ErrorCode::OFFSET_NOT_AVAILABLE, Verdict::Retry),
         (ErrorCode::REQUEST_TIMED_OUT, Verdict::Retry),
+        (ErrorCode::CORRUPT_MESSAGE, Verdict::Tell),
         (ErrorCode::TOPIC_AUTHORIZATION_FAILED, Verdict::Tell),
         (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, Verdict::Tell),
         (ErrorCode::new(9999), Verdict::Tell),
@@ -304,9 +309,9 @@ fn a_session_names_only_what_has_changed() {
     let mut session = Session::default();
     let mut all = [fetching(0, 1), fetching(1, 2), fetching(2, 3)];
     assert_eq!(asked(&mut session, &all), (0, vec![0, 1, 2], vec![]));
-    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
     assert_eq!(asked(&mut session, &all), (1, vec![], vec![]));
-    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
     all[1].seek(
         Position {
             offset: 50,
@@ -316,14 +321,71 @@ fn a_session_names_only_what_has_changed() {
     );
     all[2].paused = true;
     assert_eq!(asked(&mut session, &all), (2, vec![1], vec![2]));
-    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
     all[2].paused = false;
     assert_eq!(asked(&mut session, &all), (3, vec![2], vec![]));
-    assert!(!session.answered(ErrorCode::INVALID_FETCH_SESSION_EPOCH, 0));
+    let lost = session.answered(ErrorCode::INVALID_FETCH_SESSION_EPOCH, 0);
+    assert_eq!(lost, Heard::Lost);
     assert_eq!(asked(&mut session, &all), (0, vec![0, 1, 2], vec![]));
     assert_eq!(session.end(), Some((77, -1)));
-    assert!(!session.answered(ErrorCode::FETCH_SESSION_ID_NOT_FOUND, 0));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
+    let lost = session.answered(ErrorCode::FETCH_SESSION_ID_NOT_FOUND, 0);
+    assert_eq!(lost, Heard::Lost);
     assert_eq!(session.end(), None);
+}
+
+#[test]
+fn what_a_broker_refuses_is_not_taken_for_a_lost_session() {
+    for code in [
+        ErrorCode::UNKNOWN_SERVER_ERROR,
+        ErrorCode::INVALID_REQUEST,
+        ErrorCode::UNKNOWN_TOPIC_ID,
+        ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR,
+    ] {
+        let mut session = Session::default();
+        let all = [fetching(0, 1)];
+        asked(&mut session, &all);
+        session.answered(ErrorCode::NONE, 77);
+        assert_eq!(session.answered(code, 0), Heard::Refused, "{code}");
+        assert_eq!(asked(&mut session, &all), (0, vec![0], vec![]));
+        // A session that is only being asked for cannot be lost.
+        let code = ErrorCode::INVALID_FETCH_SESSION_EPOCH;
+        assert_eq!(session.answered(code, 0), Heard::Refused);
+    }
+}
+
+#[test]
+fn a_topic_whose_id_becomes_known_is_asked_for_in_a_new_session() {
+    let mut session = Session::default();
+    let mut all = [fetching(0, 1), fetching(1, 2)];
+    all[1].lead_by(Some(BrokerId(1)), 5, TopicId::ZERO);
+    assert_eq!(asked(&mut session, &all), (0, vec![0, 1], vec![]));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
+    // All by name, even if only those are named that have an id.
+    let same = session.ask([(0, &all[0]), (1, &all[1])].into_iter(), 1000);
+    assert!(same.topics.is_empty() && !same.has_ids);
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
+    all[1].lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
+    let anew = session.ask([(0, &all[0]), (1, &all[1])].into_iter(), 1000);
+    assert!(anew.has_ids && anew.session_epoch == 0 && anew.forgotten.is_empty());
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_never_asked_for_and_forgotten_at_once() {
+    for at in [0, 1] {
+        let mut session = Session::default();
+        let old = fetching(0, 1);
+        session.ask([(0, &old)].into_iter(), 1000);
+        assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
+        let mut new = fetching(0, 2);
+        new.lead_by(Some(BrokerId(1)), 5, TopicId([8; 16]));
+        let asked = session.ask([(at, &new)].into_iter(), 1000);
+        assert_eq!((asked.session_id, asked.session_epoch), (77, 0));
+        assert_eq!(asked.topics.len(), 1);
+        assert!(asked.forgotten.is_empty());
+        let topic = TopicRef::Id(TopicId([8; 16]));
+        assert!(session.asked(&topic, 0).is_some());
+    }
 }
 
 #[test]
@@ -331,10 +393,10 @@ fn a_partition_that_comes_back_at_another_index_is_not_forgotten() {
     let mut session = Session::default();
     let all: Vec<_> = (0..3).map(|n| fetching(n, n as u64)).collect();
     asked(&mut session, &all);
-    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
     let moved: Vec<_> = [2, 0].map(|n| fetching(n, 10 + n as u64)).into();
     assert_eq!(asked(&mut session, &moved), (1, vec![2, 0], vec![1]));
-    assert!(session.answered(ErrorCode::NONE, 77));
+    assert_eq!(session.answered(ErrorCode::NONE, 77), Heard::News);
     let topic = TopicRef::Id(TopicId([9; 16]));
     for (number, version) in [(0, Some(10)), (1, None), (2, Some(12))] {
         let found = session.asked(&topic, number).map(|wanted| wanted.version);
@@ -349,7 +411,7 @@ fn a_broker_without_room_for_sessions_is_asked_for_everything_each_time() {
     let all = [fetching(0, 1), fetching(1, 2)];
     for _ in 0..3 {
         assert_eq!(asked(&mut session, &all), (0, vec![0, 1], vec![]));
-        assert!(session.answered(ErrorCode::NONE, 0));
+        assert_eq!(session.answered(ErrorCode::NONE, 0), Heard::News);
     }
 }
 
@@ -364,6 +426,32 @@ fn what_was_asked_for_before_a_seek_is_not_expected_after_it() {
     };
     partition.seek(same, 2);
     assert!(!partition.expects(&wanted));
+}
+
+#[test]
+fn what_is_sought_before_it_begins_is_fetched_only_then() {
+    let now = Instant::now();
+    for is_looked_up in [false, true] {
+        let mut partition = Partition::held(name(0), 1);
+        partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
+        if is_looked_up {
+            partition.reset(Start::Timestamp(1), 2);
+        } else {
+            let sought = Position {
+                offset: 10,
+                leader_epoch: -1,
+            };
+            partition.seek(sought, 2);
+        }
+        assert!(!partition.is_fetchable(now) && !partition.is_fetching());
+        assert_eq!(partition.need(now), None);
+        partition.take_moved(now);
+        partition.begin(Some(Start::Earliest));
+        assert!(partition.take_moved(now), "its loop is to be told");
+        assert_eq!(partition.is_fetchable(now), !is_looked_up);
+        let need = is_looked_up.then_some(Need::Offset(Start::Timestamp(1)));
+        assert_eq!(partition.need(now), need);
+    }
 }
 
 #[test]

@@ -11,8 +11,6 @@ pub(crate) enum Verdict {
     OutOfRange,
     /// The cluster has changed: refresh the metadata, and ask again after a while.
     Refresh,
-    /// As `Refresh`, and what the session says of topic ids is void.
-    RefreshIds,
     /// Ask again after a while.
     Retry,
     /// The application must know; ask again after a while in case that it changes.
@@ -29,8 +27,12 @@ pub(crate) fn verdict(code: ErrorCode) -> Verdict {
         | ErrorCode::LEADER_NOT_AVAILABLE
         | ErrorCode::KAFKA_STORAGE_ERROR
         | ErrorCode::FENCED_LEADER_EPOCH
-        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Verdict::Refresh,
-        ErrorCode::UNKNOWN_TOPIC_ID | ErrorCode::INCONSISTENT_TOPIC_ID => Verdict::RefreshIds,
+        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        // A topic made anew has another id, by which the session tells them apart.
+        | ErrorCode::UNKNOWN_TOPIC_ID
+        | ErrorCode::INCONSISTENT_TOPIC_ID => Verdict::Refresh,
+        // The broker cannot read its log: that does not pass by itself.
+        ErrorCode::CORRUPT_MESSAGE => Verdict::Tell,
         // The broker is behind, or busy: it will catch up.
         ErrorCode::OFFSET_NOT_AVAILABLE
         | ErrorCode::UNKNOWN_LEADER_EPOCH
@@ -55,7 +57,7 @@ pub(crate) enum Lookup {
 pub(crate) fn lookup(code: ErrorCode) -> Lookup {
     match verdict(code) {
         Verdict::Take => Lookup::Take,
-        Verdict::Refresh | Verdict::RefreshIds | Verdict::Retry => Lookup::Refresh,
+        Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
         Verdict::OutOfRange | Verdict::Tell => Lookup::Tell,
     }
 }

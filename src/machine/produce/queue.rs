@@ -9,6 +9,7 @@
 //!
 //! Invariants:
 //! - A stamped batch keeps its sequence across retries, and stands before every unstamped one.
+//! - A batch that may be written never gets another sequence: where it would, it is given up.
 //! - While a stamped batch waits to be sent again, one batch at a time is in flight.
 //! - No batch is sent that is not among the next five from the first unresolved one: a broker recognises
 //!   that one when it comes again only as long as it is among the last five in its log.
@@ -91,6 +92,8 @@ pub(crate) enum Readiness {
 pub(crate) enum Take<T> {
     /// To compress, then to give back with [`Queue::packed`].
     Pack(Batch<T>),
+    /// To be failed before anything is sent: under new sequences they would be written again.
+    GivenUp(Vec<Ended<T>>),
     /// To seal and send; the answer comes back with the flight's number.
     Send(Taken<T>),
     Nothing(Readiness),
@@ -106,6 +109,8 @@ pub(crate) struct Taken<T> {
 struct Flight<T> {
     number: u64,
     broker: BrokerId,
+    /// The leadership that it was sent in.
+    term: u64,
     stamp: Option<Stamp>,
     opened: Instant,
     /// `None` once its time was up: the outcome is settled, the answer no longer matters.
@@ -162,6 +167,8 @@ pub(crate) struct Queue<T> {
     /// Batches that are away being split, by the number of their flight.
     splitting: Vec<(u64, Away<T>)>,
     leader: Option<BrokerId>,
+    /// Counts the changes of leader.
+    term: u64,
     backoff_until: Option<Instant>,
     producer: Option<ProducerId>,
     next_sequence: i32,
@@ -197,6 +204,7 @@ impl<T: Clone> Queue<T> {
             packing: None,
             splitting: Vec::new(),
             leader,
+            term: 0,
             backoff_until: None,
             producer: None,
             next_sequence: 0,
@@ -224,17 +232,28 @@ impl<T: Clone> Queue<T> {
         self.open.is_some()
     }
 
+    /// Bytes of the batch that comes next, before its compression.
+    pub(crate) fn next_len(&self) -> usize {
+        match (self.ready.front(), &self.open) {
+            (Some(front), _) => front.body.len(),
+            (None, open) => open.as_ref().map_or(0, |open| open.writer.len()),
+        }
+    }
+
     /// Batches that wait to be sent.
     pub(crate) fn backlog(&self) -> usize {
         self.ready.len()
     }
 
-    /// Names the partition's leader. A change ends a backoff: the new leader has refused nothing yet.
+    /// Names the partition's leader. A change ends a backoff: the new leader has refused nothing yet. It may
+    /// know nothing of the producer either, after an unclean election.
     pub(crate) fn lead(&mut self, leader: Option<BrokerId>) -> bool {
         if self.leader == leader {
             return false;
         }
         self.leader = leader;
+        self.term += 1;
+        self.proven = false;
         self.backoff_until = None;
         true
     }

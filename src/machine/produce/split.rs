@@ -11,7 +11,7 @@ use crate::wire::Malformed;
 /// The records of `batch` in two or more batches, without those at the indices `without` (sorted).
 ///
 /// Sequences follow each other from the batch's own on, so that nothing between the parts is missed.
-/// The first part keeps the whole memory charge.
+/// The memory charge is shared among the parts by their size: each gives its own back.
 #[expect(
     clippy::result_large_err,
     reason = "once in a batch's life, and the batch must not get lost"
@@ -51,7 +51,19 @@ fn parts_of<T: Clone>(batch: &Batch<T>, without: &[u32]) -> Result<Vec<Batch<T>>
         }
     }
     parts.close();
-    Ok(parts.done)
+    Ok(share(parts.done, batch.charged))
+}
+
+/// Shares a memory charge among the parts, to the byte.
+fn share<T>(mut parts: Vec<Batch<T>>, mut charge: usize) -> Vec<Batch<T>> {
+    let mut rest: usize = parts.iter().map(|part| part.plain_len).sum();
+    for part in &mut parts {
+        let exact = charge as u128 * part.plain_len as u128 / rest.max(1) as u128;
+        part.charged = usize::try_from(exact).unwrap_or(charge);
+        charge -= part.charged;
+        rest -= part.plain_len;
+    }
+    parts
 }
 
 /// The parts made so far, and the one that is being written.
@@ -119,11 +131,7 @@ impl<T: Clone> Parts<'_, T> {
                 total: self.batch.ticket.total,
             },
             opened: self.batch.opened,
-            charged: if self.done.is_empty() {
-                self.batch.charged
-            } else {
-                0
-            },
+            charged: 0,
             plain_len,
             stamp,
             failures: self.batch.failures,

@@ -110,6 +110,7 @@ impl Bench {
                 Some(taken)
             }
             Take::Pack(_) => panic!("nothing is compressed here"),
+            Take::GivenUp(_) => panic!("nothing is given up here"),
             Take::Nothing(_) => None,
         }
     }
@@ -496,7 +497,7 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                     _ => seen.push(first),
                 }
             }
-            Take::Nothing(_) => break,
+            Take::GivenUp(_) | Take::Nothing(_) => break,
         }
     }
     assert!(seen.len() >= 2 && seen.is_sorted(), "{seen:?}");
@@ -550,7 +551,7 @@ fn topic_with_another_id_is_one_that_knows_no_producer() {
         .take(LEADER, anew, bench.now, false, ID, |_| None)
     {
         Take::Send(_) => true,
-        Take::Pack(_) | Take::Nothing(_) => false,
+        Take::Pack(_) | Take::GivenUp(_) | Take::Nothing(_) => false,
     };
     assert!(take());
     assert!(!take(), "one batch at first");

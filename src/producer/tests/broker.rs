@@ -14,7 +14,6 @@ use kafka_protocol::messages::{
     InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
@@ -54,7 +53,6 @@ pub(super) struct Seen {
 pub(super) struct Broker {
     state: Mutex<State>,
     pub(super) memory: Arc<Memory>,
-    came: Notify,
 }
 
 #[derive(Default)]
@@ -73,7 +71,6 @@ impl Broker {
         let broker = Arc::new(Self {
             state: Mutex::default(),
             memory: Memory::new(),
-            came: Notify::new(),
         });
         let mut listener = broker.memory.listen(&address("a"));
         let own = Arc::clone(&broker);
@@ -114,17 +111,6 @@ impl Broker {
     /// The bytes of every Produce request that came.
     pub(super) fn requests(&self) -> Vec<usize> {
         self.lock().requests.clone()
-    }
-
-    /// Waits until so many batches came.
-    pub(super) async fn until_seen(&self, batches: usize) {
-        loop {
-            let came = self.came.notified();
-            if self.lock().seen.len() >= batches {
-                return;
-            }
-            came.await;
-        }
     }
 
     async fn talk(self: Arc<Self>, mut peer: Peer) {
@@ -168,7 +154,6 @@ impl Broker {
                     .with_name(topic.name)
             })
             .collect();
-        self.came.notify_waiters();
         let answer = ProduceResponse::default().with_responses(topics);
         (!state.silent).then(|| encoded(&answer, request.version))
     }

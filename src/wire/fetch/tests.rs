@@ -34,6 +34,7 @@ fn call() -> Fetch {
         read_committed: false,
         session_id: 77,
         session_epoch: 12,
+        by_name: false,
         topics: vec![
             FetchTopic {
                 name: "orders".into(),

@@ -73,6 +73,8 @@ struct Partition {
     handed: Vec<Option<(Option<u64>, usize)>>,
     /// Everything before it was handed out.
     whole: usize,
+    /// As the group told last.
+    committed: i64,
     /// When each record could be read, by offset, where that is looked at.
     seen: Vec<Duration>,
     /// Who had it last.
@@ -140,6 +142,12 @@ impl Ledger {
         found.map_or(0, |partition| partition.whole as i64)
     }
 
+    /// The group's offset, as it was seen last.
+    pub(crate) fn committed_to(&self, partition: i32) -> i64 {
+        let found = self.partitions.get(&partition);
+        found.map_or(0, |partition| partition.committed)
+    }
+
     /// How many partitions the members have now.
     pub(crate) fn owned(&self, members: &[usize]) -> Vec<usize> {
         members
@@ -195,6 +203,7 @@ impl Ledger {
     /// An offset that the group has committed, as anybody may see.
     pub(crate) fn committed(&mut self, partition: i32, offset: i64) {
         self.survey.commits_seen += 1;
+        self.partitions.entry(partition).or_default().committed = offset;
         let handed = self.handed_to(partition);
         if offset > handed {
             self.violations.push(Violation::CommittedTooFar {

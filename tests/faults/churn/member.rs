@@ -91,6 +91,8 @@ pub(super) struct Group {
     pub(super) name: String,
     pub(super) topic: &'static str,
     pub(super) assignor: Assignor,
+    /// Between two heartbeats: about as long as a rebalance takes.
+    pub(super) beat: Duration,
     pub(super) book: Arc<Book>,
 }
 
@@ -225,7 +227,7 @@ impl Work {
             .auto_commit(self.habit.is_automatic())
             .auto_commit_interval(Duration::from_millis(300))
             .session_timeout(Duration::from_secs(6))
-            .heartbeat_interval(Duration::from_secs(1))
+            .heartbeat_interval(self.group.beat)
             .max_poll_interval(Duration::from_secs(30))
             .request_timeout(Duration::from_secs(5))
             .api_timeout(Duration::from_secs(30))

@@ -248,7 +248,7 @@ async fn unknown_replica(live: &Live) -> Outcome {
     let sent_away = Arc::new(AtomicUsize::new(0));
     let count = sent_away.clone();
     live.proxies.rule(move |request| {
-        if !request.is(ApiKey::Fetch) || count.fetch_add(1, Ordering::Relaxed) % 4 != 0 {
+        if !request.is(ApiKey::Fetch) || !count.fetch_add(1, Ordering::Relaxed).is_multiple_of(4) {
             return Fate::Pass;
         }
         each(request, |data| {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use ottla::{Client, ConsumerBuilder, Error, NewTopic, OffsetReset, Record, TopicPartition};
+use ottla::{ConsumerBuilder, Error, NewTopic, OffsetReset, TopicPartition};
 
 use super::{Reader, fill, soon};
-use crate::faults::load::{Numbered, id_of};
-use crate::faults::world::{Live, NODES, Outcome, World};
+use crate::faults::load::id_of;
+use crate::faults::world::{Live, Outcome, World};
 
 pub(super) fn trials(world: &World) -> Vec<Trial> {
     vec![
@@ -22,11 +22,6 @@ pub(super) fn trials(world: &World) -> Vec<Trial> {
         world.live(
             "reading::a_topic_created_again_is_read_from_its_beginning",
             recreated,
-        ),
-        world.live("reading::partitions_added_are_found", grown),
-        world.live(
-            "reading::a_record_larger_than_the_fetch_size_is_read",
-            large,
         ),
     ]
 }
@@ -150,65 +145,6 @@ async fn recreated(live: &Live) -> Outcome {
             (record.offset(), id),
             (expected, Some(1000 + expected as u64))
         );
-    }
-    live.delete_topic(topic)?;
-    Ok(())
-}
-
-async fn grown(live: &Live) -> Outcome {
-    let topic = "grown";
-    live.topic(topic, 1)?;
-    let client = Client::builder()
-        .bootstrap_servers(live.bootstrap())
-        .metadata_max_age(Duration::from_millis(500))
-        .connect()
-        .await?;
-    let mut consumer = client
-        .consumer("grown-group")
-        .offset_reset(OffsetReset::Earliest)
-        .heartbeat_interval(Duration::from_millis(500))
-        .session_timeout(Duration::from_secs(6))
-        .subscribe([topic])
-        .build()
-        .await?;
-    let producer = live.client(false).await?.producer().build()?;
-    producer.send(Record::to(topic).value("before")).await?;
-    soon("a record", consumer.recv()).await??.ok_or("the end")?;
-    live.grow_topic(topic, NODES)?;
-    let producer = live.client(false).await?.producer().build()?;
-    for partition in 1..NODES {
-        let record = Numbered::to(topic, partition, partition as u64);
-        soon("an acknowledgement", producer.send(record.record())).await??;
-    }
-    let mut found = Vec::new();
-    while found.len() < 2 {
-        let record = soon("a new partition's record", consumer.recv()).await??;
-        found.push(record.ok_or("the end")?.partition());
-    }
-    found.sort_unstable();
-    assert_eq!(found, [1, 2]);
-    consumer.close(Duration::from_secs(20)).await?;
-    live.delete_topic(topic)?;
-    Ok(())
-}
-
-/// KIP-74: a batch larger than was asked for comes alone, and later ones are cut off where the answer ends.
-async fn large(live: &Live) -> Outcome {
-    let topic = "large";
-    live.topic(topic, 1)?;
-    let client = live.client(false).await?;
-    let producer = client.producer().linger(Duration::ZERO).build()?;
-    let sizes: Vec<usize> = (0..60).map(|at| [10, 200_000, 700][at % 3]).collect();
-    for size in &sizes {
-        let record = Record::to(topic).partition(0).value("x".repeat(*size));
-        soon("an acknowledgement", producer.send(record)).await??;
-    }
-    let tiny = |builder: ConsumerBuilder| builder.partition_fetch_bytes(1000).fetch_max_bytes(1000);
-    let mut reader = Reader::new(&client, topic, 1, tiny).await?;
-    for (offset, size) in (0..).zip(sizes) {
-        let record = soon("a record", reader.recv()).await??;
-        let found = record.value().map(<[u8]>::len);
-        assert_eq!((record.offset(), found), (offset, Some(size)));
     }
     live.delete_topic(topic)?;
     Ok(())

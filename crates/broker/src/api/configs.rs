@@ -259,7 +259,7 @@ fn alter(
     // All of it or nothing.
     let mut configs = topic.configs.clone();
     for change in changes {
-        apply(&mut configs, change).map_err(|why| (ErrorCode::INVALID_CONFIG, why))?;
+        apply(&mut configs, change)?;
     }
     if !validate_only {
         topic.configs = configs;
@@ -267,20 +267,23 @@ fn alter(
     Ok(())
 }
 
-fn apply(configs: &mut TopicConfigs, change: &Change) -> Result<(), String> {
+fn apply(configs: &mut TopicConfigs, change: &Change) -> Result<(), Refusal> {
     let name = &change.name;
+    let invalid = |why| (ErrorCode::INVALID_CONFIG, why);
     if change.operation == 1 {
-        return configs.unset(name);
+        configs.unset(name);
+        return Ok(());
     }
-    let value = change.value.as_deref();
-    let value = value.ok_or_else(|| format!("Null value not supported for {name}"))?;
+    let Some(value) = change.value.as_deref() else {
+        let why = format!("Null value not supported for : {name}");
+        return Err((ErrorCode::INVALID_REQUEST, why));
+    };
     if change.operation == 0 {
-        return configs.set(name, value);
+        return configs.set(name, value).map_err(invalid);
     }
     if **name != *"cleanup.policy" {
-        return Err(format!(
-            "Config value append is not allowed for config key: {name}"
-        ));
+        let why = format!("Config value append is not allowed for config key: {name}");
+        return Err(invalid(why));
     }
     let before = configs.get(name).unwrap_or_default();
     let mut list: Vec<&str> = before.split(',').filter(|one| *one != value).collect();
@@ -288,5 +291,5 @@ fn apply(configs: &mut TopicConfigs, change: &Change) -> Result<(), String> {
         list.push(value);
     }
     let list = list.join(",");
-    configs.set(name, &list)
+    configs.set(name, &list).map_err(invalid)
 }

@@ -258,6 +258,8 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
     if let Err(code) = result {
         got.code = code;
         got.batches.clear();
+        got.high_watermark = -1;
+        got.log_start = -1;
         size = 0;
         got.hint = leaders::hint(at.state, Some(&name), one.partition, code);
     }

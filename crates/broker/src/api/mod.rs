@@ -138,8 +138,10 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         ApiKey::Fetch => Box::new(fetch::read(r)?),
         ApiKey::ListOffsets => Box::new(list_offsets::read(r)?),
         ApiKey::Metadata => Box::new(metadata::read(r)?),
-        // The body matters to nobody, and that of an unknown version cannot be read.
-        ApiKey::ApiVersions => return Ok(Box::new(api_versions::ApiVersions)),
+        key if !key.versions().contains(&header.version) => {
+            return Ok(Box::new(api_versions::unreadable()));
+        }
+        ApiKey::ApiVersions => Box::new(api_versions::read(r)?),
         ApiKey::InitProducerId => Box::new(init_producer_id::read(r)?),
         ApiKey::OffsetCommit => Box::new(offset_commit::read(r)?),
         ApiKey::OffsetFetch => Box::new(offset_fetch::read(r)?),

@@ -2,7 +2,7 @@
 
 use super::leaders;
 use super::{At, Call, Step};
-use crate::state::batch::NewBatch;
+use crate::state::batch::{Flaw, NewBatch};
 use crate::state::log::Appended;
 use crate::state::sessions::TopicRef;
 use crate::state::{NodeId, State};
@@ -17,7 +17,9 @@ pub(super) struct Produce {
 struct Part {
     partition: i32,
     /// Taken when it is appended.
-    batch: Option<Result<NewBatch, ErrorCode>>,
+    batch: Option<Result<NewBatch, Flaw>>,
+    /// It never came to the log, whose start is then not told.
+    is_shapeless: bool,
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
@@ -33,13 +35,17 @@ pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
         let parts = r.array(|r| {
             let partition = r.i32()?;
             let batch = match r.records()? {
-                None => Err(ErrorCode::INVALID_RECORD),
-                Some(bytes) if bytes.is_empty() => Err(ErrorCode::INVALID_RECORD),
+                None => Err(NOTHING),
+                Some(bytes) if bytes.is_empty() => Err(NOTHING),
                 // The checksum takes time: here, and not while the cluster is locked.
                 Some(bytes) => NewBatch::check(bytes),
             };
             let batch = Some(batch);
-            r.tagged(Part { partition, batch })
+            r.tagged(Part {
+                partition,
+                batch,
+                is_shapeless: false,
+            })
         })?;
         r.tagged((topic, parts))
     })?;
@@ -49,6 +55,9 @@ pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
         topics,
     })
 }
+
+/// No records at all.
+const NOTHING: Flaw = Flaw::Shape(ErrorCode::INVALID_RECORD);
 
 /// A partition's part of the answer.
 struct Done {
@@ -79,7 +88,7 @@ impl Call for Produce {
                     Some(code) => Err(code),
                     None => append(at, topic, name.as_ref(), part, acks),
                 };
-                tell(at, name.as_deref(), part.partition, result)
+                tell(at, name.as_deref(), part, result)
             });
             answers.push((topic.clone(), done.collect::<Vec<_>>()));
         }
@@ -104,7 +113,12 @@ fn append(
     acks: i16,
 ) -> Result<Appended, ErrorCode> {
     let name = name.ok_or(topic.unknown())?;
-    let batch = part.batch.take().unwrap_or(Err(ErrorCode::INVALID_RECORD));
+    let batch = part.batch.take().unwrap_or(Err(NOTHING));
+    let batch = batch.map_err(|flaw| {
+        let (Flaw::Shape(code) | Flaw::Records(code)) = flaw;
+        part.is_shapeless = matches!(flaw, Flaw::Shape(_));
+        code
+    });
     let index = part.partition;
     at.part(Some(name), Some(index), |at| {
         let (node, wall) = (at.node, at.now.wall);
@@ -124,7 +138,9 @@ fn append(
         let batch = batch?;
         let in_sync = partition.replicas.iter();
         let in_sync = in_sync.filter(|id| nodes.is_alive(**id)).count();
-        if acks == -1 && in_sync < configs.min_insync {
+        // Never more than there are replicas, as since Kafka 4.1.
+        let needed = configs.min_insync.min(partition.replicas.len());
+        if acks == -1 && in_sync < needed {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         let appended = partition
@@ -136,14 +152,19 @@ fn append(
     })
 }
 
-fn tell(
-    at: &At<'_>,
-    name: Option<&str>,
-    partition: i32,
-    result: Result<Appended, ErrorCode>,
-) -> Done {
+fn tell(at: &At<'_>, name: Option<&str>, part: &Part, result: Result<Appended, ErrorCode>) -> Done {
+    let partition = part.partition;
     let found = name.and_then(|name| at.state.topics.partition(name, partition).ok());
     let code = result.err().unwrap_or(ErrorCode::NONE);
+    // Kafka tells where the log begins unless it refused before it looked there.
+    let unseen = matches!(
+        code,
+        ErrorCode::INVALID_REQUIRED_ACKS
+            | ErrorCode::NOT_LEADER_OR_FOLLOWER
+            | ErrorCode::MESSAGE_TOO_LARGE
+            | ErrorCode::CORRUPT_MESSAGE
+    );
+    let found = found.filter(|_| !unseen && !part.is_shapeless);
     Done {
         partition,
         result,

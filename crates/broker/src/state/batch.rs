@@ -29,6 +29,15 @@ pub(crate) struct NewBatch {
     pub(crate) head: Head,
 }
 
+/// What is wrong with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It is no batch, or not one.
+    Shape(ErrorCode),
+    /// It is one, but not of records that can be appended.
+    Records(ErrorCode),
+}
+
 /// What the broker goes by; the records themselves it does not look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -80,43 +89,10 @@ impl Head {
 
 impl NewBatch {
     /// Checks what one partition of a Produce request carries, as Kafka does: exactly one batch, whole and unharmed.
-    pub(crate) fn check(bytes: BytesMut) -> Result<Self, ErrorCode> {
-        let head = Head::read(&bytes).ok_or(ErrorCode::CORRUPT_MESSAGE)?;
-        let length = bytes.get(LENGTH_END - 4..).map_or(0, |mut at| at.get_i32());
-        if bytes.get(MAGIC_AT) != Some(&2) {
-            return Err(ErrorCode::INVALID_RECORD);
-        }
-        match usize::try_from(length) {
-            Ok(length) if length == bytes.len() - LENGTH_END => {}
-            // A second batch behind the first.
-            Ok(length) if length < bytes.len() - LENGTH_END => {
-                return Err(ErrorCode::INVALID_RECORD);
-            }
-            _ => return Err(ErrorCode::CORRUPT_MESSAGE),
-        }
-        let crc = bytes.get(CRC_AT..).map_or(0, |mut at| at.get_u32());
-        let covered = bytes.get(CRC_END..).unwrap_or_default();
-        if crc32c::crc32c(covered) != crc {
-            return Err(ErrorCode::CORRUPT_MESSAGE);
-        }
-        let whole =
-            head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
-        let from_a_client = head.attributes & CONTROL == 0;
-        if !whole || !from_a_client {
-            return Err(ErrorCode::INVALID_RECORD);
-        }
-        if head.attributes & TRANSACTIONAL != 0 {
-            return Err(ErrorCode::INVALID_TXN_STATE);
-        }
-        if head.codec() > HIGHEST_CODEC {
-            return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE);
-        }
-        if head.codec() == 0 && !super::records::are_whole(&bytes, head.count) {
-            return Err(ErrorCode::INVALID_RECORD);
-        }
-        if head.producer_id >= 0 && head.base_sequence < 0 {
-            return Err(ErrorCode::INVALID_RECORD);
-        }
+    pub(crate) fn check(bytes: BytesMut) -> Result<Self, Flaw> {
+        let head = Head::read(&bytes).ok_or(Flaw::Shape(ErrorCode::CORRUPT_MESSAGE))?;
+        check_shape(&bytes).map_err(Flaw::Shape)?;
+        check_records(&bytes, &head).map_err(Flaw::Records)?;
         Ok(Self { bytes, head })
     }
 
@@ -150,4 +126,49 @@ impl NewBatch {
         }
         self.bytes.freeze()
     }
+}
+
+/// One batch of the right format, with nothing behind it and nothing changed on its way.
+fn check_shape(bytes: &[u8]) -> Result<(), ErrorCode> {
+    if bytes.get(MAGIC_AT) != Some(&2) {
+        return Err(ErrorCode::INVALID_RECORD);
+    }
+    let length = bytes.get(LENGTH_END - 4..).map_or(0, |mut at| at.get_i32());
+    let there = bytes.len().saturating_sub(LENGTH_END);
+    match usize::try_from(length) {
+        Ok(length) if length == there => {}
+        // A second batch behind the first.
+        Ok(length) if length < there => return Err(ErrorCode::INVALID_RECORD),
+        _ => return Err(ErrorCode::CORRUPT_MESSAGE),
+    }
+    let crc = bytes.get(CRC_AT..).map_or(0, |mut at| at.get_u32());
+    let covered = bytes.get(CRC_END..).unwrap_or_default();
+    if crc32c::crc32c(covered) == crc {
+        Ok(())
+    } else {
+        Err(ErrorCode::CORRUPT_MESSAGE)
+    }
+}
+
+/// What the batch says of itself is right.
+fn check_records(bytes: &[u8], head: &Head) -> Result<(), ErrorCode> {
+    let whole = head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
+    let from_a_client = head.attributes & CONTROL == 0;
+    if !whole || !from_a_client {
+        return Err(ErrorCode::INVALID_RECORD);
+    }
+    if head.attributes & TRANSACTIONAL != 0 {
+        return Err(ErrorCode::INVALID_TXN_STATE);
+    }
+    if head.codec() > HIGHEST_CODEC {
+        // Kafka has no better word for it.
+        return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
+    }
+    if head.codec() == 0 && !super::records::are_whole(bytes, head.count) {
+        return Err(ErrorCode::INVALID_RECORD);
+    }
+    if head.producer_id >= 0 && head.base_sequence < 0 {
+        return Err(ErrorCode::INVALID_RECORD);
+    }
+    Ok(())
 }

@@ -13,8 +13,10 @@ struct Known {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A whole number of at least this.
+    /// A whole number of at least this, of 64 bits.
     Long(i64),
+    /// The same of 32 bits.
+    Int(i64),
     /// One of these, or several with commas between.
     OneOf(&'static [&'static str], bool),
 }
@@ -34,17 +36,17 @@ const KNOWN: &[Known] = &[
         ),
     ),
     known("delete.retention.ms", "86400000", Kind::Long(0)),
-    known("max.message.bytes", "1048588", Kind::Long(0)),
+    known("max.message.bytes", "1048588", Kind::Int(0)),
     known("message.timestamp.after.max.ms", "3600000", Kind::Long(0)),
     known(
         "message.timestamp.type",
         "CreateTime",
         Kind::OneOf(&["CreateTime", "LogAppendTime"], false),
     ),
-    known("min.insync.replicas", "1", Kind::Long(1)),
+    known("min.insync.replicas", "1", Kind::Int(1)),
     known("retention.bytes", "-1", Kind::Long(-1)),
     known("retention.ms", "604800000", Kind::Long(-1)),
-    known("segment.bytes", "1073741824", Kind::Long(1_048_576)),
+    known("segment.bytes", "1073741824", Kind::Int(1_048_576)),
     known("segment.ms", "604800000", Kind::Long(1)),
 ];
 
@@ -60,6 +62,7 @@ impl Known {
     fn takes(&self, value: &str) -> bool {
         match self.kind {
             Kind::Long(least) => value.parse::<i64>().is_ok_and(|n| n >= least),
+            Kind::Int(least) => value.parse::<i32>().is_ok_and(|n| i64::from(n) >= least),
             Kind::OneOf(of, true) => value.split(',').all(|one| of.contains(&one.trim())),
             Kind::OneOf(of, false) => of.contains(&value),
         }
@@ -68,6 +71,7 @@ impl Known {
     /// Kafka's number of the type, as DescribeConfigs tells it.
     fn kind_code(&self) -> i8 {
         match self.kind {
+            Kind::Int(_) => 3,
             Kind::Long(_) => 5,
             Kind::OneOf(_, true) => 7,
             Kind::OneOf(_, false) => 2,
@@ -145,12 +149,10 @@ impl TopicConfigs {
         Ok(())
     }
 
-    /// Back to the default.
-    pub(crate) fn unset(&mut self, name: &str) -> Result<(), String> {
-        find(name)?;
+    /// Back to the default; an unknown name is there already.
+    pub(crate) fn unset(&mut self, name: &str) {
         self.set.remove(name);
         self.refresh();
-        Ok(())
     }
 
     /// What the name is set to, or its default.

@@ -77,14 +77,13 @@ impl Log {
         if let Sequence::Duplicate(written) = self.producers.check(&batch.head)? {
             return Ok(Appended {
                 base_offset: written.base_offset,
-                append_time: written.append_time,
+                append_time: written.timestamp,
             });
         }
         let head = batch.head;
         let base = self.end;
         let last = base + i64::from(head.last_offset_delta);
         let told_time = append_time.unwrap_or(-1);
-        self.producers.wrote(&head, base, told_time);
         let bytes = batch.place(base, epoch, append_time);
         self.size += bytes.len() as u64;
         self.end = last + 1;
@@ -92,6 +91,7 @@ impl Log {
             self.epochs.push((epoch, base));
         }
         let max_timestamp = append_time.unwrap_or(head.max_timestamp);
+        self.producers.wrote(&head, base, max_timestamp);
         self.batches.push_back(Stored {
             base,
             last,
@@ -142,6 +142,9 @@ impl Log {
 
     /// The last epoch up to `wanted` that wrote, and the offset behind its records; as Kafka's epoch cache answers.
     pub(crate) fn end_of_epoch(&self, wanted: i32, current: i32) -> Option<(i32, i64)> {
+        if wanted < 0 {
+            return None;
+        }
         if wanted == current {
             return Some((current, self.end));
         }

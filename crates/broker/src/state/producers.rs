@@ -27,7 +27,8 @@ pub(crate) struct Written {
     first_sequence: i32,
     last_sequence: i32,
     pub(crate) base_offset: i64,
-    pub(crate) append_time: i64,
+    /// The batch's highest timestamp, which Kafka tells for the time of appending when it comes again.
+    pub(crate) timestamp: i64,
 }
 
 /// What to do with a batch.
@@ -74,7 +75,7 @@ impl Producers {
     }
 
     /// Remembers a batch that `check` let through.
-    pub(crate) fn wrote(&mut self, batch: &Head, base_offset: i64, append_time: i64) {
+    pub(crate) fn wrote(&mut self, batch: &Head, base_offset: i64, timestamp: i64) {
         if batch.producer_id < 0 {
             return;
         }
@@ -93,7 +94,7 @@ impl Producers {
             first_sequence: batch.base_sequence,
             last_sequence: batch.last_sequence(),
             base_offset,
-            append_time,
+            timestamp,
         });
     }
 }

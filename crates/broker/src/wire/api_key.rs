@@ -27,8 +27,9 @@ macro_rules! apis {
                 }
             }
 
-            /// The versions that are answered.
-            pub(crate) const fn versions(self) -> RangeInclusive<i16> {
+            /// The versions of it that the broker answers.
+            #[must_use]
+            pub const fn versions(self) -> RangeInclusive<i16> {
                 match self {
                     $(Self::$name => $low..=$high,)*
                 }

@@ -37,7 +37,8 @@ impl<T: Clone> Queue<T> {
         }
         match verdict {
             Verdict::Ack { .. } => {
-                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer;
+                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer
+                    && entry.term == self.term;
                 self.last_ack = Some(now);
             }
             // A topic that is made anew knows no producer.
@@ -73,6 +74,7 @@ impl<T: Clone> Queue<T> {
                 self.send_to_split(flight, batch, without)
             }
             Verdict::Fail { unknown, fatal } => {
+                batch.failures += 1;
                 self.lose(&batch);
                 let possibly_written = batch.unknown || unknown;
                 Answered::Failed {

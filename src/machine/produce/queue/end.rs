@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Ended, Queue};
+use super::{Batch, Ended, Queue};
 use crate::error::Error;
 #[cfg(test)]
 use crate::types::ProducerId;
@@ -36,6 +36,24 @@ impl<T: Clone> Queue<T> {
                 None
             }
         }
+    }
+
+    /// Ends the batches that may be written, which is all that can be said of them once sequences restart.
+    pub(super) fn give_up_unknown(&mut self) -> Vec<Ended<T>> {
+        let (unknown, kept) = std::mem::take(&mut self.ready)
+            .into_iter()
+            .partition(|batch| batch.unknown);
+        self.ready = kept;
+        let unknown: VecDeque<Batch<T>> = unknown;
+        let cause = || Arc::new(Error::Closed { what: "producer" });
+        let ended = unknown.into_iter().map(|batch| Ended {
+            error: batch.last_error.unwrap_or_else(cause),
+            possibly_written: true,
+            attempts: batch.failures,
+            charged: batch.charged,
+            ticket: batch.ticket,
+        });
+        ended.collect()
     }
 
     /// Ends everything: nothing is accepted or sent any more.

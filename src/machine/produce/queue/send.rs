@@ -78,6 +78,9 @@ impl<T: Clone> Queue<T> {
             Readiness::Now => {}
             other => return Take::Nothing(other),
         }
+        if self.restamp && self.ready.iter().any(|batch| batch.unknown) {
+            return Take::GivenUp(self.give_up_unknown());
+        }
         if self.ready.is_empty() {
             self.close();
         }
@@ -109,6 +112,7 @@ impl<T: Clone> Queue<T> {
         self.flights.push(Flight {
             number: flight,
             broker,
+            term: self.term,
             stamp: batch.stamp,
             opened: batch.opened,
             ticket: Some(batch.ticket.clone()),

@@ -150,3 +150,18 @@ fn abort_ends_a_batch_that_is_being_compressed() {
     bench.queue.unfinished(&mut left);
     assert!(left.is_empty());
 }
+
+#[test]
+fn parts_share_the_memory_charge_by_their_size() {
+    let (mut bench, first) = with_first_sent(LIMITS);
+    let (_, batch) = bench.too_large(first);
+    let charged = batch.charged;
+    let parts = parts_of(batch);
+    let all: usize = parts.iter().map(|part| part.charged).sum();
+    assert_eq!(all, charged);
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.charged >= part.plain_len.min(charged / 4))
+    );
+}

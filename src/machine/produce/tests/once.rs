@@ -56,6 +56,57 @@ fn batch_that_may_be_written_is_not_sent_under_another_sequence() {
     );
 }
 
+#[test]
+fn new_leader_is_sent_one_batch_until_it_is_known_to_know_the_producer() {
+    let mut bench = Bench::new(LIMITS);
+    (0..4).for_each(|_| {
+        bench.batch();
+    });
+    let late = bench.take().unwrap();
+    bench.queue.lead(Some(BrokerId(2)));
+    bench.queue.lead(Some(LEADER));
+    bench.answer(late, ErrorCode::NONE);
+    let first = bench.take().unwrap();
+    assert!(
+        bench.take().is_none(),
+        "what was sent before the election proves nothing"
+    );
+    bench.answer(first, ErrorCode::NONE);
+    assert_eq!(std::iter::from_fn(|| bench.take()).count(), 2);
+}
+
+#[test]
+fn batch_that_may_be_written_is_given_up_when_sequences_restart_before_it() {
+    let mut bench = Bench::new(LIMITS);
+    (0..3).for_each(|_| {
+        bench.batch();
+    });
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    let (outcome, third) = (second.batch.ticket.outcome, bench.take().unwrap());
+    bench.answer(third, ErrorCode::NOT_ENOUGH_REPLICAS);
+    bench.lose(second, true);
+    bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
+    let now = bench.now;
+    let taken = bench
+        .queue
+        .take(LEADER, TopicId::ZERO, now, false, ID, |_| Some(NEXT));
+    let Take::GivenUp(ended) = taken else {
+        panic!("the second one may be in the log");
+    };
+    let told: Vec<_> = ended
+        .iter()
+        .map(|end| (end.ticket.outcome, end.possibly_written))
+        .collect();
+    assert_eq!(told, [(outcome, true)]);
+    assert!(ended[0].charged > 0 && ended[0].attempts == 1);
+    for expected in [(1, 0), (1, 1)] {
+        let taken = bench.take_with(Some(NEXT)).unwrap();
+        assert_eq!(sequence(&taken), expected);
+        bench.answer(taken, ErrorCode::NONE);
+    }
+}
+
 /// What a broker keeps of a producer: enough to check every batch as it does.
 #[derive(Default)]
 struct Broker {
@@ -89,6 +140,14 @@ impl Broker {
         self.recent.push((epoch, base));
         self.log.push(taken.batch.ticket.outcome);
         ErrorCode::NONE
+    }
+
+    /// An unclean election: the new leader has the first `kept` batches, and knows what they tell.
+    fn truncate(&mut self, kept: usize) {
+        self.log.truncate(kept);
+        self.recent.truncate(kept);
+        // Every batch has one record.
+        self.state = self.recent.last().map(|(epoch, base)| (*epoch, base + 1));
     }
 }
 
@@ -140,5 +199,111 @@ proptest! {
         acked.sort_unstable();
         prop_assert_eq!(&acked, &broker.log);
         prop_assert_eq!(broker.state.unwrap().0, 0, "nothing was given up, so no epoch is spent");
+    }
+}
+
+/// What became of thirty batches.
+#[derive(Debug, Default)]
+struct Fates {
+    log: Vec<u32>,
+    acked: Vec<u32>,
+    failed: Vec<(u32, bool)>,
+}
+
+/// Leaders that miss the end of the log, and that refuse what is in order.
+fn forgetful(fates: Vec<u8>) -> Fates {
+    let mut bench = Bench::fresh(LIMITS);
+    let (mut broker, mut ended) = (Broker::default(), Fates::default());
+    let (mut leader, mut epoch, mut sent, mut quiet) = (LEADER, 0, 0, 0);
+    let mut fates = fates.into_iter();
+    while quiet < 3 {
+        if sent < 30 {
+            bench.batch();
+            sent += 1;
+        }
+        bench.pass(Duration::from_secs(2));
+        let kept = match fates.next() {
+            Some(0) => Some(0),
+            Some(1) => Some(broker.log.len() / 2),
+            Some(2) => Some(broker.log.len()),
+            _ => None,
+        };
+        if let Some(kept) = kept {
+            leader = BrokerId(3 - leader.0);
+            bench.queue.lead(Some(leader));
+            broker.truncate(kept);
+        }
+        let mut flying = Vec::new();
+        loop {
+            let identity = ProducerId { epoch, ..ID };
+            let mut asked = None;
+            let bump = |own: ProducerId| {
+                let epoch = own.epoch + 1;
+                asked = Some(epoch);
+                Some(ProducerId { epoch, ..own })
+            };
+            let take = bench
+                .queue
+                .take(leader, TopicId::ZERO, bench.now, false, identity, bump);
+            epoch = asked.unwrap_or(epoch);
+            match take {
+                Take::Send(taken) => flying.push(taken),
+                Take::GivenUp(all) => {
+                    let told = all
+                        .iter()
+                        .map(|end| (end.ticket.outcome, end.possibly_written));
+                    ended.failed.extend(told);
+                }
+                _ => break,
+            }
+        }
+        quiet = if flying.is_empty() { quiet + 1 } else { 0 };
+        let mut cut = false;
+        for taken in flying {
+            let outcome = taken.batch.ticket.outcome;
+            let fate = if cut { 9 } else { fates.next().unwrap_or(0) };
+            cut |= (6..9).contains(&fate);
+            let answered = match fate {
+                0..4 => {
+                    let code = broker.append(&taken);
+                    bench.answer(taken, code)
+                }
+                4 => bench.answer(taken, ErrorCode::NOT_ENOUGH_REPLICAS),
+                5 => bench.answer(taken, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+                6 | 7 => {
+                    broker.append(&taken);
+                    bench.lose(taken, true)
+                }
+                8 => bench.lose(taken, true),
+                _ => bench.lose(taken, false),
+            };
+            match answered {
+                Answered::Acked { .. } => ended.acked.push(outcome),
+                Answered::Failed {
+                    possibly_written, ..
+                } => ended.failed.push((outcome, possibly_written)),
+                _ => {}
+            }
+        }
+    }
+    ended.log = broker.log;
+    ended
+}
+
+proptest! {
+    /// Whatever new leaders miss, or refuse: no batch twice, none out of order, none told wrong.
+    #[test]
+    fn no_batch_is_twice_in_the_log_whatever_leaders_miss_or_refuse(fates in proptest::collection::vec(0u8..10, 0..200)) {
+        let ended = forgetful(fates);
+        let mut once = ended.log.clone();
+        once.sort_unstable();
+        once.dedup();
+        prop_assert_eq!(once.len(), ended.log.len(), "twice: {:?}", ended);
+        let acked: Vec<_> = ended.log.iter().filter(|batch| ended.acked.contains(batch)).collect();
+        prop_assert!(acked.is_sorted(), "out of order: {:?}", ended);
+        prop_assert_eq!(ended.acked.len() + ended.failed.len(), 30, "not told of: {:?}", ended);
+        for (batch, possibly_written) in &ended.failed {
+            prop_assert!(*possibly_written || !ended.log.contains(batch), "told wrong: {:?}", ended);
+        }
     }
 }

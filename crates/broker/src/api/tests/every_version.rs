@@ -96,7 +96,10 @@ fn an_unknown_version_of_api_versions_is_answered_in_the_oldest_layout() {
 
 #[test]
 fn the_answer_names_every_call_with_its_versions() {
-    let answer = World::new().ask(4, &ApiVersionsRequest::default());
+    let request = ApiVersionsRequest::default()
+        .with_client_software_name(super::s("a-client"))
+        .with_client_software_version(super::s("1.0"));
+    let answer = World::new().ask(4, &request);
     let told = answer.api_keys.iter();
     let told: Vec<_> = told
         .map(|one| (one.api_key, one.min_version, one.max_version))

@@ -92,6 +92,8 @@ pub(crate) struct Group {
     /// Until when members may ask for their assignment, and who has not yet.
     pub(super) sync_until: Option<Duration>,
     pub(super) not_synced: HashSet<Name>,
+    /// Offsets were committed once: it stays, also without any.
+    pub(super) has_committed: bool,
     answers: Vec<(ConnectionId, GroupAnswer)>,
     /// The deadline under which the group is listed.
     pub(super) armed: Option<Duration>,
@@ -104,7 +106,7 @@ impl Group {
 
     /// Whether nothing would be lost with it.
     pub(super) fn is_blank(&self) -> bool {
-        self.generation == 0 && self.is_empty() && self.offsets.is_empty()
+        self.generation == 0 && self.is_empty() && !self.has_committed
     }
 
     pub(super) fn answer(&mut self, connection: ConnectionId, answer: GroupAnswer) {

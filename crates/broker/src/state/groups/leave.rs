@@ -27,7 +27,8 @@ impl Group {
             return Ok(());
         }
         if self.pending.remove(id).is_some() {
-            self.try_complete(now);
+            // As Kafka 4, which makes no difference between it and a member.
+            self.after_removal(now);
             return Ok(());
         }
         if !self.members.contains_key(id) {

@@ -47,6 +47,7 @@ impl Group {
         if committed.metadata.len() > MOST_METADATA {
             return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
         }
+        self.has_committed = true;
         self.offsets.insert((topic.clone(), partition), committed);
         Ok(())
     }

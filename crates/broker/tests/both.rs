@@ -1,0 +1,136 @@
+//! The same questions to the embedded broker and to real Apache Kafka 4.3.0 get the same answers, word for word.
+//!
+//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
+
+// A test that fails by a panic says where; its author need not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod both {
+    pub(crate) mod admin;
+    pub(crate) mod fetching;
+    pub(crate) mod groups;
+    pub(crate) mod members;
+    pub(crate) mod producing;
+    pub(crate) mod talk;
+}
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use both::talk::Talk;
+
+/// Longest time that one conversation takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+type Conversation = for<'a> fn(&'a mut Talk) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Real Kafka, started for whoever asks first.
+#[derive(Default)]
+struct Real(OnceLock<Result<kafka_cluster::Cluster, String>>);
+
+impl Real {
+    fn address(&self) -> Result<String, Failed> {
+        let start = || {
+            let builder = kafka_cluster::Cluster::builder()
+                .version(kafka_cluster::Version::V4_3_0)
+                .property("group.initial.rebalance.delay.ms", "0")
+                .property("num.partitions", "1")
+                .property("auto.create.topics.enable", "false");
+            builder.start().map_err(|error| error.to_string())
+        };
+        match self.0.get_or_init(start) {
+            Ok(cluster) => Ok(cluster.bootstrap()),
+            Err(error) => Err(error.clone().into()),
+        }
+    }
+}
+
+fn compare(real: &Real, conversation: Conversation) -> Result<(), Failed> {
+    let address = real.address()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ours, theirs) = runtime.block_on(async {
+        let builder = ottla_broker::Cluster::builder().auto_create_topics(false);
+        let cluster = builder.start().await?;
+        let ours = hold(cluster.bootstrap_servers(), conversation).await?;
+        let theirs = hold(&address, conversation).await?;
+        Ok::<_, Failed>((ours, theirs))
+    })?;
+    let mut differences = String::new();
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        if ours != theirs {
+            differences += &format!("\nembedded: {ours}\n   kafka: {theirs}\n");
+        }
+    }
+    if ours.len() != theirs.len() {
+        differences += "\none has said more than the other\n";
+    }
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(differences.into())
+    }
+}
+
+async fn hold(address: &str, conversation: Conversation) -> Result<Vec<String>, Failed> {
+    let mut talk = Talk::new(address).await;
+    tokio::time::timeout(LIMIT, conversation(&mut talk))
+        .await
+        .map_err(|_| format!("{address} took longer than {LIMIT:?}: {:#?}", talk.said()))?;
+    Ok(talk.said().to_vec())
+}
+
+macro_rules! conversations {
+    ($($subject:ident::$name:ident,)*) => {
+        [$((
+            concat!(stringify!($subject), "::", stringify!($name)),
+            (|talk| Box::pin(both::$subject::$name(talk))) as Conversation,
+        ),)*]
+    };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let missing = kafka_cluster::available().err();
+    if let Some(reason) = &missing {
+        eprintln!("real Kafka is not asked: {reason}");
+    }
+    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+    let ignored = missing.is_some() && !must;
+    let real = Arc::new(Real::default());
+    let all = conversations![
+        producing::batches_and_versions,
+        producing::duplicates_gaps_and_epochs,
+        producing::refused_batches,
+        producing::refused_requests,
+        fetching::from_any_offset,
+        fetching::refused,
+        fetching::sessions,
+        fetching::offsets_by_time,
+        fetching::deleted_records,
+        groups::a_life,
+        groups::refused_members,
+        groups::static_members,
+        groups::offsets,
+        groups::administered,
+        members::leave_and_come,
+        admin::topics,
+        admin::partitions,
+        admin::settings,
+        admin::metadata,
+        admin::versions,
+    ];
+    let trials = all.map(|(name, conversation)| {
+        let real = real.clone();
+        Trial::test(name, move || compare(&real, conversation)).with_ignored_flag(ignored)
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    drop(real);
+    conclusion.exit_code()
+}
