@@ -16,7 +16,7 @@ pub use account::Account;
 pub use database::{Database, is_there_already};
 pub use failure::Failure;
 pub use kafka::Kafka;
-pub use options::Parts;
+pub use options::{Parts, within};
 pub use progress::{Progress, say};
 pub use run::main;
 pub use settings::Settings;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 /// Which parts an application works with; each that is not named is embedded.
 #[derive(Args, Clone, Debug, Default)]
@@ -22,4 +23,14 @@ pub struct Parts {
     /// Which of the settings' profiles holds, such as local or docker
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+}
+
+/// For an option that is a number from `least` to `most`.
+#[must_use]
+pub fn within<T>(least: u64, most: u64) -> RangedU64ValueParser<T>
+where
+    T: TryFrom<u64> + Clone + Send + Sync + 'static,
+    <T as TryFrom<u64>>::Error: std::error::Error + Send + Sync + 'static,
+{
+    RangedU64ValueParser::new().range(least..=most)
 }

@@ -1,13 +1,20 @@
 //! Who is among the first: a counter that hands each number to one applicant alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ottla_app::Failure;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client};
 
 /// The counter's name in Redis.
 const COUNT: &str = "coupon_count";
+
+/// How long Redis may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a connection is tried again, each time after a longer while.
+const RETRIES: usize = 3;
 
 /// The counter.
 pub enum Gate {
@@ -27,7 +34,11 @@ impl Gate {
             return Ok(Self::Process(AtomicU64::new(0)));
         };
         let client = Client::open(url).map_err(|error| Failure::option("--redis", error))?;
-        let manager = client.get_connection_manager().await;
+        // A count whose answer is given up on may be lost to everybody: it is worth waiting for.
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(RETRIES);
+        let manager = client.get_connection_manager_with_config(config).await;
         manager.map(Self::Redis).map_err(Failure::of("Redis"))
     }
 

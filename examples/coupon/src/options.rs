@@ -1,8 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use clap::builder::RangedU64ValueParser;
-use ottla_app::Parts;
+use ottla_app::{Parts, within};
 
 /// Hands out 100 coupons to the first of many applicants, and checks that it did.
 ///
@@ -20,15 +19,15 @@ pub struct Options {
     pub redis: Option<String>,
 
     /// How many users apply
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = up_to(0, 1_000_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = within::<u64>(0, 1_000_000_000))]
     pub applicants: u64,
 
     /// How many of them at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = sized(1, 10_000))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = within::<usize>(1, 10_000))]
     pub workers: usize,
 
     /// Consumers in group_1; with 0 those of another process save the coupons
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = sized(0, 100))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within::<usize>(0, 100))]
     pub members: usize,
 
     /// Go on saving coupons until Ctrl-C
@@ -38,12 +37,4 @@ pub struct Options {
     /// Forget the coupons and the count of an earlier run first
     #[arg(long)]
     pub reset: bool,
-}
-
-fn up_to(least: u64, most: u64) -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(least..=most)
-}
-
-fn sized(least: u64, most: u64) -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(least..=most)
 }

@@ -1,4 +1,4 @@
-//! Exactly 100 coupons, whoever applies and whatever breaks; on the embedded broker, so that nothing needs to be installed.
+//! Exactly 100 coupons, whoever applies and whatever breaks; on the embedded broker.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

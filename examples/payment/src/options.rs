@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use clap::builder::RangedU64ValueParser;
-use ottla_app::Parts;
+use ottla_app::{Parts, within};
 
 /// Confirms payments over HTTP and carries the approved ones through a topic to a table, in order per ticket type.
 ///
@@ -22,16 +21,17 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
     pub serve: Option<SocketAddr>,
 
-    /// A payment gateway that answers as Toss Payments does; without it a stand-in: keys that begin with decline are declined, with slow, slow
+    /// A payment gateway that answers as Toss Payments does; without it a stand-in, which declines keys that begin with
+    /// decline, and takes its time over those that begin with slow
     #[arg(long, value_name = "URL")]
     pub gateway: Option<String>,
 
     /// How many payments to make [default: 1000, with --serve 0]
-    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(0..=100_000_000))]
+    #[arg(long, value_name = "N", value_parser = within::<u64>(0, 100_000_000))]
     pub payments: Option<u64>,
 
     /// For how many ticket types; those of one are made one after another, so that they have an order
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = within::<usize>(1, 10_000))]
     pub ticket_types: usize,
 
     /// Wait with each answer for Kafka's acknowledgement (?sync=true)
@@ -39,7 +39,7 @@ pub struct Options {
     pub sync: bool,
 
     /// Consumers in payment-service; with 0 those of another process save the payments
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = RangedU64ValueParser::<usize>::new().range(0..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within::<usize>(0, 100))]
     pub members: usize,
 }
 

@@ -45,7 +45,8 @@ struct Server {
 }
 
 impl System {
-    /// Connects to the parts, embedded where none are named, makes topic and table when they are missing, and opens HTTP.
+    /// Connects to the parts, embedded where none are named, makes topic and table when they are missing, and opens
+    /// HTTP.
     ///
     /// # Errors
     /// Wrong options and settings, before anything is connected to; then a part that does not answer.

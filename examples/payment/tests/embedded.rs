@@ -311,7 +311,13 @@ fn a_message_is_what_a_java_service_expects() -> Outcome {
         approved_at: "2026-11-21T00:00:00Z".to_owned(),
     };
     let message = PaymentMessage::new(request, response);
-    let expected = r#"{"reservationId":7,"request":{"paymentKey":"k","orderId":"o-1","amount":50000,"reservationId":7,"ticketTypeId":1,"userId":3},"response":{"paymentKey":"k","orderId":"o-1","status":"DONE","totalAmount":50000,"method":"card","approvedAt":"2026-11-21T00:00:00Z"}}"#;
+    let request =
+        r#""request":{"paymentKey":"k","orderId":"o-1","amount":50000,"reservationId":7,"#;
+    let who = r#""ticketTypeId":1,"userId":3},"#;
+    let response =
+        r#""response":{"paymentKey":"k","orderId":"o-1","status":"DONE","totalAmount":50000,"#;
+    let how = r#""method":"card","approvedAt":"2026-11-21T00:00:00Z"}}"#;
+    let expected = format!(r#"{{"reservationId":7,{request}{who}{response}{how}"#);
     assert_eq!(serde_json::to_string(&message)?, expected);
     Ok(())
 }

@@ -164,8 +164,8 @@ async fn pay(url: &str, key: &str) -> Result<(StatusCode, Value), reqwest::Error
     Ok((answer.status(), answer.json().await?))
 }
 
-/// For longer than delivery.timeout.ms: each payment is in the table or in the log, and one that was told to be in no log
-/// of Kafka's is in none.
+/// For longer than delivery.timeout.ms: each payment is in the table or told, and one that is told to be nowhere in Kafka
+/// is nowhere.
 async fn frozen(parts: Arc<Parts>) -> Outcome {
     let database = parts.database.create("payment")?;
     let folder = folder("payment")?;
