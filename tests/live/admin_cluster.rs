@@ -192,7 +192,7 @@ async fn configs_of_topics(kafka: &Kafka) -> Outcome {
 async fn configs_of_brokers(kafka: &Kafka) -> Outcome {
     let admin = kafka.client().await?.admin();
     // Harmless, and nobody else's.
-    let name = "log.cleaner.backoff.ms";
+    let name = "log.cleaner.io.buffer.size";
     let (broker, all) = (ConfigResource::Broker(1), ConfigResource::BrokerDefaults);
     assert!(read(&admin, &broker, name).await?.is_default());
     assert!(read(&admin, &broker, "log.dirs").await?.read_only);
@@ -212,14 +212,14 @@ async fn configs_of_brokers(kafka: &Kafka) -> Outcome {
         .await??;
         Outcome::Ok(())
     };
-    let to_all = ConfigChanges::of(all.clone()).set(name, "15001");
-    change(to_all, "15001", ConfigSource::BrokerDefaults).await?;
-    let to_one = ConfigChanges::of(broker.clone()).set(name, "15002");
-    change(to_one, "15002", ConfigSource::Broker).await?;
+    let to_all = ConfigChanges::of(all.clone()).set(name, "524289");
+    change(to_all, "524289", ConfigSource::BrokerDefaults).await?;
+    let to_one = ConfigChanges::of(broker.clone()).set(name, "524290");
+    change(to_one, "524290", ConfigSource::Broker).await?;
     let of_one = ConfigChanges::of(broker.clone()).reset(name);
-    change(of_one, "15001", ConfigSource::BrokerDefaults).await?;
+    change(of_one, "524289", ConfigSource::BrokerDefaults).await?;
     let of_all = ConfigChanges::of(all).reset(name);
-    change(of_all, "15000", ConfigSource::Default).await?;
+    change(of_all, "524288", ConfigSource::Default).await?;
 
     // A broker that is not there costs the others nothing.
     let impatient = admin.timeout(Duration::from_secs(1));

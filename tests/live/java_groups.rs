@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use kafka_cluster::Version;
 use ottla::{Assignor, Error, GroupState, TopicPartition};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::support::{
-    Case, Group, Kafka, Ours, Outcome, PARTITIONS, SOON, Suite, java_describes_with, until,
+    Case, Group, Kafka, Ours, Outcome, PARTITIONS, REBALANCED, Suite, java_describes_with, until,
+    within,
 };
 
 const COOPERATIVE: Case = Case {
@@ -218,7 +219,8 @@ async fn other_topics(kafka: &Kafka) -> Outcome {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(SOON, has_them).await??;
+        let what = format!("{partitions} partitions as Java's");
+        within(REBALANCED, &what, has_them).await??;
         assert_eq!(ours.handle.assignment().len(), 3);
     }
     group.java_leaves()?;

@@ -21,7 +21,7 @@ use super::{Kafka, Outcome, SOON, until};
 pub(crate) const PARTITIONS: usize = 6;
 
 /// Longest wait for a rebalance, before which Java may have to start.
-const REBALANCED: Duration = Duration::from_secs(40);
+pub(crate) const REBALANCED: Duration = Duration::from_secs(40);
 
 /// Who proposes which assignors.
 #[derive(Clone, Copy)]

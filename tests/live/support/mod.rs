@@ -23,7 +23,7 @@ pub(crate) use example::{Running, example, printed, run_example};
 pub(crate) use honest::assert_all_honest;
 pub(crate) use java::{JavaMember, java_describes, java_describes_with};
 pub(crate) use message::{Message, assert_java_reads, deliver, header, random_bytes};
-pub(crate) use mixed::{Case, Group, Ours, PARTITIONS};
+pub(crate) use mixed::{Case, Group, Ours, PARTITIONS, REBALANCED};
 pub(crate) use proxy::Proxy;
 pub(crate) use reading::{By, SOON, all_of, assert_in_order, by_place, read_to, told};
 pub(crate) use trace::install as install_trace;
