@@ -1,6 +1,7 @@
 //! Keeps each partition's leader and position: follows the cluster, looks up what is missing, starts fetch loops.
 
 mod ends;
+mod follow;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
-use super::fetcher;
 use super::offsets::is_passing;
 use super::reset;
 use super::shared::Shared;
@@ -18,10 +18,11 @@ use super::state::State;
 use crate::cluster::Purpose;
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Partition, Position, Start, lookup};
+use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets};
+use follow::{Known, Search, Sources, follow, missing};
 
 /// How long the fetch loops may take to end their sessions.
 const PARTING: Duration = Duration::from_secs(1);
@@ -69,18 +70,23 @@ pub(super) async fn run(guard: Guard) {
     let mut changes = shared.cluster.changes();
     let mut lookups = JoinSet::new();
     let mut prepared = HashSet::new();
+    let mut search = Search::default();
+    let delay = |rounds| {
+        let backoff = &shared.settings.retry_backoff;
+        backoff.delay(rounds, fastrand::f64())
+    };
     loop {
         let topology = shared.cluster.topology();
-        let work = survey(shared, &topology);
+        let work = survey(shared, &topology, search.is_long());
         for leader in &work.leaders {
             if prepared.insert(*leader) {
                 lookups.spawn(prepare(shared.clone(), *leader));
             }
         }
-        if work.is_lost {
+        if search.is_due(work.is_lost, Instant::now(), delay) {
             shared.cluster.request_refresh();
         }
-        let wake = work.wake;
+        let wake = work.wake.into_iter().chain(search.next()).min();
         start(shared, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {
@@ -124,20 +130,29 @@ async fn wait_until(at: Option<Instant>) {
     }
 }
 
-/// Follows the cluster, and finds what is to be looked up.
-fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
+/// Follows the cluster, and finds what is to be looked up; `tells` of partitions that are not there.
+fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
     let now = Instant::now();
     let mut work = Work::default();
     let mut sources = Sources::default();
     let mut recreated = Vec::new();
+    let mut errors = Vec::new();
     let mut state = shared.lock();
     if state.is_closed {
         return work;
     }
     for (index, partition) in state.all() {
-        if follow(partition, topology) {
-            recreated.push(index);
-            continue;
+        match follow(partition, topology) {
+            Known::Followed => {}
+            Known::Recreated => {
+                recreated.push(index);
+                continue;
+            }
+            Known::Missing(count) if tells => {
+                let name = partition.name.clone();
+                errors.extend(missing(partition, count).map(|error| (name, error)));
+            }
+            Known::Missing(_) => {}
         }
         sources.count(partition, now);
         work.is_lost |= partition.leader.is_none();
@@ -175,6 +190,10 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
         partition.ask();
     }
     sources.tell(shared, &mut state);
+    for (name, error) in errors {
+        state.tell(Some(&name), error);
+        shared.ready.notify_one();
+    }
     for index in recreated {
         if reset::recreated(shared, &mut state, index) {
             shared.ready.notify_one();
@@ -183,55 +202,6 @@ fn survey(shared: &Arc<Shared>, topology: &Topology) -> Work {
         shared.work.notify_one();
     }
     work
-}
-
-/// The brokers that partitions are fetched from.
-#[derive(Default)]
-struct Sources {
-    /// Whether the loop is needed now, and whether it has to look at its partitions.
-    all: HashMap<BrokerId, (bool, bool)>,
-}
-
-impl Sources {
-    fn count(&mut self, partition: &mut Partition, now: Instant) {
-        let is_moved = partition.take_moved(now);
-        if let Some(broker) = partition.source(now) {
-            let (is_needed, is_told) = self.all.entry(broker).or_default();
-            *is_needed |= partition.is_fetching();
-            *is_told |= is_moved;
-        }
-    }
-
-    /// Starts the loops that are missing, and wakes those whose partitions have come or gone.
-    fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
-        for (broker, (is_needed, _)) in &self.all {
-            if *is_needed {
-                fetcher::ensure(shared, state, *broker);
-            }
-        }
-        for (broker, source) in &state.sources {
-            // Without partitions it ends, and its share of the memory is the others'.
-            if self.all.get(broker).is_none_or(|(_, is_told)| *is_told) {
-                source.wake.notify_one();
-            }
-        }
-    }
-}
-
-/// Takes over what is known of the partition; tells whether it is another topic's than before.
-fn follow(partition: &mut Partition, topology: &Topology) -> bool {
-    let Some(topic) = topology.topics.get(partition.name.topic()) else {
-        return false;
-    };
-    let is_other = partition.is_other_topic(topic.id);
-    let number = usize::try_from(partition.name.partition()).unwrap_or(usize::MAX);
-    if let Some(known) = topic.partitions.get(number) {
-        // A leader that is named and has no address is none, for now.
-        let leader = known.leader.filter(|id| topology.brokers.contains_key(id));
-        partition.lead_by(leader, known.leader_epoch, topic.id);
-        return is_other;
-    }
-    false
 }
 
 fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {

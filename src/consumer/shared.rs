@@ -231,7 +231,11 @@ impl Shared {
 
     /// Gives partitions up.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
-        self.lock().remove(partitions);
+        let mut state = self.lock();
+        state.remove(partitions);
+        // What was buffered of them is room for others.
+        state.wake_sources();
+        drop(state);
         self.work.notify_one();
     }
 

@@ -233,7 +233,7 @@ async fn configs_of_brokers(kafka: &Kafka) -> Outcome {
 
 async fn list_offsets(kafka: &Kafka) -> Outcome {
     let client = kafka.client().await?;
-    kafka.topic("admin-offsets", 3, &[])?;
+    kafka.topic("admin-offsets", 3, &[("retention.ms", "-1")])?;
     let producer = client.producer().build()?;
     for number in 1..=6 {
         let record = Record::to("admin-offsets").partition(1).value("v");

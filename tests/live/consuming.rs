@@ -227,7 +227,7 @@ async fn out_of_range(kafka: &Kafka) -> Outcome {
 }
 
 async fn times(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("times", 1, &[])?;
+    let topic = kafka.topic("times", 1, &[("retention.ms", "-1")])?;
     let client = kafka.client().await?;
     let producer = client.producer().build()?;
     let messages: Vec<_> = (0..100)

@@ -116,7 +116,7 @@ impl Builder {
                 .set_address(index as NodeId + 1, "127.0.0.1".into(), address.port());
             bound.push(listener);
         }
-        let cluster = Cluster::new(state);
+        let cluster = Cluster::new(state, true);
         for (index, listener) in bound.into_iter().enumerate() {
             cluster.serve(index as NodeId + 1, listener);
         }
@@ -140,7 +140,7 @@ impl Builder {
             let id = index as NodeId + 1;
             state.nodes.set_address(id, "127.0.0.1".into(), id as u16);
         }
-        Ok(Cluster::new(state))
+        Ok(Cluster::new(state, false))
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -27,6 +27,7 @@ pub struct Cluster {
     /// By node; `None` while a node refuses connections.
     listeners: Mutex<Vec<Option<JoinHandle<()>>>>,
     bootstrap: String,
+    has_ports: bool,
 }
 
 /// Why a cluster could not do what it was asked.
@@ -82,7 +83,7 @@ impl Cluster {
         Self::builder().start().await
     }
 
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, has_ports: bool) -> Self {
         let bootstrap = state.nodes.all().iter();
         let bootstrap = bootstrap.map(|node| format!("{}:{}", node.host, node.port));
         let bootstrap = bootstrap.collect::<Vec<_>>().join(",");
@@ -93,6 +94,7 @@ impl Cluster {
             listeners: Mutex::new((0..nodes).map(|_| None).collect()),
             shared,
             bootstrap,
+            has_ports,
         }
     }
 
@@ -111,6 +113,11 @@ impl Cluster {
         if let Some(slot) = self.listeners().get_mut(node as usize - 1) {
             *slot = Some(task);
         }
+    }
+
+    /// Whether it is reached by sockets, not by streams in memory alone.
+    pub(crate) fn has_ports(&self) -> bool {
+        self.has_ports
     }
 
     pub(crate) fn is_listening(&self, node: NodeId) -> bool {

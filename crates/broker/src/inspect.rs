@@ -65,9 +65,9 @@ pub struct RequestSeen {
     pub api: ApiKey,
     /// The version that the client chose.
     pub version: i16,
-    /// The client's id (`client.id`), empty if it has none.
+    /// The client's id (`client.id`), empty if it has none; its first 256 letters.
     pub client_id: String,
-    /// The topics it is about, where the call names any.
+    /// The topics it is about, where the call names any; the first 4 KiB of them.
     pub topics: Vec<String>,
 }
 

@@ -77,7 +77,7 @@
 //!
 //! What a request says of lengths and counts is never believed beyond the bytes that are there. Requests have at most
 //! 200,000 elements and, but for Produce, 16 MiB; answers have at most 32 MiB beside their records; a cluster takes at
-//! most 100,000 partitions. What clients may store is theirs to store: [`Builder::retention_bytes`] bounds it.
+//! most 100,000 partitions and 100,000 groups of 10,000 members. What clients may store is theirs to store: [`Builder::retention_bytes`] bounds it.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]

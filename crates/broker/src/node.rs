@@ -95,7 +95,7 @@ impl Node<'_> {
             let node = state.nodes.get(id);
             node.map(|node| node.port).unwrap_or_default()
         });
-        if port == 0 || self.cluster.is_listening(id) {
+        if !self.cluster.has_ports() || self.cluster.is_listening(id) {
             return Ok(());
         }
         let listener = listener::bind(port)

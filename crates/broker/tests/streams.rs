@@ -75,6 +75,35 @@ async fn a_fetch_waits_a_minute_in_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_waits_is_given_up_with_its_connection() {
+    let cluster = in_memory();
+    let mut stream = cluster.connect(cluster.leader("t", 0).unwrap());
+    send(&mut stream, 6, &fetch()).await;
+    let start = Instant::now();
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_follow_one_that_waits_are_answered_after_it() {
+    let cluster = in_memory();
+    let mut stream = cluster.connect(cluster.leader("t", 0).unwrap());
+    send(&mut stream, 6, &fetch()).await;
+    for _ in 0..3 {
+        send(&mut stream, 0, &ApiVersionsRequest::default()).await;
+    }
+    assert!(receive::<FetchRequest>(&mut stream, 6).await.is_some());
+    for _ in 0..3 {
+        assert!(
+            receive::<ApiVersionsRequest>(&mut stream, 0)
+                .await
+                .is_some()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frozen_node_answers_when_it_thaws() {
     let cluster = in_memory();
     let mut stream = cluster.connect(1);

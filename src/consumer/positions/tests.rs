@@ -138,13 +138,13 @@ async fn it_is_time_to_look_again_when_a_replica_is_not_preferred_any_more() {
     state.get(0).unwrap().prefer(BrokerId(1), until);
     state.sources.insert(BrokerId(1), Source::default());
     drop(state);
-    let work = survey(&shared, &shared.cluster.topology());
+    let work = survey(&shared, &shared.cluster.topology(), false);
     assert_eq!(work.wake, Some(until));
 }
 
 /// Whether the fetch loop of the broker was woken by a survey.
 async fn is_woken_by_survey(shared: &Arc<Shared>, broker: BrokerId) -> bool {
-    survey(shared, &shared.cluster.topology());
+    survey(shared, &shared.cluster.topology(), false);
     let wake = shared.lock().sources[&broker].wake.clone();
     timeout(Duration::ZERO, wake.notified()).await.is_ok()
 }
@@ -163,4 +163,50 @@ async fn loops_are_woken_when_their_partitions_come_or_have_all_gone_and_else_le
     shared.lock().get(0).unwrap().prefer(BrokerId(1), until);
     assert!(is_woken_by_survey(&shared, BrokerId(1)).await);
     assert!(!is_woken_by_survey(&shared, BrokerId(1)).await);
+}
+
+#[tokio::test]
+async fn a_partition_that_its_topic_does_not_have_is_told_and_still_waited_for() {
+    let brokers = Brokers::start(1);
+    let settings = ConsumerSettings {
+        retry_backoff: crate::config::Backoff {
+            base: Duration::from_millis(1),
+            max: Duration::from_millis(1),
+        },
+        ..consumer_settings()
+    };
+    let shared = Shared::new(9, brokers.cluster().await, settings, None);
+    tokio::spawn(run(Guard(shared.clone())));
+    let missing = partitions([99]);
+    shared.hold(&missing);
+    shared.begin(&missing);
+    shared.ready.notified().await;
+    let error = shared.lock().next_error().unwrap();
+    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    assert_eq!(error.broker_code(), Some(code), "{error}");
+    brokers.grow(100);
+    while shared.lock().get(0).unwrap().leader.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(shared.lock().next_error().is_none(), "told once");
+    shared.close();
+}
+
+#[test]
+fn partitions_without_a_leader_are_looked_for_less_and_less() {
+    let mut search = Search::default();
+    let now = Instant::now();
+    let delay = |round: u32| Duration::from_secs(round.into());
+    let at = |seconds| now + Duration::from_secs(seconds);
+    let mut due = Vec::new();
+    for second in 0..=10 {
+        if search.is_due(true, at(second), delay) {
+            due.push(second);
+        }
+    }
+    assert_eq!(due, [0, 1, 3, 6, 10]);
+    assert_eq!(search.next(), Some(at(15)));
+    assert!(search.is_long());
+    assert!(!search.is_due(false, at(11), delay));
+    assert!(search.is_due(true, at(12), delay), "at once");
 }

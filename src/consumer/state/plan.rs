@@ -298,6 +298,8 @@ mod tests {
         let (consumer, wake) = buffered(1, consumer_settings()).await;
         consumer.shared().stop(&partitions([0]));
         assert!(is_woken(&wake).await);
+        consumer.shared().remove(&partitions([0]));
+        assert!(is_woken(&wake).await);
     }
 
     #[tokio::test]

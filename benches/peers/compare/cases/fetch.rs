@@ -216,7 +216,7 @@ pub(super) fn group_start() -> Case {
         variants: vec![(
             "",
             Work {
-                records: 10,
+                records: 30,
                 ..Work::default()
             },
         )],

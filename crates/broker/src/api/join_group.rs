@@ -89,6 +89,9 @@ impl JoinGroup {
         if !self.member_id.is_empty() && at.state.groups.get(&self.group).is_none() {
             return Err(ErrorCode::UNKNOWN_MEMBER_ID);
         }
+        if !at.state.groups.has_room(&self.group) {
+            return Err(ErrorCode::GROUP_MAX_SIZE_REACHED);
+        }
         let initial_delay = settings.initial_rebalance_delay;
         let prefix = self.instance.as_deref().unwrap_or(at.client.id);
         let fresh_id: Name = format!("{prefix}-{}", at.state.random.uuid()).into();

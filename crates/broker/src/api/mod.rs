@@ -28,6 +28,8 @@ mod produce;
 mod sync_group;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::test_batch;
 
 use std::time::Duration;
 

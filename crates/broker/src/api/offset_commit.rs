@@ -88,6 +88,9 @@ impl OffsetCommit {
         match known {
             Some(result) => result,
             // Offsets alone make a group.
+            None if !at.state.groups.has_room(&self.group) => {
+                Err(ErrorCode::GROUP_MAX_SIZE_REACHED)
+            }
             None if self.generation < 0 => Ok(()),
             None => Err(ErrorCode::ILLEGAL_GENERATION),
         }

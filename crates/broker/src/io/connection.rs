@@ -2,16 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
 use super::frames;
 use super::shared::{Mode, Shared, Status};
 use crate::api::{self, At, Call, Client, Step};
 use crate::faults::{End, Plan};
-use crate::inspect::RequestSeen;
 use crate::state::{ConnectionId, NodeId};
 use crate::wire::{Frame, Header, Malformed, Reader};
 
@@ -39,6 +39,7 @@ pub(crate) async fn serve(
         mode,
         host: format!("/{host}"),
         stream,
+        ahead: None,
     };
     let ended = tokio::select! {
         _ = down.wait_for(|now| now.incarnation != before.incarnation) => Ok(()),
@@ -59,13 +60,19 @@ struct Connection<S> {
     /// As Kafka names it: a slash and the address.
     host: String,
     stream: S,
+    /// The first byte of the next request, read while the last one waited.
+    ahead: Option<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(&mut self) -> io::Result<()> {
         let most = self.shared.max_request_bytes;
         let longest = |key, version| Header::longest(key, version, most);
-        while let Some(frame) = frames::read(&mut self.stream, longest).await? {
+        loop {
+            let ahead = self.ahead.take();
+            let Some(frame) = frames::read(&mut self.stream, ahead, longest).await? else {
+                return Ok(());
+            };
             self.thawed().await;
             let (header, call) = read(frame)
                 .map_err(|Malformed(why)| io::Error::new(io::ErrorKind::InvalidData, why))?;
@@ -95,22 +102,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 tokio::time::sleep(plan.throttle).await;
             }
         }
-        Ok(())
     }
 
     /// What goes wrong with the request on purpose.
     fn plan(&self, header: &Header, call: &dyn Call) -> Plan {
-        let client_id = header.client_id.as_deref().unwrap_or_default();
         self.shared.with(|state, _| {
             let topics = call.topics(state);
-            let seen = RequestSeen {
-                node: self.node,
-                api: header.key,
-                version: header.version,
-                client_id: client_id.to_owned(),
-                topics: topics.iter().map(ToString::to_string).collect(),
-            };
-            state.arrived(seen, &topics)
+            state.arrived(self.node, header, &topics)
         })
     }
 
@@ -122,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The answer, if one is wanted; the outer `None` closes the connection.
     async fn answer(
-        &self,
+        &mut self,
         header: &Header,
         mut call: Box<dyn Call>,
         plan: &Plan,
@@ -150,11 +148,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Step::Answer => return Some(Some(out.finish())),
                 Step::Silence => return Some(None),
                 Step::Close => return None,
-                Step::Wait { until: None } => self.waker.notified().await,
-                Step::Wait { until: Some(up) } => tokio::select! {
-                    () = self.waker.notified() => {}
-                    () = tokio::time::sleep_until(self.shared.at(up)) => {}
-                },
+                Step::Wait { until } => {
+                    if !self.wait(until).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Until there is reason to look again; false when the client has left, whose request then waits for nothing.
+    async fn wait(&mut self, until: Option<Duration>) -> bool {
+        let deadline = until.map(|up| self.shared.at(up));
+        let deadline = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut byte = [0];
+        tokio::select! {
+            () = self.waker.notified() => true,
+            () = deadline => true,
+            read = self.stream.read(&mut byte), if self.ahead.is_none() => {
+                let [byte] = byte;
+                self.ahead = Some(byte);
+                matches!(read, Ok(1))
             }
         }
     }

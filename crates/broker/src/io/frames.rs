@@ -17,15 +17,14 @@ const HEAD: usize = 4;
 
 /// The next frame, without its length; `None` at the end of the stream.
 ///
-/// `most` is asked how long a request of this call and version may be, before the rest of it is read.
+/// `ahead` is its first byte, if that was read already. `most` is asked how long a request of this call and version may be, before the rest of it is read.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
+    ahead: Option<u8>,
     most: impl FnOnce(i16, i16) -> Option<usize>,
 ) -> io::Result<Option<BytesMut>> {
-    let length = match stream.read_i32().await {
-        Ok(length) => length,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+    let Some(length) = read_length(stream, ahead).await? else {
+        return Ok(None);
     };
     let length = usize::try_from(length)
         .ok()
@@ -54,6 +53,25 @@ pub(crate) async fn read(
         }
     }
     Ok(Some(frame))
+}
+
+async fn read_length(
+    stream: &mut (impl AsyncRead + Unpin),
+    ahead: Option<u8>,
+) -> io::Result<Option<i32>> {
+    let mut length = BytesMut::with_capacity(4);
+    length.extend(ahead);
+    while length.len() < 4 {
+        let left = 4 - length.len();
+        if stream.read_buf(&mut (&mut length).limit(left)).await? == 0 {
+            return if length.is_empty() {
+                Ok(None)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            };
+        }
+    }
+    Ok(Some(length.get_i32()))
 }
 
 fn invalid(what: &'static str) -> io::Error {

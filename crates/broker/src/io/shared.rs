@@ -133,6 +133,7 @@ impl Shared {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let waker = Arc::new(Notify::new());
         lock(&self.wakers).insert(id, waker.clone());
+        self.with(|state, _| state.connected(id));
         (id, waker)
     }
 

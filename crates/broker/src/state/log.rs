@@ -221,3 +221,55 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::batch::NewBatch;
+
+    /// A log of ten batches with one record each, a second apart.
+    fn log(configs: &TopicConfigs) -> (Log, u64) {
+        let mut log = Log::default();
+        let mut size = 0;
+        for second in 0..10 {
+            let bytes = crate::api::test_batch(second * 1000);
+            size = bytes.len() as u64;
+            let batch = NewBatch::check(bytes.as_ref().into()).unwrap();
+            log.append(batch, 0, second * 1000, configs).unwrap();
+        }
+        (log, size)
+    }
+
+    #[test]
+    fn retention_by_bytes_keeps_at_least_that_many() {
+        let mut configs = TopicConfigs::default();
+        let (_, size) = log(&configs);
+        for (bytes, start) in [
+            (0, 10),
+            (size, 9),
+            (size + 1, 8),
+            (3 * size, 7),
+            (20 * size, 0),
+        ] {
+            configs.set("retention.bytes", &bytes.to_string()).unwrap();
+            let (mut log, _) = log(&TopicConfigs::default());
+            log.retain(10_000, &configs);
+            assert_eq!((log.start(), log.end()), (start, 10), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn retention_by_time_goes_by_the_records_timestamps() {
+        let mut configs = TopicConfigs::default();
+        configs.set("retention.ms", "3000").unwrap();
+        let (mut log, _) = log(&configs);
+        assert!(log.retain(9_000, &configs));
+        assert_eq!(log.start(), 6);
+        assert!(!log.retain(9_000, &configs));
+        configs.set("cleanup.policy", "compact").unwrap();
+        assert!(!log.retain(100_000, &configs));
+        configs.set("cleanup.policy", "delete").unwrap();
+        log.retain(100_000, &configs);
+        assert_eq!((log.start(), log.end(), log.stored().count()), (10, 10, 0));
+    }
+}

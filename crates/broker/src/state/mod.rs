@@ -26,13 +26,15 @@ use waits::Waits;
 use crate::faults::{Facts, Plan, Rules};
 use crate::inspect::RequestSeen;
 use crate::settings::Settings;
-use crate::wire::{ErrorCode, Name};
+use crate::wire::{ErrorCode, Header, Name};
 
 /// More than any test or development needs.
 const MOST_PARTITIONS: usize = 100_000;
 
 /// As many requests are remembered.
 const MOST_SEEN: usize = 4096;
+/// So much of a client's id is remembered, and sixteen times that of topics' names.
+const MOST_NOTED: usize = 256;
 
 /// A moment: how long the cluster has been up, and what its wall clock says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,17 @@ pub(crate) struct State {
     pub(crate) faults: Rules,
     pub(crate) seen: VecDeque<RequestSeen>,
     next_producer_id: i64,
+}
+
+/// The first topics of a request, as many as are worth remembering.
+fn noted(topics: &[Name]) -> Vec<String> {
+    let mut left = 16 * MOST_NOTED;
+    let short = topics.iter().take_while(|name| {
+        let fits = name.len() <= left;
+        left = left.saturating_sub(name.len());
+        fits
+    });
+    short.map(ToString::to_string).collect()
 }
 
 impl State {
@@ -140,18 +153,25 @@ impl State {
 
 impl State {
     /// Notes a request, and decides what goes wrong with it.
-    pub(crate) fn arrived(&mut self, seen: RequestSeen, topics: &[Name]) -> Plan {
+    pub(crate) fn arrived(&mut self, node: NodeId, header: &Header, topics: &[Name]) -> Plan {
+        let client_id = header.client_id.as_deref().unwrap_or_default();
         let facts = Facts {
-            api: seen.api,
-            node: seen.node,
-            client_id: &seen.client_id,
+            api: header.key,
+            node,
+            client_id,
             topics,
         };
         let plan = self.faults.plan(&facts, &mut self.random);
         if self.seen.len() == MOST_SEEN {
             self.seen.pop_front();
         }
-        self.seen.push_back(seen);
+        self.seen.push_back(RequestSeen {
+            node,
+            api: header.key,
+            version: header.version,
+            client_id: client_id.chars().take(MOST_NOTED).collect(),
+            topics: noted(topics),
+        });
         plan
     }
 
@@ -187,9 +207,14 @@ impl State {
         self.tick_groups(now.up);
     }
 
+    /// A client has come, and may wait for answers.
+    pub(crate) fn connected(&mut self, connection: ConnectionId) {
+        self.groups.connected(connection);
+    }
+
     /// Nobody waits on this connection any more.
     pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
         self.waits.forget(connection);
-        self.groups.take_answer(connection);
+        self.groups.disconnected(connection);
     }
 }

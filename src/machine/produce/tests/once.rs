@@ -211,90 +211,119 @@ struct Fates {
 }
 
 /// Leaders that miss the end of the log, and that refuse what is in order.
-fn forgetful(fates: Vec<u8>) -> Fates {
-    let mut bench = Bench::fresh(LIMITS);
-    let (mut broker, mut ended) = (Broker::default(), Fates::default());
-    let (mut leader, mut epoch, mut sent, mut quiet) = (LEADER, 0, 0, 0);
-    let mut fates = fates.into_iter();
-    while quiet < 3 {
-        if sent < 30 {
-            bench.batch();
-            sent += 1;
+struct Forgetful {
+    bench: Bench,
+    broker: Broker,
+    leader: BrokerId,
+    epoch: i16,
+    fates: Fates,
+}
+
+impl Forgetful {
+    fn new() -> Self {
+        Self {
+            bench: Bench::fresh(LIMITS),
+            broker: Broker::default(),
+            leader: LEADER,
+            epoch: 0,
+            fates: Fates::default(),
         }
-        bench.pass(Duration::from_secs(2));
-        let kept = match fates.next() {
-            Some(0) => Some(0),
-            Some(1) => Some(broker.log.len() / 2),
-            Some(2) => Some(broker.log.len()),
-            _ => None,
+    }
+
+    /// Perhaps another leader, which has all of the log, half of it, or nothing.
+    fn elect(&mut self, fate: Option<u8>) {
+        let kept = match fate {
+            Some(0) => 0,
+            Some(1) => self.broker.log.len() / 2,
+            Some(2) => self.broker.log.len(),
+            _ => return,
         };
-        if let Some(kept) = kept {
-            leader = BrokerId(3 - leader.0);
-            bench.queue.lead(Some(leader));
-            broker.truncate(kept);
-        }
-        let mut flying = Vec::new();
+        self.leader = BrokerId(3 - self.leader.0);
+        self.bench.queue.lead(Some(self.leader));
+        self.broker.truncate(kept);
+    }
+
+    fn take_all(&mut self) -> Vec<Taken<u32>> {
+        let (mut flying, now) = (Vec::new(), self.bench.now);
         loop {
+            let epoch = self.epoch;
             let identity = ProducerId { epoch, ..ID };
-            let mut asked = None;
             let bump = |own: ProducerId| {
-                let epoch = own.epoch + 1;
-                asked = Some(epoch);
+                self.epoch = own.epoch + 1;
+                let epoch = self.epoch;
                 Some(ProducerId { epoch, ..own })
             };
-            let take = bench
-                .queue
-                .take(leader, TopicId::ZERO, bench.now, false, identity, bump);
-            epoch = asked.unwrap_or(epoch);
-            match take {
+            let queue = &mut self.bench.queue;
+            match queue.take(self.leader, TopicId::ZERO, now, false, identity, bump) {
                 Take::Send(taken) => flying.push(taken),
                 Take::GivenUp(all) => {
                     let told = all
                         .iter()
                         .map(|end| (end.ticket.outcome, end.possibly_written));
-                    ended.failed.extend(told);
+                    self.fates.failed.extend(told);
                 }
-                _ => break,
-            }
-        }
-        quiet = if flying.is_empty() { quiet + 1 } else { 0 };
-        let mut cut = false;
-        for taken in flying {
-            let outcome = taken.batch.ticket.outcome;
-            let fate = if cut { 9 } else { fates.next().unwrap_or(0) };
-            cut |= (6..9).contains(&fate);
-            let answered = match fate {
-                0..4 => {
-                    let code = broker.append(&taken);
-                    bench.answer(taken, code)
-                }
-                4 => bench.answer(taken, ErrorCode::NOT_ENOUGH_REPLICAS),
-                5 => bench.answer(taken, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
-                6 | 7 => {
-                    broker.append(&taken);
-                    bench.lose(taken, true)
-                }
-                8 => bench.lose(taken, true),
-                _ => bench.lose(taken, false),
-            };
-            match answered {
-                Answered::Acked { .. } => ended.acked.push(outcome),
-                Answered::Failed {
-                    possibly_written, ..
-                } => ended.failed.push((outcome, possibly_written)),
-                _ => {}
+                _ => return flying,
             }
         }
     }
-    ended.log = broker.log;
-    ended
+
+    fn answer(&mut self, taken: Taken<u32>, fate: u8) {
+        let outcome = taken.batch.ticket.outcome;
+        let answered = match fate {
+            0..4 => {
+                let code = self.broker.append(&taken);
+                self.bench.answer(taken, code)
+            }
+            4 => self.bench.answer(taken, ErrorCode::NOT_ENOUGH_REPLICAS),
+            5 => {
+                let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+                self.bench.answer(taken, code)
+            }
+            6 | 7 => {
+                self.broker.append(&taken);
+                self.bench.lose(taken, true)
+            }
+            8 => self.bench.lose(taken, true),
+            _ => self.bench.lose(taken, false),
+        };
+        match answered {
+            Answered::Acked { .. } => self.fates.acked.push(outcome),
+            Answered::Failed {
+                possibly_written, ..
+            } => self.fates.failed.push((outcome, possibly_written)),
+            _ => {}
+        }
+    }
+
+    fn run(mut self, fates: Vec<u8>) -> Fates {
+        let (mut sent, mut quiet, mut fates) = (0, 0, fates.into_iter());
+        while quiet < 3 {
+            if sent < 30 {
+                self.bench.batch();
+                sent += 1;
+            }
+            self.bench.pass(Duration::from_secs(2));
+            self.elect(fates.next());
+            let flying = self.take_all();
+            quiet = if flying.is_empty() { quiet + 1 } else { 0 };
+            // A connection is cut at some request: those from it on are not answered.
+            let mut cut = false;
+            for taken in flying {
+                let fate = if cut { 9 } else { fates.next().unwrap_or(0) };
+                cut |= (6..9).contains(&fate);
+                self.answer(taken, fate);
+            }
+        }
+        self.fates.log = self.broker.log;
+        self.fates
+    }
 }
 
 proptest! {
     /// Whatever new leaders miss, or refuse: no batch twice, none out of order, none told wrong.
     #[test]
     fn no_batch_is_twice_in_the_log_whatever_leaders_miss_or_refuse(fates in proptest::collection::vec(0u8..10, 0..200)) {
-        let ended = forgetful(fates);
+        let ended = Forgetful::new().run(fates);
         let mut once = ended.log.clone();
         once.sort_unstable();
         once.dedup();

@@ -88,6 +88,7 @@ impl World {
     ) -> Result<R::Response, Waiting> {
         let frame = frame(version, request);
         let (header, call) = read(&frame).unwrap();
+        self.state.connected(ConnectionId(connection));
         self.go_on::<R>(Waiting {
             connection: ConnectionId(connection),
             header,
@@ -219,6 +220,11 @@ pub(super) fn batch(
         records.len(),
         &body,
     )
+}
+
+/// A batch of one record with this timestamp.
+pub(crate) fn test_batch(timestamp: i64) -> Bytes {
+    batch((-1, -1, -1), timestamp, &[("value", 0)])
 }
 
 fn sealed(

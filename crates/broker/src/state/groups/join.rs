@@ -9,6 +9,11 @@ use super::group::{Group, Member, NEW_MEMBER_TIMEOUT, Phase};
 use crate::state::ConnectionId;
 use crate::wire::{ErrorCode, Name};
 
+/// More than any test or development needs.
+const MOST_MEMBERS: usize = 10_000;
+/// Far more than there are assignors.
+const MOST_PROTOCOLS: usize = 100;
+
 /// A JoinGroup request.
 #[derive(Clone, Debug)]
 pub(crate) struct Join {
@@ -78,6 +83,9 @@ impl Group {
             return error(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
         if join.member_id.is_empty() {
+            if self.members.len() + self.pending.len() >= MOST_MEMBERS {
+                return error(ErrorCode::GROUP_MAX_SIZE_REACHED);
+            }
             return self.join_anew(join, fresh_id, connection, now, initial_delay);
         }
         if self.pending.remove(&join.member_id).is_some() {
@@ -145,7 +153,8 @@ impl Group {
 
     /// Whether the protocols leave one that all members have.
     fn suits(&self, join: &Join) -> bool {
-        if join.protocols.is_empty() || join.protocol_type.is_empty() {
+        let count = join.protocols.len();
+        if count == 0 || count > MOST_PROTOCOLS || join.protocol_type.is_empty() {
             return false;
         }
         if self.members.is_empty() {

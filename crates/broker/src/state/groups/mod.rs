@@ -16,7 +16,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 pub(crate) use group::{Group, Phase};
@@ -28,6 +28,9 @@ use bytes::Bytes;
 
 use super::{ConnectionId, NodeId, State};
 use crate::wire::{ErrorCode, Name};
+
+/// More than any test or development needs.
+const MOST_GROUPS: usize = 100_000;
 
 /// The answer to a request that had to wait for the other members.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Groups {
     deadlines: BTreeSet<(Duration, Name)>,
     /// Answers that their connections have not taken up yet.
     answers: HashMap<ConnectionId, GroupAnswer>,
+    /// Those that are there to take one up.
+    connected: HashSet<ConnectionId>,
 }
 
 impl Groups {
@@ -54,6 +59,20 @@ impl Groups {
     /// In the order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Group)> {
         self.by_name.iter()
+    }
+
+    /// Whether the group is there, or there may be one more.
+    pub(crate) fn has_room(&self, name: &str) -> bool {
+        self.by_name.len() < MOST_GROUPS || self.by_name.contains_key(name)
+    }
+
+    pub(crate) fn connected(&mut self, connection: ConnectionId) {
+        self.connected.insert(connection);
+    }
+
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
+        self.connected.remove(&connection);
+        self.answers.remove(&connection);
     }
 
     pub(crate) fn take_answer(&mut self, connection: ConnectionId) -> Option<GroupAnswer> {
@@ -136,8 +155,10 @@ impl State {
             return;
         };
         for (connection, answer) in group.take_answers() {
-            self.groups.answers.insert(connection, answer);
-            self.waits.wake(connection);
+            if self.groups.connected.contains(&connection) {
+                self.groups.answers.insert(connection, answer);
+                self.waits.wake(connection);
+            }
         }
         let next = group.next_deadline();
         let blank = group.is_blank();

@@ -1,0 +1,129 @@
+//! What the cluster says of partitions: who leads them, whether they are there, and so which loops are needed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+
+use crate::consumer::fetcher;
+use crate::consumer::shared::Shared;
+use crate::consumer::state::State;
+use crate::error::{Error, ErrorCode};
+use crate::machine::fetch::Partition;
+use crate::machine::topology::Topology;
+use crate::types::{BrokerId, after};
+
+/// After so many refreshes in vain a partition is not just new.
+const MANY: u32 = 3;
+
+/// What the cluster says of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is there, or may come to be.
+    Followed,
+    /// It is another topic's than before.
+    Recreated,
+    /// Its topic has only so many partitions.
+    Missing(usize),
+}
+
+/// Takes over what is known of the partition.
+pub(super) fn follow(partition: &mut Partition, topology: &Topology) -> Known {
+    let Some(topic) = topology.topics.get(partition.name.topic()) else {
+        return Known::Followed;
+    };
+    let is_other = partition.is_other_topic(topic.id);
+    let number = usize::try_from(partition.name.partition()).unwrap_or(usize::MAX);
+    match topic.partitions.get(number) {
+        Some(known) => {
+            // A leader that is named and has no address is none, for now.
+            let leader = known.leader.filter(|id| topology.brokers.contains_key(id));
+            partition.lead_by(leader, known.leader_epoch, topic.id);
+            if is_other {
+                Known::Recreated
+            } else {
+                Known::Followed
+            }
+        }
+        None if topic.error.is_none() => Known::Missing(topic.partitions.len()),
+        None => Known::Followed,
+    }
+}
+
+/// What the application is told of a partition that its topic does not have.
+pub(super) fn missing(partition: &mut Partition, count: usize) -> Option<Error> {
+    let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    let context = format!("reading {}: the topic has {count}", partition.name);
+    let is_news = partition.is_news(code);
+    is_news.then(|| Error::broker(code, None, context))
+}
+
+/// Refreshes for partitions without a leader, less and less often.
+#[derive(Default)]
+pub(super) struct Search {
+    rounds: u32,
+    next: Option<Instant>,
+}
+
+impl Search {
+    /// Whether it is time for a refresh; `delay` makes of the number of refreshes how long to wait for the next.
+    pub(super) fn is_due(
+        &mut self,
+        is_lost: bool,
+        now: Instant,
+        delay: impl FnOnce(u32) -> Duration,
+    ) -> bool {
+        if !is_lost {
+            *self = Self::default();
+            return false;
+        }
+        if self.next.is_some_and(|next| next > now) {
+            return false;
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        self.next = Some(after(now, delay(self.rounds)));
+        true
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    pub(super) fn is_long(&self) -> bool {
+        self.rounds > MANY
+    }
+}
+
+/// The brokers that partitions are fetched from.
+#[derive(Default)]
+pub(super) struct Sources {
+    /// Whether the loop is needed now.
+    all: HashMap<BrokerId, bool>,
+    /// A partition is another loop's than before, or to be asked for in another way.
+    is_moved: bool,
+}
+
+impl Sources {
+    pub(super) fn count(&mut self, partition: &mut Partition, now: Instant) {
+        self.is_moved |= partition.take_moved(now);
+        if let Some(broker) = partition.source(now) {
+            *self.all.entry(broker).or_default() |= partition.is_fetching();
+        }
+    }
+
+    /// Starts the loops that are missing, and wakes those whose partitions may have come or gone: what is buffered
+    /// goes with them.
+    pub(super) fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
+        for (broker, is_needed) in &self.all {
+            if *is_needed {
+                fetcher::ensure(shared, state, *broker);
+            }
+        }
+        for (broker, source) in &state.sources {
+            // Without partitions it ends, and its share of the memory is the others'.
+            if self.is_moved || !self.all.contains_key(broker) {
+                source.wake.notify_one();
+            }
+        }
+    }
+}
