@@ -339,6 +339,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Checks every setting and the conflicts between them, those kept for producers and consumers included, and
+    /// connects to nothing: what is wrong with a file of settings is known before anything was begun.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], naming the setting that is missing or out of bounds, or the settings that conflict.
+    pub fn check(&self) -> Result<()> {
+        let (client, producers, consumers) = self.clone().build_settings()?;
+        producers.check(&client)?;
+        consumers.check(&client, true)?;
+        Ok(())
+    }
+
     /// The client's checked settings, and the defaults of its producers and consumers.
     pub(crate) fn build_settings(
         self,

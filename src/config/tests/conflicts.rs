@@ -288,3 +288,22 @@ fn typed_setters_fill_the_same_place_as_names() {
         assert_eq!(named, format!("{typed:?}"));
     }
 }
+
+#[test]
+fn a_client_builder_checks_every_role_before_it_connects() {
+    let check = |name: &str, value: &str| {
+        let builder = ClientBuilder::new().set(name, value)?;
+        builder.bootstrap_servers("localhost:9092").check()
+    };
+    check("linger.ms", "20").expect("valid settings");
+    for (name, value) in [
+        ("reconnect.backoff.ms", "5000"),
+        ("delivery.timeout.ms", "1000"),
+        ("heartbeat.interval.ms", "60000"),
+    ] {
+        let error = check(name, value).expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    let error = ClientBuilder::new().check().expect_err("no servers");
+    assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+}

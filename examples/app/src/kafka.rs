@@ -1,0 +1,194 @@
+//! The cluster that an application works with: a real one, or a broker within the process.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use ottla::{
+    Admin, Client, Error, ErrorCode, IsolationLevel, NewTopic, OffsetAndMetadata, OffsetSpec,
+    TopicPartition,
+};
+use ottla_broker::Cluster;
+use tokio::time::{sleep, timeout};
+
+use crate::{Failure, Settings};
+
+/// How often a group's lag is asked for while it is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a cluster may be of no use before waiting ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the last question may take.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A cluster, connected to.
+pub struct Kafka {
+    client: Client,
+    place: String,
+    /// Ends with this.
+    _embedded: Option<Cluster>,
+}
+
+impl Kafka {
+    /// Connects, to an embedded broker of one node where the settings name no server.
+    ///
+    /// # Errors
+    /// When no server answers.
+    pub async fn open(settings: &Settings) -> Result<Self, Failure> {
+        let (embedded, place) = match &settings.bootstrap {
+            Some(hosts) => (None, hosts.clone()),
+            None => {
+                let cluster = Cluster::builder().auto_create_topics(false).start().await;
+                let cluster = cluster.map_err(Failure::of("the embedded broker"))?;
+                (Some(cluster), "embedded broker".to_owned())
+            }
+        };
+        let builder = match &embedded {
+            Some(cluster) => settings
+                .client()
+                .bootstrap_servers(cluster.bootstrap_servers()),
+            None => settings.client(),
+        };
+        Ok(Self {
+            client: builder.connect().await?,
+            place,
+            _embedded: embedded,
+        })
+    }
+
+    /// For producers and consumers.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Makes a topic when it is missing; one that is there stays as it is. Gives its partitions.
+    ///
+    /// # Errors
+    /// The cluster's refusal.
+    pub async fn topic(&self, name: &str, partitions: i32) -> Result<usize, Failure> {
+        let admin = self.client.admin();
+        let topic = NewTopic::new(name).partitions(partitions).replication(1);
+        for created in admin.create_topics([topic]).await? {
+            match created {
+                Err(error) if error.broker_code() != Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        // The brokers know of a new topic a moment after the cluster does.
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match partitions_of(&admin, name).await {
+                Err(error) if error.is_retriable() && Instant::now() < end => sleep(LOOK).await,
+                told => return Ok(told?.len()),
+            }
+        }
+    }
+
+    /// How many records of a topic a group has not committed yet.
+    ///
+    /// # Errors
+    /// When the cluster does not tell.
+    pub async fn lag(&self, group: &str, topic: &str) -> Result<u64, Error> {
+        let admin = self.client.admin();
+        let partitions = partitions_of(&admin, topic).await?;
+        let committed = admin.list_group_offsets(group).await?;
+        let mut committed: HashMap<_, _> = committed.into_iter().collect();
+        let ends = offsets(&admin, &partitions, OffsetSpec::Latest).await?;
+        let begins = offsets(&admin, &partitions, OffsetSpec::Earliest).await?;
+        let mut lag = 0;
+        for ((partition, end), begin) in partitions.iter().zip(ends).zip(begins) {
+            let next = match committed.remove(partition) {
+                Some(committed) => committed?.offset.max(begin),
+                None => begin,
+            };
+            lag += u64::try_from(end - next).unwrap_or(0);
+        }
+        Ok(lag)
+    }
+
+    /// As [`lag`](Self::lag), for an account in the end; `None` when the cluster does not tell soon.
+    pub async fn last_lag(&self, group: &str, topic: &str) -> Option<u64> {
+        timeout(SOON, self.lag(group, topic)).await.ok()?.ok()
+    }
+
+    /// Commits for a group without members that all of a topic is done with.
+    ///
+    /// # Errors
+    /// The cluster's refusal, such as while the group has members.
+    pub async fn skip_to_end(&self, group: &str, topic: &str) -> Result<(), Failure> {
+        let admin = self.client.admin();
+        let partitions = partitions_of(&admin, topic).await?;
+        let ends = offsets(&admin, &partitions, OffsetSpec::Latest).await?;
+        let ends = ends.into_iter().map(OffsetAndMetadata::from);
+        for altered in admin
+            .alter_group_offsets(group, partitions.into_iter().zip(ends))
+            .await?
+        {
+            altered?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a group has committed all that is in the topic; `tell` hears how much is left.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn caught_up(
+        &self,
+        group: &str,
+        topic: &str,
+        mut tell: impl FnMut(u64),
+    ) -> Result<(), Failure> {
+        let mut end = Instant::now() + PATIENCE;
+        loop {
+            match self.lag(group, topic).await {
+                Ok(lag) => {
+                    tell(lag);
+                    if lag == 0 {
+                        return Ok(());
+                    }
+                    end = Instant::now() + PATIENCE;
+                }
+                // A broker that comes and goes is no reason to give up.
+                Err(error) if error.is_retriable() && Instant::now() < end => {}
+                Err(error) => return Err(error.into()),
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+async fn partitions_of(admin: &Admin, topic: &str) -> Result<Vec<TopicPartition>, Error> {
+    let mut described = admin.describe_topics([topic]).await?;
+    let missing = Error::Closed {
+        what: "the cluster",
+    };
+    let described = described.pop().unwrap_or(Err(missing))?;
+    let partitions = described.partitions.iter();
+    Ok(partitions
+        .map(|partition| TopicPartition::new(topic, partition.partition))
+        .collect())
+}
+
+async fn offsets(
+    admin: &Admin,
+    partitions: &[TopicPartition],
+    spec: OffsetSpec,
+) -> Result<Vec<i64>, Error> {
+    let asked: Vec<_> = partitions.iter().map(|p| (p.clone(), spec)).collect();
+    let told = admin
+        .list_offsets(asked, IsolationLevel::ReadUncommitted)
+        .await?;
+    told.into_iter()
+        .map(|offset| offset.map(|offset| offset.offset.unwrap_or(0)))
+        .collect()
+}

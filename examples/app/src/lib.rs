@@ -1,0 +1,22 @@
+//! What the applications share: options and settings, the parts that they connect to, and how they end.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod account;
+mod database;
+mod failure;
+mod kafka;
+mod options;
+mod progress;
+mod run;
+mod settings;
+
+pub use account::Account;
+pub use database::{Database, is_there_already};
+pub use failure::Failure;
+pub use kafka::Kafka;
+pub use options::{Parts, within};
+pub use progress::{Progress, say};
+pub use run::main;
+pub use settings::Settings;

@@ -1,0 +1,20 @@
+//! 100 coupons for 1000 applicants: a counter lets the first ones in, a topic carries them, a group saves them.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod gate;
+mod member;
+mod options;
+mod report;
+mod run;
+mod service;
+mod store;
+
+pub use gate::Gate;
+pub use member::{GROUP, Saved, run as run_member};
+pub use options::Options;
+pub use report::Report;
+pub use run::System;
+pub use service::{Applied, COUPONS, Coupons, TOPIC};
+pub use store::Store;

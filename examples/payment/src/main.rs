@@ -1,0 +1,13 @@
+//! `cargo run -p payment`: see `--help`.
+
+use std::process::ExitCode;
+
+use payment::{Options, System};
+
+fn main() -> ExitCode {
+    ottla_app::main(async |options: Options, interrupt| {
+        let system = System::open(&options).await?;
+        let report = system.run(&options, interrupt).await?;
+        Ok(report.account())
+    })
+}

@@ -1,0 +1,204 @@
+//! The whole run: parts, HTTP, callers, members, and the comparison in the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::callers::{self, Told};
+use crate::gateway::HttpGateway;
+use crate::http::router;
+use crate::member::{self, GROUP, Work};
+use crate::options::Options;
+use crate::report::Report;
+use crate::service::{PARTITIONS, Payments, TOPIC};
+use crate::stand_in::StandIn;
+use crate::store::Store;
+
+/// The settings that come with the application.
+const SETTINGS: &str = include_str!("../settings.toml");
+
+/// How long the group may take to catch up after Ctrl-C.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// Everything that the run works with.
+pub struct System {
+    kafka: Kafka,
+    payments: Arc<Payments>,
+    store: Store,
+    server: Server,
+    members: JoinSet<Result<Work, Failure>>,
+    /// Ends the members.
+    stop: CancellationToken,
+    _stand_in: Option<StandIn>,
+}
+
+/// HTTP, open.
+struct Server {
+    url: String,
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl System {
+    /// Connects to the parts, embedded where none are named, makes topic and table when they are missing, and opens
+    /// HTTP.
+    ///
+    /// # Errors
+    /// Wrong options and settings, before anything is connected to; then a part that does not answer.
+    pub async fn open(options: &Options) -> Result<Self, Failure> {
+        let settings = Settings::load(&options.parts, SETTINGS)?;
+        let stand_in = match &options.gateway {
+            Some(_) => None,
+            None => Some(StandIn::start().await?),
+        };
+        let url = options.gateway.as_deref();
+        let url = url.or(stand_in.as_ref().map(StandIn::url));
+        let gateway = Arc::new(HttpGateway::new(url.unwrap_or_default())?);
+        let address = options.serve.unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(Failure::of(format!("--serve {address}")))?;
+        let database = Database::open(settings.database.as_deref()).await?;
+        let kafka = Kafka::open(&settings).await?;
+        let payments = Payments::new(gateway, kafka.client())?;
+        kafka.topic(TOPIC, PARTITIONS).await?;
+        let store = Store::open(database).await?;
+        let server = Server::open(listener, Arc::clone(&payments))?;
+        let stop = CancellationToken::new();
+        let mut members = JoinSet::new();
+        for _ in 0..options.members {
+            let client = kafka.client().clone();
+            members.spawn(member::run(client, store.clone(), stop.clone()));
+        }
+        Ok(Self {
+            kafka,
+            payments,
+            store,
+            server,
+            members,
+            stop,
+            _stand_in: stand_in,
+        })
+    }
+
+    /// Where HTTP is open.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Makes the payments, waits until they are saved, closes everything, and compares.
+    ///
+    /// # Errors
+    /// When a part fails.
+    pub async fn run(
+        mut self,
+        options: &Options,
+        interrupt: CancellationToken,
+    ) -> Result<Report, Failure> {
+        let started = Instant::now();
+        let run = callers::new_run();
+        let amount = (options.payments(), options.ticket_types);
+        let paid = callers::pay(&self.server.url, &run, amount, options.sync, &interrupt).await;
+        let took = started.elapsed();
+        let mut work = Work::default();
+        let mut failed = None;
+        if options.serve.is_some() {
+            say(&format!("open at {} until Ctrl-C", self.server.url));
+            tokio::select! {
+                () = interrupt.cancelled() => {}
+                Some(ended) = self.members.join_next() => failed = Some(ended),
+            }
+        }
+        // In this order, and whatever has failed: no more calls, no more payments between gateway and Kafka. Then all
+        // of them are saved.
+        let closed = self.server.close().await;
+        self.payments.finish().await?;
+        closed?;
+        let told = paid?;
+        if let Some(ended) = failed {
+            work += joined(ended)?;
+        }
+        tokio::select! {
+            caught_up = caught_up(&self.kafka, &interrupt) => caught_up?,
+            // Members end when they are told to, or because something is wrong.
+            Some(ended) = self.members.join_next() => work += joined(ended)?,
+        }
+        self.stop.cancel();
+        while let Some(ended) = self.members.join_next().await {
+            work += joined(ended)?;
+        }
+        self.report(options, &run, told, work, took).await
+    }
+
+    async fn report(
+        self,
+        options: &Options,
+        run: &str,
+        told: Told,
+        work: Work,
+        took: Duration,
+    ) -> Result<Report, Failure> {
+        Ok(Report {
+            kafka: self.kafka.place().to_owned(),
+            database: self.store.place().to_owned(),
+            members: options.members,
+            counts: self.payments.totals(),
+            told,
+            work,
+            saved: self.store.ending_in(run).await?,
+            lag: self.kafka.last_lag(GROUP, TOPIC).await,
+            took,
+        })
+    }
+}
+
+/// Waits until the group has saved everything; after Ctrl-C not for ever.
+async fn caught_up(kafka: &Kafka, interrupt: &CancellationToken) -> Result<(), Failure> {
+    let progress = Progress::new(0, "");
+    let tell = |lag| progress.status(format!("{lag} payments to be saved"));
+    let impatient = async {
+        interrupt.cancelled().await;
+        sleep(CATCH_UP).await;
+    };
+    tokio::select! {
+        caught_up = kafka.caught_up(GROUP, TOPIC, tell) => caught_up,
+        // The account tells what is left.
+        () = impatient => Ok(()),
+    }
+}
+
+impl Server {
+    fn open(listener: TcpListener, payments: Arc<Payments>) -> Result<Self, Failure> {
+        let address = listener.local_addr().map_err(Failure::of("HTTP"))?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let serve = axum::serve(listener, router(payments)).with_graceful_shutdown(stopped);
+        Ok(Self {
+            url: format!("http://{address}"),
+            stop,
+            task: tokio::spawn(async move { serve.await }),
+        })
+    }
+
+    /// Takes no more calls, and answers those that came.
+    async fn close(&mut self) -> Result<(), Failure> {
+        self.stop.cancel();
+        let ended = (&mut self.task).await.map_err(Failure::of("HTTP"))?;
+        ended.map_err(Failure::of("HTTP"))
+    }
+}
+
+fn joined(ended: Result<Result<Work, Failure>, JoinError>) -> Result<Work, Failure> {
+    ended.map_err(Failure::of("a member of the group"))?
+}
