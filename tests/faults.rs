@@ -33,7 +33,7 @@
 //! | UNKNOWN_TOPIC_OR_PARTITION, topic briefly absent from metadata | scripted::a_topic_briefly_absent_loses_nothing, scripted::refused_batches_are_sent_again_in_order |
 //! | MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE | scripted::a_batch_too_large_is_split_in_order, scripted::a_record_too_large_fails_alone, live::size |
 //! | OUT_OF_ORDER_SEQUENCE, not the head of the queue | scripted::refused_batches_are_sent_again_in_order (the batches behind the refused one; the epoch stays) |
-//! | OUT_OF_ORDER_SEQUENCE at the head | scripted::sequences_restart_from_the_head_under_a_new_epoch, scripted::an_epoch_never_goes_back |
+//! | OUT_OF_ORDER_SEQUENCE at the head | scripted::sequences_restart_from_the_head_under_a_new_epoch, scripted::an_epoch_never_goes_back, scripted::what_a_restarted_broker_forgot_is_known_from_the_batch_after_it |
 //! | DUPLICATE_SEQUENCE_NUMBER | scripted::a_duplicate_is_an_acknowledgement_without_an_offset |
 //! | UNKNOWN_PRODUCER_ID | scripted::sequences_restart_from_the_head_under_a_new_epoch |
 //! | INVALID_PRODUCER_EPOCH, PRODUCER_FENCED | scripted::sequences_restart_from_the_head_under_a_new_epoch |

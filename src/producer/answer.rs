@@ -251,18 +251,14 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
     match result {
         Answered::Acked {
             batch,
+            proved,
             base_offset,
             log_append_time,
         } => {
-            shared.counters.acked(&batch, batch.opened.elapsed());
-            let Ticket {
-                outcome,
-                first,
-                count,
-                total,
-            } = batch.ticket.clone();
-            give_back(shared, batch);
-            outcome.ack(first, count, total, base_offset, log_append_time);
+            for earlier in proved {
+                acknowledge(shared, earlier, -1, log_append_time);
+            }
+            acknowledge(shared, batch, base_offset, log_append_time);
         }
         Answered::Queued { refresh } => {
             shared.counters.retried();
@@ -286,6 +282,18 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
         Answered::Late { batch } => give_back(shared, batch),
     }
     shared.replan(queue);
+}
+
+fn acknowledge(shared: &Shared, batch: OurBatch, base_offset: i64, log_append_time: i64) {
+    shared.counters.acked(&batch, batch.opened.elapsed());
+    let Ticket {
+        outcome,
+        first,
+        count,
+        total,
+    } = batch.ticket.clone();
+    give_back(shared, batch);
+    outcome.ack(first, count, total, base_offset, log_append_time);
 }
 
 pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {

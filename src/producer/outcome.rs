@@ -399,7 +399,8 @@ impl RecordMetadata {
 
     /// The record's offset in its partition.
     ///
-    /// `None` with `acks=0`, and when the broker recognised a repeated batch but no longer knew its offset.
+    /// `None` with `acks=0`, and when a batch that was sent again is known to be in the log, but the broker no
+    /// longer knew where: one that was restarted remembers each producer's last batch alone.
     #[must_use]
     pub fn offset(&self) -> Option<i64> {
         (self.offset >= 0).then_some(self.offset)

@@ -51,6 +51,10 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
             sequences::duplicate,
         ),
         world.live(
+            "scripted::what_a_restarted_broker_forgot_is_known_from_the_batch_after_it",
+            sequences::forgotten,
+        ),
+        world.live(
             "scripted::a_batch_too_large_is_split_in_order",
             refusals::too_large,
         ),

@@ -5,7 +5,7 @@ mod mix;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use ottla::{Compression, ProducerBuilder};
+use ottla::{Compression, ErrorCode, ProducerBuilder};
 use tokio::time::{Instant, sleep};
 
 use super::checker::{Account, Told};
@@ -125,10 +125,14 @@ impl Storm {
         if twice > 0 {
             return Err(format!("{twice} times a request held a partition twice").into());
         }
-        assert_eq!(
-            book.count(|told| told == Told::Acked(None)),
-            0,
-            "an offset was not told"
+        // A restarted broker remembers a producer's last batch alone; where the ones before it are, nobody tells.
+        let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+        let may_be_forgotten =
+            !self.through_proxies || live.proxies.trace.codes().contains_key(&out_of_order);
+        let untold = book.count(|told| told == Told::Acked(None));
+        assert!(
+            may_be_forgotten || untold == 0,
+            "{untold} offsets were not told"
         );
         live.delete_topic(self.topic)?;
         Ok(Survey {
@@ -424,7 +428,7 @@ async fn moving_leaders(live: &Live) -> Outcome {
     let trace = &live.proxies.trace;
     let moved = trace
         .codes()
-        .contains_key(&ottla::ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        .contains_key(&ErrorCode::NOT_LEADER_OR_FOLLOWER);
     assert!(moved, "no old leader was asked");
     assert_eq!(
         trace.overlaps(),

@@ -51,6 +51,11 @@ pub(crate) struct Batch<T> {
     pub(crate) failures: u32,
     /// An attempt's outcome is unknown: the broker may have it.
     pub(crate) unknown: bool,
+    /// The leader refused it as out of order although it may be in the log: it is not sent again, but
+    /// waits for what the leader says of the batches after it.
+    pub(crate) doubted: bool,
+    /// It is known to be in the log, for a batch after it was acknowledged.
+    pub(crate) written: bool,
     pub(crate) last_error: Option<Arc<Error>>,
 }
 

@@ -10,6 +10,8 @@
 //! Invariants:
 //! - A stamped batch keeps its sequence across retries, and stands before every unstamped one.
 //! - A batch that may be written never gets another sequence: where it would, it is given up.
+//! - A batch that may be written and is refused as out of order is doubted: it waits in its place while those
+//!   after it are sent. A later sequence that the same leader has proves it to be in the log.
 //! - While a stamped batch waits to be sent again, one batch at a time is in flight.
 //! - No batch is sent that is not among the next five from the first unresolved one: a broker recognises
 //!   that one when it comes again only as long as it is among the last five in its log.
@@ -109,7 +111,7 @@ pub(crate) struct Taken<T> {
 struct Flight<T> {
     number: u64,
     broker: BrokerId,
-    /// The leadership that it was sent in.
+    /// The queue's term when it was sent.
     term: u64,
     stamp: Option<Stamp>,
     opened: Instant,
@@ -135,6 +137,8 @@ pub(crate) enum Answered<T> {
     /// Acknowledged, unless its time was up before (then the ticket is gone).
     Acked {
         batch: Batch<T>,
+        /// Doubted batches that are thereby known to be in the log, at offsets that nobody tells.
+        proved: Vec<Batch<T>>,
         base_offset: i64,
         log_append_time: i64,
     },
@@ -167,7 +171,7 @@ pub(crate) struct Queue<T> {
     /// Batches that are away being split, by the number of their flight.
     splitting: Vec<(u64, Away<T>)>,
     leader: Option<BrokerId>,
-    /// Counts the changes of leader.
+    /// Counts the changes of leader, and of the topic behind the name.
     term: u64,
     backoff_until: Option<Instant>,
     producer: Option<ProducerId>,
@@ -234,9 +238,26 @@ impl<T: Clone> Queue<T> {
 
     /// Bytes of the batch that comes next, before its compression.
     pub(crate) fn next_len(&self) -> usize {
-        match (self.ready.front(), &self.open) {
-            (Some(front), _) => front.body.len(),
+        match (self.next(), &self.open) {
+            (Some(next), _) => next.body.len(),
             (None, open) => open.as_ref().map_or(0, |open| open.writer.len()),
+        }
+    }
+
+    /// The batch to send next: those before it are doubted.
+    fn next(&self) -> Option<&Batch<T>> {
+        self.ready.get(self.doubted())
+    }
+
+    /// How many batches are doubted; they stand before all others.
+    fn doubted(&self) -> usize {
+        self.ready.iter().take_while(|batch| batch.doubted).count()
+    }
+
+    /// Has doubted batches sent again: to somebody who has not refused them.
+    fn end_doubt(&mut self) {
+        for batch in &mut self.ready {
+            batch.doubted = false;
         }
     }
 
@@ -255,6 +276,7 @@ impl<T: Clone> Queue<T> {
         self.term += 1;
         self.proven = false;
         self.backoff_until = None;
+        self.end_doubt();
         true
     }
 }

@@ -136,6 +136,8 @@ impl<T: Clone> Parts<'_, T> {
             stamp,
             failures: self.batch.failures,
             unknown: self.batch.unknown,
+            doubted: false,
+            written: self.batch.written,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),
         });
     }

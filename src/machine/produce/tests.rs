@@ -115,6 +115,19 @@ impl Bench {
         }
     }
 
+    /// What is given up before anything is sent again: the outcome, and whether it may be written.
+    fn given_up(&mut self) -> Vec<(u32, bool)> {
+        let queue = &mut self.queue;
+        let take = queue.take(LEADER, TopicId::ZERO, self.now, false, ID, |_| Some(NEXT));
+        let Take::GivenUp(ended) = take else {
+            panic!("nothing was given up");
+        };
+        assert!(ended.iter().all(|end| end.charged > 0 && end.attempts > 0));
+        let told = ended.iter();
+        told.map(|end| (end.ticket.outcome, end.possibly_written))
+            .collect()
+    }
+
     fn take(&mut self) -> Option<Taken<u32>> {
         self.take_with(None)
     }

@@ -28,6 +28,8 @@ pub(crate) struct Situation {
     pub(crate) head: bool,
     /// Whether an earlier attempt may have written it.
     pub(crate) unknown: bool,
+    /// Whether it is known to be in the log, for a batch after it was acknowledged.
+    pub(crate) written: bool,
 }
 
 /// What to do with the batch.
@@ -47,6 +49,8 @@ pub(crate) enum Verdict {
     },
     /// Send its halves instead; no retry is charged.
     Split,
+    /// Set it aside: what the broker says of the batches after it shows whether it is in the log.
+    Doubt,
     /// Restart the partition's sequences under a new epoch, then send it again (KIP-360).
     Restamp,
     /// The records named are refused, the others are sent again without them.
@@ -109,6 +113,17 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
                 unknown: false,
             }
         }
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && situation.written => {
+            Verdict::Ack {
+                base_offset: -1,
+                log_append_time: -1,
+            }
+        }
+        // A broker may know no more that it has the batch: one that was restarted remembers each
+        // producer's last batch alone, and finds every earlier one out of order.
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && situation.unknown => {
+            Verdict::Doubt
+        }
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
         | E::UNKNOWN_PRODUCER_ID
         | E::INVALID_PRODUCER_EPOCH
@@ -116,8 +131,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         | E::INVALID_PRODUCER_ID_MAPPING
             if situation.idempotent =>
         {
-            // Under another sequence a batch that is in the log would be written again. A broker may
-            // know no more that it is: one that was restarted remembers each producer's last batch alone.
+            // Under another sequence a batch that is in the log would be written again.
             if situation.unknown {
                 Verdict::Fail {
                     unknown: true,
@@ -173,10 +187,15 @@ mod tests {
         records: 10,
         head: true,
         unknown: false,
+        written: false,
     };
     const UNKNOWN: Situation = Situation {
         unknown: true,
         ..HEAD
+    };
+    const WRITTEN: Situation = Situation {
+        written: true,
+        ..UNKNOWN
     };
     const BEHIND: Situation = Situation {
         head: false,
@@ -258,7 +277,16 @@ mod tests {
             (E::MESSAGE_TOO_LARGE, SINGLE, FAIL),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, Verdict::Restamp),
-            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN, FAIL_UNSURE),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN, Verdict::Doubt),
+            (
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                WRITTEN,
+                Verdict::Ack {
+                    base_offset: -1,
+                    log_append_time: -1,
+                },
+            ),
+            (E::NOT_ENOUGH_REPLICAS, WRITTEN, RETRY),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN, FAIL),
             (E::UNKNOWN_PRODUCER_ID, HEAD, Verdict::Restamp),
             (E::UNKNOWN_PRODUCER_ID, UNKNOWN, FAIL_UNSURE),

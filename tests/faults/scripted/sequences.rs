@@ -1,5 +1,6 @@
 //! Batches sent again: their order, their sequences, and what is said of those that are given up.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -249,5 +250,40 @@ pub(super) async fn duplicate(live: &Live) -> Outcome {
     stage.send_batches(10).await?;
     stage.resolve(SOON).await?;
     assert_eq!(stage.book.count(|told| told == Told::Acked(None)), 1);
+    stage.all_acked().await
+}
+
+/// A broker that was restarted remembers each producer's last batch alone: what comes again of those before it is out
+/// of order to it. Under a new epoch they would be in the log twice.
+pub(super) async fn forgotten(live: &Live) -> Outcome {
+    let mut stage = Stage::known(live, "forgotten", |builder| builder).await?;
+    let mut seen = BTreeSet::new();
+    live.proxies.rule(move |request| {
+        let Ok(Some(produced)) = request.produced() else {
+            return Fate::Pass;
+        };
+        let Some(sequence) = produced.batches.first().map(|batch| batch.sequence) else {
+            return Fate::Pass;
+        };
+        if seen.insert(sequence) {
+            return request.rewrite_each(|told| {
+                told.error_code = ErrorCode::REQUEST_TIMED_OUT.code();
+                told.base_offset = -1;
+            });
+        }
+        match seen.last() == Some(&sequence) {
+            true => Fate::Pass,
+            false => Fate::Answer(request.refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)),
+        }
+    });
+    stage.send_batches(20).await?;
+    stage.resolve(SOON).await?;
+    assert!(stage.book.count(|told| told == Told::Acked(None)) > 0);
+    assert!(
+        stage
+            .book
+            .count(|told| matches!(told, Told::Acked(Some(_))))
+            > 1
+    );
     stage.all_acked().await
 }

@@ -27,6 +27,7 @@ impl<T: Clone> Queue<T> {
             records: batch.ticket.count,
             head,
             unknown: batch.unknown,
+            written: batch.written,
         };
         let verdict = verdict(answer, situation);
         if let (Verdict::Ack { .. }, Some(stamp), Some(gap)) = (&verdict, entry.stamp, self.gap) {
@@ -57,12 +58,20 @@ impl<T: Clone> Queue<T> {
                 log_append_time,
             } => Answered::Acked {
                 batch,
+                proved: self.note_written(&entry),
                 base_offset,
                 log_append_time,
             },
             Verdict::Retry { refresh, unknown } => {
                 batch.unknown |= unknown;
                 self.retry(batch, refresh, retry_at)
+            }
+            Verdict::Doubt => {
+                batch.failures += 1;
+                // What was sent before an election says nothing of the leader of now.
+                batch.doubted = entry.term == self.term;
+                self.put_back(batch);
+                Answered::Queued { refresh: false }
             }
             Verdict::Restamp => {
                 self.restamp = true;
@@ -102,6 +111,24 @@ impl<T: Clone> Queue<T> {
         batch.last_error = Some(error);
         batch.unknown |= sent;
         self.retry(batch, true, retry_at)
+    }
+
+    /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
+    /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted.
+    fn note_written(&mut self, acked: &Flight<T>) -> Vec<Batch<T>> {
+        let Some(later) = acked.stamp.filter(|_| acked.term == self.term) else {
+            return Vec::new();
+        };
+        let is_before = |own: Stamp| own.producer == later.producer && own.serial < later.serial;
+        let mut proved = 0;
+        for batch in &mut self.ready {
+            if !batch.stamp.is_some_and(is_before) {
+                break;
+            }
+            batch.written = true;
+            proved += usize::from(batch.doubted);
+        }
+        self.ready.drain(..proved).collect()
     }
 
     fn send_to_split(
@@ -151,7 +178,7 @@ impl<T: Clone> Queue<T> {
         self.ready.insert(at, batch);
     }
 
-    /// Whether nothing with an earlier sequence is unresolved.
+    /// Whether nothing with an earlier sequence is unresolved, but for what is doubted.
     fn is_head(&self, flight: u64) -> bool {
         let serial = |stamp: Option<Stamp>| stamp.map(|s| s.serial);
         let Some(own) = self.flights.iter().find(|f| f.number == flight) else {
@@ -163,8 +190,7 @@ impl<T: Clone> Queue<T> {
                 .away()
                 .all(|away| serial(away.stamp).is_none_or(|s| Some(s) >= own))
             && self
-                .ready
-                .front()
+                .next()
                 .and_then(|b| serial(b.stamp))
                 .is_none_or(|s| Some(s) >= own)
     }

@@ -126,6 +126,8 @@ impl<T: Clone> Queue<T> {
             stamp: None,
             failures: 0,
             unknown: false,
+            doubted: false,
+            written: false,
             last_error: None,
         });
         true

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Away, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
+use super::{Away, Batch, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
 use crate::machine::produce::sequence::advance;
 use crate::types::{BrokerId, ProducerId, TopicId, after};
 
@@ -73,11 +73,18 @@ impl<T: Clone> Queue<T> {
         if self.topic != topic {
             // The new topic's log knows no producer.
             (self.topic, self.proven) = (topic, false);
+            self.term += 1;
+            self.end_doubt();
         }
         match self.readiness(now, hurry) {
             Readiness::Now => {}
             other => return Take::Nothing(other),
         }
+        // Nothing is left that could tell whether the doubted ones are in the log.
+        let is_open_question = self.flights.is_empty()
+            && self.doubted() > 0
+            && self.next().is_none_or(|next| next.stamp.is_none());
+        self.restamp |= is_open_question;
         if self.restamp && self.ready.iter().any(|batch| batch.unknown) {
             return Take::GivenUp(self.give_up_unknown());
         }
@@ -85,10 +92,9 @@ impl<T: Clone> Queue<T> {
             self.close();
         }
         let raw = self
-            .ready
-            .front()
-            .is_some_and(|front| matches!(front.body, Body::Raw(_)));
-        if raw && let Some(batch) = self.ready.pop_front() {
+            .next()
+            .is_some_and(|next| matches!(next.body, Body::Raw(_)));
+        if raw && let Some(batch) = self.pop_next() {
             self.packing = Some(Away::of(&batch, batch.failures));
             return Take::Pack(batch);
         }
@@ -101,7 +107,7 @@ impl<T: Clone> Queue<T> {
         if self.limits.idempotent && !self.identify(identity, bump) {
             return Take::Nothing(Readiness::No);
         }
-        let Some(mut batch) = self.ready.pop_front() else {
+        let Some(mut batch) = self.pop_next() else {
             return Take::Nothing(Readiness::No);
         };
         if batch.stamp.is_none() {
@@ -120,6 +126,10 @@ impl<T: Clone> Queue<T> {
             failures: batch.failures,
         });
         Take::Send(Taken { batch, flight })
+    }
+
+    fn pop_next(&mut self) -> Option<Batch<T>> {
+        self.ready.remove(self.doubted())
     }
 
     /// Makes sure that the queue has an identity and that its sequences may be continued.
