@@ -117,12 +117,13 @@ impl Shared {
                     }
                 }
             };
+            slot.note_time(&added.outcome, added.index, parts.timestamp);
             if added.opened {
                 let plan = self.plan(queue, slot);
                 drop(guard);
                 self.opened(queue, plan, added.first);
             }
-            return Ok(Delivery::new(added.outcome, added.index, parts.timestamp));
+            return Ok(Delivery::new(added.outcome, added.index));
         }
     }
 

@@ -26,11 +26,16 @@ pub(crate) struct Outcome {
     state: AtomicU8,
     base_offset: AtomicI64,
     log_append_time: AtomicI64,
+    /// The first record's own time.
+    first_time: AtomicI64,
     slow: Mutex<Slow>,
 }
 
 #[derive(Default)]
 struct Slow {
+    /// Records whose own time is another than that of the record before, with that time. Few where the clock tells it,
+    /// and not worth 8 bytes in each handle.
+    times: Vec<(u32, i64)>,
     wakers: Vec<Waker>,
     parts: Vec<Part>,
     /// Records of which nothing is known yet; `None` until the batch was closed and anything ended.
@@ -60,6 +65,7 @@ impl Outcome {
             state: AtomicU8::new(PENDING),
             base_offset: AtomicI64::new(-1),
             log_append_time: AtomicI64::new(-1),
+            first_time: AtomicI64::new(-1),
             slow: Mutex::default(),
         }
     }
@@ -70,6 +76,25 @@ impl Outcome {
 
     fn slow(&self) -> MutexGuard<'_, Slow> {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From this record on they have this time of their own; to be called in the order of the records.
+    pub(crate) fn note_time(&self, index: u32, time: i64) {
+        if index == 0 {
+            self.first_time.store(time, Ordering::Relaxed);
+        } else {
+            self.slow().times.push((index, time));
+        }
+    }
+
+    /// A record's own time, for who has its handle.
+    fn own_time(&self, index: u32) -> i64 {
+        let slow = self.slow();
+        let at = slow.times.partition_point(|(first, _)| *first <= index);
+        match at.checked_sub(1).and_then(|last| slow.times.get(last)) {
+            Some((_, time)) => *time,
+            None => self.first_time.load(Ordering::Relaxed),
+        }
     }
 
     /// The records `first..first + count` of `total` are in the log.
@@ -214,7 +239,6 @@ fn offset_after(base: i64, index: u32) -> i64 {
 pub struct Delivery {
     /// Taken by the metadata when the delivery resolves.
     outcome: Option<Arc<Outcome>>,
-    timestamp: i64,
     index: u32,
     /// Where the waiting task's waker is.
     slot: u32,
@@ -222,10 +246,9 @@ pub struct Delivery {
 
 impl Delivery {
     #[inline]
-    pub(crate) fn new(outcome: Arc<Outcome>, index: u32, timestamp: i64) -> Self {
+    pub(crate) fn new(outcome: Arc<Outcome>, index: u32) -> Self {
         Self {
             outcome: Some(outcome),
-            timestamp,
             index,
             slot: UNREGISTERED,
         }
@@ -303,11 +326,12 @@ impl Delivery {
             .take()
             .expect("delivery used after it has resolved");
         let offset = offset_after(outcome.base_offset.load(Ordering::Relaxed), self.index);
-        let time = outcome.log_append_time.load(Ordering::Relaxed);
+        let log_append_time = outcome.log_append_time.load(Ordering::Relaxed);
         RecordMetadata {
             outcome,
             offset,
-            timestamp: if time >= 0 { time } else { self.timestamp },
+            log_append_time,
+            index: self.index,
         }
     }
 
@@ -329,11 +353,8 @@ impl Delivery {
             } => Ok(RecordMetadata {
                 outcome,
                 offset,
-                timestamp: if log_append_time >= 0 {
-                    log_append_time
-                } else {
-                    self.timestamp
-                },
+                log_append_time,
+                index: self.index,
             }),
             Fate::Failed(error) => Err(error),
         }
@@ -381,7 +402,9 @@ impl fmt::Debug for Delivery {
 pub struct RecordMetadata {
     outcome: Arc<Outcome>,
     offset: i64,
-    timestamp: i64,
+    /// -1 where the record's own time counts.
+    log_append_time: i64,
+    index: u32,
 }
 
 impl RecordMetadata {
@@ -409,7 +432,10 @@ impl RecordMetadata {
     /// Milliseconds since 1970: the record's own time, or the broker's where the topic says LogAppendTime.
     #[must_use]
     pub fn timestamp_millis(&self) -> i64 {
-        self.timestamp
+        match self.log_append_time {
+            time if time >= 0 => time,
+            _ => self.outcome.own_time(self.index),
+        }
     }
 }
 
@@ -418,7 +444,40 @@ impl fmt::Debug for RecordMetadata {
         f.debug_struct("RecordMetadata")
             .field("target", self.outcome.target())
             .field("offset", &self.offset())
-            .field("timestamp_millis", &self.timestamp)
+            .field("timestamp_millis", &self.timestamp_millis())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_record_keeps_its_own_time_unless_the_broker_gave_it_one() {
+        let own = [7, 7, 7, 9, 9, 3, 3, 3, 3, 12];
+        for log_append_time in [-1, 50] {
+            let outcome = Arc::new(Outcome::new(TopicPartition::new("t", 0)));
+            let mut last = None;
+            let mut deliveries = Vec::new();
+            for (index, time) in (0..).zip(own) {
+                if last.replace(time) != Some(time) {
+                    outcome.note_time(index, time);
+                }
+                deliveries.push(Delivery::new(outcome.clone(), index));
+            }
+            // In two parts, as after a split.
+            outcome.ack(0, 4, 10, 100, log_append_time);
+            outcome.ack(4, 6, 10, 200, log_append_time);
+            for (delivery, time) in deliveries.into_iter().zip(own) {
+                let told = delivery.try_done().unwrap().unwrap().timestamp_millis();
+                assert_eq!(told, if log_append_time < 0 { time } else { 50 });
+            }
+        }
+    }
+
+    #[test]
+    fn a_handle_takes_two_words() {
+        assert_eq!(size_of::<Delivery>(), 16);
     }
 }

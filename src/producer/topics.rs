@@ -82,6 +82,8 @@ pub(crate) struct PartitionQueue {
 pub(crate) struct Slot {
     pub(crate) queue: Queue<Arc<Outcome>>,
     pub(crate) clock: Clock,
+    /// The time of the record that was appended last.
+    last_time: i64,
     listed: bool,
     timer: Option<Instant>,
     /// The last request that a batch was taken for: a request holds one batch a partition.
@@ -102,6 +104,7 @@ impl PartitionQueue {
             slot: Mutex::new(Slot {
                 queue: Queue::new(limits, leader),
                 clock: Clock::default(),
+                last_time: -1,
                 listed: false,
                 timer: None,
                 taken_for: 0,
@@ -126,6 +129,15 @@ impl PartitionQueue {
 }
 
 impl Slot {
+    /// Notes a record's time with its batch's outcome, unless that is the time of the record before.
+    #[inline]
+    pub(crate) fn note_time(&mut self, outcome: &Outcome, index: u32, time: i64) {
+        if index == 0 || self.last_time != time {
+            self.last_time = time;
+            outcome.note_time(index, time);
+        }
+    }
+
     /// What to do about the queue's readiness; `None` when its sender knows already.
     pub(crate) fn plan(&mut self, now: Instant, hurry: bool) -> Option<Plan> {
         let leader = self.queue.leader()?;
