@@ -98,6 +98,7 @@ mod faults {
     pub(crate) mod proxy;
     pub(crate) mod reading;
     pub(crate) mod scripted;
+    pub(crate) mod silence;
     pub(crate) mod storms;
     pub(crate) mod trace;
     pub(crate) mod world;

@@ -15,6 +15,7 @@ use super::checker;
 use super::load::{Book, Keys, Load, Numbered, Plan, read_back};
 use super::proxies::Proxies;
 use super::proxy::Fate;
+use super::silence::Silence;
 use super::world::{Live, NODES, Outcome, World, until, within};
 
 pub(crate) fn trials(world: &World) -> Vec<Trial> {
@@ -58,27 +59,14 @@ fn settings(builder: ProducerBuilder) -> ProducerBuilder {
         .delivery_timeout(Duration::from_secs(90))
 }
 
-/// One replica each, so that no partition needs another broker than its leader.
 async fn one_silent_broker(live: &Live) -> Outcome {
-    const PARTITIONS: i32 = 6;
     let topic = "one-silent-broker";
-    live.create_topic(topic, PARTITIONS, 1, &[("min.insync.replicas", "1")])?;
-    let silent = live.leader_of(topic, 0)?;
-    let mut others = Vec::new();
-    for partition in 0..PARTITIONS {
-        if live.leader_of(topic, partition)? != silent {
-            others.push(partition);
-        }
-    }
-    let producer = settings(live.client(false).await?.producer()).build()?;
-    let plan = Plan {
-        topic: topic.to_owned(),
-        partitions: PARTITIONS,
-        rate: 3000,
-        keys: Keys::Partitions(PARTITIONS as u64),
-    };
-    let load = Load::start(producer.clone(), plan);
-    load.advance_all(50, Duration::from_secs(20)).await?;
+    let Silence {
+        producer,
+        load,
+        broker: silent,
+        others,
+    } = Silence::prepare(live, topic, settings).await?;
     live.pause(silent)?;
     // 500 records a second for each: they go on as if nothing had happened, from the first moment on.
     for _ in 0..4 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ottla::{Admin, Error, ErrorCode, NewTopic, Record, TopicDescription};
 use tokio::time::sleep;
 
-use super::support::{Kafka, Outcome, Suite, random_bytes, within};
+use super::support::{Kafka, Outcome, Suite, codes, random_bytes, within};
 
 pub(crate) fn promises(suite: &mut Suite) {
     suite.shared("admin::a_created_topic_is_as_it_was_asked_for", create);
@@ -102,15 +102,6 @@ async fn create(kafka: &Kafka) -> Outcome {
     Ok(())
 }
 
-/// The results' codes; 0 for success.
-fn codes<T>(results: Vec<Result<T, Error>>) -> Vec<ErrorCode> {
-    let code = |error: Error| error.broker_code().unwrap_or(ErrorCode::new(-99));
-    results
-        .into_iter()
-        .map(|result| result.err().map_or(ErrorCode::NONE, code))
-        .collect()
-}
-
 async fn results(kafka: &Kafka) -> Outcome {
     let admin = kafka.client().await?.admin();
     kafka.topic("admin-exists", 1, &[])?;
@@ -145,7 +136,7 @@ async fn results(kafka: &Kafka) -> Outcome {
         ErrorCode::INVALID_PARTITIONS,
         ErrorCode::NONE,
     ];
-    assert_eq!(codes(results), expected);
+    assert_eq!(codes(&results), expected);
     assert!(admin.create_topics([]).await?.is_empty());
     Ok(())
 }
@@ -184,7 +175,7 @@ async fn delete(kafka: &Kafka) -> Outcome {
             ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
         }
     });
-    assert_eq!(codes(results), expected.collect::<Vec<_>>());
+    assert_eq!(codes(&results), expected.collect::<Vec<_>>());
     let gone = async {
         while admin
             .describe_topics(&names)

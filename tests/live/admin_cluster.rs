@@ -8,7 +8,7 @@ use ottla::{
     IsolationLevel, NewPartitions, OffsetSpec, PartitionOffset, Record, TopicPartition,
 };
 
-use super::support::{Kafka, Outcome, Suite, within};
+use super::support::{Kafka, Outcome, Suite, codes, within};
 
 pub(crate) fn promises(suite: &mut Suite) {
     let cluster = "admin_cluster::the_cluster_tells_its_brokers_as_clients_reach_them";
@@ -48,15 +48,6 @@ async fn describe_cluster(kafka: &Kafka) -> Outcome {
     let address = format!("{}:{}", broker.host, broker.port);
     assert_eq!(address, kafka.address(1));
     Ok(())
-}
-
-/// The results' codes; 0 for success.
-fn codes<T>(results: &[Result<T, Error>]) -> Vec<ErrorCode> {
-    let code = |error: &Error| error.broker_code().unwrap_or(ErrorCode::new(-99));
-    let results = results.iter();
-    results
-        .map(|result| result.as_ref().err().map_or(ErrorCode::NONE, code))
-        .collect()
 }
 
 async fn grow(kafka: &Kafka) -> Outcome {

@@ -9,7 +9,7 @@ use ottla::{
 };
 use tokio::time::sleep;
 
-use super::support::{JavaMember, Kafka, Outcome, Suite, java_describes, within};
+use super::support::{JavaMember, Kafka, Outcome, Suite, codes, java_describes, within};
 
 const JAVA_GROUP: &str = "admin-java-group";
 const JAVA_TOPIC: &str = "admin-java-topic";
@@ -34,14 +34,6 @@ async fn all(kafka: &Kafka) -> Outcome {
     group_offsets(kafka).await?;
     java_members(kafka).await?;
     many_groups(kafka).await
-}
-
-fn codes<T>(results: &[Result<T, Error>]) -> Vec<ErrorCode> {
-    let code = |error: &Error| error.broker_code().unwrap_or(ErrorCode::new(-99));
-    let results = results.iter();
-    results
-        .map(|result| result.as_ref().err().map_or(ErrorCode::NONE, code))
-        .collect()
 }
 
 async fn group_offsets(kafka: &Kafka) -> Outcome {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::Reader;
 use crate::faults::load::{Keys, Load, Plan};
 use crate::faults::proxy::Fate;
+use crate::faults::silence::Silence;
 use crate::faults::world::{Live, NODES, Outcome, World, duration};
 
 pub(super) fn trials(world: &World) -> Vec<Trial> {
@@ -64,31 +65,18 @@ async fn pace(reader: &mut Reader, of: &[i32], lasts: Duration) -> Outcome<Pace>
     })
 }
 
-/// One replica each, so that no partition needs another broker than its leader.
 async fn silent(live: &Live) -> Outcome {
-    const PARTITIONS: i32 = 6;
     const WHILE: Duration = Duration::from_secs(4);
     let topic = "reading-silent";
-    live.create_topic(topic, PARTITIONS, 1, &[("min.insync.replicas", "1")])?;
-    let silent = live.leader_of(topic, 0)?;
-    let mut others = Vec::new();
-    for partition in 0..PARTITIONS {
-        if live.leader_of(topic, partition)? != silent {
-            others.push(partition);
-        }
-    }
-    let producer = settings(live.client(false).await?.producer()).build()?;
-    let plan = Plan {
-        topic: topic.to_owned(),
-        partitions: PARTITIONS,
-        rate: 3000,
-        keys: Keys::Partitions(PARTITIONS as u64),
-    };
-    let load = Load::start(producer.clone(), plan);
-    load.advance_all(50, Duration::from_secs(20)).await?;
+    let Silence {
+        producer,
+        load,
+        broker: silent,
+        others,
+    } = Silence::prepare(live, topic, settings).await?;
     let client = live.client(true).await?;
-    let mut reader = Reader::new(&client, topic, PARTITIONS, |builder| builder).await?;
-    for partition in 0..PARTITIONS {
+    let mut reader = Reader::new(&client, topic, Silence::PARTITIONS, |builder| builder).await?;
+    for partition in 0..Silence::PARTITIONS {
         reader.take_to(partition, 50).await?;
     }
     pace(&mut reader, &others, Duration::from_secs(2)).await?;
@@ -108,7 +96,7 @@ async fn silent(live: &Live) -> Outcome {
     let slow = pace(&mut reader, &others, WHILE).await?;
     live.proxies.pass();
     let ends = load.finish(&producer, Duration::from_secs(30)).await?;
-    for (partition, end) in (0..).zip(counts(ends.sent(), PARTITIONS)) {
+    for (partition, end) in (0..).zip(counts(ends.sent(), Silence::PARTITIONS)) {
         reader.take_to(partition, end).await?;
     }
     println!(

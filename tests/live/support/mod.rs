@@ -1,5 +1,6 @@
 //! The clusters that tests share, and how a test is run.
 
+mod codes;
 mod example;
 mod honest;
 mod java;
@@ -19,6 +20,7 @@ use libtest_mimic::{Failed, Trial};
 use ottla::Client;
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) use codes::codes;
 pub(crate) use example::{Running, example, printed, run_example};
 pub(crate) use honest::assert_all_honest;
 pub(crate) use java::{JavaMember, java_describes, java_describes_with};

@@ -1,5 +1,7 @@
 //! Batches that are away, being compressed or split, are unresolved: nothing overtakes, forgets or loses them.
 
+use std::sync::Arc;
+
 use super::*;
 
 /// Two batches, the first of several records, which was sent.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::types::ProducerId;
 
 #[test]
 fn batch_that_may_be_written_stays_among_those_that_the_broker_remembers() {
