@@ -134,7 +134,7 @@ impl Book {
                 match delivery.try_done() {
                     Ok(outcome) => {
                         if let Some(progress) = progress {
-                            progress.settled(partition, outcome.is_ok());
+                            progress.settled(partition, told(&outcome));
                         }
                         self.settle(place, &outcome);
                     }
@@ -217,20 +217,27 @@ impl<'a> Numbered<'a> {
 pub(crate) struct Progress {
     pub(crate) accepted: AtomicU64,
     acked: Vec<AtomicU64>,
-    failed: AtomicU64,
+    possibly_written: AtomicU64,
+    not_written: AtomicU64,
 }
 
 impl Progress {
-    fn settled(&self, partition: i32, acked: bool) {
-        let count = usize::try_from(partition)
+    fn settled(&self, partition: i32, told: Told) {
+        let acked = usize::try_from(partition)
             .ok()
             .and_then(|index| self.acked.get(index));
-        let count = if acked {
-            count.unwrap_or(&self.failed)
-        } else {
-            &self.failed
+        let count = match (told, acked) {
+            (Told::Acked(_), Some(acked)) => acked,
+            (Told::PossiblyWritten, _) => &self.possibly_written,
+            (Told::Acked(_) | Told::NotWritten, _) => &self.not_written,
         };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records that failed: how many of them possibly written, how many not.
+    pub(crate) fn failed(&self) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&self.possibly_written), count(&self.not_written))
     }
 
     /// Records acknowledged of each partition.
@@ -280,7 +287,8 @@ impl Load {
         let progress = Arc::new(Progress {
             accepted: AtomicU64::new(0),
             acked: (0..plan.partitions).map(|_| AtomicU64::new(0)).collect(),
-            failed: AtomicU64::new(0),
+            possibly_written: AtomicU64::new(0),
+            not_written: AtomicU64::new(0),
         });
         let stop = watch::Sender::new(false);
         let task = tokio::spawn(run(producer, plan, Arc::clone(&progress), stop.subscribe()));
@@ -372,7 +380,7 @@ async fn run(
                 .fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
             if let Err(error) = book.note(&record, outcome) {
                 *book.errors.entry(error.to_string()).or_default() += 1;
-                progress.failed.fetch_add(1, Ordering::Relaxed);
+                progress.not_written.fetch_add(1, Ordering::Relaxed);
                 if error.is_fatal() || matches!(error, Error::Closed { .. }) {
                     return book;
                 }
