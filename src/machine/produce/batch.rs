@@ -54,9 +54,18 @@ pub(crate) struct Batch<T> {
     /// The leader refused it as out of order although it may be in the log: it is not sent again, but
     /// waits for what the leader says of the batches after it.
     pub(crate) doubted: bool,
-    /// It is known to be in the log, for a batch after it was acknowledged.
+    /// The queue's term in which it was doubted last.
+    pub(crate) doubted_in: Option<u64>,
+    /// A batch after it was acknowledged: if an attempt may have written this one, then one did.
     pub(crate) written: bool,
     pub(crate) last_error: Option<Arc<Error>>,
+}
+
+impl<T> Batch<T> {
+    /// Its place among the batches that have a sequence: the parts of one that was split share its serial.
+    pub(crate) fn place(&self) -> Option<(u64, u32)> {
+        self.stamp.map(|stamp| (stamp.serial, self.ticket.first))
+    }
 }
 
 /// Where a batch stands in its partition's order of sequences.

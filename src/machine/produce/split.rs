@@ -137,6 +137,7 @@ impl<T: Clone> Parts<'_, T> {
             failures: self.batch.failures,
             unknown: self.batch.unknown,
             doubted: false,
+            doubted_in: None,
             written: self.batch.written,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),
         });

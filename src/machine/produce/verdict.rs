@@ -28,7 +28,7 @@ pub(crate) struct Situation {
     pub(crate) head: bool,
     /// Whether an earlier attempt may have written it.
     pub(crate) unknown: bool,
-    /// Whether it is known to be in the log, for a batch after it was acknowledged.
+    /// Whether a batch after it was acknowledged: if an attempt may have written it, then one did.
     pub(crate) written: bool,
 }
 
@@ -113,7 +113,11 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
                 unknown: false,
             }
         }
-        E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && situation.written => {
+        // What was certainly refused is not in the log, whatever came after it: a broker that forgot the
+        // producer meanwhile takes any sequence.
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER
+            if situation.idempotent && situation.written && situation.unknown =>
+        {
             Verdict::Ack {
                 base_offset: -1,
                 log_append_time: -1,
@@ -196,6 +200,10 @@ mod tests {
     const WRITTEN: Situation = Situation {
         written: true,
         ..UNKNOWN
+    };
+    const REFUSED: Situation = Situation {
+        written: true,
+        ..HEAD
     };
     const BEHIND: Situation = Situation {
         head: false,
@@ -287,6 +295,7 @@ mod tests {
                 },
             ),
             (E::NOT_ENOUGH_REPLICAS, WRITTEN, RETRY),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, REFUSED, Verdict::Restamp),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN, FAIL),
             (E::UNKNOWN_PRODUCER_ID, HEAD, Verdict::Restamp),
             (E::UNKNOWN_PRODUCER_ID, UNKNOWN, FAIL_UNSURE),

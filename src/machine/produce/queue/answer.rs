@@ -70,6 +70,7 @@ impl<T: Clone> Queue<T> {
                 batch.failures += 1;
                 // What was sent before an election says nothing of the leader of now.
                 batch.doubted = entry.term == self.term;
+                batch.doubted_in = Some(entry.term);
                 self.put_back(batch);
                 Answered::Queued { refresh: false }
             }
@@ -116,17 +117,24 @@ impl<T: Clone> Queue<T> {
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
     /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted.
     fn note_written(&mut self, acked: &Flight<T>) -> Vec<Batch<T>> {
-        let Some(later) = acked.stamp.filter(|_| acked.term == self.term) else {
+        let (Some(later), Some(ticket)) = (acked.stamp, &acked.ticket) else {
             return Vec::new();
         };
-        let is_before = |own: Stamp| own.producer == later.producer && own.serial < later.serial;
+        let later_place = (later.serial, ticket.first);
+        let term = self.term;
         let mut proved = 0;
         for batch in &mut self.ready {
-            if !batch.stamp.is_some_and(is_before) {
+            let is_before = batch.stamp.is_some_and(|own| {
+                own.producer == later.producer && batch.place() < Some(later_place)
+            });
+            if !is_before {
                 break;
             }
-            batch.written = true;
-            proved += usize::from(batch.doubted);
+            // Of a leader in another term it is known only that it knew the producer when it refused the batch.
+            if acked.term == term || batch.doubted_in == Some(acked.term) {
+                batch.written = true;
+                proved += usize::from(batch.doubted);
+            }
         }
         self.ready.drain(..proved).collect()
     }
@@ -153,6 +161,14 @@ impl<T: Clone> Queue<T> {
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
         batch.failures += 1;
+        if batch.failures > self.limits.retries && batch.written && batch.unknown {
+            return Answered::Acked {
+                batch,
+                proved: Vec::new(),
+                base_offset: -1,
+                log_append_time: -1,
+            };
+        }
         if batch.failures > self.limits.retries {
             self.lose(&batch);
             let possibly_written = batch.unknown;
@@ -169,12 +185,9 @@ impl<T: Clone> Queue<T> {
 
     /// Puts a stamped batch back in its place.
     pub(super) fn put_back(&mut self, batch: Batch<T>) {
-        let serial = batch.stamp.map(|s| s.serial);
-        let at = self
-            .ready
-            .iter()
-            .take_while(|b| b.stamp.is_some_and(|s| Some(s.serial) < serial))
-            .count();
+        let place = batch.place();
+        let is_before = |other: &&Batch<T>| other.stamp.is_some() && other.place() < place;
+        let at = self.ready.iter().take_while(is_before).count();
         self.ready.insert(at, batch);
     }
 

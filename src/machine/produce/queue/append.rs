@@ -127,6 +127,7 @@ impl<T: Clone> Queue<T> {
             failures: 0,
             unknown: false,
             doubted: false,
+            doubted_in: None,
             written: false,
             last_error: None,
         });

@@ -106,6 +106,49 @@ fn another_leader_is_asked_again_for_what_the_last_one_refused() {
 }
 
 #[test]
+fn what_a_leader_said_after_its_refusal_counts_even_if_it_was_out_of_office_meanwhile() {
+    let mut bench = Bench::new(LIMITS);
+    (0..2).for_each(|_| {
+        bench.batch();
+    });
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    bench.lose(first, true);
+    bench.answer(second, ErrorCode::NOT_ENOUGH_REPLICAS);
+    bench.pass(Duration::from_secs(1));
+    let first = bench.take().unwrap();
+    bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    let second = bench.take().unwrap();
+    bench.queue.lead(None);
+    bench.queue.lead(Some(LEADER));
+    bench.answer(second, ErrorCode::NONE);
+    let first = bench.take().unwrap();
+    assert!(matches!(
+        bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+        Answered::Acked {
+            base_offset: -1,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn what_was_certainly_refused_is_sent_under_a_new_epoch_whatever_was_taken_after_it() {
+    let mut bench = Bench::new(LIMITS);
+    (0..2).for_each(|_| {
+        bench.batch();
+    });
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    bench.answer(first, ErrorCode::NOT_ENOUGH_REPLICAS);
+    // The broker forgot the producer: it takes any sequence.
+    bench.answer(second, ErrorCode::NONE);
+    bench.pass(Duration::from_secs(1));
+    let first = bench.take().unwrap();
+    bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
+}
+
+#[test]
 fn new_leader_is_sent_one_batch_until_it_is_known_to_know_the_producer() {
     let mut bench = Bench::new(LIMITS);
     (0..4).for_each(|_| {
