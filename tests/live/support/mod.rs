@@ -35,7 +35,7 @@ pub(crate) use wait::{eventually, has_stopped, in_flight, now_millis, poll_once,
 pub(crate) type Outcome = Result<(), Failed>;
 
 /// Longest time that one test may take; none comes near it unless something hangs.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A running cluster of one node, with a proxy before it for those who want to see its connections.
 pub(crate) struct Kafka {
