@@ -88,6 +88,14 @@ const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 
+/// Lines are `key:value`, for the console producer.
+const KEYED: [&str; 4] = [
+    "--reader-property",
+    "parse.key=true",
+    "--reader-property",
+    "key.separator=:",
+];
+
 fn numbered(count: usize) -> String {
     (0..count).map(|n| format!("k{n}:v{n}\n")).collect()
 }
@@ -117,13 +125,7 @@ fn console_producer() -> Outcome {
     let env = Env::start(Builder::default().nodes(3).topic("t", 4));
     let input = numbered(500);
     for (round, codec) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().enumerate() {
-        let keyed = [
-            "--reader-property",
-            "parse.key=true",
-            "--reader-property",
-            "key.separator=:",
-        ];
-        let arguments = [&["--topic", "t", "--compression-codec", codec][..], &keyed].concat();
+        let arguments = [&["--topic", "t", "--compression-codec", codec][..], &KEYED].concat();
         env.tool(PRODUCER, &arguments, &input)?;
         let expected = sorted(&input.repeat(round + 1));
         assert_eq!(all(&env.cluster, "t", 4), expected, "{codec}");
@@ -172,7 +174,9 @@ fn topic_command() -> Outcome {
 
 fn consumer_group_command() -> Outcome {
     let env = Env::start(Builder::default().nodes(3).topic("t", 2));
-    env.tool(PRODUCER, &["--topic", "t"], &numbered(100))?;
+    // Keys, so that both partitions have records: of an empty one nothing may be committed.
+    let produce = [&["--topic", "t"][..], &KEYED].concat();
+    env.tool(PRODUCER, &produce, &numbered(100))?;
     let arguments = ["--topic", "t", "--group", "g", "--from-beginning"];
     let until = ["--max-messages", "100", "--timeout-ms", "30000"];
     env.tool(CONSUMER, &[&arguments[..], &until].concat(), "")?;
