@@ -31,6 +31,9 @@ pub(crate) struct Outcome {
     slow: Mutex<Slow>,
 }
 
+/// Room made at once for the times of a batch's records: the clock ticks a few times while it fills.
+const TIMES: usize = 32;
+
 #[derive(Default)]
 struct Slow {
     /// Records whose own time is another than that of the record before, with that time. Few where the clock tells it,
@@ -83,7 +86,11 @@ impl Outcome {
         if index == 0 {
             self.first_time.store(time, Ordering::Relaxed);
         } else {
-            self.slow().times.push((index, time));
+            let mut slow = self.slow();
+            if slow.times.capacity() == 0 {
+                slow.times.reserve(TIMES);
+            }
+            slow.times.push((index, time));
         }
     }
 
