@@ -51,10 +51,8 @@ pub(crate) struct Batch<T> {
     pub(crate) failures: u32,
     /// An attempt's outcome is unknown: the broker may have it.
     pub(crate) unknown: bool,
-    /// The leader refused it as out of order although it may be in the log: it is not sent again, but
-    /// waits for what the leader says of the batches after it.
-    pub(crate) doubted: bool,
-    /// The queue's term in which it was doubted last.
+    /// The queue's term in which the leader last refused it as out of order although it may be in the log: as long as
+    /// that lasts it is not sent again, but waits for what the leader says of the batches after it.
     pub(crate) doubted_in: Option<u64>,
     /// A batch after it was acknowledged: if an attempt may have written this one, then one did.
     pub(crate) written: bool,

@@ -251,14 +251,8 @@ impl<T: Clone> Queue<T> {
 
     /// How many batches are doubted; they stand before all others.
     fn doubted(&self) -> usize {
-        self.ready.iter().take_while(|batch| batch.doubted).count()
-    }
-
-    /// Has doubted batches sent again: to somebody who has not refused them.
-    fn end_doubt(&mut self) {
-        for batch in &mut self.ready {
-            batch.doubted = false;
-        }
+        let is_doubted = |batch: &&Batch<T>| batch.doubted_in == Some(self.term);
+        self.ready.iter().take_while(is_doubted).count()
     }
 
     /// Batches that wait to be sent.
@@ -276,7 +270,6 @@ impl<T: Clone> Queue<T> {
         self.term += 1;
         self.proven = false;
         self.backoff_until = None;
-        self.end_doubt();
         true
     }
 }

@@ -136,7 +136,6 @@ impl<T: Clone> Parts<'_, T> {
             stamp,
             failures: self.batch.failures,
             unknown: self.batch.unknown,
-            doubted: false,
             doubted_in: None,
             written: self.batch.written,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),

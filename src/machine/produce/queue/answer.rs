@@ -69,7 +69,6 @@ impl<T: Clone> Queue<T> {
             Verdict::Doubt => {
                 batch.failures += 1;
                 // What was sent before an election says nothing of the leader of now.
-                batch.doubted = entry.term == self.term;
                 batch.doubted_in = Some(entry.term);
                 self.put_back(batch);
                 Answered::Queued { refresh: false }
@@ -133,7 +132,7 @@ impl<T: Clone> Queue<T> {
             // Of a leader in another term it is known only that it knew the producer when it refused the batch.
             if acked.term == term || batch.doubted_in == Some(acked.term) {
                 batch.written = true;
-                proved += usize::from(batch.doubted);
+                proved += usize::from(batch.doubted_in == Some(term));
             }
         }
         self.ready.drain(..proved).collect()

@@ -126,7 +126,6 @@ impl<T: Clone> Queue<T> {
             stamp: None,
             failures: 0,
             unknown: false,
-            doubted: false,
             doubted_in: None,
             written: false,
             last_error: None,

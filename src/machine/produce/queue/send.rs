@@ -74,7 +74,6 @@ impl<T: Clone> Queue<T> {
             // The new topic's log knows no producer.
             (self.topic, self.proven) = (topic, false);
             self.term += 1;
-            self.end_doubt();
         }
         match self.readiness(now, hurry) {
             Readiness::Now => {}
