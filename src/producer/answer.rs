@@ -291,9 +291,15 @@ fn acknowledge(shared: &Shared, batch: OurBatch, base_offset: i64, log_append_ti
         first,
         count,
         total,
-    } = batch.ticket.clone();
-    give_back(shared, batch);
+    } = settle(shared, batch);
     outcome.ack(first, count, total, base_offset, log_append_time);
+}
+
+/// Gives a batch's memory back; what is left is who is to be told.
+fn settle(shared: &Shared, batch: OurBatch) -> Ticket<Arc<Outcome>> {
+    let ticket = batch.ticket.clone();
+    give_back(shared, batch);
+    ticket
 }
 
 pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
@@ -328,8 +334,7 @@ fn fail(
         first,
         count,
         total,
-    } = batch.ticket.clone();
-    give_back(shared, batch);
+    } = settle(shared, batch);
     outcome.fail(first, count, total, error);
     if fatal {
         shared.abort(&cause);
