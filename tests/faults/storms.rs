@@ -243,19 +243,32 @@ fn drop_one_in(count: u64) -> impl FnMut(&super::frames::Request) -> Fate + Send
     }
 }
 
-/// Cuts connections whose answers are being dropped, once some were; leaves some to the client's own timeout. Goes on
-/// for so long, and until there were faults enough: how many a second depends on the machine.
+/// Takes step after step for so long, and until there were faults enough: how many a second depends on the machine.
+async fn keep_on(
+    live: &Live,
+    lasts: Duration,
+    enough: impl Fn() -> bool,
+    mut step: impl AsyncFnMut() -> Outcome,
+) -> Outcome {
+    let start = Instant::now();
+    while start.elapsed() < lasts || !enough() {
+        if start.elapsed() > lasts + RECOVERY {
+            return Err(format!("too few faults: {:?}", live.proxies.totals()).into());
+        }
+        step().await?;
+    }
+    Ok(())
+}
+
+/// Cuts connections whose answers are being dropped, once some were; leaves some to the client's own timeout.
 async fn cut_mute_connections(
     live: &Live,
     lasts: Duration,
     enough: impl Fn(&Totals) -> bool,
 ) -> Outcome {
-    let start = Instant::now();
     let mut random = fastrand::Rng::new();
-    while start.elapsed() < lasts || !enough(&live.proxies.totals()) {
-        if start.elapsed() > lasts + RECOVERY {
-            return Err(format!("too few faults: {:?}", live.proxies.totals()).into());
-        }
+    let enough = || enough(&live.proxies.totals());
+    keep_on(live, lasts, enough, async || {
         let before = live.proxies.totals().dropped_answers;
         let more = random.usize(1..=4);
         let dropped = || live.proxies.totals().dropped_answers >= before + more;
@@ -263,8 +276,9 @@ async fn cut_mute_connections(
         if random.u32(..8) > 0 {
             live.proxies.of(random.i32(1..=NODES)).cut();
         }
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 async fn dropped_answers(live: &Live) -> Outcome {
@@ -347,15 +361,9 @@ async fn two_partitions(live: &Live) -> Outcome {
 }
 
 /// Brokers that fall silent, refuse and hang up for about as long as the client waits.
-///
-/// For so long, and until there were faults enough.
 async fn harass(live: &Live, lasts: Duration, enough: impl Fn() -> bool) -> Outcome {
-    let start = Instant::now();
     let mut random = fastrand::Rng::new();
-    while start.elapsed() < lasts || !enough() {
-        if start.elapsed() > lasts + RECOVERY {
-            return Err("too few faults".into());
-        }
+    keep_on(live, lasts, enough, async || {
         let proxy = live.proxies.of(random.i32(1..=NODES));
         match random.u32(..4) {
             0 => proxy.cut(),
@@ -365,8 +373,9 @@ async fn harass(live: &Live, lasts: Duration, enough: impl Fn() -> bool) -> Outc
         }
         sleep(Duration::from_millis(random.u64(50..1200))).await;
         live.proxies.pass();
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 async fn impatient(live: &Live) -> Outcome {
