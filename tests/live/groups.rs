@@ -86,6 +86,19 @@ async fn fill(
     Ok(producer.close(SOON).await?)
 }
 
+/// A new topic with these numbers, and a client.
+async fn filled<'a>(
+    kafka: &Kafka,
+    topic: &'a str,
+    partitions: i32,
+    numbers: std::ops::Range<i32>,
+) -> Result<(&'a str, Client), libtest_mimic::Failed> {
+    let topic = kafka.topic(topic, partitions, &[])?;
+    let client = kafka.client().await?;
+    fill(&client, topic, partitions, numbers).await?;
+    Ok((topic, client))
+}
+
 fn member(client: &Client, group: &str, topic: &str) -> ConsumerBuilder {
     client
         .consumer(group)

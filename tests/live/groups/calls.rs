@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ottla::{Error, TopicPartition};
 use tokio::time::timeout;
 
-use super::{SOON, fill, member, number, take};
+use super::{SOON, filled, member, number, take};
 use crate::live::support::{Kafka, Outcome};
 
 pub(super) async fn stream(kafka: &Kafka) -> Outcome {
@@ -15,9 +15,7 @@ pub(super) async fn stream(kafka: &Kafka) -> Outcome {
 
     use futures_core::Stream;
 
-    let topic = kafka.topic("group-stream", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..700).await?;
+    let (topic, client) = filled(kafka, "group-stream", 1, 0..700).await?;
     let mut consumer = member(&client, topic, topic).build().await?;
     let handle = consumer.handle();
     let mut numbers = Vec::new();
@@ -98,9 +96,7 @@ pub(super) async fn wrong_uses(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn ended(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-ended", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..1).await?;
+    let (topic, client) = filled(kafka, "group-ended", 1, 0..1).await?;
     let mut consumer = member(&client, topic, topic).build().await?;
     take(&mut consumer, 1).await?;
     client.close();

@@ -5,13 +5,11 @@ use std::time::Duration;
 use ottla::{Error, OffsetAndMetadata, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
-use super::{SOON, fill, member, take};
+use super::{SOON, fill, filled, member, take};
 use crate::live::support::{Kafka, Outcome, eventually, until};
 
 pub(super) async fn restart(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-restart", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..100).await?;
+    let (topic, client) = filled(kafka, "group-restart", 1, 0..100).await?;
     let mut from = 0;
     for count in [30, 1, 69] {
         let mut consumer = member(&client, topic, topic).build().await?;
@@ -28,9 +26,7 @@ pub(super) async fn restart(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn dropped(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-dropped", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..10).await?;
+    let (topic, client) = filled(kafka, "group-dropped", 1, 0..10).await?;
     let mut consumer = member(&client, topic, topic).build().await?;
     assert_eq!(take(&mut consumer, 5).await?, [0, 1, 2, 3, 4]);
     drop(consumer);
@@ -45,9 +41,7 @@ pub(super) async fn dropped(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn commits(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-commits", 2, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 2, 0..20).await?;
+    let (topic, client) = filled(kafka, "group-commits", 2, 0..20).await?;
     let mut consumer = member(&client, topic, topic)
         .auto_commit(false)
         .build()
@@ -106,9 +100,7 @@ pub(super) async fn commits(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn refused(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-refused", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..2).await?;
+    let (topic, client) = filled(kafka, "group-refused", 1, 0..2).await?;
     let limit = Duration::from_secs(6);
     let mut consumer = member(&client, topic, topic)
         .auto_commit(false)
@@ -129,9 +121,7 @@ pub(super) async fn refused(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn no_offset(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-none", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..2).await?;
+    let (topic, client) = filled(kafka, "group-none", 1, 0..2).await?;
     let mut consumer = member(&client, topic, topic)
         .offset_reset(OffsetReset::None)
         .build()
@@ -145,9 +135,7 @@ pub(super) async fn no_offset(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn by_hand(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-by-hand", 2, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 2, 0..10).await?;
+    let (topic, client) = filled(kafka, "group-by-hand", 2, 0..10).await?;
     let [first, second] = [0, 1].map(|number| TopicPartition::new(topic, number));
     let mut consumer = client
         .consumer(topic)
@@ -164,26 +152,24 @@ pub(super) async fn by_hand(kafka: &Kafka) -> Outcome {
     })
     .await?;
     consumer.close(SOON).await?;
-    let mut alone = client
-        .standalone_consumer()
-        .offset_reset(OffsetReset::None)
-        .assign([first.clone()])
-        .build()
-        .await?;
-    let error = timeout(SOON, alone.recv()).await?.unwrap_err();
+    let alone = async || {
+        client
+            .standalone_consumer()
+            .offset_reset(OffsetReset::None)
+            .assign([first.clone()])
+            .build()
+            .await
+    };
+    let mut consumer = alone().await?;
+    let error = timeout(SOON, consumer.recv()).await?.unwrap_err();
     assert!(matches!(error, Error::NoOffset { .. }), "{error}");
-    alone.seek(&first, 4)?;
-    assert_eq!(take(&mut alone, 1).await?, [8]);
-    alone.close(SOON).await?;
+    consumer.seek(&first, 4)?;
+    assert_eq!(take(&mut consumer, 1).await?, [8]);
+    consumer.close(SOON).await?;
     // Who seeks at once has nothing to be told.
-    let mut alone = client
-        .standalone_consumer()
-        .offset_reset(OffsetReset::None)
-        .assign([first.clone()])
-        .build()
-        .await?;
-    alone.seek(&first, 4)?;
-    assert_eq!(take(&mut alone, 1).await?, [8]);
-    alone.close(SOON).await?;
+    let mut consumer = alone().await?;
+    consumer.seek(&first, 4)?;
+    assert_eq!(take(&mut consumer, 1).await?, [8]);
+    consumer.close(SOON).await?;
     Ok(())
 }

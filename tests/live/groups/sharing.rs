@@ -9,7 +9,7 @@ use ottla::{
 };
 use tokio::time::timeout;
 
-use super::{SOON, fill, member, number, take};
+use super::{SOON, fill, filled, member, number, take};
 use crate::live::support::{Kafka, Outcome, until};
 
 /// What a listener was told, and of which partitions.
@@ -188,9 +188,7 @@ pub(super) async fn share(kafka: &Kafka, topic: &str, assignor: Assignor) -> Out
 }
 
 pub(super) async fn listener_commits(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-listener", 2, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 2, 0..10).await?;
+    let (topic, client) = filled(kafka, "group-listener", 2, 0..10).await?;
     let notes = Notes {
         commits: true,
         ..Notes::default()
@@ -221,9 +219,7 @@ pub(super) async fn listener_commits(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn slow_handler(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-slow", 1, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 1, 0..3).await?;
+    let (topic, client) = filled(kafka, "group-slow", 1, 0..3).await?;
     let notes = Notes::default();
     let limit = Duration::from_secs(6);
     let mut consumer = member(&client, topic, topic)
@@ -289,9 +285,7 @@ pub(super) async fn growth(kafka: &Kafka) -> Outcome {
 }
 
 pub(super) async fn static_member(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("group-static", 2, &[])?;
-    let client = kafka.client().await?;
-    fill(&client, topic, 2, 0..4).await?;
+    let (topic, client) = filled(kafka, "group-static", 2, 0..4).await?;
     let notes = Notes::default();
     let build = |id: &'static str| {
         member(&client, topic, topic)
