@@ -9,14 +9,18 @@ use ottla::{
 };
 use ottla_broker::Cluster;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Failure, Settings};
+use crate::{Failure, Progress, Settings};
 
 /// How often a group's lag is asked for while it is waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a cluster may be of no use before waiting ends.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a group may take to catch up after Ctrl-C.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// How long the last question may take.
 const SOON: Duration = Duration::from_secs(5);
@@ -138,7 +142,8 @@ impl Kafka {
         Ok(())
     }
 
-    /// Waits until a group has committed all that is in the topic; `tell` hears how much is left.
+    /// Waits until a group has committed all that is in the topic, and shows how many of `what` are left; once `interrupt`
+    /// was told, not for ever.
     ///
     /// # Errors
     /// When the cluster cannot be asked.
@@ -146,13 +151,27 @@ impl Kafka {
         &self,
         group: &str,
         topic: &str,
-        mut tell: impl FnMut(u64),
+        what: &str,
+        interrupt: &CancellationToken,
     ) -> Result<(), Failure> {
+        let impatient = async {
+            interrupt.cancelled().await;
+            sleep(CATCH_UP).await;
+        };
+        tokio::select! {
+            caught_up = self.all_committed(group, topic, what) => caught_up,
+            // The account tells what is left.
+            () = impatient => Ok(()),
+        }
+    }
+
+    async fn all_committed(&self, group: &str, topic: &str, what: &str) -> Result<(), Failure> {
+        let progress = Progress::new(0, "");
         let mut end = Instant::now() + PATIENCE;
         loop {
             match self.lag(group, topic).await {
                 Ok(lag) => {
-                    tell(lag);
+                    progress.status(format!("{lag} {what} to be saved"));
                     if lag == 0 {
                         return Ok(());
                     }

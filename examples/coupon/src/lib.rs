@@ -12,7 +12,7 @@ mod service;
 mod store;
 
 pub use gate::Gate;
-pub use member::{GROUP, Saved, run as run_member};
+pub use member::{GROUP, run as run_member};
 pub use options::Options;
 pub use report::Report;
 pub use run::System;

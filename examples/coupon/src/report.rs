@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use ottla_app::Account;
+use ottla_app::{Account, Done};
 
-use crate::member::Saved;
 use crate::service::COUPONS;
 
 /// The run in numbers.
@@ -35,7 +34,7 @@ pub struct Report {
     /// Winners without a coupon in the table.
     pub missing: u64,
     /// What the members did.
-    pub saved: Saved,
+    pub saved: Done,
     /// Rows of the table.
     pub coupons: u64,
     /// Different users in it.

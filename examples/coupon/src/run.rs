@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ottla::Delivery;
-use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
+use ottla_app::{Database, Done, Failure, Kafka, Members, Progress, Settings, say};
+use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
-use crate::member::{self, GROUP, Saved};
+use crate::member::{self, GROUP};
 use crate::options::Options;
 use crate::report::Report;
 use crate::service::{Applied, Coupons, TOPIC};
@@ -90,25 +89,14 @@ impl System {
         interrupt: CancellationToken,
     ) -> Result<Report, Failure> {
         let drawn_before = self.coupons.gate().drawn().await?;
-        let stop = CancellationToken::new();
-        let mut members = JoinSet::new();
-        for _ in 0..options.members {
-            let client = self.kafka.client().clone();
-            members.spawn(member::run(client, self.store.clone(), stop.clone()));
-        }
+        let mut members = Members::start(options.members, |stop| {
+            member::run(self.kafka.client().clone(), self.store.clone(), stop)
+        });
         let started = Instant::now();
         let applied = apply_all(&self.coupons, options, &interrupt).await?;
         let took = started.elapsed();
-        let mut saved = Saved::default();
-        tokio::select! {
-            waited = self.wait(options, &interrupt) => waited?,
-            // Members end when they are told to, or because something is wrong.
-            Some(ended) = members.join_next() => saved += joined(ended)?,
-        }
-        stop.cancel();
-        while let Some(ended) = members.join_next().await {
-            saved += joined(ended)?;
-        }
+        members.work_until(self.wait(options, &interrupt)).await?;
+        let saved = members.stop().await?;
         self.coupons.producer().close(CLOSE).await?;
         self.report(options, drawn_before, applied, saved, took)
             .await
@@ -124,17 +112,9 @@ impl System {
             // What others sent meanwhile is theirs to wait for.
             return Ok(());
         }
-        let progress = Progress::new(0, "");
-        let tell = |lag| progress.status(format!("{lag} coupons to be saved"));
-        let impatient = async {
-            interrupt.cancelled().await;
-            sleep(CLOSE).await;
-        };
-        tokio::select! {
-            caught_up = self.kafka.caught_up(GROUP, TOPIC, tell) => caught_up,
-            // The account tells what is left.
-            () = impatient => Ok(()),
-        }
+        self.kafka
+            .caught_up(GROUP, TOPIC, "coupons", interrupt)
+            .await
     }
 
     async fn report(
@@ -142,7 +122,7 @@ impl System {
         options: &Options,
         drawn_before: u64,
         applied: Tally,
-        saved: Saved,
+        saved: Done,
         took: Duration,
     ) -> Result<Report, Failure> {
         let users = self.store.users().await?;
@@ -248,8 +228,4 @@ impl Work {
             Err(failure) => self.failure = Some(failure),
         }
     }
-}
-
-fn joined(ended: Result<Result<Saved, Failure>, JoinError>) -> Result<Saved, Failure> {
-    ended.map_err(Failure::of("a member of the group"))?
 }

@@ -20,7 +20,7 @@ pub use callers::Told;
 pub use gateway::{Answer, Declined, Gateway, HttpGateway, Refusal};
 pub use http::router;
 pub use input::BadField;
-pub use member::{GROUP, Work, run as run_member};
+pub use member::{GROUP, run as run_member};
 pub use messages::{PaymentConfirmRequest, PaymentConfirmResponse, PaymentMessage, TYPE_ID};
 pub use options::Options;
 pub use report::Report;

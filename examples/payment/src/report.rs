@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use ottla_app::Account;
+use ottla_app::{Account, Done};
 
 use crate::callers::Told;
-use crate::member::Work;
 use crate::service::Totals;
 use crate::store::Saved;
 
@@ -27,7 +26,7 @@ pub struct Report {
     /// What this run's callers were told.
     pub told: Told,
     /// What the members did.
-    pub work: Work,
+    pub work: Done,
     /// This run's payments in the table, in the order of the table.
     pub saved: Vec<Saved>,
     /// What the group has not committed; `None` when Kafka did not tell.

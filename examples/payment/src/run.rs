@@ -1,18 +1,17 @@
 //! The whole run: parts, HTTP, callers, members, and the comparison in the end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ottla_app::{Database, Failure, Kafka, Progress, Settings, say};
+use ottla_app::{Database, Failure, Kafka, Members, Settings, say};
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::callers::{self, Told};
+use crate::callers;
 use crate::gateway::HttpGateway;
 use crate::http::router;
-use crate::member::{self, GROUP, Work};
+use crate::member::{self, GROUP};
 use crate::options::Options;
 use crate::report::Report;
 use crate::service::{PARTITIONS, Payments, TOPIC};
@@ -22,18 +21,13 @@ use crate::store::Store;
 /// The settings that come with the application.
 const SETTINGS: &str = include_str!("../settings.toml");
 
-/// How long the group may take to catch up after Ctrl-C.
-const CATCH_UP: Duration = Duration::from_secs(10);
-
 /// Everything that the run works with.
 pub struct System {
     kafka: Kafka,
     payments: Arc<Payments>,
     store: Store,
     server: Server,
-    members: JoinSet<Result<Work, Failure>>,
-    /// Ends the members.
-    stop: CancellationToken,
+    members: Members,
     _stand_in: Option<StandIn>,
 }
 
@@ -68,19 +62,15 @@ impl System {
         kafka.topic(TOPIC, PARTITIONS).await?;
         let store = Store::open(database).await?;
         let server = Server::open(listener, Arc::clone(&payments))?;
-        let stop = CancellationToken::new();
-        let mut members = JoinSet::new();
-        for _ in 0..options.members {
-            let client = kafka.client().clone();
-            members.spawn(member::run(client, store.clone(), stop.clone()));
-        }
+        let members = Members::start(options.members, |stop| {
+            member::run(kafka.client().clone(), store.clone(), stop)
+        });
         Ok(Self {
             kafka,
             payments,
             store,
             server,
             members,
-            stop,
             _stand_in: stand_in,
         })
     }
@@ -111,14 +101,14 @@ impl System {
         let amount = (options.payments(), options.ticket_types);
         let paid = callers::pay(&self.server.url, &run, amount, options.sync, &interrupt).await;
         let took = started.elapsed();
-        let mut work = Work::default();
-        let mut failed = None;
+        let mut served = Ok(());
         if options.serve.is_some() {
             say(&format!("open at {} until Ctrl-C", self.server.url));
-            tokio::select! {
-                () = interrupt.cancelled() => {}
-                Some(ended) = self.members.join_next() => failed = Some(ended),
-            }
+            let interrupted = async {
+                interrupt.cancelled().await;
+                Ok(())
+            };
+            served = self.members.work_until(interrupted).await;
         }
         // In this order, and whatever has failed: no more calls, no more payments between gateway and Kafka. Then all
         // of them are saved.
@@ -126,29 +116,11 @@ impl System {
         self.payments.finish().await?;
         closed?;
         let told = paid?;
-        if let Some(ended) = failed {
-            work += joined(ended)?;
-        }
-        tokio::select! {
-            caught_up = caught_up(&self.kafka, &interrupt) => caught_up?,
-            // Members end when they are told to, or because something is wrong.
-            Some(ended) = self.members.join_next() => work += joined(ended)?,
-        }
-        self.stop.cancel();
-        while let Some(ended) = self.members.join_next().await {
-            work += joined(ended)?;
-        }
-        self.report(options, &run, told, work, took).await
-    }
-
-    async fn report(
-        self,
-        options: &Options,
-        run: &str,
-        told: Told,
-        work: Work,
-        took: Duration,
-    ) -> Result<Report, Failure> {
+        served?;
+        let Self { kafka, members, .. } = &mut self;
+        let caught_up = kafka.caught_up(GROUP, TOPIC, "payments", &interrupt);
+        members.work_until(caught_up).await?;
+        let work = self.members.stop().await?;
         Ok(Report {
             kafka: self.kafka.place().to_owned(),
             database: self.store.place().to_owned(),
@@ -156,25 +128,10 @@ impl System {
             counts: self.payments.totals(),
             told,
             work,
-            saved: self.store.ending_in(run).await?,
+            saved: self.store.ending_in(&run).await?,
             lag: self.kafka.last_lag(GROUP, TOPIC).await,
             took,
         })
-    }
-}
-
-/// Waits until the group has saved everything; after Ctrl-C not for ever.
-async fn caught_up(kafka: &Kafka, interrupt: &CancellationToken) -> Result<(), Failure> {
-    let progress = Progress::new(0, "");
-    let tell = |lag| progress.status(format!("{lag} payments to be saved"));
-    let impatient = async {
-        interrupt.cancelled().await;
-        sleep(CATCH_UP).await;
-    };
-    tokio::select! {
-        caught_up = kafka.caught_up(GROUP, TOPIC, tell) => caught_up,
-        // The account tells what is left.
-        () = impatient => Ok(()),
     }
 }
 
@@ -197,8 +154,4 @@ impl Server {
         let ended = (&mut self.task).await.map_err(Failure::of("HTTP"))?;
         ended.map_err(Failure::of("HTTP"))
     }
-}
-
-fn joined(ended: Result<Result<Work, Failure>, JoinError>) -> Result<Work, Failure> {
-    ended.map_err(Failure::of("a member of the group"))?
 }

@@ -19,6 +19,20 @@ pub use suite::{Outcome, Parts, Suite};
 /// Longest wait for anything; nothing comes near it unless it hangs.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
+/// Waits for a condition.
+///
+/// # Panics
+/// When it does not hold within `limit`.
+pub async fn eventually(limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let held = tokio::time::timeout(limit, wait).await;
+    held.expect("in time");
+}
+
 /// Looks until something is there, for at most [`LIMIT`].
 ///
 /// # Errors
