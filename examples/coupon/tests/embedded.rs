@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use coupon::{Applied, COUPONS, GROUP, Options, Report, System, TOPIC, run_member};
-use ottla_app_testing::folder;
+use ottla_app_testing::{eventually, folder};
 use ottla_broker::{ApiKey, Cluster, Fault};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -32,16 +32,6 @@ async fn run(line: &str) -> Result<Report, ottla_app::Failure> {
 fn assert_right(report: &Report) {
     let account = report.account();
     assert!(account.is_right(), "{account}");
-}
-
-/// Waits for a condition.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, wait).await.expect("in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +163,10 @@ async fn a_member_killed_half_way_leaves_nothing_out_and_nothing_twice() -> Outc
         ));
     }
     system.coupons().producer().flush().await?;
-    until(async || system.kafka().lag(GROUP, TOPIC).await.unwrap() == 0).await;
+    eventually(LIMIT, async || {
+        system.kafka().lag(GROUP, TOPIC).await.unwrap() == 0
+    })
+    .await;
     let broken = cluster
         .faults()
         .add(Fault::disconnect().on(ApiKey::OffsetCommit).always());
@@ -181,7 +174,7 @@ async fn a_member_killed_half_way_leaves_nothing_out_and_nothing_twice() -> Outc
         system.coupons().apply(5041).await?,
         Applied::Won(_)
     ));
-    until(async || cluster.faults().hits(broken) > 0).await;
+    eventually(LIMIT, async || cluster.faults().hits(broken) > 0).await;
     doomed.shutdown_background();
     cluster.faults().remove(broken);
     assert_eq!(system.store().count().await?, 41);
@@ -260,7 +253,7 @@ async fn an_interrupted_run_delivers_and_saves_what_was_accepted() -> Outcome {
         let interrupt = interrupt.clone();
         async move { system.run(&options, interrupt).await }
     });
-    until(async || coupons.gate().drawn().await.unwrap() > 50).await;
+    eventually(LIMIT, async || coupons.gate().drawn().await.unwrap() > 50).await;
     interrupt.cancel();
     let report = timeout(LIMIT, run).await???;
     assert_right(&report);

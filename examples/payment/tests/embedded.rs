@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "http/post.rs"]
+mod post;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
 use clap::Parser;
-use ottla_app_testing::folder;
+use ottla_app_testing::{eventually, folder};
 use ottla_broker::{ApiKey, Cluster, Fault};
 use payment::{
     GROUP, Options, PARTITIONS, PaymentMessage, Report, System, TOPIC, TYPE_ID, run_member,
@@ -16,6 +19,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use post::post;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -42,28 +47,11 @@ fn assert_right(report: &Report) {
     assert!(account.is_right(), "{account}");
 }
 
-/// Waits for a condition.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(LIMIT, wait).await.expect("in time");
-}
-
 fn request(key: &str, ticket_type: i64) -> Value {
     json!({
         "paymentKey": key, "orderId": "o-1", "amount": 50_000, "reservationId": 7,
         "ticketTypeId": ticket_type, "userId": 3,
     })
-}
-
-/// The answer to a payment.
-async fn post(url: &str, body: &Value) -> Result<(StatusCode, Value), reqwest::Error> {
-    let client = Client::builder().no_proxy().build()?;
-    let answer = client.post(url).json(body).send().await?;
-    Ok((answer.status(), answer.json().await?))
 }
 
 fn log(cluster: &Cluster) -> Vec<(i32, ottla_broker::LogRecord)> {
@@ -136,7 +124,10 @@ async fn an_approved_payment_is_json_with_its_ticket_type_as_key_and_its_java_cl
         "{approved_at}"
     );
 
-    until(async || system.store().ending_in("k-1").await.unwrap().len() == 1).await;
+    eventually(LIMIT, async || {
+        system.store().ending_in("k-1").await.unwrap().len() == 1
+    })
+    .await;
     let saved = system.store().ending_in("k-1").await?;
     assert_eq!(saved[0].topic_partition, i64::from(*partition));
     assert_right(&end(system, &options).await?);
@@ -201,7 +192,7 @@ async fn a_caller_who_hangs_up_does_not_stop_his_approved_payment() -> Outcome {
         .json(&request("slow-1", 5))
         .send();
     assert!(call.await.unwrap_err().is_timeout());
-    until(async || log(&cluster).len() == 1).await;
+    eventually(LIMIT, async || log(&cluster).len() == 1).await;
     let report = end(system, &options).await?;
     assert_right(&report);
     assert_eq!((report.counts.delivered, report.work.new), (1, 1));
@@ -241,7 +232,7 @@ async fn a_member_killed_half_way_leaves_nothing_out_and_nothing_twice() -> Outc
         .build()?;
     doomed.spawn(member(cluster.bootstrap_servers()));
     let heir = tokio::spawn(member(cluster.bootstrap_servers()));
-    until(async || {
+    eventually(LIMIT, async || {
         cluster
             .groups()
             .iter()
@@ -249,11 +240,14 @@ async fn a_member_killed_half_way_leaves_nothing_out_and_nothing_twice() -> Outc
     })
     .await;
     let run = tokio::spawn(async move { end(system, &options).await });
-    until(async || store.ending_in("").await.unwrap().len() > 200).await;
+    eventually(LIMIT, async || {
+        store.ending_in("").await.unwrap().len() > 200
+    })
+    .await;
     // From now on it saves and cannot commit.
     let fault = Fault::disconnect().on(ApiKey::OffsetCommit).always();
     let broken = cluster.faults().add(fault);
-    until(async || cluster.faults().hits(broken) > 3).await;
+    eventually(LIMIT, async || cluster.faults().hits(broken) > 3).await;
     doomed.shutdown_background();
     cluster.faults().remove(broken);
 
@@ -274,7 +268,7 @@ async fn a_broker_that_crashes_and_comes_back_costs_no_payment() -> Outcome {
     ));
     let system = System::open(&options).await?;
     let run = tokio::spawn(async move { end(system, &options).await });
-    until(async || log(&cluster).len() > 500).await;
+    eventually(LIMIT, async || log(&cluster).len() > 500).await;
     cluster.node(1).crash().await;
     sleep(Duration::from_millis(300)).await;
     cluster.node(1).restart().await?;

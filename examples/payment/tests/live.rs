@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod http;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::env;
 use std::fs;
@@ -11,9 +13,11 @@ use std::sync::Arc;
 use clap::Parser;
 use ottla_app_testing::{Outcome, Parts, Program, Suite, folder, until};
 use payment::{Options, System, TOPIC, TYPE_ID};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use reqwest::StatusCode;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use http::pay;
 
 /// Rows of the table.
 const COUNT: &str = "SELECT COUNT(*) FROM payment.payment";
@@ -152,16 +156,6 @@ async fn killed(parts: Arc<Parts>) -> Outcome {
     }
     assert_eq!(count, payments - payments / 7);
     Ok(())
-}
-
-async fn pay(url: &str, key: &str) -> Result<(StatusCode, Value), reqwest::Error> {
-    let body = json!({
-        "paymentKey": key, "orderId": "o", "amount": 1, "reservationId": 7, "ticketTypeId": 4,
-        "userId": 3,
-    });
-    let client = Client::builder().no_proxy().build()?;
-    let answer = client.post(url).json(&body).send().await?;
-    Ok((answer.status(), answer.json().await?))
 }
 
 /// For longer than delivery.timeout.ms: each payment is in the table or told, and one that is told to be nowhere in Kafka

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod http;
+
 use std::fs;
 
 use ottla_app_testing::{Ended, Program, folder};
 use ottla_broker::Cluster;
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use reqwest::StatusCode;
+
+use http::pay;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -24,16 +27,6 @@ fn address(said: &str) -> String {
     let mut words = said.split_whitespace();
     let found = words.find(|word| word.starts_with("http://"));
     found.unwrap_or(said).to_owned()
-}
-
-async fn pay(url: &str, key: &str) -> Result<(StatusCode, Value), reqwest::Error> {
-    let body = json!({
-        "paymentKey": key, "orderId": "o", "amount": 1, "reservationId": 7, "ticketTypeId": 4,
-        "userId": 3,
-    });
-    let client = Client::builder().no_proxy().build()?;
-    let answer = client.post(url).json(&body).send().await?;
-    Ok((answer.status(), answer.json().await?))
 }
 
 #[test]
