@@ -157,7 +157,8 @@ pub use client::Client;
 pub use config::{Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset};
 pub use consumer::{
     Committable, Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, ListenerFuture,
-    LostReason, RebalanceListener, RecordRef, RecordStream, Records, RecordsIter, TimestampType,
+    LostReason, PartitionRecords, RebalanceListener, RecordRef, RecordStream, Records, RecordsIter,
+    TimestampType,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};

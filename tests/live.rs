@@ -58,6 +58,7 @@ fn main() -> ExitCode {
     live::java_transactions::older_brokers(&mut suite);
     live::java_compacted::older_brokers(&mut suite);
     live::java_groups::older_brokers(&mut suite);
+    live::groups::older_brokers(&mut suite);
     live::admin_groups::older_brokers(&mut suite);
     live::admin_cluster::older_brokers(&mut suite);
     live::example_groups::older_brokers(&mut suite);

@@ -7,8 +7,10 @@ use hashbrown::HashMap;
 use super::{Admin, refusal, retry_all};
 use crate::cluster::{by_topic, unanswered};
 use crate::error::{ErrorCode, Result};
-use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
-use crate::wire::{CommitPartition, FetchedOffset, OffsetCommit, OffsetDelete, OffsetFetch};
+use crate::types::{OffsetAndMetadata, TopicId, TopicName, TopicPartition};
+use crate::wire::{
+    CommitPartition, FetchedOffset, OffsetCommit, OffsetDelete, OffsetFetch, commit_topics,
+};
 
 impl Admin {
     /// Lists what a group has committed, by topic and partition; each has its own result. Kafka: `OffsetFetch`.
@@ -72,28 +74,27 @@ impl Admin {
                 leader_epoch: offset.leader_epoch.unwrap_or(-1),
                 metadata: offset.metadata.clone(),
             };
-            (partition, line)
+            (partition, TopicId::ZERO, line)
         });
         let call = OffsetCommit {
             group: Arc::clone(&group),
             generation: -1,
             member_id: "".into(),
             instance_id: None,
-            topics: by_topic(lines),
+            topics: commit_topics(lines),
         };
         let what = "alter group offsets";
         let answer = self
             .at_coordinator(self.calls.deadline(), what, &group, &call, |answer| {
-                retry_all(codes(&answer.topics), "changing a group's offsets")
+                let codes = answer.topics.iter().flat_map(|(_, codes)| codes);
+                retry_all(codes.map(|(_, code)| *code), "changing a group's offsets")
             })
             .await?;
-        let verb = "changing";
-        Ok(results(
-            verb,
-            &group,
-            offsets.iter().map(|(p, _)| p),
-            &answer.topics,
-        ))
+        let codes = answer.codes();
+        let partitions = offsets.iter().map(|(partition, _)| partition);
+        Ok(results("changing", &group, partitions, |partition| {
+            codes.of(partition, TopicId::ZERO)
+        }))
     }
 
     /// Makes a group forget offsets; each has its own result, in order. Kafka: `OffsetDelete`.
@@ -121,15 +122,19 @@ impl Admin {
                 refusal(answer.code, None, || {
                     format!("deleting offsets of group {group}")
                 })?;
-                retry_all(codes(&answer.topics), "deleting a group's offsets")
+                let codes = answer.topics.iter().flat_map(|(_, codes)| codes);
+                retry_all(codes.map(|(_, code)| *code), "deleting a group's offsets")
             })
             .await?;
-        Ok(results(
-            "deleting",
-            &group,
-            partitions.iter(),
-            &answer.topics,
-        ))
+        let codes: HashMap<(&str, i32), ErrorCode> = answer
+            .topics
+            .iter()
+            .flat_map(|(name, codes)| codes.iter().map(move |(p, code)| ((&**name, *p), *code)))
+            .collect();
+        Ok(results("deleting", &group, &partitions, |partition| {
+            let told = codes.get(&(partition.topic(), partition.partition()));
+            told.copied()
+        }))
     }
 }
 
@@ -151,29 +156,17 @@ fn committed(
     Some((partition, offset))
 }
 
-type Codes = Vec<(TopicName, Vec<(i32, ErrorCode)>)>;
-
-fn codes(topics: &Codes) -> impl Iterator<Item = ErrorCode> {
-    let partitions = topics.iter().flat_map(|(_, partitions)| partitions);
-    partitions.map(|(_, code)| *code)
-}
-
 /// Each partition's own result, in order.
 fn results<'a>(
     verb: &str,
     group: &str,
-    partitions: impl Iterator<Item = &'a TopicPartition>,
-    topics: &Codes,
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    told: impl Fn(&TopicPartition) -> Option<ErrorCode>,
 ) -> Vec<Result<()>> {
-    let told: HashMap<(&str, i32), ErrorCode> = topics
-        .iter()
-        .flat_map(|(name, codes)| codes.iter().map(move |(p, code)| ((&**name, *p), *code)))
-        .collect();
     let result = |partition: &TopicPartition| {
         let context = || format!("{verb} the offset of {partition} in group {group}");
-        let code = told.get(&(partition.topic(), partition.partition()));
-        let code = code.ok_or_else(|| unanswered(context()))?;
-        refusal(*code, None, context)
+        let code = told(partition).ok_or_else(|| unanswered(context()))?;
+        refusal(code, None, context)
     };
-    partitions.map(result).collect()
+    partitions.into_iter().map(result).collect()
 }

@@ -1,55 +1,64 @@
 //! Committing a group's offsets, and asking what it has committed.
 
-use super::{ConsumerHandle, ConsumerRecord, RecordRef};
+use super::offsets::{Commit, Commits, Offsets};
+use super::{ConsumerHandle, ConsumerRecord, RecordRef, Records};
 use crate::error::{Error, Result};
 use crate::types::{OffsetAndMetadata, TopicPartition};
 
-use super::offsets::Offsets;
-
-/// A record that can be committed: [`ConsumerRecord`] or [`RecordRef`].
+/// What can be committed: a [`ConsumerRecord`] or [`RecordRef`], or [`Records`] all at once.
 pub trait Committable: sealed::Sealed {}
 
 mod sealed {
-    use crate::types::{OffsetAndMetadata, TopicPartition};
+    use super::RecordRef;
 
+    /// Keeps the trait to this crate.
     pub trait Sealed {
-        fn behind(&self) -> (TopicPartition, OffsetAndMetadata);
+        /// The last record of each partition.
+        fn ends(&self) -> Vec<RecordRef<'_>>;
     }
 }
 
 impl Committable for ConsumerRecord {}
 impl Committable for RecordRef<'_> {}
+impl Committable for Records {}
 
 impl sealed::Sealed for ConsumerRecord {
-    fn behind(&self) -> (TopicPartition, OffsetAndMetadata) {
-        self.as_ref().behind()
+    fn ends(&self) -> Vec<RecordRef<'_>> {
+        vec![self.as_ref()]
     }
 }
 
 impl sealed::Sealed for RecordRef<'_> {
-    fn behind(&self) -> (TopicPartition, OffsetAndMetadata) {
-        let offset = OffsetAndMetadata {
-            offset: self.offset() + 1,
-            leader_epoch: self.leader_epoch(),
-            metadata: None,
-        };
-        (self.topic_partition().clone(), offset)
+    fn ends(&self) -> Vec<RecordRef<'_>> {
+        vec![*self]
+    }
+}
+
+impl sealed::Sealed for Records {
+    fn ends(&self) -> Vec<RecordRef<'_>> {
+        self.last_of_each()
     }
 }
 
 impl ConsumerHandle {
-    /// Commits that the group is done with this record, and so with all before it in its partition. Kafka:
-    /// `commitSync` with the record's offset + 1.
+    /// Commits that the group is done with this record, and so with all before it in its partition; of [`Records`],
+    /// with all of them. Kafka: `commitSync` with the offset behind the record.
     ///
     /// A commit is a round trip to the group's coordinator: per batch of [`poll`](crate::Consumer::poll), or with
     /// [`commit_in_background`](Self::commit_in_background), it costs less. Retried for up to
-    /// `default.api.timeout.ms`.
+    /// `default.api.timeout.ms`; a later commit of the same partition that is made meanwhile takes its place.
+    ///
+    /// The commit is for the topic that the record was read from. Where the topic was deleted since, and one of the
+    /// same name made anew, nothing is committed: brokers from Kafka 4.1 on check the topic's id; with older ones the
+    /// id is compared with that of the newest metadata, which may be as old as `metadata.max.age.ms`; brokers before
+    /// Kafka 2.8 know no ids, and take the offset for the new topic.
     ///
     /// # Errors
     /// [`Error::Commit`], which tells whether the group is rebalancing or gave the partition to another member;
-    /// [`Error::NotAssigned`] when the partition is not this consumer's any more; [`Error::Config`] without a group.
-    pub async fn commit(&self, record: &impl Committable) -> Result<()> {
-        self.commit_offsets([record.behind()]).await
+    /// [`Error::TopicRecreated`]; [`Error::NotAssigned`] when the partition is not this consumer's any more;
+    /// [`Error::Config`] without a group. Some of the offsets may have been committed all the same.
+    pub async fn commit(&self, records: &impl Committable) -> Result<()> {
+        self.make(behind(records)).await
     }
 
     /// Commits every position: all records that were handed out up to now, also those that the application may not
@@ -58,27 +67,26 @@ impl ConsumerHandle {
     /// # Errors
     /// As [`commit`](Self::commit).
     pub async fn commit_positions(&self) -> Result<()> {
-        let offsets = self.offsets()?;
-        let positions = self.shared().positions(None);
-        offsets.commit(&positions).await?;
-        self.shared().committed(&positions);
-        Ok(())
+        self.make(self.shared().positions(None)).await
     }
 
     /// Commits these offsets; each is that of the next record to read. Kafka: `commitSync(offsets)`.
     ///
+    /// Offsets alone do not tell which topic they are of: they count for the one that has the name when they arrive.
+    ///
     /// # Errors
-    /// As [`commit`](Self::commit); [`Error::Config`] for a negative offset. Some of the offsets may have been
-    /// committed all the same.
+    /// As [`commit`](Self::commit); [`Error::Config`] for a negative offset.
     pub async fn commit_offsets(
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)> + Send,
     ) -> Result<()> {
-        let chosen: Vec<_> = offsets.into_iter().collect();
-        let offsets = self.permit(&chosen)?;
-        offsets.commit(&chosen).await?;
-        self.shared().committed(&chosen);
-        Ok(())
+        self.make(of_no_topic(offsets)).await
+    }
+
+    async fn make(&self, chosen: Commits) -> Result<()> {
+        let outcome = self.permit(&chosen)?.commit(&chosen).await;
+        self.shared().committed(&outcome.committed);
+        outcome.result
     }
 
     /// As [`commit`](Self::commit), without waiting for it: a later commit of the same partition, by whichever method,
@@ -86,9 +94,9 @@ impl ConsumerHandle {
     /// first. Kafka: `commitAsync`.
     ///
     /// # Errors
-    /// [`Error::NotAssigned`]; [`Error::Config`] without a group.
-    pub fn commit_in_background(&self, record: &impl Committable) -> Result<()> {
-        self.commit_offsets_in_background([record.behind()])
+    /// [`Error::NotAssigned`]; [`Error::TopicRecreated`]; [`Error::Config`] without a group.
+    pub fn commit_in_background(&self, records: &impl Committable) -> Result<()> {
+        self.make_in_background(behind(records))
     }
 
     /// As [`commit_positions`](Self::commit_positions), without waiting for it: see
@@ -97,7 +105,7 @@ impl ConsumerHandle {
     /// # Errors
     /// [`Error::Config`] without a group.
     pub fn commit_positions_in_background(&self) -> Result<()> {
-        self.commit_offsets_in_background(self.shared().positions(None))
+        self.make_in_background(self.shared().positions(None))
     }
 
     /// As [`commit_offsets`](Self::commit_offsets), without waiting for it: see
@@ -109,7 +117,10 @@ impl ConsumerHandle {
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
     ) -> Result<()> {
-        let chosen: Vec<_> = offsets.into_iter().collect();
+        self.make_in_background(of_no_topic(offsets))
+    }
+
+    fn make_in_background(&self, chosen: Commits) -> Result<()> {
         let offsets = self.permit(&chosen)?.clone();
         let shared = self.shared().clone();
         offsets.commit_in_background(chosen, move |done| shared.committed(done));
@@ -140,13 +151,14 @@ impl ConsumerHandle {
     }
 
     /// The way to commit these.
-    fn permit(&self, chosen: &[(TopicPartition, OffsetAndMetadata)]) -> Result<&Offsets> {
+    fn permit(&self, chosen: &[(TopicPartition, Commit)]) -> Result<&Offsets> {
         let offsets = self.offsets()?;
         let is_member = !self.shared().subscription().borrow().is_empty();
         let mut state = self.shared().lock();
-        for (partition, offset) in chosen {
-            if offset.offset < 0 {
-                let reason = format!("{} for {partition} is negative", offset.offset);
+        for (partition, commit) in chosen {
+            let offset = commit.offset.offset;
+            if offset < 0 {
+                let reason = format!("{offset} for {partition} is negative");
                 return Err(Error::config("offset", reason));
             }
             // What is not this member's any more is another's to commit.
@@ -156,6 +168,69 @@ impl ConsumerHandle {
                 });
             }
         }
+        drop(state);
+        offsets.check_topics(chosen)?;
         Ok(offsets)
+    }
+}
+
+/// The offsets behind records.
+fn behind(records: &impl Committable) -> Commits {
+    let ends = records.ends().into_iter();
+    let behind = ends.map(|record| {
+        let offset = OffsetAndMetadata {
+            offset: record.offset() + 1,
+            leader_epoch: record.leader_epoch(),
+            metadata: None,
+        };
+        let topic_id = record.topic_id();
+        let commit = Commit { offset, topic_id };
+        (record.topic_partition().clone(), commit)
+    });
+    behind.collect()
+}
+
+/// Offsets of which nothing tells what topic they are of.
+fn of_no_topic(offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>) -> Commits {
+    let offsets = offsets.into_iter();
+    offsets
+        .map(|(partition, offset)| (partition, offset.into()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Compression;
+    use crate::consumer::feed::{batch, consumer, feed};
+    use crate::consumer::testing::{consumer_settings, partitions};
+
+    #[tokio::test]
+    async fn records_are_told_by_partition_and_committed_behind_the_last_of_each() {
+        let mut consumer = consumer(2, consumer_settings()).await;
+        let of = |base, records| batch(base, records, 10, Compression::None);
+        feed(&consumer, 0, &[of(0, 2), of(2, 3)]);
+        feed(&consumer, 1, &[of(0, 3)]);
+        let records = consumer.poll().await.unwrap().unwrap();
+        let told: Vec<_> = records
+            .by_partition()
+            .into_iter()
+            .map(|part| {
+                assert!(
+                    part.iter()
+                        .all(|r| r.topic_partition() == part.topic_partition())
+                );
+                let offsets: Vec<_> = part.iter().map(|record| record.offset()).collect();
+                assert_eq!(part.len(), offsets.len());
+                (part.topic_partition().partition(), offsets)
+            })
+            .collect();
+        assert_eq!(told, [(0, vec![0, 1, 2, 3, 4]), (1, vec![0, 1, 2])]);
+        let commits: Vec<_> = behind(&records)
+            .into_iter()
+            .map(|(partition, commit)| (partition, commit.offset.offset))
+            .collect();
+        let expected = partitions(0..2).into_iter().zip([5, 3]);
+        assert_eq!(commits, expected.collect::<Vec<_>>());
     }
 }

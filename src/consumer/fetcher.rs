@@ -374,6 +374,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
             records,
             aborted,
         )
+        .of_topic(wanted.topic_id)
         .of_frame(*frame)
     });
     Answered {

@@ -6,10 +6,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::membership::{Host, Listening, News};
+use super::offsets::{Commit, Commits};
 use super::shared::Shared;
 use super::{ConsumerHandle, RebalanceListener};
 use crate::error::Error;
-use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+use crate::types::{TopicName, TopicPartition};
 
 /// A consumer of a group, with whoever listens to its rebalances.
 pub(super) struct Grouped {
@@ -55,14 +56,11 @@ impl Host for Grouped {
         self.shared().remove(partitions);
     }
 
-    fn committable(
-        &self,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
         self.shared().committable(partitions)
     }
 
-    fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) {
+    fn committed(&self, offsets: &[(TopicPartition, Commit)]) {
         self.shared().committed(offsets);
     }
 

@@ -402,11 +402,13 @@ async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
         }
         // One that takes longer goes on with what is done by then.
         let until = Instant::now() + every.max(LEAST_COMMIT);
-        let committed = hands
+        let committing = hands
             .offsets
-            .commit_in(turn, began, &done, until, Manner::Asked);
-        match committed.await {
-            Ok(()) => hands.host.committed(&done),
+            .commit_in(turn, began, &done, until, Manner::Regular);
+        let outcome = committing.await;
+        hands.committed(&outcome.committed);
+        match outcome.result {
+            Ok(()) => {}
             Err(error) if error.is_retriable() => debug!(%error, "offsets not committed this time"),
             Err(error) => warn!(%error, "offsets not committed"),
         }

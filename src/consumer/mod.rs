@@ -41,7 +41,9 @@ pub use builder::ConsumerBuilder;
 pub use commit::Committable;
 pub use handle::ConsumerHandle;
 pub use listener::{ListenerFuture, LostReason, RebalanceListener};
-pub use record::{ConsumerRecord, RecordRef, Records, RecordsIter, TimestampType};
+pub use record::{
+    ConsumerRecord, PartitionRecords, RecordRef, Records, RecordsIter, TimestampType,
+};
 pub use stream::RecordStream;
 
 /// Reads records, alone or as a member of a group; made by [`ConsumerBuilder::build`].

@@ -2,6 +2,7 @@
 
 mod background;
 mod fetch;
+mod turns;
 mod verdict;
 
 #[cfg(test)]
@@ -10,26 +11,51 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use crate::cluster::{Cluster, ConsumerId, Coordinator, Purpose, by_topic};
+use crate::cluster::{Cluster, ConsumerId, Coordinator, Purpose};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
-use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition, after};
-use crate::wire::{CommitPartition, OffsetCommit};
+use crate::machine::topology::Topology;
+use crate::types::{BrokerId, OffsetAndMetadata, TopicId, TopicPartition, after};
+use crate::wire::{CommitPartition, OffsetCommit, OffsetCommitAnswer, commit_topics};
 use background::Background;
+use turns::{CommitTurn, Turns, UnderWay};
 use verdict::{Verdict, verdict};
 
 /// How long the coordinator may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(5);
 
+/// An offset to commit, and of which topic it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) offset: OffsetAndMetadata,
+    /// Of the topic whose records were read; zero for the one that has the name, whichever that is.
+    pub(super) topic_id: TopicId,
+}
+
+impl From<OffsetAndMetadata> for Commit {
+    fn from(offset: OffsetAndMetadata) -> Self {
+        Self {
+            offset,
+            topic_id: TopicId::ZERO,
+        }
+    }
+}
+
 /// Offsets to commit, by partition.
-pub(super) type Commits = Vec<(TopicPartition, OffsetAndMetadata)>;
+pub(super) type Commits = Vec<(TopicPartition, Commit)>;
+
+/// What came of a commit.
+pub(super) struct Outcome {
+    /// What the group has by it, which may be a part of what was to be committed.
+    pub(super) committed: Commits,
+    pub(super) result: Result<()>,
+}
 
 /// A commit that the coordinator refused because of who made it.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +69,11 @@ pub(super) struct Refusal {
 pub(super) enum Manner {
     /// The application's: a rebalance is told to it, everything else is tried again.
     Asked,
+    /// Made without anybody waiting for it, and made again: passes over topics that are gone.
+    Regular,
     /// Made when partitions are given up: waits for the generation in which it counts, passes over topics that are
     /// gone.
     Parting,
-}
-
-/// The right to commit: nobody else does meanwhile.
-pub(super) struct CommitTurn<'a> {
-    _guard: tokio::sync::MutexGuard<'a, ()>,
 }
 
 /// The offsets of one consumer's group; cheap to clone.
@@ -67,7 +90,7 @@ struct Inner {
     standing: watch::Sender<Standing>,
     /// Who is told of refusals.
     refusals: Mutex<Option<mpsc::UnboundedSender<Refusal>>>,
-    turn: tokio::sync::Mutex<()>,
+    turns: Turns,
     background: Background,
     /// Where work in the background runs, whoever asks for it.
     runtime: Handle,
@@ -88,7 +111,7 @@ impl Offsets {
             settings,
             standing: watch::Sender::new(Standing::Alone),
             refusals: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
             background: Background::default(),
             runtime: Handle::current(),
         }))
@@ -129,12 +152,8 @@ impl Offsets {
 
     /// Commits these offsets, with retries for up to `default.api.timeout.ms`.
     ///
-    /// # Errors
-    /// [`Error::Commit`]. Some of the offsets may have been committed all the same.
-    pub(super) async fn commit(
-        &self,
-        offsets: &[(TopicPartition, OffsetAndMetadata)],
-    ) -> Result<()> {
+    /// The result is [`Error::Commit`] where some of the offsets were not committed, and [`Error::TopicRecreated`].
+    pub(super) async fn commit(&self, offsets: &[(TopicPartition, Commit)]) -> Outcome {
         let limit = self.0.settings.api_timeout;
         let until = after(Instant::now().into_std(), limit).into();
         self.commit_until(offsets, until, Manner::Asked).await
@@ -143,19 +162,25 @@ impl Offsets {
     /// The same until a time.
     pub(super) async fn commit_until(
         &self,
-        offsets: &[(TopicPartition, OffsetAndMetadata)],
+        offsets: &[(TopicPartition, Commit)],
         until: Instant,
         manner: Manner,
-    ) -> Result<()> {
+    ) -> Outcome {
         if offsets.is_empty() {
-            return Ok(());
+            return Outcome {
+                committed: Vec::new(),
+                result: Ok(()),
+            };
         }
         // What was to be committed before is not committed after this.
         self.forget_background(offsets.iter().map(|(partition, _)| partition));
         let began = self.standing();
         match timeout_at(until, self.turn()).await {
             Ok(turn) => self.commit_in(turn, began, offsets, until, manner).await,
-            Err(_) => Err(refused(self.late(), false)),
+            Err(_) => Outcome {
+                committed: Vec::new(),
+                result: Err(refused(self.late(), false)),
+            },
         }
     }
 
@@ -164,37 +189,50 @@ impl Offsets {
         self.0.standing.borrow().clone()
     }
 
-    /// Waits until no other commit is under way.
+    /// Waits until no other commit is being sent.
     ///
     /// Who looks only then at what there is to commit does not take back what was committed meanwhile.
     pub(super) async fn turn(&self) -> CommitTurn<'_> {
-        CommitTurn {
-            _guard: self.0.turn.lock().await,
-        }
+        self.0.turns.take().await
     }
 
     /// As `commit_until`, by whoever's turn it is; `began` is how the member stood when this was asked for.
+    ///
+    /// Others have their turn while this waits to be tried again.
     pub(super) async fn commit_in(
         &self,
-        _turn: CommitTurn<'_>,
+        turn: CommitTurn<'_>,
         began: Standing,
-        offsets: &[(TopicPartition, OffsetAndMetadata)],
+        offsets: &[(TopicPartition, Commit)],
         until: Instant,
         manner: Manner,
-    ) -> Result<()> {
-        let mut left: Commits = offsets.to_vec();
+    ) -> Outcome {
+        let mut job = Job {
+            under_way: self.0.turns.begin(&turn),
+            left: offsets.to_vec(),
+            committed: Vec::new(),
+            outdated: None,
+            manner,
+        };
         let mut last = None;
         let trying = async {
+            let mut turn = Some(turn);
             let mut standing = self.0.standing.subscribe();
             let mut failures = 0;
             loop {
+                let held = match turn.take() {
+                    Some(held) => held,
+                    None => self.turn().await,
+                };
                 let now = standing.borrow_and_update().clone();
                 // A partition may be another member's in a later generation; one that is parted with is not yet.
-                if manner == Manner::Asked && !began.is_as(&now) {
+                if manner != Manner::Parting && !began.is_as(&now) {
                     let error = self.error(ErrorCode::REBALANCE_IN_PROGRESS);
                     return Err(refused(error, now != Standing::Outside));
                 }
-                match self.attempt(&mut left, &now, &standing, manner).await {
+                let attempt = self.attempt(&mut job, &now, &standing).await;
+                drop(held);
+                match attempt {
                     Attempt::Done => return Ok(()),
                     Attempt::Fail(error) => return Err(error),
                     Attempt::Wait(error) => {
@@ -212,9 +250,26 @@ impl Offsets {
                 }
             }
         };
-        match timeout_at(until, trying).await {
-            Ok(done) => done,
-            Err(_) => Err(refused(last.unwrap_or_else(|| self.late()), false)),
+        let done = timeout_at(until, trying).await;
+        let late = || Err(refused(last.unwrap_or_else(|| self.late()), false));
+        let result = done.unwrap_or_else(|_| late());
+        let outdated = job.outdated.filter(|_| manner == Manner::Asked);
+        Outcome {
+            committed: job.committed,
+            result: result.and(outdated.map_or(Ok(()), Err)),
+        }
+    }
+
+    /// Whether these are of the topics that have their names now, as far as is known.
+    ///
+    /// # Errors
+    /// [`Error::TopicRecreated`].
+    pub(super) fn check_topics(&self, offsets: &[(TopicPartition, Commit)]) -> Result<()> {
+        let topology = self.0.cluster.topology();
+        let mut offsets = offsets.iter();
+        match offsets.find(|(partition, commit)| is_outdated(&topology, partition, commit)) {
+            Some((partition, _)) => Err(recreated(partition)),
+            None => Ok(()),
         }
     }
 
@@ -225,14 +280,14 @@ impl Offsets {
         }
     }
 
-    /// One request for what is left.
+    /// One try of what is left.
     async fn attempt(
         &self,
-        left: &mut Commits,
+        job: &mut Job<'_>,
         now: &Standing,
         standing: &watch::Receiver<Standing>,
-        manner: Manner,
     ) -> Attempt {
+        let manner = job.manner;
         let identity = match now {
             Standing::Member(identity) | Standing::Joining(identity) => Some(identity.clone()),
             Standing::Alone => None,
@@ -242,35 +297,33 @@ impl Offsets {
                 return Attempt::Fail(refused(cause, false));
             }
         };
-        let (broker, answer) = match self.send(left, identity.as_ref()).await {
-            Ok(answered) => answered,
-            Err(error) if is_passing(&error) => return Attempt::Again(error),
-            Err(error) => return Attempt::Fail(refused(error, false)),
-        };
-        let mut codes: HashMap<(&str, i32), ErrorCode> = HashMap::new();
-        for (topic, partitions) in &answer {
-            codes.extend(
-                partitions
-                    .iter()
-                    .map(|(number, code)| ((&**topic, *number), *code)),
-            );
+        job.leave_out(&self.0.cluster.topology());
+        let mut worst = None;
+        // Where the brokers know topics' ids, topics with and without one do not go into the same request.
+        for has_id in [true, false] {
+            let part = job.part(has_id);
+            if part.is_empty() {
+                continue;
+            }
+            let (broker, answer) = match self.send(&part, identity.as_ref()).await {
+                Ok(answered) => answered,
+                Err(error) if is_passing(&error) => return Attempt::Again(error),
+                Err(error) => return Attempt::Fail(refused(error, false)),
+            };
+            if let Some(code) = job.take_in(&part, &answer) {
+                if code == ErrorCode::UNKNOWN_TOPIC_ID {
+                    // What has the name now, if anything has.
+                    self.0.cluster.request_refresh();
+                }
+                let weigh = |code| weight(verdict(code));
+                worst = worst
+                    .filter(|(other, _)| weigh(*other) >= weigh(code))
+                    .or(Some((code, broker)));
+            }
         }
-        let code_of = |partition: &TopicPartition| {
-            let told = codes.get(&(partition.topic(), partition.partition()));
-            told.copied().unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR)
-        };
-        left.retain(|(partition, _)| match verdict(code_of(partition)) {
-            Verdict::Done => false,
-            Verdict::Absent => manner == Manner::Asked,
-            _ => true,
-        });
-        let worst = left
-            .iter()
-            .map(|(partition, _)| code_of(partition))
-            .max_by_key(|code| weight(verdict(*code)));
         match worst {
             None => Attempt::Done,
-            Some(code) => self.judge(code, broker, identity.as_ref(), standing, manner),
+            Some((code, broker)) => self.judge(code, broker, identity.as_ref(), standing, manner),
         }
     }
 
@@ -325,7 +378,7 @@ impl Offsets {
     fn rebalancing(&self, manner: Manner) -> Attempt {
         let error = self.error(ErrorCode::REBALANCE_IN_PROGRESS);
         match manner {
-            Manner::Asked => Attempt::Fail(refused(error, true)),
+            Manner::Asked | Manner::Regular => Attempt::Fail(refused(error, true)),
             Manner::Parting => Attempt::Wait(error),
         }
     }
@@ -334,20 +387,20 @@ impl Offsets {
         &self,
         offsets: &Commits,
         identity: Option<&Identity>,
-    ) -> Result<(BrokerId, Vec<(TopicName, Vec<(i32, ErrorCode)>)>)> {
+    ) -> Result<(BrokerId, OffsetCommitAnswer)> {
         let call = OffsetCommit {
             group: self.0.group.clone(),
             generation: identity.map_or(-1, |i| i.generation),
             member_id: identity.map_or_else(Arc::default, |i| i.member_id.clone()),
             instance_id: identity.and_then(|i| i.instance_id.clone()),
-            topics: questions(offsets),
+            topics: commit_topics(lines(offsets)),
         };
         let (broker, connection) = self.connection().await?;
         let answer = connection
             .call(&call, self.0.settings.request_timeout)
             .await;
         let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
-        Ok((broker, answer.topics))
+        Ok((broker, answer))
     }
 
     async fn connection(&self) -> Result<(BrokerId, crate::net::Connection)> {
@@ -380,7 +433,90 @@ impl Offsets {
     }
 }
 
-/// What became of one request.
+/// A commit that is being made.
+struct Job<'a> {
+    under_way: UnderWay<'a>,
+    left: Commits,
+    committed: Commits,
+    /// The error of one that is of a topic which is gone.
+    outdated: Option<Error>,
+    manner: Manner,
+}
+
+impl Job<'_> {
+    /// Leaves out what a later commit has made needless, and what is of a topic whose name another one has by now.
+    fn leave_out(&mut self, topology: &Topology) {
+        self.under_way.leave_out_overtaken(&mut self.left);
+        let outdated = &mut self.outdated;
+        self.left.retain(|(partition, commit)| {
+            let is_outdated = is_outdated(topology, partition, commit);
+            if is_outdated {
+                debug!(%partition, "its topic was made anew: the offset is not committed");
+                outdated.get_or_insert_with(|| recreated(partition));
+            }
+            !is_outdated
+        });
+    }
+
+    /// What is left of topics with or without an id.
+    fn part(&self, has_id: bool) -> Commits {
+        let part = self.left.iter();
+        let part = part.filter(|(_, commit)| commit.topic_id.is_zero() != has_id);
+        part.cloned().collect()
+    }
+
+    /// Takes an answer in; the code that decides of those that are still left.
+    fn take_in(&mut self, part: &Commits, answer: &OffsetCommitAnswer) -> Option<ErrorCode> {
+        let codes = answer.codes();
+        let code_of = |partition: &TopicPartition, commit: &Commit| {
+            let told = codes.of(partition, commit.topic_id);
+            told.unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR)
+        };
+        let (committed, under_way) = (&mut self.committed, &self.under_way);
+        let has_id = part
+            .first()
+            .is_some_and(|(_, commit)| !commit.topic_id.is_zero());
+        let mut worst = None;
+        self.left.retain(|(partition, commit)| {
+            if commit.topic_id.is_zero() == has_id {
+                return true;
+            }
+            let code = code_of(partition, commit);
+            match verdict(code) {
+                Verdict::Done => {
+                    under_way.made(partition);
+                    committed.push((partition.clone(), commit.clone()));
+                    false
+                }
+                Verdict::Absent if self.manner != Manner::Asked => {
+                    debug!(%partition, %code, "the offset is not committed");
+                    false
+                }
+                verdict => {
+                    worst = worst.filter(|other| weight(self::verdict(*other)) >= weight(verdict));
+                    worst.get_or_insert(code);
+                    true
+                }
+            }
+        });
+        worst
+    }
+}
+
+/// Whether the topic that was read is another one than the one that has its name.
+fn is_outdated(topology: &Topology, partition: &TopicPartition, commit: &Commit) -> bool {
+    let known = topology.topics.get(partition.topic());
+    let known = known.map_or(TopicId::ZERO, |topic| topic.id);
+    !known.is_zero() && !commit.topic_id.is_zero() && known != commit.topic_id
+}
+
+fn recreated(partition: &TopicPartition) -> Error {
+    Error::TopicRecreated {
+        partition: partition.clone(),
+    }
+}
+
+/// What became of one try.
 enum Attempt {
     Done,
     /// After the backoff.
@@ -420,16 +556,17 @@ fn weight(verdict: Verdict) -> u8 {
     }
 }
 
-fn questions(offsets: &Commits) -> Vec<(TopicName, Vec<CommitPartition>)> {
+/// By topic and partition.
+fn lines(offsets: &Commits) -> impl Iterator<Item = (&TopicPartition, TopicId, CommitPartition)> {
     let mut sorted: Vec<_> = offsets.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    by_topic(sorted.into_iter().map(|(partition, offset)| {
-        let commit = CommitPartition {
+    sorted.into_iter().map(|(partition, commit)| {
+        let line = CommitPartition {
             partition: partition.partition(),
-            offset: offset.offset,
-            leader_epoch: offset.leader_epoch.unwrap_or(-1),
-            metadata: offset.metadata.clone(),
+            offset: commit.offset.offset,
+            leader_epoch: commit.offset.leader_epoch.unwrap_or(-1),
+            metadata: commit.offset.metadata.clone(),
         };
-        (partition, commit)
-    }))
+        (partition, commit.topic_id, line)
+    })
 }

@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 
 use crate::batch::{Slot, TimestampType as BatchTimestampType};
 use crate::machine::fetch::Block;
 use crate::record::{Data, Header, Record};
-use crate::types::TopicPartition;
+use crate::types::{TopicId, TopicPartition};
 
 /// Whose clock a record's timestamp is from. Kafka: `message.timestamp.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,12 @@ macro_rules! accessors {
         #[must_use]
         pub fn topic_partition($($this)+) -> &$life TopicPartition {
             &$self.block.partition
+        }
+
+        /// The id of the topic that the record is of; zero on a broker older than Kafka 2.8.
+        #[must_use]
+        pub fn topic_id($($this)+) -> TopicId {
+            $self.block.topic_id
         }
 
         /// The record's place in its partition.
@@ -258,6 +265,57 @@ impl Records {
         self.parts.iter().map(|(block, _)| &block.partition)
     }
 
+    /// The records of each partition, in order; partitions in the order in which they first come.
+    ///
+    /// ```no_run
+    /// # async fn handle(_: ottla::PartitionRecords<'_>) {}
+    /// # async fn example(mut consumer: ottla::Consumer) -> ottla::Result<()> {
+    /// while let Some(records) = consumer.poll().await? {
+    ///     for of_partition in records.by_partition() {
+    ///         handle(of_partition).await;
+    ///     }
+    ///     consumer.commit(&records).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_partition(&self) -> Vec<PartitionRecords<'_>> {
+        let mut places: HashMap<&TopicPartition, usize> = HashMap::new();
+        let mut all: Vec<PartitionRecords<'_>> = Vec::new();
+        for (part, (block, range)) in self.parts.iter().enumerate() {
+            let place = *places.entry(&block.partition).or_insert(all.len());
+            if place == all.len() {
+                all.push(PartitionRecords {
+                    records: self,
+                    partition: &block.partition,
+                    parts: Vec::new(),
+                    len: 0,
+                });
+            }
+            if let Some(one) = all.get_mut(place) {
+                one.parts.push(part);
+                one.len += range.len();
+            }
+        }
+        all
+    }
+
+    /// The last record of each partition.
+    pub(super) fn last_of_each(&self) -> Vec<RecordRef<'_>> {
+        let all = self.by_partition();
+        all.iter().filter_map(PartitionRecords::last).collect()
+    }
+
+    /// The records of one part.
+    fn part(&self, place: usize) -> impl DoubleEndedIterator<Item = RecordRef<'_>> + use<'_> {
+        let part = self.parts.get(place);
+        part.into_iter().flat_map(|(block, range)| {
+            let slots = self.slots.get(range.clone()).unwrap_or_default();
+            slots.iter().map(move |slot| RecordRef { block, slot })
+        })
+    }
+
     /// Where `put` appends to.
     pub(super) fn slots(&mut self) -> &mut Vec<Slot> {
         &mut self.slots
@@ -303,6 +361,47 @@ impl<'a> IntoIterator for &'a Records {
 
     fn into_iter(self) -> RecordsIter<'a> {
         self.iter()
+    }
+}
+
+/// The records of one partition among [`Records`], in order; from [`Records::by_partition`].
+#[derive(Clone, Debug)]
+pub struct PartitionRecords<'a> {
+    records: &'a Records,
+    partition: &'a TopicPartition,
+    /// Places of the parts that are of this partition.
+    parts: Vec<usize>,
+    len: usize,
+}
+
+impl<'a> PartitionRecords<'a> {
+    /// The partition.
+    #[must_use]
+    pub fn topic_partition(&self) -> &'a TopicPartition {
+        self.partition
+    }
+
+    /// How many records there are, at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = RecordRef<'a>> + use<'a> {
+        let records = self.records;
+        self.parts
+            .clone()
+            .into_iter()
+            .flat_map(move |part| records.part(part))
+    }
+
+    /// The last record: committing it commits them all.
+    #[must_use]
+    pub fn last(&self) -> Option<RecordRef<'a>> {
+        let part = self.parts.last()?;
+        self.records.part(*part).next_back()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
-use super::offsets::Offsets;
+use super::offsets::{Commit, Commits, Offsets};
 use super::state::State;
 use crate::batch::Spares;
 use crate::cluster::{Cluster, ConsumerId};
@@ -240,20 +240,14 @@ impl Shared {
     }
 
     /// The offsets to commit: behind what the application is done with, where that was not committed last.
-    pub(super) fn committable(
-        &self,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    pub(super) fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
         self.positions_of(partitions, |partition| {
             Some(partition.done).filter(|done| Some(done.offset) != partition.committed)
         })
     }
 
     /// The positions: behind what was handed out.
-    pub(super) fn positions(
-        &self,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    pub(super) fn positions(&self, partitions: Option<&[TopicPartition]>) -> Commits {
         self.positions_of(partitions, |partition| partition.position())
     }
 
@@ -261,7 +255,7 @@ impl Shared {
         &self,
         partitions: Option<&[TopicPartition]>,
         of: impl Fn(&crate::machine::fetch::Partition) -> Option<Position>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    ) -> Commits {
         let mut state = self.lock();
         let mut chosen: Vec<u32> = match partitions {
             Some(partitions) => partitions.iter().filter_map(|p| state.index(p)).collect(),
@@ -279,17 +273,22 @@ impl Shared {
                     leader_epoch: (position.leader_epoch >= 0).then_some(position.leader_epoch),
                     metadata: None,
                 };
-                Some((partition.name.clone(), offset))
+                let commit = Commit {
+                    offset,
+                    topic_id: partition.topic_id,
+                };
+                Some((partition.name.clone(), commit))
             })
             .collect()
     }
 
     /// These offsets were committed.
-    pub(super) fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) {
+    pub(super) fn committed(&self, offsets: &[(TopicPartition, Commit)]) {
         let mut state = self.lock();
-        for (name, offset) in offsets {
-            if let Some(partition) = state.find(name) {
-                partition.committed = Some(offset.offset);
+        for (name, commit) in offsets {
+            let partition = state.find(name);
+            if let Some(partition) = partition.filter(|p| p.is_of_topic(commit.topic_id)) {
+                partition.committed = Some(commit.offset.offset);
             }
         }
     }

@@ -22,12 +22,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::membership::{Host, Listening, News};
+use super::offsets::{Commit, Commits};
 use crate::cluster::Cluster;
 use crate::config::{Assignor, Backoff, ConsumerSettings, IsolationLevel, OffsetReset};
 use crate::error::{Error, ErrorCode};
 use crate::net::server::{Memory, Peer, Request, address, api_versions, settings};
-use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
-use crate::wire::ALL;
+use crate::types::{OffsetAndMetadata, TopicId, TopicName, TopicPartition};
+use crate::wire::{ALL, ApiKey};
 
 /// Two brokers, `a` and `b` with ids 0 and 1.
 pub(super) struct Brokers {
@@ -50,6 +51,10 @@ struct State {
     /// What the member is given instead of what it assigned itself.
     given: Option<Bytes>,
     sync: Bytes,
+    /// Of topic `t`.
+    topic_id: TopicId,
+    /// Partitions that the coordinator does not know.
+    gone: Vec<i32>,
 }
 
 impl Brokers {
@@ -104,6 +109,16 @@ impl Brokers {
         self.lock().partitions = partitions;
     }
 
+    /// The topic has this id from now on.
+    pub(super) fn make_anew(&self, id: TopicId) {
+        self.lock().topic_id = id;
+    }
+
+    /// The coordinator does not know this partition.
+    pub(super) fn lose(&self, partition: i32) {
+        self.lock().gone.push(partition);
+    }
+
     /// What was asked since the last look, heartbeats, metadata and versions left out.
     pub(super) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().log)
@@ -135,7 +150,12 @@ impl Brokers {
         let version = request.version;
         match request.key {
             18 => {
-                let ranges = ALL.map(|key| (key.code(), key.supported().0, key.supported().1));
+                let ranges = ALL.map(|key| {
+                    let (min, max) = key.supported();
+                    // As far as kafka_protocol goes.
+                    let max = if key == ApiKey::OffsetCommit { 9 } else { max };
+                    (key.code(), min, max)
+                });
                 api_versions(version, 0, &ranges)
             }
             3 => self.metadata(request),
@@ -189,7 +209,10 @@ impl Brokers {
                 .with_host(StrBytes::from_static_str(name))
                 .with_port(9092)
         });
-        let partitions = self.lock().partitions;
+        let (partitions, topic_id) = {
+            let state = self.lock();
+            (state.partitions, state.topic_id)
+        };
         let topics = asked.topics.into_iter().flatten().map(|topic| {
             let is_known = topic.name.as_ref().is_some_and(|name| **name == *"t");
             let code = if is_known { 0 } else { 3 };
@@ -201,6 +224,7 @@ impl Brokers {
             let all = (0..partitions).filter(|_| is_known).map(one).collect();
             MetadataResponseTopic::default()
                 .with_name(topic.name)
+                .with_topic_id(topic_id.to_string().parse().unwrap())
                 .with_error_code(code)
                 .with_partitions(all)
         });
@@ -239,7 +263,11 @@ impl Brokers {
         state.log.push(format!("{id} commit {generation}"));
         let topics = commit.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.into_iter().map(|partition| {
-                let code = state.code("commit", id);
+                let code = if state.gone.contains(&partition.partition_index) {
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.code()
+                } else {
+                    state.code("commit", id)
+                };
                 if code == 0 {
                     let key = (topic.name.to_string(), partition.partition_index);
                     state.committed.insert(key, partition.committed_offset);
@@ -355,7 +383,7 @@ pub(super) fn partitions(numbers: impl IntoIterator<Item = i32>) -> Vec<TopicPar
 pub(super) struct Notes {
     log: Mutex<Vec<String>>,
     /// Offsets that the application is done with.
-    pub(super) done: Mutex<Vec<(TopicPartition, OffsetAndMetadata)>>,
+    pub(super) done: Mutex<Commits>,
     /// The application's calls, and whether one is waiting.
     pub(super) calls: Mutex<(u64, bool)>,
     /// Whether the application holds records.
@@ -419,7 +447,7 @@ impl Notes {
     }
 
     pub(super) fn do_with(&self, partition: i32, offset: i64) {
-        let offset = OffsetAndMetadata::new(offset);
+        let offset = OffsetAndMetadata::new(offset).into();
         let mut done = self.done.lock().unwrap();
         done.push((TopicPartition::new("t", partition), offset));
     }
@@ -451,16 +479,13 @@ impl Host for Notes {
         self.note("remove", partitions);
     }
 
-    fn committable(
-        &self,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
         let mut done = self.done.lock().unwrap().clone();
         done.retain(|(partition, _)| partitions.is_none_or(|of| of.contains(partition)));
         done
     }
 
-    fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]) {
+    fn committed(&self, offsets: &[(TopicPartition, Commit)]) {
         self.done
             .lock()
             .unwrap()

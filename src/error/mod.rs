@@ -245,6 +245,17 @@ pub enum Error {
         partition: TopicPartition,
     },
 
+    /// The topic that the record was read from was deleted, and one of the same name made anew: the record's offset
+    /// means nothing there, and was not committed.
+    #[error(
+        "{partition}: the topic was deleted and made anew since the record was read; its offset is not committed for the \
+         new topic"
+    )]
+    TopicRecreated {
+        /// The partition, of either topic.
+        partition: TopicPartition,
+    },
+
     /// Offsets were not committed.
     #[error(
         "offsets not committed: {cause}{}",
@@ -346,6 +357,7 @@ impl Error {
             | Self::LogTruncated { .. }
             | Self::Corrupt { .. }
             | Self::NotAssigned { .. }
+            | Self::TopicRecreated { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }
             | Self::Closed { .. } => false,

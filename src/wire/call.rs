@@ -81,7 +81,7 @@ impl ApiKey {
             Self::Fetch => api("Fetch", 11, 17, 12),
             Self::ListOffsets => api("ListOffsets", 5, 10, 6),
             Self::Metadata => api("Metadata", 9, 13, 9),
-            Self::OffsetCommit => api("OffsetCommit", 8, 9, 8),
+            Self::OffsetCommit => api("OffsetCommit", 8, 10, 8),
             Self::OffsetFetch => api("OffsetFetch", 7, 7, 6),
             Self::FindCoordinator => api("FindCoordinator", 3, 3, 3),
             Self::JoinGroup => api("JoinGroup", 7, 9, 6),

@@ -57,7 +57,7 @@ pub(crate) use list_offsets::{ListOffset, ListOffsets};
 pub(crate) use metadata::{
     BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
 };
-pub(crate) use offset_commit::{CommitPartition, OffsetCommit};
+pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer, commit_topics};
 pub(crate) use offset_delete::OffsetDelete;
 pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch};
 pub(crate) use offset_for_leader_epoch::{EpochQuestion, OffsetForLeaderEpoch};

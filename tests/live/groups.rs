@@ -12,8 +12,10 @@ use ottla::{
 use tokio::time::timeout;
 
 use calls::{ended, stream, wrong_uses};
-use offsets::{by_hand, commits, dropped, no_offset, refused, restart};
+use offsets::{by_hand, commits, dropped, made_anew, no_offset, refused, restart};
 use sharing::{growth, listener_commits, share, slow_handler, static_member};
+
+use kafka_cluster::Version;
 
 use super::support::{Kafka, Outcome, Suite};
 
@@ -27,6 +29,10 @@ pub(crate) fn promises(suite: &mut Suite) {
         dropped,
     );
     suite.shared("groups::each_kind_of_commit_is_what_the_group_has", commits);
+    suite.shared(
+        "groups::a_record_is_committed_for_the_topic_that_it_was_read_from",
+        async |kafka: &Kafka| made_anew(kafka, true).await,
+    );
     suite.shared(
         "groups::members_share_and_take_over",
         async |kafka: &Kafka| share(kafka, "share-range", Assignor::Range).await,
@@ -63,6 +69,15 @@ pub(crate) fn promises(suite: &mut Suite) {
         by_hand,
     );
     suite.shared("groups::wrong_uses_are_refused_with_a_way_out", wrong_uses);
+}
+
+/// On brokers that take offsets for whichever topic has the name.
+pub(crate) fn older_brokers(suite: &mut Suite) {
+    suite.on(
+        Version::V3_9_1,
+        "groups::a_record_is_committed_for_the_topic_that_it_was_read_from_on_3_9",
+        async |kafka: &Kafka| made_anew(kafka, false).await,
+    );
 }
 
 async fn fill(

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::consumer::offsets::{Commit, Commits};
 use crate::error::Error;
 use crate::machine::group::Loss;
-use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
+use crate::types::{TopicName, TopicPartition};
 
 /// What the application's listener is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,10 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
     fn remove(&self, partitions: &[TopicPartition]);
 
     /// What the application is done with and is not committed, of these partitions or of all.
-    fn committable(
-        &self,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Vec<(TopicPartition, OffsetAndMetadata)>;
+    fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits;
 
     /// These offsets are committed.
-    fn committed(&self, offsets: &[(TopicPartition, OffsetAndMetadata)]);
+    fn committed(&self, offsets: &[(TopicPartition, Commit)]);
 
     /// How often the application asked for records, and whether it is waiting for some now.
     fn calls(&self) -> (u64, bool);

@@ -152,7 +152,7 @@ async fn a_commit_refused_by_the_group_reaches_the_member() {
     group.notes.do_with(0, 3);
     group.brokers.fail("commit", &[E::ILLEGAL_GENERATION]);
     let offsets = group.notes.done.lock().unwrap().clone();
-    group.offsets.commit(&offsets).await.unwrap_err();
+    group.offsets.commit(&offsets).await.result.unwrap_err();
     let noted = group.notes.until("remove").await;
     assert_eq!(noted[..3], ["stop 0", "Lost(LeftBehind) 0", "remove 0"]);
 }

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::contain::contain;
 use super::host::{Host, News};
-use crate::consumer::offsets::{Manner, Offsets};
+use crate::consumer::offsets::{Commits, Manner, Offsets};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::Loss;
 use crate::types::TopicPartition;
@@ -88,16 +88,18 @@ impl<H: Host> Hands<H> {
         if done.is_empty() {
             return None;
         }
-        let committed = self.offsets.commit_until(&done, until, Manner::Parting);
-        match committed.await {
-            Ok(()) => {
-                self.host.committed(&done);
-                None
-            }
-            Err(error) => {
-                warn!(%error, partitions = done.len(), "offsets of revoked partitions not committed");
-                Some(error)
-            }
+        let committing = self.offsets.commit_until(&done, until, Manner::Parting);
+        let outcome = committing.await;
+        self.committed(&outcome.committed);
+        let partitions = done.len() - outcome.committed.len();
+        let error = outcome.result.err()?;
+        warn!(%error, partitions, "offsets of revoked partitions not committed");
+        Some(error)
+    }
+
+    pub(super) fn committed(&self, committed: &Commits) {
+        if !committed.is_empty() {
+            self.host.committed(committed);
         }
     }
 

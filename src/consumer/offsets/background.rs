@@ -7,13 +7,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use super::Commit;
 use super::{Commits, Manner, Offsets};
-use crate::types::{OffsetAndMetadata, TopicPartition, after};
+use crate::types::{TopicPartition, after};
 
 /// What is to be committed in the background.
 #[derive(Debug)]
 pub(super) struct Background {
-    waiting: Mutex<HashMap<TopicPartition, OffsetAndMetadata>>,
+    waiting: Mutex<HashMap<TopicPartition, Commit>>,
     /// Whether a task is committing what waits.
     is_busy: watch::Sender<bool>,
 }
@@ -28,8 +29,14 @@ impl Default for Background {
 }
 
 impl Background {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TopicPartition, OffsetAndMetadata>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TopicPartition, Commit>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something is left to commit.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        *self.is_busy.borrow()
     }
 
     /// All that waits; the task's work is over when that is nothing.
@@ -71,11 +78,18 @@ impl Offsets {
                 let began = offsets.standing();
                 let limit = offsets.0.settings.api_timeout;
                 let until = after(Instant::now().into_std(), limit).into();
-                match offsets.commit_in(turn, began, &commits, until, Manner::Asked).await {
-                    Ok(()) => committed(&commits),
-                    Err(error) => {
-                        warn!(%error, partitions = commits.len(), "offsets not committed in the background");
-                    }
+                let outcome = offsets
+                    .commit_in(turn, began, &commits, until, Manner::Regular)
+                    .await;
+                committed(&outcome.committed);
+                let failed = commits.len() - outcome.committed.len();
+                if let Err(error) = outcome.result {
+                    warn!(%error, partitions = failed, "offsets not committed in the background");
+                } else if failed > 0 {
+                    warn!(
+                        partitions = failed,
+                        "offsets of topics that are gone not committed"
+                    );
                 }
             }
         });

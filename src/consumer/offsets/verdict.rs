@@ -28,7 +28,7 @@ pub(super) fn verdict(code: ErrorCode) -> Verdict {
         | E::REQUEST_TIMED_OUT
         | E::NETWORK_EXCEPTION
         | E::BROKER_NOT_AVAILABLE => Verdict::Find,
-        E::UNKNOWN_TOPIC_OR_PARTITION => Verdict::Absent,
+        E::UNKNOWN_TOPIC_OR_PARTITION | E::UNKNOWN_TOPIC_ID => Verdict::Absent,
         E::REBALANCE_IN_PROGRESS => Verdict::Rebalancing,
         E::UNKNOWN_MEMBER_ID | E::ILLEGAL_GENERATION | E::FENCED_INSTANCE_ID => Verdict::Fenced,
         code if code.is_retriable() => Verdict::Retry,
@@ -55,6 +55,7 @@ mod tests {
             (E::UNSTABLE_OFFSET_COMMIT, V::Retry),
             (E::NOT_ENOUGH_REPLICAS, V::Retry),
             (E::UNKNOWN_TOPIC_OR_PARTITION, V::Absent),
+            (E::UNKNOWN_TOPIC_ID, V::Absent),
             (E::REBALANCE_IN_PROGRESS, V::Rebalancing),
             (E::UNKNOWN_MEMBER_ID, V::Fenced),
             (E::ILLEGAL_GENERATION, V::Fenced),

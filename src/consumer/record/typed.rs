@@ -142,6 +142,7 @@ mod tests {
         let slot = records.next_slot().unwrap().unwrap();
         let block = Block {
             partition: TopicPartition::new(record.topic(), 3),
+            topic_id: crate::types::TopicId::ZERO,
             bytes: records.bytes().clone(),
             leader_epoch: 0,
             timestamp_type: batch.header().timestamp_type(),

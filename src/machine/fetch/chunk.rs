@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::aborted::Aborted;
 use crate::batch::{Batch, Batches, Records, Slot, Spares, TimestampType, control_type};
-use crate::types::TopicPartition;
+use crate::types::{TopicId, TopicPartition};
 use crate::wire::{AbortedTransaction, Malformed};
 
 /// Records decoded at a time: more take memory, fewer take time.
@@ -20,6 +20,8 @@ const LARGE: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) partition: TopicPartition,
+    /// Zero where the broker tells none.
+    pub(crate) topic_id: TopicId,
     pub(crate) bytes: Bytes,
     /// -1 where the broker does not tell.
     pub(crate) leader_epoch: i32,
@@ -58,6 +60,7 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) struct Chunk {
     partition: TopicPartition,
+    topic_id: TopicId,
     /// All of them, those that are passed included.
     set: Bytes,
     batches: Batches,
@@ -99,6 +102,7 @@ impl Chunk {
     ) -> Self {
         Self {
             partition,
+            topic_id: TopicId::ZERO,
             size: records.len(),
             frame: records.len(),
             batches: Batches::new(records.clone()),
@@ -111,6 +115,12 @@ impl Chunk {
             position,
             epoch,
         }
+    }
+
+    /// It is of the topic with this id.
+    pub(crate) fn of_topic(mut self, id: TopicId) -> Self {
+        self.topic_id = id;
+        self
     }
 
     /// It is a part of an answer of so many bytes.
@@ -282,6 +292,7 @@ impl Chunk {
             self.open = Some(Open {
                 block: Arc::new(Block {
                     partition: self.partition.clone(),
+                    topic_id: self.topic_id,
                     bytes: records.bytes().clone(),
                     leader_epoch: header.leader_epoch,
                     timestamp_type: header.timestamp_type(),

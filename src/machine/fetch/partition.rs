@@ -279,6 +279,11 @@ impl Partition {
         is_other && self.handed.offset >= 0
     }
 
+    /// Whether this may be the id of the topic that is read.
+    pub(crate) fn is_of_topic(&self, id: TopicId) -> bool {
+        id == TopicId::ZERO || self.topic_id == TopicId::ZERO || self.topic_id == id
+    }
+
     /// The cluster's newest word on the partition.
     pub(crate) fn lead_by(&mut self, leader: Option<BrokerId>, epoch: i32, id: TopicId) {
         let is_new = self.leader != leader || self.leader_epoch != epoch || self.topic_id != id;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ottla::{Error, OffsetAndMetadata, OffsetReset, TopicPartition};
+use ottla::{Error, NewTopic, OffsetAndMetadata, OffsetReset, TopicPartition};
 use tokio::time::timeout;
 
 use super::{SOON, fill, filled, member, take};
@@ -96,6 +96,51 @@ pub(super) async fn commits(kafka: &Kafka) -> Outcome {
     let found = other.committed(both.clone()).await?;
     assert_eq!(found[0].as_ref().map(|one| one.offset), Some(7));
     other.close(SOON).await?;
+    Ok(())
+}
+
+/// `tells`: whether brokers are told of which topic an offset is.
+pub(super) async fn made_anew(kafka: &Kafka, tells: bool) -> Outcome {
+    let (topic, client) = filled(kafka, "group-made-anew", 1, 0..10).await?;
+    let partition = TopicPartition::new(topic, 0);
+    let mut consumer = client
+        .consumer(topic)
+        .offset_reset(OffsetReset::Earliest)
+        .auto_commit(false)
+        .assign([partition.clone()])
+        .build()
+        .await?;
+    let mut records = Vec::new();
+    while records.len() < 10 {
+        records.push(timeout(SOON, consumer.recv()).await??.ok_or("the end")?);
+    }
+    let admin = client.admin();
+    admin.delete_topics([topic]).await?.remove(0)?;
+    let anew = || NewTopic::new(topic).partitions(1).replication(1);
+    eventually("the topic made anew", async || {
+        let made = admin.create_topics([anew()]).await;
+        made.is_ok_and(|made| made[0].is_ok())
+    })
+    .await?;
+    let other = kafka.client().await?;
+    fill(&other, topic, 1, 100..103).await?;
+    if tells {
+        let error = consumer.commit(&records[9]).await.unwrap_err();
+        assert!(matches!(error, Error::TopicRecreated { .. }), "{error}");
+        assert_eq!(consumer.committed([partition.clone()]).await?, [None]);
+    }
+    let mut numbers = take(&mut consumer, 2).await?;
+    let last = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
+    numbers.push(super::number(&last));
+    assert_eq!(numbers, [100, 101, 102]);
+    let error = consumer.commit(&records[9]).await.unwrap_err();
+    assert!(matches!(error, Error::TopicRecreated { .. }), "{error}");
+    let error = consumer.commit_in_background(&records[9]).unwrap_err();
+    assert!(matches!(error, Error::TopicRecreated { .. }), "{error}");
+    consumer.commit(&last).await?;
+    let found = consumer.committed([partition]).await?;
+    assert_eq!(found[0].as_ref().map(|one| one.offset), Some(3));
+    consumer.close(SOON).await?;
     Ok(())
 }
 
