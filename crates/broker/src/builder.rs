@@ -1,5 +1,6 @@
 //! The settings of a cluster, and its start.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Error};
@@ -36,11 +37,13 @@ impl Builder {
         self
     }
 
-    /// Where all that is random begins: ids, and faults that happen [`sometimes`](crate::Fault::sometimes). Default 0.
+    /// Where all that is random begins: ids, where leaders are, and faults that happen
+    /// [`sometimes`](crate::Fault::sometimes). Default: another one each time.
     ///
-    /// The same seed and the same requests in the same order give the same ids and faults.
+    /// The same seed and the same requests in the same order give the same ids and faults. A client that has seen a
+    /// cluster takes another one with the same seed for it, and its producer ids for the same producers'.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
+        self.settings.seed = Some(seed);
         self
     }
 
@@ -85,14 +88,44 @@ impl Builder {
         self
     }
 
-    /// How many bytes of records a topic keeps for each partition when nobody says: the oldest go for new ones.
+    /// How many bytes of records a topic keeps for each partition when it does not say: the oldest go for new ones.
     /// Default: all. Kafka: `log.retention.bytes`.
+    ///
+    /// This is what bounds the cluster's memory: with it `retention.bytes` acts at once and batch by batch, also where
+    /// a topic sets its own; without, as Kafka's, on whole segments
+    /// [now and then](Builder::retention_check_interval).
     pub fn retention_bytes(mut self, bytes: u64) -> Self {
         self.settings.retention_bytes = Some(bytes);
         self
     }
 
-    /// Starts the nodes, each on a loopback port of its own; clients can connect when it returns.
+    /// How often retention by time looks for segments whose records are all too old. Default 5 minutes.
+    /// Kafka: `log.retention.check.interval.ms`.
+    pub fn retention_check_interval(mut self, time: Duration) -> Self {
+        self.settings.retention_check = time;
+        self
+    }
+
+    /// The address that the nodes listen on: `0.0.0.0` for all that the machine has, as within a container. Default
+    /// `127.0.0.1`. Kafka: `listeners`.
+    ///
+    /// There is no security: whoever reaches the port can do everything.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.settings.bind = address;
+        self
+    }
+
+    /// The host by which clients find the nodes: a name or an address, without a port. Default: what
+    /// [`bind`](Builder::bind) says, and `127.0.0.1` where that is all addresses. Kafka: `advertised.listeners`.
+    ///
+    /// Clients use the host they are told here whatever they connected to first, and the port on which the node
+    /// listens: a container's port must be published under the same number.
+    pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
+        self.settings.advertised_host = Some(host.into());
+        self
+    }
+
+    /// Starts the nodes, each on a port of its own; clients can connect when it returns.
     ///
     /// Must be called within a tokio runtime; the cluster's tasks run there.
     ///
@@ -105,15 +138,16 @@ impl Builder {
         let mut bound = Vec::new();
         for index in 0..self.settings.nodes {
             let port = self.first_port.map_or(0, |first| first + index as u16);
-            let listener = listener::bind(port)
-                .await
-                .map_err(|source| Error::Listen { port, source })?;
-            let address = listener
-                .local_addr()
-                .map_err(|source| Error::Listen { port, source })?;
+            let address = SocketAddr::new(self.settings.bind, port);
+            let listener = listener::bind(address).await?;
+            let bound_to = listener.local_addr();
+            let port = bound_to
+                .map_err(|source| Error::Listen { address, source })?
+                .port();
+            let host = self.settings.advertised();
             state
                 .nodes
-                .set_address(index as NodeId + 1, "127.0.0.1".into(), address.port());
+                .set_address(index as NodeId + 1, host.into(), port);
             bound.push(listener);
         }
         let cluster = Cluster::new(state, true);
@@ -159,6 +193,16 @@ impl Builder {
         {
             return invalid(format!("no {nodes} ports from {first} on"));
         }
+        if let Some(host) = &settings.advertised_host
+            && !is_host(host)
+        {
+            return invalid(format!(
+                "`{host}` is no host to advertise: give a name or an address, without a port"
+            ));
+        }
+        if settings.retention_check.is_zero() {
+            return invalid("retention is checked at intervals above 0".to_owned());
+        }
         let default = ("default_partitions", settings.default_partitions);
         let topics = settings.topics.iter().map(|(name, n)| (name.as_str(), *n));
         for (name, partitions) in topics.clone().chain([default]) {
@@ -173,7 +217,27 @@ impl Builder {
     }
 }
 
+/// A name or an address that clients can be told.
+fn is_host(host: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let named = !host.is_empty() && host.len() <= 255 && host.chars().all(letters);
+    let somewhere = |address: IpAddr| !address.is_unspecified();
+    named && host.parse().map_or(true, somewhere)
+        || host
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| somewhere(address.into()))
+}
+
 impl Settings {
+    /// The host by which clients find the nodes.
+    fn advertised(&self) -> String {
+        match &self.advertised_host {
+            Some(host) => host.clone(),
+            None if self.bind.is_unspecified() => "127.0.0.1".to_owned(),
+            None => self.bind.to_string(),
+        }
+    }
+
     /// What a topic is set to that nobody said anything about.
     pub(crate) fn topic_configs(&self) -> TopicConfigs {
         let mut configs = TopicConfigs::default();

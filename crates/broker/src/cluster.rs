@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::DuplexStream;
@@ -14,13 +15,15 @@ use crate::inspect::{self, GroupView, LogRecord, RequestSeen};
 use crate::io::shared::{Mode, Shared, keep_time};
 use crate::io::{connection, listener};
 use crate::node::Node;
+use crate::state::nodes::Node as NodeInfo;
 use crate::state::{NodeId, Now, State};
 use crate::wire::ErrorCode;
 
 /// What is buffered of a stream in memory, each way.
 const STREAM_BUFFER: usize = 64 * 1024;
 
-/// A running cluster. It ends when it is dropped: its ports close and its connections are cut off.
+/// A running cluster. It ends when it is dropped: its ports close and its connections are cut off, by tasks that may
+/// take a moment for it; [`close`](Cluster::close) waits for them.
 pub struct Cluster {
     shared: Arc<Shared>,
     timer: JoinHandle<()>,
@@ -36,8 +39,8 @@ pub struct Cluster {
 pub enum Error {
     /// A port could not be listened on.
     Listen {
-        /// The port; 0 for any free one.
-        port: u16,
+        /// Where; port 0 is any free one.
+        address: SocketAddr,
         /// What the operating system said.
         source: io::Error,
     },
@@ -48,11 +51,11 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen { port: 0, source } => {
-                write!(f, "cannot listen on any port of loopback: {source}")
+            Self::Listen { address, source } if address.port() == 0 => {
+                write!(f, "cannot listen on any port of {}: {source}", address.ip())
             }
-            Self::Listen { port, source } => {
-                write!(f, "cannot listen on port {port} of loopback: {source}")
+            Self::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")
             }
             Self::Invalid(what) => f.write_str(what),
         }
@@ -85,7 +88,7 @@ impl Cluster {
 
     pub(crate) fn new(state: State, has_ports: bool) -> Self {
         let bootstrap = state.nodes.all().iter();
-        let bootstrap = bootstrap.map(|node| format!("{}:{}", node.host, node.port));
+        let bootstrap = bootstrap.map(NodeInfo::address);
         let bootstrap = bootstrap.collect::<Vec<_>>().join(",");
         let nodes = state.nodes.all().len();
         let shared = Arc::new(Shared::new(state));
@@ -138,6 +141,16 @@ impl Cluster {
             // It was told to end: that it did is no news.
             let _ = task.await;
         }
+    }
+
+    /// Ends the cluster; when it returns, its ports are free and its connections closed.
+    pub async fn close(self) {
+        let nodes = self.listeners().len() as NodeId;
+        for node in 1..=nodes {
+            self.shared.set_mode(node, Mode::Down, true);
+            self.stop_listening(node).await;
+        }
+        self.shared.all_parted().await;
     }
 
     /// Every node's address, for a client's `bootstrap.servers`: `127.0.0.1:40001,127.0.0.1:40002`.

@@ -19,7 +19,8 @@ use crate::wire::{ApiKey, ErrorCode, Name};
 /// let twice = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER).on(ApiKey::Produce).topic("payments").times(2);
 /// ```
 ///
-/// Several faults may fall on one request: their delays add up, and the first error and the first cut count.
+/// Several faults may fall on one request: their delays add up, and errors of different parts all happen. Of errors of
+/// one part, and of cuts, the first happens; the next is kept for the next request.
 #[derive(Clone, Debug)]
 #[must_use = "a fault happens once it is added: `cluster.faults().add(fault)`"]
 pub struct Fault {
@@ -27,6 +28,7 @@ pub struct Fault {
     api: Option<ApiKey>,
     topic: Option<Name>,
     partition: Option<i32>,
+    group: Option<Name>,
     node: Option<NodeId>,
     client_id: Option<Name>,
     schedule: Schedule,
@@ -62,6 +64,7 @@ impl Fault {
             api: None,
             topic: None,
             partition: None,
+            group: None,
             node: None,
             client_id: None,
             schedule: Schedule::Times(1),
@@ -70,7 +73,8 @@ impl Fault {
 
     /// The request is answered with this error and does nothing.
     ///
-    /// With [`topic`](Fault::topic) or [`partition`](Fault::partition), only their part of the request fails.
+    /// With [`topic`](Fault::topic), [`partition`](Fault::partition) or [`group`](Fault::group), only their part of the
+    /// request fails, where its answer has parts.
     pub fn error(code: ErrorCode) -> Self {
         Self::new(Action::Error {
             code,
@@ -117,15 +121,27 @@ impl Fault {
         self
     }
 
-    /// Only requests about this topic. Default: any, and those about none.
+    /// Only requests about this topic: those that name it, ask for all topics, or go on with a fetch session that has
+    /// it. Default: any, and those about none.
     pub fn topic(mut self, name: impl AsRef<str>) -> Self {
         self.topic = Some(name.as_ref().into());
         self
     }
 
-    /// An error falls only on this partition. Default: all that the request has.
+    /// Only requests about a partition of this number, of the [`topic`](Fault::topic) if one is given. Default: any, and
+    /// those about none.
+    ///
+    /// A request that names topics alone, such as Metadata, is about all of their partitions.
     pub fn partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
+        self
+    }
+
+    /// Only requests about this consumer group (`group.id`). Default: any, and those about none.
+    ///
+    /// A request for all groups (ListGroups) names none.
+    pub fn group(mut self, name: impl AsRef<str>) -> Self {
+        self.group = Some(name.as_ref().into());
         self
     }
 
@@ -166,14 +182,93 @@ impl Fault {
     }
 
     fn means(&self, request: &Facts<'_>) -> bool {
-        let topic = |wanted: &Name| request.topics.contains(wanted);
+        let client = |id: &Name| **id == *request.client_id;
         self.api.is_none_or(|api| api == request.api)
             && self.node.is_none_or(|node| node == request.node)
-            && self.topic.as_ref().is_none_or(topic)
+            && self.client_id.as_ref().is_none_or(client)
             && self
-                .client_id
+                .group
                 .as_ref()
-                .is_none_or(|id| **id == *request.client_id)
+                .is_none_or(|group| request.about.groups.contains(group))
+            && self.is_about_a_topic(request.about)
+    }
+
+    fn is_about_a_topic(&self, about: &About) -> bool {
+        let mut topics = about.topics.iter();
+        (self.topic.is_none() && self.partition.is_none())
+            || topics.any(|(name, partition)| {
+                let same = |wanted| partition.is_none_or(|partition| partition == wanted);
+                self.topic.as_ref().is_none_or(|wanted| wanted == name)
+                    && self.partition.is_none_or(same)
+            })
+    }
+
+    /// Whether it can happen, as things are planned already: another error, or another end, comes first.
+    fn has_room(&self, plan: &Plan) -> bool {
+        match &self.action {
+            Action::Error { .. } => {
+                let wanted = self.forced();
+                wanted.is_none_or(|wanted| plan.forced.iter().all(|one| !one.covers(&wanted)))
+            }
+            Action::End(_) => plan.end == End::Answered,
+            Action::Delay(_) | Action::Throttle(_) => true,
+        }
+    }
+
+    fn forced(&self) -> Option<Forced> {
+        match self.action {
+            Action::Error { code, takes_effect } => Some(Forced {
+                code,
+                topic: self.topic.clone(),
+                partition: self.partition,
+                group: self.group.clone(),
+                takes_effect,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct About {
+    /// Topics with one partition each time, or with all of theirs.
+    pub(crate) topics: Vec<(Name, Option<i32>)>,
+    pub(crate) groups: Vec<Name>,
+}
+
+impl About {
+    /// Whole topics.
+    pub(crate) fn topics(names: impl IntoIterator<Item = Name>) -> Self {
+        Self::partitions(names.into_iter().map(|name| (name, None)))
+    }
+
+    pub(crate) fn partitions(of: impl IntoIterator<Item = (Name, Option<i32>)>) -> Self {
+        Self {
+            topics: of.into_iter().collect(),
+            groups: Vec::new(),
+        }
+    }
+
+    pub(crate) fn group(name: &Name) -> Self {
+        Self::groups([name.clone()])
+    }
+
+    pub(crate) fn groups(names: impl IntoIterator<Item = Name>) -> Self {
+        Self {
+            topics: Vec::new(),
+            groups: names.into_iter().collect(),
+        }
+    }
+
+    /// The topics' names, each once where its partitions follow each other.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        let before = [None].into_iter().chain(self.topics.iter().map(Some));
+        let each = self.topics.iter().zip(before);
+        each.filter_map(|((name, _), before)| {
+            let again = before.is_some_and(|(before, _)| before == name);
+            (!again).then_some(name)
+        })
     }
 }
 
@@ -182,7 +277,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) api: ApiKey,
     pub(crate) node: NodeId,
     pub(crate) client_id: &'a str,
-    pub(crate) topics: &'a [Name],
+    pub(crate) about: &'a About,
 }
 
 /// How a request ends.
@@ -200,7 +295,8 @@ pub(crate) enum End {
 pub(crate) struct Plan {
     pub(crate) delay: Duration,
     pub(crate) throttle: Duration,
-    pub(crate) forced: Option<Forced>,
+    /// In the order in which the faults were added.
+    pub(crate) forced: Vec<Forced>,
     pub(crate) end: End,
 }
 
@@ -245,7 +341,8 @@ impl Rules {
         let mut plan = Plan::default();
         let hits = &mut self.hits;
         self.all.retain_mut(|rule| {
-            if !rule.fault.means(request) || !rule.is_due(random) {
+            let happens = rule.fault.means(request) && rule.fault.has_room(&plan);
+            if !happens || !rule.is_due(random) {
                 return !rule.is_over();
             }
             if let Some(count) = hits.get_mut(rule.id.0 as usize) {
@@ -281,18 +378,10 @@ impl Rule {
 impl Fault {
     fn happens(&self, plan: &mut Plan) {
         match &self.action {
-            Action::Error { code, takes_effect } => {
-                plan.forced.get_or_insert_with(|| Forced {
-                    code: *code,
-                    topic: self.topic.clone(),
-                    partition: self.partition,
-                    takes_effect: *takes_effect,
-                });
-            }
+            Action::Error { .. } => plan.forced.extend(self.forced()),
             Action::Delay(time) => plan.delay += *time,
             Action::Throttle(time) => plan.throttle += *time,
-            Action::End(end) if plan.end == End::Answered => plan.end = *end,
-            Action::End(_) => {}
+            Action::End(end) => plan.end = *end,
         }
     }
 }
@@ -305,12 +394,15 @@ mod tests {
         let mut rules = Rules::default();
         let mut random = Random::new(1);
         rules.add(fault);
-        let topics = [Name::from("t")];
+        let about = About {
+            topics: vec![("t".into(), Some(3)), ("all".into(), None)],
+            groups: vec!["g".into()],
+        };
         let request = Facts {
             api: ApiKey::Fetch,
             node: 1,
             client_id: "c",
-            topics: &topics,
+            about: &about,
         };
         let happens = |_: &usize| rules.plan(&request, &mut random).end == End::Before;
         (1..=requests).filter(happens).collect()
@@ -340,6 +432,12 @@ mod tests {
         );
         assert_eq!(on(Fault::disconnect().on(ApiKey::Produce)), 0);
         assert_eq!(on(Fault::disconnect().topic("other")), 0);
+        assert_eq!(on(Fault::disconnect().topic("t").partition(3)), 1);
+        assert_eq!(on(Fault::disconnect().topic("t").partition(4)), 0);
+        assert_eq!(on(Fault::disconnect().topic("all").partition(4)), 1);
+        assert_eq!(on(Fault::disconnect().partition(3)), 1);
+        assert_eq!(on(Fault::disconnect().group("g")), 1);
+        assert_eq!(on(Fault::disconnect().group("other")), 0);
         assert_eq!(on(Fault::disconnect().node(2)), 0);
         assert_eq!(on(Fault::disconnect().client_id("other")), 0);
     }
@@ -356,13 +454,47 @@ mod tests {
             api: ApiKey::Metadata,
             node: 1,
             client_id: "",
-            topics: &[],
+            about: &About::default(),
         };
+        let codes = |plan: &Plan| -> Vec<_> { plan.forced.iter().map(|one| one.code).collect() };
         let plan = rules.plan(&request, &mut Random::new(1));
         assert_eq!(plan.delay, 2 * second);
-        assert_eq!(plan.forced.unwrap().code, ErrorCode::CORRUPT_MESSAGE);
+        assert_eq!(codes(&plan), [ErrorCode::CORRUPT_MESSAGE]);
         let plan = rules.plan(&request, &mut Random::new(1));
-        assert_eq!((plan.delay, plan.forced.is_none()), (second, true));
+        assert_eq!(plan.delay, second);
+        assert_eq!(codes(&plan), [ErrorCode::UNKNOWN_SERVER_ERROR]);
         assert_eq!(rules.hits(first), 2);
+    }
+
+    #[test]
+    fn a_hit_is_what_happened() {
+        let mut rules = Rules::default();
+        let mut random = Random::new(1);
+        let about = About::partitions([("t".into(), Some(0)), ("t".into(), Some(1))]);
+        let request = Facts {
+            api: ApiKey::Produce,
+            node: 1,
+            client_id: "",
+            about: &about,
+        };
+        let error = || Fault::error(ErrorCode::CORRUPT_MESSAGE).topic("t");
+        let parts = [0, 1].map(|partition| rules.add(error().partition(partition)));
+        let second = rules.add(error().partition(1));
+        let elsewhere = rules.add(error().partition(2));
+        let whole = rules.add(error());
+        let ends = [Fault::disconnect(), Fault::cut_answer()].map(|end| rules.add(end));
+        let plan = rules.plan(&request, &mut random);
+        let hits = |rules: &Rules, ids: &[FaultId]| -> Vec<_> {
+            ids.iter().map(|id| rules.hits(*id)).collect()
+        };
+        // The parts that are left of a whole fail with it.
+        assert_eq!(plan.forced.len(), 3);
+        assert_eq!(hits(&rules, &parts), [1, 1]);
+        assert_eq!(hits(&rules, &[second, elsewhere, whole]), [0, 0, 1]);
+        assert_eq!((plan.end, hits(&rules, &ends)), (End::Before, vec![1, 0]));
+        // What had no room happens next time.
+        let plan = rules.plan(&request, &mut random);
+        assert_eq!((plan.forced.len(), plan.end), (1, End::Cut));
+        assert_eq!(hits(&rules, &[second, elsewhere, whole]), [1, 0, 1]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Cluster`] is one or more brokers in this process. Clients of any make connect to them over loopback TCP, as they
 //! would to Kafka; the test that holds the cluster looks into it and breaks it on purpose. It is ready in less than a
-//! millisecond, takes a few megabytes, and is gone, ports and all, when it is dropped.
+//! millisecond, takes a few megabytes, and is gone when it is dropped; [`Cluster::close`] waits until its ports are free.
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,15 +39,21 @@
 //! cargo run -p ottla-broker -- --port 9092 --nodes 3 --topic payments:6
 //! ```
 //!
+//! In a container it listens on all addresses, and names the host by which its clients find it:
+//! `--bind 0.0.0.0 --advertised-host kafka`.
+//!
 //! # What it does as Kafka does
 //!
 //! - Topics, partitions and their settings; topics are made when they are first used, unless that is
 //!   [switched off](Builder::auto_create_topics).
-//! - Produce with all four codecs, checked as Kafka checks it, and idempotence: duplicates among a producer's last five
+//! - Produce, checked as Kafka checks it, also within batches of all four codecs: whole records, their timestamps, and a
+//!   key for each in a compacted topic. Idempotence: duplicates among a producer's last five
 //!   batches are answered with their first offset, gaps and old epochs are refused.
 //! - Fetch with long poll and sessions (KIP-227); offsets by time; leader epochs.
 //! - Consumer groups of the classic protocol, with static members, and their offsets.
-//! - Retention by bytes and by time, and DeleteRecords.
+//! - Retention by bytes and by time, of whole segments and at intervals, and DeleteRecords.
+//! - All of a topic's settings are taken, checked and told. Those that decide what is stored and for how long are acted
+//!   on; what has to do with files, recompression or real replication is kept as a label.
 //! - The versions of each call that Kafka 4 speaks: see [`ApiKey`]. Tried with Java's tools, librdkafka, krafka, rskafka
 //!   and ottla.
 //!

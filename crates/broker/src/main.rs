@@ -14,6 +14,9 @@ Usage: ottla-broker [OPTIONS]
 Options:
       --port PORT                 Port of the first node; the others take those that follow; 0 for free ones
                                   [default: 9092]
+      --bind ADDRESS              Where it listens; 0.0.0.0 for all of the machine's addresses, as within a container
+                                  [default: 127.0.0.1]
+      --advertised-host HOST      By which clients find it [default: as --bind; 127.0.0.1 for 0.0.0.0]
       --nodes COUNT               Number of nodes [default: 1]
       --topic NAME[:PARTITIONS]   A topic that is there from the start; may be repeated
       --partitions COUNT          Partitions of a topic that is made when it is first used [default: 1]
@@ -56,6 +59,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
     while let Some(argument) = arguments.next()? {
         builder = match argument {
             Long("port") => builder.first_port(arguments.value()?.parse()?),
+            Long("bind") => builder.bind(arguments.value()?.parse()?),
+            Long("advertised-host") => builder.advertised_host(arguments.value()?.string()?),
             Long("nodes") => builder.nodes(arguments.value()?.parse()?),
             Long("topic") => {
                 let (name, partitions) = topic(&arguments.value()?.string()?)?;
@@ -112,6 +117,7 @@ fn run(builder: Builder, start: Instant) -> ExitCode {
         );
         // Without the signal there is no way to end but by force.
         let _ = tokio::signal::ctrl_c().await;
+        cluster.close().await;
         ExitCode::SUCCESS
     })
 }

@@ -1,9 +1,12 @@
 //! What can be done to one node: crash, freeze, restart, refuse.
 
+use std::net::SocketAddr;
+
 use crate::cluster::{Cluster, Error};
 use crate::io::listener;
 use crate::io::shared::Mode;
 use crate::state::NodeId;
+use crate::state::nodes::Node as NodeInfo;
 
 /// One node of a [`Cluster`], to break and mend it.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +22,12 @@ impl Node<'_> {
         self.id
     }
 
-    /// Where it listens, `127.0.0.1:40001`.
+    /// Where clients find it, `127.0.0.1:40001`.
     #[must_use]
     pub fn address(&self) -> String {
         self.cluster.shared().with(|state, _| {
             let node = state.nodes.get(self.id);
-            node.map(|node| format!("{}:{}", node.host, node.port))
-                .unwrap_or_default()
+            node.map(NodeInfo::address).unwrap_or_default()
         })
     }
 
@@ -91,16 +93,15 @@ impl Node<'_> {
     /// [`Error::Listen`] when another process has taken the port meanwhile.
     pub async fn accept_connections(&self) -> Result<(), Error> {
         let id = self.id;
-        let port = self.cluster.shared().with(|state, _| {
+        let address = self.cluster.shared().with(|state, _| {
             let node = state.nodes.get(id);
-            node.map(|node| node.port).unwrap_or_default()
+            let port = node.map(|node| node.port).unwrap_or_default();
+            SocketAddr::new(state.settings.bind, port)
         });
         if !self.cluster.has_ports() || self.cluster.is_listening(id) {
             return Ok(());
         }
-        let listener = listener::bind(port)
-            .await
-            .map_err(|source| Error::Listen { port, source })?;
+        let listener = listener::bind(address).await?;
         self.cluster.serve(id, listener);
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! What a cluster is started with.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// All settings; the builder documents them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) nodes: usize,
-    pub(crate) seed: u64,
+    /// Drawn anew where nobody says.
+    pub(crate) seed: Option<u64>,
     pub(crate) topics: Vec<(String, i32)>,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
@@ -17,13 +19,18 @@ pub(crate) struct Settings {
     pub(crate) max_session_timeout: Duration,
     pub(crate) initial_rebalance_delay: Duration,
     pub(crate) retention_bytes: Option<u64>,
+    pub(crate) retention_check: Duration,
+    /// Where the nodes listen.
+    pub(crate) bind: IpAddr,
+    /// Where clients are told to go.
+    pub(crate) advertised_host: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             nodes: 1,
-            seed: 0,
+            seed: None,
             topics: Vec::new(),
             auto_create_topics: true,
             default_partitions: 1,
@@ -33,6 +40,9 @@ impl Default for Settings {
             max_session_timeout: Duration::from_secs(1800),
             initial_rebalance_delay: Duration::ZERO,
             retention_bytes: None,
+            retention_check: Duration::from_secs(300),
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            advertised_host: None,
         }
     }
 }

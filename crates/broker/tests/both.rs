@@ -40,6 +40,8 @@ impl Real {
                 .version(kafka_cluster::Version::V4_3_0)
                 .property("group.initial.rebalance.delay.ms", "0")
                 .property("num.partitions", "1")
+                // Retention looks when the tests are over.
+                .property("log.initial.task.delay.ms", "3600000")
                 .property("auto.create.topics.enable", "false");
             builder.start().map_err(|error| error.to_string())
         };
@@ -109,6 +111,9 @@ fn main() -> ExitCode {
         producing::duplicates_gaps_and_epochs,
         producing::refused_batches,
         producing::refused_requests,
+        producing::compressed_batches,
+        producing::compacted_topics,
+        producing::old_records,
         fetching::from_any_offset,
         fetching::refused,
         fetching::sessions,
@@ -123,6 +128,7 @@ fn main() -> ExitCode {
         admin::topics,
         admin::partitions,
         admin::settings,
+        admin::all_settings,
         admin::metadata,
         admin::versions,
     ];

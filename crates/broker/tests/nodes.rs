@@ -99,6 +99,67 @@ async fn a_dropped_cluster_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_closed_cluster_has_given_its_ports_back() {
+    let mut cluster = Cluster::builder().nodes(3).start().await.unwrap();
+    for _ in 0..20 {
+        let first = cluster.node(1).address();
+        let port: u16 = first.rsplit(':').next().unwrap().parse().unwrap();
+        let mut stream = TcpStream::connect(&first).await.unwrap();
+        assert!(answers(&mut stream).await);
+        let addresses = cluster.bootstrap_servers().to_owned();
+        cluster.close().await;
+        // At once, and without a wait for what is to come.
+        let read = stream.read(&mut [0]).await;
+        assert!(read.map_or(true, |read| read == 0));
+        for address in addresses.split(',') {
+            assert!(is_refused(address).await);
+        }
+        let again = Cluster::builder().first_port(port).start().await;
+        assert_eq!(again.as_ref().unwrap().bootstrap_servers(), first);
+        again.unwrap().close().await;
+        cluster = Cluster::builder().nodes(3).start().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nodes_listen_where_they_are_told_and_say_what_they_are_told() {
+    let everywhere: std::net::IpAddr = "0.0.0.0".parse().unwrap();
+    let elsewhere: std::net::IpAddr = "127.0.0.7".parse().unwrap();
+    for (builder, advertised, reached) in [
+        (Cluster::builder(), "127.0.0.1", "127.0.0.1"),
+        (
+            Cluster::builder().bind(everywhere),
+            "127.0.0.1",
+            "127.0.0.9",
+        ),
+        (Cluster::builder().bind(elsewhere), "127.0.0.7", "127.0.0.7"),
+        (
+            Cluster::builder().bind(everywhere).advertised_host("kafka"),
+            "kafka",
+            "127.0.0.1",
+        ),
+        (
+            Cluster::builder().advertised_host("::1"),
+            "[::1]",
+            "127.0.0.1",
+        ),
+    ] {
+        let cluster = builder.start().await.unwrap();
+        let told = cluster.node(1).address();
+        assert_eq!(told, cluster.bootstrap_servers());
+        let (host, port) = told.rsplit_once(':').unwrap();
+        assert_eq!(host, advertised);
+        let mut stream = TcpStream::connect(format!("{reached}:{port}")).await;
+        assert!(answers(stream.as_mut().unwrap()).await);
+        // Also after a restart.
+        cluster.node(1).restart().await.unwrap();
+        let mut stream = TcpStream::connect(format!("{reached}:{port}")).await;
+        assert!(answers(stream.as_mut().unwrap()).await);
+        cluster.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let cluster = Cluster::builder().nodes(2).topic("t", 1).start().await;
     let cluster = cluster.unwrap();
@@ -113,7 +174,7 @@ async fn what_makes_no_sense_is_refused() {
     let port = cluster.node(1).address();
     let port = port.rsplit(':').next().unwrap().parse().unwrap();
     let taken = Cluster::builder().first_port(port).start().await;
-    assert!(matches!(taken, Err(Error::Listen { port: p, .. }) if p == port));
+    assert!(matches!(taken, Err(Error::Listen { address, .. }) if address.port() == port));
     for builder in [
         Cluster::builder().nodes(0),
         Cluster::builder().nodes(101),
@@ -122,6 +183,11 @@ async fn what_makes_no_sense_is_refused() {
         Cluster::builder().topic("t", 0),
         Cluster::builder().default_partitions(0),
         Cluster::builder().nodes(3).first_port(65_534),
+        Cluster::builder().advertised_host(""),
+        Cluster::builder().advertised_host("kafka:9092"),
+        Cluster::builder().advertised_host("0.0.0.0"),
+        Cluster::builder().advertised_host("http://kafka"),
+        Cluster::builder().retention_check_interval(Duration::ZERO),
     ] {
         assert!(matches!(builder.start().await, Err(Error::Invalid(_))));
     }

@@ -89,6 +89,23 @@ fn it_is_soon_ready_and_small() {
 }
 
 #[test]
+fn within_a_container_it_listens_on_all_addresses_and_names_its_host() {
+    let line = [
+        "--port",
+        "0",
+        "--bind",
+        "0.0.0.0",
+        "--advertised-host",
+        "kafka",
+    ];
+    let mut program = Program::start(&line);
+    let port = program.address.strip_prefix("kafka:").unwrap().to_owned();
+    // Another address of this machine than the usual one.
+    program.address = format!("127.0.0.3:{port}");
+    assert_eq!(asks(program.connect()).2, 0);
+}
+
+#[test]
 fn a_thousand_hostile_connections_cost_little_and_disturb_nobody() {
     let program = Program::start(&["--port", "0"]);
     let mut numbers = 1_u64;
@@ -142,6 +159,8 @@ fn wrong_arguments_are_named_with_status_2() {
         (&["--nodes", "0"], "0"),
         (&["--nodes", "many"], "many"),
         (&["--replication-factor", "2"], "replication factor 2"),
+        (&["--bind", "nowhere"], "nowhere"),
+        (&["--advertised-host", "kafka:9092"], "kafka:9092"),
     ] {
         let program = Command::new(env!("CARGO_BIN_EXE_ottla-broker"))
             .args(["--port", "0"])

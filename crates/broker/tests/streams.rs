@@ -186,6 +186,85 @@ async fn faults_fall_on_what_they_mean() {
     assert!(seen.iter().all(|request| request.api == ApiKey::Heartbeat));
 }
 
+/// Partition and code of each part of a fetch's answer.
+async fn fetched(stream: &mut DuplexStream, session: (i32, i32), of: &[i32]) -> Fetched {
+    use fetch_request::{FetchPartition, FetchTopic};
+    let partitions = of.iter().map(|partition| {
+        FetchPartition::default()
+            .with_partition(*partition)
+            .with_partition_max_bytes(1000)
+    });
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(s("t")))
+        .with_partitions(partitions.collect());
+    let mut request = FetchRequest::default()
+        .with_session_id(session.0)
+        .with_session_epoch(session.1)
+        .with_max_bytes(1000);
+    if !of.is_empty() {
+        request.topics = vec![topic];
+    }
+    let answer = ask(stream, 12, request).await;
+    let parts = answer.responses.iter().flat_map(|of| &of.partitions);
+    let codes = parts.map(|one| (one.partition_index, one.error_code));
+    (answer.session_id, codes.collect())
+}
+
+type Fetched = (i32, Vec<(i32, i16)>);
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_on_a_partition_falls_on_the_session_that_has_it() {
+    let cluster = Cluster::builder().topic("t", 3).start_in_memory().unwrap();
+    let mut stream = cluster.connect(1);
+    let (id, codes) = fetched(&mut stream, (0, 0), &[0, 1]).await;
+    assert_eq!(codes, [(0, 0), (1, 0)]);
+    let error = || Fault::error(ErrorCode::KAFKA_STORAGE_ERROR).topic("t");
+    let faults = [1, 2].map(|partition| cluster.faults().add(error().partition(partition)));
+    // The request itself names nothing.
+    let (_, codes) = fetched(&mut stream, (id, 1), &[]).await;
+    assert_eq!(codes, [(1, ErrorCode::KAFKA_STORAGE_ERROR.code())]);
+    assert_eq!(faults.map(|id| cluster.faults().hits(id)), [1, 0]);
+    let (_, codes) = fetched(&mut stream, (id, 2), &[]).await;
+    assert_eq!(codes, [(1, 0)]);
+    let seen = cluster.requests_seen();
+    assert_eq!(seen.last().unwrap().topics, ["t"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_can_be_aimed_at_groups_and_fall_on_requests_for_all_topics() {
+    let builder = Cluster::builder().topic("t", 1).topic("u", 1);
+    let cluster = builder.start_in_memory().unwrap();
+    let mut stream = cluster.connect(1);
+    let of_g = Fault::error(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS).group("g");
+    let of_g = cluster.faults().add(of_g.always());
+    let heartbeat = |group: &str| HeartbeatRequest::default().with_group_id(GroupId(s(group)));
+    assert_eq!(
+        ask(&mut stream, 3, heartbeat("h")).await.error_code,
+        ErrorCode::UNKNOWN_MEMBER_ID.code()
+    );
+    assert_eq!(
+        ask(&mut stream, 3, heartbeat("g")).await.error_code,
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.code()
+    );
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![s("g"), s("h")]);
+    let found = ask(&mut stream, 4, find).await;
+    let codes: Vec<_> = found
+        .coordinators
+        .iter()
+        .map(|one| one.error_code)
+        .collect();
+    assert_eq!(codes, [ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.code(), 0]);
+    assert_eq!(cluster.faults().hits(of_g), 2);
+
+    let of_u = Fault::error(ErrorCode::LEADER_NOT_AVAILABLE).topic("u");
+    let of_u = cluster.faults().add(of_u);
+    let all = MetadataRequest::default().with_topics(None);
+    let answer = ask(&mut stream, 12, all).await;
+    let codes: Vec<_> = answer.topics.iter().map(|one| one.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::LEADER_NOT_AVAILABLE.code()]);
+    assert_eq!(cluster.faults().hits(of_u), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_ids() {
     let ids = async |seed| {
@@ -200,9 +279,45 @@ async fn the_same_seed_gives_the_same_ids() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_seed_no_two_clusters_give_the_same_ids() {
+    let ids = async || {
+        let cluster = Cluster::builder().topic("t", 1).start_in_memory().unwrap();
+        let stream = &mut cluster.connect(1);
+        let request = MetadataRequest::default().with_topics(None);
+        let answer = ask(stream, 12, request).await;
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
+        let producer = ask(stream, 4, request).await.producer_id;
+        let again = InitProducerIdRequest::default().with_transactional_id(None);
+        assert_ne!(ask(stream, 4, again).await.producer_id, producer);
+        let join = JoinGroupRequest::default()
+            .with_group_id(GroupId(s("g")))
+            .with_session_timeout_ms(10_000)
+            .with_protocol_type(s("consumer"))
+            .with_protocols(vec![
+                join_group_request::JoinGroupRequestProtocol::default().with_name(s("range")),
+            ]);
+        let member = ask(stream, 5, join).await.member_id;
+        (
+            answer.cluster_id,
+            answer.topics[0].topic_id,
+            producer,
+            member,
+        )
+    };
+    let (one, other) = (ids().await, ids().await);
+    assert_ne!(one.0, other.0);
+    assert_ne!(one.1, other.1);
+    assert_ne!(one.2, other.2);
+    assert_ne!(one.3, other.3);
+    assert!(one.2.0 >= 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn old_records_go_when_their_time_is_over() {
     use create_topics_request::{CreatableTopic, CreatableTopicConfig};
-    let cluster = Cluster::builder().start_in_memory().unwrap();
+    let every_ten_seconds = Duration::from_secs(10);
+    let builder = Cluster::builder().retention_check_interval(every_ten_seconds);
+    let cluster = builder.start_in_memory().unwrap();
     let mut stream = cluster.connect(1);
     let config = CreatableTopicConfig::default()
         .with_name(s("retention.ms"))
@@ -223,12 +338,14 @@ async fn old_records_go_when_their_time_is_over() {
         let request = ListOffsetsRequest::default().with_topics(vec![of]);
         ask(stream, 1, request).await.topics[0].partitions[0].offset
     };
+    tokio::time::advance(Duration::from_secs(5)).await;
     produce(&mut stream).await;
     assert_eq!(start(&mut stream).await, 0);
-    tokio::time::advance(Duration::from_secs(59)).await;
-    assert_eq!(start(&mut stream).await, 0);
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(start(&mut stream).await, 1);
+    // Too old from the 65th second on, which is noticed in the 70th.
+    for (seconds, expected) in [(59, 0), (4, 0), (1, 0), (2, 1)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(start(&mut stream).await, expected, "{seconds} s later");
+    }
     assert_eq!(cluster.log("t", 0), []);
 }
 

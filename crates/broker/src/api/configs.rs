@@ -2,9 +2,10 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::configs::{Told, TopicConfigs};
 use crate::state::topics::is_valid_name;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 const TOPIC: i8 = 2;
@@ -45,9 +46,9 @@ pub(super) fn read_describe(r: &mut Reader) -> Result<DescribeConfigs, Malformed
 }
 
 impl Call for DescribeConfigs {
-    fn topics(&self, _state: &State) -> Vec<Name> {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
         let topics = self.resources.iter().filter(|(of, _)| of.kind == TOPIC);
-        topics.map(|(of, _)| of.name.clone()).collect()
+        About::topics(topics.map(|(of, _)| of.name.clone()))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
@@ -218,9 +219,9 @@ pub(super) fn read_alter(r: &mut Reader) -> Result<IncrementalAlterConfigs, Malf
 }
 
 impl Call for IncrementalAlterConfigs {
-    fn topics(&self, _state: &State) -> Vec<Name> {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
         let topics = self.resources.iter().filter(|(of, _)| of.kind == TOPIC);
-        topics.map(|(of, _)| of.name.clone()).collect()
+        About::topics(topics.map(|(of, _)| of.name.clone()))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

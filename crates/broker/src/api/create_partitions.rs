@@ -3,7 +3,8 @@
 use super::create_topics::MOST_PARTITIONS;
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct CreatePartitions {
@@ -42,8 +43,8 @@ pub(super) fn read(r: &mut Reader) -> Result<CreatePartitions, Malformed> {
 }
 
 impl Call for CreatePartitions {
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::topics(self.topics.iter().map(|topic| topic.name.clone()))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

@@ -2,8 +2,9 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::topics::{Topic, is_valid_name};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
 
 /// Kafka has no limit; one request must not take all memory.
@@ -65,8 +66,8 @@ struct Made {
 type Refusal = (ErrorCode, String);
 
 impl Call for CreateTopics {
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::topics(self.topics.iter().map(|topic| topic.name.clone()))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

@@ -2,6 +2,8 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{Malformed, Name, Reader, Writer};
 
 pub(super) struct DeleteGroups {
@@ -14,10 +16,14 @@ pub(super) fn read(r: &mut Reader) -> Result<DeleteGroups, Malformed> {
 }
 
 impl Call for DeleteGroups {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::groups(self.groups.iter().cloned())
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         out.throttle();
         out.array(&self.groups, |out, name| {
-            let deleted = at.part(None, None, |at| {
+            let deleted = at.group_part(name, |at| {
                 at.is_coordinator(name)?;
                 at.state.delete_group(name)
             });

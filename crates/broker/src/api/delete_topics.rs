@@ -2,9 +2,10 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::sessions::TopicRef;
-use crate::wire::{Malformed, Name, Reader, TopicId, Writer};
+use crate::state::{NodeId, State};
+use crate::wire::{Malformed, Reader, TopicId, Writer};
 
 pub(super) struct DeleteTopics {
     topics: Vec<TopicRef>,
@@ -27,9 +28,8 @@ pub(super) fn read(r: &mut Reader) -> Result<DeleteTopics, Malformed> {
 }
 
 impl Call for DeleteTopics {
-    fn topics(&self, state: &State) -> Vec<Name> {
-        let names = self.topics.iter();
-        names.filter_map(|topic| topic.name(state)).collect()
+    fn about(&self, state: &State, _node: NodeId) -> About {
+        About::topics(self.topics.iter().filter_map(|topic| topic.name(state)))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

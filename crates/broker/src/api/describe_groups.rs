@@ -2,7 +2,9 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
+use crate::faults::About;
 use crate::state::groups::{Group, Phase};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 /// Where nobody asked what the client may do.
@@ -21,12 +23,16 @@ pub(super) fn read(r: &mut Reader) -> Result<DescribeGroups, Malformed> {
 }
 
 impl Call for DescribeGroups {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::groups(self.groups.iter().cloned())
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         if out.version >= 1 {
             out.throttle();
         }
         out.array(&self.groups, |out, name| {
-            let allowed = at.part(None, None, |at| at.is_coordinator(name));
+            let allowed = at.group_part(name, |at| at.is_coordinator(name));
             let group = at.state.groups.get(name).filter(|_| allowed.is_ok());
             let missing = allowed.is_ok() && group.is_none();
             let told = match missing {

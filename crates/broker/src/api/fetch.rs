@@ -1,15 +1,16 @@
 //! Fetch: records from an offset on; waits for them, and remembers in a session what the client wants.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::leaders;
 use super::{At, Call, Step, millis};
+use crate::faults::About;
 use crate::state::sessions::{TopicRef, Wanted};
 use crate::state::{NodeId, State};
-use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
+use crate::wire::{ErrorCode, Malformed, Reader, Writer};
 
 /// The epoch of a request that is not part of a session.
 const NO_SESSION: i32 = -1;
@@ -124,14 +125,21 @@ struct Got {
 }
 
 impl Call for Fetch {
-    fn topics(&self, state: &State) -> Vec<Name> {
-        let mut names: Vec<Name> = self
-            .wanted
-            .iter()
-            .filter_map(|wanted| wanted.topic.name(state))
-            .collect();
-        names.dedup();
-        names
+    fn about(&self, state: &State, node: NodeId) -> About {
+        let named = self.wanted.iter();
+        let mut all: Vec<_> = named.map(|one| (&one.topic, one.partition)).collect();
+        // A session goes on with what it has, but for what is taken out of it now.
+        if self.session_epoch > 0 && self.begun.is_none() {
+            let session = state.sessions.wanted(node, self.session_id);
+            let session = session.map(|one| (&one.topic, one.partition));
+            let gone = self.forgotten.iter();
+            let gone: HashSet<_> = gone.map(|(topic, partition)| (topic, *partition)).collect();
+            all.extend(session.filter(|one| !gone.contains(one)));
+        }
+        About::partitions(
+            all.into_iter()
+                .filter_map(|(topic, partition)| Some((topic.name(state)?, Some(partition)))),
+        )
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
@@ -236,15 +244,13 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
         return (got, 0);
     };
     let result = at.part(Some(&name), Some(one.partition), |at| {
-        let (node, wall) = (at.node, at.now.wall);
-        let topics = &mut at.state.topics;
-        let topic = topics.get_mut(&name).ok_or(one.topic.unknown())?;
-        let (partition, configs) = topic
-            .partition_mut(one.partition)
+        let topics = &at.state.topics;
+        let topic = topics.get(&name).ok_or(one.topic.unknown())?;
+        let partition = topic
+            .partition(one.partition)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        partition.check_leader(node, one.leader_epoch)?;
-        let log = &mut partition.log;
-        log.retain(wall, configs);
+        partition.check_leader(at.node, one.leader_epoch)?;
+        let log = &partition.log;
         got.high_watermark = log.end();
         got.log_start = log.start();
         if one.offset < log.start() || one.offset > log.end() {

@@ -1,6 +1,8 @@
 //! FindCoordinator: which node knows a group.
 
 use super::{At, Call, Step};
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 /// The kinds of keys that there are.
@@ -31,6 +33,13 @@ struct Found {
 }
 
 impl Call for FindCoordinator {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        match self.kind {
+            GROUP => About::groups(self.keys.iter().cloned()),
+            _ => About::default(),
+        }
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         if out.version >= 1 {
             out.throttle();
@@ -59,7 +68,7 @@ impl Call for FindCoordinator {
 }
 
 fn answer(at: &mut At<'_>, kind: i8, key: &str) -> (Found, ErrorCode) {
-    match at.part(None, None, |at| find(at, kind, key)) {
+    match at.group_part(key, |at| find(at, kind, key)) {
         Ok(found) => (found, ErrorCode::NONE),
         Err(code) => {
             let nowhere = Found {

@@ -2,6 +2,8 @@
 
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct Heartbeat {
@@ -21,6 +23,10 @@ pub(super) fn read(r: &mut Reader) -> Result<Heartbeat, Malformed> {
 }
 
 impl Call for Heartbeat {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::group(&self.group)
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let (id, instance) = (&self.member_id, self.instance.as_deref());
         let result = at.part(None, None, |at| {

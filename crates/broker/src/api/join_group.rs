@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::groups::string_since;
 use super::{At, Call, Step, millis};
+use crate::faults::About;
 use crate::state::groups::{GroupAnswer, Join, JoinAnswer};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct JoinGroup {
@@ -50,6 +52,10 @@ pub(super) fn read(r: &mut Reader) -> Result<JoinGroup, Malformed> {
 }
 
 impl Call for JoinGroup {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::group(&self.group)
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let answer = if self.waits {
             match at.state.groups.take_answer(at.connection) {

@@ -2,6 +2,8 @@
 
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct LeaveGroup {
@@ -25,6 +27,10 @@ pub(super) fn read(r: &mut Reader) -> Result<LeaveGroup, Malformed> {
 }
 
 impl Call for LeaveGroup {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::group(&self.group)
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let result = at.part(None, None, |at| {
             at.coordinates(&self.group)?;

@@ -1,10 +1,11 @@
 //! ListOffsets: the first, the last, or the offset at a time.
 
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::batch::Head;
 use crate::state::compression;
 use crate::state::log::{Log, Stored};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 const LATEST: i64 = -1;
@@ -56,8 +57,11 @@ struct Found {
 }
 
 impl Call for ListOffsets {
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        self.topics.iter().map(|(name, _)| name.clone()).collect()
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::partitions(self.topics.iter().flat_map(|(name, parts)| {
+            let parts = parts.iter();
+            parts.map(move |question| (name.clone(), Some(question.partition)))
+        }))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
@@ -91,16 +95,8 @@ impl Call for ListOffsets {
 }
 
 fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, ErrorCode> {
-    let (node, wall) = (at.node, at.now.wall);
-    let topics = &mut at.state.topics;
-    let topic = topics
-        .get_mut(name)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let (partition, configs) = topic
-        .partition_mut(question.partition)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    partition.check_leader(node, question.leader_epoch)?;
-    partition.log.retain(wall, configs);
+    let partition = at.state.topics.partition(name, question.partition)?;
+    partition.check_leader(at.node, question.leader_epoch)?;
     let (log, epoch) = (&partition.log, partition.epoch);
     let place = |offset, timestamp| Found {
         timestamp,

@@ -1,10 +1,11 @@
 //! Metadata: the nodes, and the topics with their leaders; makes topics when they are first asked for.
 
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::sessions::TopicRef;
 use crate::state::topics::{Partition, Topic, is_valid_name};
-use crate::wire::{ErrorCode, Malformed, Name, Reader, TopicId, Writer};
+use crate::state::{NodeId, State};
+use crate::wire::{ErrorCode, Malformed, Reader, TopicId, Writer};
 
 /// Where a client asked not to be told what it may do (KIP-430).
 const NOT_ASKED: i32 = i32::MIN;
@@ -45,9 +46,11 @@ pub(super) fn read(r: &mut Reader) -> Result<Metadata, Malformed> {
 }
 
 impl Call for Metadata {
-    fn topics(&self, state: &State) -> Vec<Name> {
-        let names = self.topics.iter().flatten();
-        names.filter_map(|topic| topic.name(state)).collect()
+    fn about(&self, state: &State, _node: NodeId) -> About {
+        match &self.topics {
+            Some(topics) => About::topics(topics.iter().filter_map(|topic| topic.name(state))),
+            None => About::topics(state.topics.iter().map(|(name, _)| name.clone())),
+        }
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
@@ -59,9 +62,12 @@ impl Call for Metadata {
                 .collect(),
             None => {
                 let names = at.state.topics.iter();
-                let all = names.map(|(name, _)| TopicRef::Name(name.clone()));
-                let found = Ok(());
-                all.map(|topic| (topic, whole.map_or(found, Err))).collect()
+                let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+                let each = names.into_iter().map(|name| {
+                    let found = at.part(Some(&name), None, |_| Ok(()));
+                    (TopicRef::Name(name), found)
+                });
+                each.collect()
             }
         };
         if out.version >= 3 {

@@ -33,6 +33,7 @@ pub(crate) use tests::test_batch;
 
 use std::time::Duration;
 
+use crate::faults::About;
 use crate::state::{ConnectionId, NodeId, Now, State};
 use crate::wire::{ApiKey, ErrorCode, Header, Malformed, Name, Reader, Writer};
 
@@ -43,7 +44,7 @@ pub(crate) struct At<'a> {
     pub(crate) node: NodeId,
     pub(crate) connection: ConnectionId,
     pub(crate) client: Client<'a>,
-    pub(crate) forced: Option<&'a Forced>,
+    pub(crate) forced: &'a [Forced],
 }
 
 /// Who asks.
@@ -74,21 +75,38 @@ pub(crate) struct Forced {
     pub(crate) topic: Option<Name>,
     /// Only for this partition's part of the request.
     pub(crate) partition: Option<i32>,
+    /// Only for this group's part of the request.
+    pub(crate) group: Option<Name>,
     /// The request does its work all the same.
     pub(crate) takes_effect: bool,
 }
 
+/// A part of a request, as far as it has a name: what it leaves open is the whole request's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part<'a> {
+    topic: Option<&'a str>,
+    partition: Option<i32>,
+    group: Option<&'a str>,
+}
+
 impl Forced {
-    fn is_about(&self, topic: Option<&str>, partition: Option<i32>) -> bool {
-        let other_topic = match (&self.topic, topic) {
-            (Some(wanted), Some(topic)) => **wanted != *topic,
-            _ => false,
+    fn is_about(&self, part: Part<'_>) -> bool {
+        let same = |wanted: &Option<Name>, name: Option<&str>| match (wanted, name) {
+            (Some(wanted), Some(name)) => **wanted == *name,
+            _ => true,
         };
-        let other_partition = match (self.partition, partition) {
-            (Some(wanted), Some(partition)) => wanted != partition,
-            _ => false,
+        let same_partition = match (self.partition, part.partition) {
+            (Some(wanted), Some(partition)) => wanted == partition,
+            _ => true,
         };
-        !other_topic && !other_partition
+        same(&self.topic, part.topic) && same(&self.group, part.group) && same_partition
+    }
+
+    /// Whether nothing is left for another one to happen to.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        (self.topic.is_none() || self.topic == other.topic)
+            && (self.partition.is_none() || self.partition == other.partition)
+            && (self.group.is_none() || self.group == other.group)
     }
 }
 
@@ -100,10 +118,33 @@ impl At<'_> {
         partition: Option<i32>,
         work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
-        match self
-            .forced
-            .filter(|forced| forced.is_about(topic, partition))
-        {
+        let part = Part {
+            topic,
+            partition,
+            group: None,
+        };
+        self.part_of(part, work)
+    }
+
+    /// The same for a group's part.
+    pub(crate) fn group_part<T>(
+        &mut self,
+        group: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        let part = Part {
+            group: Some(group),
+            ..Part::default()
+        };
+        self.part_of(part, work)
+    }
+
+    fn part_of<T>(
+        &mut self,
+        part: Part<'_>,
+        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        match self.forced.iter().find(|forced| forced.is_about(part)) {
             None => work(self),
             Some(forced) if forced.takes_effect => {
                 work(self)?;
@@ -115,17 +156,18 @@ impl At<'_> {
 
     /// The error that a test wants of the request as a whole.
     pub(crate) fn forced_whole(&self) -> Option<ErrorCode> {
-        self.forced
-            .filter(|forced| forced.topic.is_none() && forced.partition.is_none())
-            .map(|forced| forced.code)
+        let mut whole = self.forced.iter().filter(|forced| {
+            forced.topic.is_none() && forced.partition.is_none() && forced.group.is_none()
+        });
+        whole.next().map(|forced| forced.code)
     }
 }
 
 /// A request that was read.
 pub(crate) trait Call: Send {
-    /// The topics it is about, for faults that mean only these.
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        Vec::new()
+    /// What it is about, by its own words and, where it goes on with what the node remembers, by those.
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::default()
     }
 
     /// Does what can be done now; called again after [`Step::Wait`].

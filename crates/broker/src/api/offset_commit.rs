@@ -2,8 +2,9 @@
 
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
 use crate::state::groups::Committed;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct OffsetCommit {
@@ -45,8 +46,15 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetCommit, Malformed> {
 }
 
 impl Call for OffsetCommit {
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        self.topics.iter().map(|(name, _)| name.clone()).collect()
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        let topics = self.topics.iter().flat_map(|(name, parts)| {
+            let parts = parts.iter();
+            parts.map(move |(partition, _)| (name.clone(), Some(*partition)))
+        });
+        About {
+            topics: topics.collect(),
+            ..About::group(&self.group)
+        }
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

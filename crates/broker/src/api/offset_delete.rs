@@ -2,6 +2,8 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct OffsetDelete {
@@ -16,6 +18,17 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetDelete, Malformed> {
 }
 
 impl Call for OffsetDelete {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        let topics = self.topics.iter().flat_map(|(name, parts)| {
+            let parts = parts.iter();
+            parts.map(move |partition| (name.clone(), Some(*partition)))
+        });
+        About {
+            topics: topics.collect(),
+            ..About::group(&self.group)
+        }
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let whole = at.part(None, None, |at| {
             at.coordinates(&self.group)?;

@@ -2,7 +2,9 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
+use crate::faults::About;
 use crate::state::groups::{Committed, Group};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct OffsetFetch {
@@ -47,6 +49,20 @@ fn read_topic(r: &mut Reader) -> Result<(Name, Vec<i32>), Malformed> {
 type Answer = Vec<(Name, Vec<(i32, Option<Committed>)>)>;
 
 impl Call for OffsetFetch {
+    fn about(&self, state: &State, _node: NodeId) -> About {
+        let mut about = About::groups(self.groups.iter().map(|asked| asked.group.clone()));
+        for asked in &self.groups {
+            match &asked.topics {
+                Some(topics) => about.topics.extend(topics.iter().flat_map(|(name, parts)| {
+                    let parts = parts.iter();
+                    parts.map(move |partition| (name.clone(), Some(*partition)))
+                })),
+                None => about.topics.extend(committed(state, &asked.group)),
+            }
+        }
+        about
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         if out.version >= 3 {
             out.throttle();
@@ -79,7 +95,7 @@ impl Call for OffsetFetch {
 }
 
 fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
-    at.part(None, None, |at| {
+    at.group_part(&question.group, |at| {
         at.is_coordinator(&question.group)?;
         let group = at.state.groups.get(&question.group);
         Ok(match &question.topics {
@@ -138,4 +154,12 @@ fn write_one(partition: i32, committed: Option<&Committed>, code: ErrorCode, out
     out.nullable_string(Some(metadata.unwrap_or_default()));
     out.code(code);
     out.tags();
+}
+
+/// Where the group has committed anything.
+fn committed(state: &State, group: &str) -> Vec<(Name, Option<i32>)> {
+    let offsets = state.groups.get(group).map(|group| group.offsets.keys());
+    let each = offsets.into_iter().flatten();
+    each.map(|(topic, partition)| (topic.clone(), Some(*partition)))
+        .collect()
 }

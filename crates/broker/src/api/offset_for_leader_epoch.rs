@@ -2,7 +2,8 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::state::State;
+use crate::faults::About;
+use crate::state::{NodeId, State};
 use crate::wire::{Malformed, Name, Reader, Writer};
 
 pub(super) struct OffsetForLeaderEpoch {
@@ -35,8 +36,11 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetForLeaderEpoch, Malformed> {
 }
 
 impl Call for OffsetForLeaderEpoch {
-    fn topics(&self, _state: &State) -> Vec<Name> {
-        self.topics.iter().map(|(name, _)| name.clone()).collect()
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::partitions(self.topics.iter().flat_map(|(name, parts)| {
+            let parts = parts.iter();
+            parts.map(move |question| (name.clone(), Some(question.partition)))
+        }))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {

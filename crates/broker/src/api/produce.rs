@@ -2,7 +2,8 @@
 
 use super::leaders;
 use super::{At, Call, Step};
-use crate::state::batch::{Flaw, NewBatch};
+use crate::faults::About;
+use crate::state::batch::{Flaw, NewBatch, Rejected};
 use crate::state::log::Appended;
 use crate::state::sessions::TopicRef;
 use crate::state::{NodeId, State};
@@ -20,6 +21,8 @@ struct Part {
     batch: Option<Result<NewBatch, Flaw>>,
     /// It never came to the log, whose start is then not told.
     is_shapeless: bool,
+    /// Records that the topic does not take, and why.
+    rejected: Vec<(i32, &'static str)>,
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
@@ -45,6 +48,7 @@ pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
                 partition,
                 batch,
                 is_shapeless: false,
+                rejected: Vec::new(),
             })
         })?;
         r.tagged((topic, parts))
@@ -65,12 +69,26 @@ struct Done {
     result: Result<Appended, ErrorCode>,
     log_start: i64,
     hint: Option<(NodeId, i32)>,
+    rejected: Vec<(i32, &'static str)>,
+}
+
+impl Done {
+    /// What is told beside the code (KIP-467).
+    fn message(&self) -> Option<String> {
+        match self.rejected.len() {
+            0 => None,
+            count => Some(format!("{count} records of the batch were rejected")),
+        }
+    }
 }
 
 impl Call for Produce {
-    fn topics(&self, state: &State) -> Vec<Name> {
-        let names = self.topics.iter();
-        names.filter_map(|(topic, _)| topic.name(state)).collect()
+    fn about(&self, state: &State, _node: NodeId) -> About {
+        About::partitions(self.topics.iter().flat_map(|(topic, parts)| {
+            let name = topic.name(state);
+            let each = parts.iter();
+            each.filter_map(move |part| Some((name.clone()?, Some(part.partition))))
+        }))
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
@@ -126,8 +144,10 @@ fn append(
             topics,
             nodes,
             waits,
+            settings,
             ..
         } = &mut *at.state;
+        let bounded = settings.retention_bytes.is_some();
         let topic = topics
             .get_mut(name)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
@@ -145,14 +165,25 @@ fn append(
         }
         let appended = partition
             .log
-            .append(batch, partition.epoch, wall, configs)?;
-        partition.log.retain(wall, configs);
+            .append(batch, partition.epoch, wall, configs)
+            .map_err(|Rejected { code, records }| {
+                part.rejected = records;
+                code
+            })?;
+        if bounded {
+            partition.log.bound(configs);
+        }
         waits.changed(name, index);
         Ok(appended)
     })
 }
 
-fn tell(at: &At<'_>, name: Option<&str>, part: &Part, result: Result<Appended, ErrorCode>) -> Done {
+fn tell(
+    at: &At<'_>,
+    name: Option<&str>,
+    part: &mut Part,
+    result: Result<Appended, ErrorCode>,
+) -> Done {
     let partition = part.partition;
     let found = name.and_then(|name| at.state.topics.partition(name, partition).ok());
     let code = result.err().unwrap_or(ErrorCode::NONE);
@@ -170,6 +201,7 @@ fn tell(at: &At<'_>, name: Option<&str>, part: &Part, result: Result<Appended, E
         result,
         log_start: found.map_or(-1, |partition| partition.log.start()),
         hint: leaders::hint(at.state, name, partition, code),
+        rejected: std::mem::take(&mut part.rejected),
     }
 }
 
@@ -187,8 +219,12 @@ fn write(at: &At<'_>, answers: &[(TopicRef, Vec<Done>)], out: &mut Writer) {
                 out.i64(done.log_start);
             }
             if out.version >= 8 {
-                out.array_len(0);
-                out.nullable_string(None);
+                out.array(&done.rejected, |out, (place, why)| {
+                    out.i32(*place);
+                    out.nullable_string(Some(why));
+                    out.tags();
+                });
+                out.nullable_string(done.message().as_deref());
             }
             let hint = done.hint.filter(|_| out.version >= 10);
             leaders.extend(hint.map(|(leader, _)| leader));

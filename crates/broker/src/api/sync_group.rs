@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
+use crate::faults::About;
 use crate::state::groups::{GroupAnswer, Sync};
+use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct SyncGroup {
@@ -40,6 +42,10 @@ pub(super) fn read(r: &mut Reader) -> Result<SyncGroup, Malformed> {
 }
 
 impl Call for SyncGroup {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        About::group(&self.group)
+    }
+
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let mut answer = None;
         if !self.waits {

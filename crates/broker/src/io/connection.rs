@@ -90,13 +90,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if plan.end == End::After {
                 return Ok(());
             }
+            let cut = plan.end == End::Cut;
             if let Some(answer) = answer {
-                let cut = plan.end == End::Cut;
                 let length = if cut { answer.len() / 2 } else { answer.len() };
                 frames::write(&mut self.stream, answer, length).await?;
-                if cut {
-                    return Ok(());
-                }
+            }
+            if cut {
+                return Ok(());
             }
             if !plan.throttle.is_zero() {
                 tokio::time::sleep(plan.throttle).await;
@@ -107,8 +107,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What goes wrong with the request on purpose.
     fn plan(&self, header: &Header, call: &dyn Call) -> Plan {
         self.shared.with(|state, _| {
-            let topics = call.topics(state);
-            state.arrived(self.node, header, &topics)
+            let about = call.about(state, self.node);
+            state.arrived(self.node, header, &about)
         })
     }
 
@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         id: header.client_id.as_deref().unwrap_or_default(),
                         host: &self.host,
                     },
-                    forced: plan.forced.as_ref(),
+                    forced: &plan.forced,
                 };
                 call.step(&mut at, &mut out)
             });

@@ -1,17 +1,19 @@
 //! A node's listener: takes connections until it is told to refuse them.
 
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::connection;
 use super::shared::Shared;
+use crate::cluster::Error;
 use crate::state::NodeId;
 
-/// Listens on loopback; port 0 takes a free one.
-pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+/// Listens; port 0 takes a free one.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| Error::Listen { address, source })
 }
 
 /// Serves whoever connects. Ending this task closes the port; connections live on.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{self, Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -29,8 +29,7 @@ pub(crate) struct Status {
 
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    started: Instant,
-    started_wall: i64,
+    clock: Clock,
     wakers: Mutex<HashMap<ConnectionId, Arc<Notify>>>,
     next_connection: AtomicU64,
     /// The task that acts when a deadline passes.
@@ -38,6 +37,49 @@ pub(crate) struct Shared {
     /// By node, in the order of their ids.
     statuses: Vec<watch::Sender<Status>>,
     pub(crate) max_request_bytes: usize,
+    /// A connection has ended.
+    parted: Notify,
+}
+
+/// When the cluster was started, by each of the clocks that its time is made of.
+struct Clock {
+    /// Tokio's, which a test may have paused.
+    tokio: Instant,
+    /// The machine's, which stands still while the machine is suspended.
+    machine: time::Instant,
+    /// The calendar's, which goes on meanwhile, and which people set.
+    wall: SystemTime,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            tokio: Instant::now(),
+            machine: time::Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        let up = self.tokio.elapsed();
+        Now {
+            up,
+            wall: wall(self.wall, SystemTime::now(), self.machine.elapsed(), up),
+        }
+    }
+}
+
+/// Milliseconds since 1970: the calendar's, ahead of it by as much as tokio's clock is ahead of the machine's.
+fn wall(started: SystemTime, calendar: SystemTime, machine: Duration, tokio: Duration) -> i64 {
+    let millis = |time: SystemTime| match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_millis() as i64,
+        Err(before) => -(before.duration().as_millis() as i64),
+    };
+    let (started, calendar) = (millis(started), millis(calendar));
+    let drift = calendar - started - machine.as_millis() as i64;
+    // The clocks are read one after the other: what that takes is no drift.
+    let drift = (drift + 5).div_euclid(10) * 10;
+    started + tokio.as_millis() as i64 + drift
 }
 
 struct Inner {
@@ -60,30 +102,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(crate) fn new(state: State) -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            started: Instant::now(),
-            started_wall: wall.map_or(0, |since| since.as_millis() as i64),
+            clock: Clock::start(),
             wakers: Mutex::default(),
             next_connection: AtomicU64::new(0),
             timer: Notify::new(),
             statuses: (0..state.nodes.all().len()).map(|_| running()).collect(),
             max_request_bytes: state.settings.max_request_bytes,
+            parted: Notify::new(),
             inner: Mutex::new(Inner { state, armed: None }),
         }
     }
 
     /// The time as the state understands it; a paused clock of tokio pauses it, too.
     pub(crate) fn now(&self) -> Now {
-        let up = self.started.elapsed();
-        Now {
-            up,
-            wall: self.started_wall + up.as_millis() as i64,
-        }
+        self.clock.now()
     }
 
     pub(crate) fn at(&self, up: Duration) -> Instant {
-        self.started + up
+        self.clock.tokio + up
     }
 
     /// Works on the state, then wakes whom that concerns.
@@ -140,6 +177,20 @@ impl Shared {
     pub(crate) fn disconnected(&self, id: ConnectionId) {
         lock(&self.wakers).remove(&id);
         self.with(|state, _| state.disconnected(id));
+        self.parted.notify_waiters();
+    }
+
+    /// Returns when no connection is left.
+    pub(crate) async fn all_parted(&self) {
+        loop {
+            let mut parted = std::pin::pin!(self.parted.notified());
+            // From here on none that ends is missed.
+            parted.as_mut().enable();
+            if lock(&self.wakers).is_empty() {
+                return;
+            }
+            parted.await;
+        }
     }
 }
 
@@ -155,5 +206,48 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
             },
         }
         shared.with(State::tick);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_is_the_calendars_after_a_suspend_and_tokios_in_a_paused_test() {
+        let second = Duration::from_secs(1);
+        let none = Duration::ZERO;
+        let started = UNIX_EPOCH + 1_000_000 * second;
+        let hour = 3600 * second;
+        for (what, calendar, machine, tokio, expected) in [
+            ("at once", none, none, none, 0),
+            ("as time goes", 7 * second, 7 * second, 7 * second, 7_000),
+            (
+                "suspended",
+                hour + 7 * second,
+                7 * second,
+                7 * second,
+                3_607_000,
+            ),
+            ("paused", 7 * second, 7 * second, none, 0),
+            (
+                "paused and advanced",
+                7 * second,
+                7 * second,
+                hour,
+                3_600_000,
+            ),
+        ] {
+            let told = wall(started, started + calendar, machine, tokio);
+            assert_eq!(told - 1_000_000_000, expected, "{what}");
+        }
+        // Set back by a person.
+        let told = wall(started, started - hour, second, second);
+        assert_eq!(told - 1_000_000_000, -3_600_000);
+        // Read one after the other.
+        for micros in [0, 1, 999, 1_001, 4_000] {
+            let late = started + second + Duration::from_micros(micros);
+            assert_eq!(wall(started, late, second, second), 1_000_001_000);
+        }
     }
 }

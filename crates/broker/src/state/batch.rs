@@ -2,6 +2,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::compression::{self, Closed};
+use super::configs::TopicConfigs;
+use super::records;
 use crate::wire::ErrorCode;
 
 /// Length of a batch's header, from its base offset to its record count.
@@ -27,6 +30,26 @@ const HIGHEST_CODEC: i16 = 4;
 pub(crate) struct NewBatch {
     bytes: BytesMut,
     pub(crate) head: Head,
+    /// What its records say; `None` when there are too many to look at.
+    seen: Option<Seen>,
+}
+
+/// What is known of all records together.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first_timestamp: i64,
+    last_timestamp: i64,
+    keyless: bool,
+}
+
+/// What a record's timestamp says when it says nothing.
+const NO_TIMESTAMP: i64 = -1;
+
+/// Records that a topic does not take, by their place in the batch, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    pub(crate) code: ErrorCode,
+    pub(crate) records: Vec<(i32, &'static str)>,
 }
 
 /// What is wrong with a batch.
@@ -38,7 +61,7 @@ pub(crate) enum Flaw {
     Records(ErrorCode),
 }
 
-/// What the broker goes by; the records themselves it does not look at.
+/// What a batch says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) attributes: i16,
@@ -87,13 +110,75 @@ impl Head {
     }
 }
 
+impl From<ErrorCode> for Rejected {
+    /// The batch as a whole.
+    fn from(code: ErrorCode) -> Self {
+        Self {
+            code,
+            records: Vec::new(),
+        }
+    }
+}
+
 impl NewBatch {
     /// Checks what one partition of a Produce request carries, as Kafka does: exactly one batch, whole and unharmed.
     pub(crate) fn check(bytes: BytesMut) -> Result<Self, Flaw> {
         let head = Head::read(&bytes).ok_or(Flaw::Shape(ErrorCode::CORRUPT_MESSAGE))?;
         check_shape(&bytes).map_err(Flaw::Shape)?;
-        check_records(&bytes, &head).map_err(Flaw::Records)?;
-        Ok(Self { bytes, head })
+        check_head(&head).map_err(Flaw::Records)?;
+        let seen = look(&bytes, &head).map_err(Flaw::Records)?;
+        let mut batch = Self { bytes, head, seen };
+        if let Some(seen) = seen {
+            // Kafka goes by the records, and corrects the batch.
+            batch.head.max_timestamp = seen.last_timestamp;
+        }
+        Ok(batch)
+    }
+
+    /// Whether a topic takes all of the records, at this time.
+    pub(crate) fn suits(&self, wall: i64, configs: &TopicConfigs) -> Result<(), Rejected> {
+        let suits = self.seen.is_none_or(|seen| {
+            let keyed = !(seen.keyless && configs.compacts());
+            let timely = |time| self.is_timely(time, wall, configs);
+            keyed && timely(seen.first_timestamp) && timely(seen.last_timestamp)
+        });
+        if suits {
+            Ok(())
+        } else {
+            self.reject(wall, configs)
+        }
+    }
+
+    fn is_timely(&self, time: i64, wall: i64, configs: &TopicConfigs) -> bool {
+        let old = wall.saturating_sub(time);
+        configs.log_append_time
+            || time == NO_TIMESTAMP
+            || (old <= configs.timestamp_before_max && -old <= configs.timestamp_after_max)
+    }
+
+    /// Every record by itself: those that were refused are told.
+    fn reject(&self, wall: i64, configs: &TopicConfigs) -> Result<(), Rejected> {
+        let mut records = Vec::new();
+        let mut code = ErrorCode::INVALID_RECORD;
+        let section = compression::opened(&self.bytes, &self.head).unwrap_or_default();
+        let mut place = 0;
+        let _ = records::walk(&section, self.head.count, |record| {
+            let time = self
+                .head
+                .base_timestamp
+                .saturating_add(record.timestamp_delta);
+            if configs.compacts() && !record.has_key {
+                records.push((place, "Compacted topic cannot accept message without key"));
+            } else if !self.is_timely(time, wall, configs) {
+                code = ErrorCode::INVALID_TIMESTAMP;
+                records.push((place, "Timestamp of message is out of range"));
+            }
+            place += 1;
+        });
+        if records.is_empty() {
+            return Ok(());
+        }
+        Err(Rejected { code, records })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,11 +199,16 @@ impl NewBatch {
             Some(_) => attributes | LOG_APPEND_TIME,
             None => attributes & !LOG_APPEND_TIME,
         };
-        if append_time.is_some() || wanted != attributes {
+        let max_timestamp = append_time.unwrap_or(self.head.max_timestamp);
+        let told = Head::read(&self.bytes).map(|head| head.max_timestamp);
+        if told != Some(max_timestamp) || wanted != attributes {
+            let mut put = |at: usize, field: &[u8]| {
+                if let Some(place) = self.bytes.get_mut(at..at + field.len()) {
+                    place.copy_from_slice(field);
+                }
+            };
             put(ATTRIBUTES_AT, &wanted.to_be_bytes());
-            if let Some(time) = append_time {
-                put(MAX_TIMESTAMP_AT, &time.to_be_bytes());
-            }
+            put(MAX_TIMESTAMP_AT, &max_timestamp.to_be_bytes());
             let crc = crc32c::crc32c(self.bytes.get(CRC_END..).unwrap_or_default());
             if let Some(place) = self.bytes.get_mut(CRC_AT..CRC_END) {
                 place.copy_from_slice(&crc.to_be_bytes());
@@ -150,8 +240,35 @@ fn check_shape(bytes: &[u8]) -> Result<(), ErrorCode> {
     }
 }
 
+/// The records are what the batch says they are.
+fn look(bytes: &[u8], head: &Head) -> Result<Option<Seen>, ErrorCode> {
+    let section = match compression::opened(bytes, head) {
+        Ok(section) => section,
+        Err(Closed::TooLarge) => return Ok(None),
+        // Kafka has no better word for it.
+        Err(Closed::Damaged) => return Err(ErrorCode::UNKNOWN_SERVER_ERROR),
+    };
+    let mut seen = Seen {
+        first_timestamp: i64::MAX,
+        last_timestamp: NO_TIMESTAMP,
+        keyless: false,
+    };
+    let whole = records::walk(&section, head.count, |record| {
+        let time = head.base_timestamp.saturating_add(record.timestamp_delta);
+        if time != NO_TIMESTAMP {
+            seen.first_timestamp = seen.first_timestamp.min(time);
+        }
+        seen.last_timestamp = seen.last_timestamp.max(time);
+        seen.keyless |= !record.has_key;
+    });
+    if seen.first_timestamp == i64::MAX {
+        seen.first_timestamp = NO_TIMESTAMP;
+    }
+    whole.map(|()| Some(seen)).ok_or(ErrorCode::INVALID_RECORD)
+}
+
 /// What the batch says of itself is right.
-fn check_records(bytes: &[u8], head: &Head) -> Result<(), ErrorCode> {
+fn check_head(head: &Head) -> Result<(), ErrorCode> {
     let whole = head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
     let from_a_client = head.attributes & CONTROL == 0;
     if !whole || !from_a_client {
@@ -163,9 +280,6 @@ fn check_records(bytes: &[u8], head: &Head) -> Result<(), ErrorCode> {
     if head.codec() > HIGHEST_CODEC {
         // Kafka has no better word for it.
         return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
-    }
-    if head.codec() == 0 && !super::records::are_whole(bytes, head.count) {
-        return Err(ErrorCode::INVALID_RECORD);
     }
     if head.producer_id >= 0 && head.base_sequence < 0 {
         return Err(ErrorCode::INVALID_RECORD);

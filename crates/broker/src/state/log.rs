@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::batch::NewBatch;
+use super::batch::{NewBatch, Rejected};
 use super::configs::TopicConfigs;
 use super::producers::{Producers, Sequence};
 use crate::wire::ErrorCode;
@@ -13,6 +13,8 @@ use crate::wire::ErrorCode;
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     batches: VecDeque<Stored>,
+    /// What the batches are in; retention by time takes whole ones.
+    segments: VecDeque<Segment>,
     /// The first offset that can be read.
     start: i64,
     /// The offset of the next record.
@@ -30,9 +32,40 @@ pub(crate) struct Stored {
     pub(crate) base: i64,
     pub(crate) last: i64,
     pub(crate) max_timestamp: i64,
-    /// What retention by time counts from: a batch without timestamps was as old as its arrival.
-    dated: i64,
     pub(crate) bytes: Bytes,
+}
+
+/// Batches that follow each other, as one of Kafka's files has them.
+#[derive(Debug)]
+struct Segment {
+    /// Of its batches that are still there.
+    size: u64,
+    /// When it was begun.
+    begun: i64,
+    /// Its first batch's highest timestamp.
+    first_timestamp: i64,
+    /// The highest of all.
+    max_timestamp: i64,
+    /// When it was last written to, which is its date where its records have none.
+    written: i64,
+}
+
+impl Segment {
+    /// Whether the next batch begins another one.
+    fn is_full(&self, size: u64, timestamp: i64, wall: i64, configs: &TopicConfigs) -> bool {
+        let open_for = match self.first_timestamp {
+            0.. => timestamp.saturating_sub(self.first_timestamp),
+            _ => wall - self.begun,
+        };
+        self.size + size > configs.segment_bytes || open_for > configs.segment_ms
+    }
+
+    fn dated(&self) -> i64 {
+        match self.max_timestamp {
+            0.. => self.max_timestamp,
+            _ => self.written,
+        }
+    }
 }
 
 /// Where a batch is now.
@@ -66,14 +99,12 @@ impl Log {
         epoch: i32,
         wall: i64,
         configs: &TopicConfigs,
-    ) -> Result<Appended, ErrorCode> {
+    ) -> Result<Appended, Rejected> {
         if batch.len() > configs.max_message_bytes {
-            return Err(ErrorCode::MESSAGE_TOO_LARGE);
+            return Err(ErrorCode::MESSAGE_TOO_LARGE.into());
         }
         let append_time = configs.log_append_time.then_some(wall);
-        if append_time.is_none() && batch.head.max_timestamp > wall + configs.timestamp_after_max {
-            return Err(ErrorCode::INVALID_TIMESTAMP);
-        }
+        batch.suits(wall, configs)?;
         if let Sequence::Duplicate(written) = self.producers.check(&batch.head)? {
             return Ok(Appended {
                 base_offset: written.base_offset,
@@ -85,28 +116,42 @@ impl Log {
         let last = base + i64::from(head.last_offset_delta);
         let told_time = append_time.unwrap_or(-1);
         let bytes = batch.place(base, epoch, append_time);
-        self.size += bytes.len() as u64;
         self.end = last + 1;
         if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
             self.epochs.push((epoch, base));
         }
         let max_timestamp = append_time.unwrap_or(head.max_timestamp);
         self.producers.wrote(&head, base, max_timestamp);
+        self.grow(bytes.len() as u64, max_timestamp, wall, configs);
         self.batches.push_back(Stored {
             base,
             last,
             max_timestamp,
-            dated: if max_timestamp < 0 {
-                wall
-            } else {
-                max_timestamp
-            },
             bytes,
         });
         Ok(Appended {
             base_offset: base,
             append_time: told_time,
         })
+    }
+
+    /// The last segment takes so many bytes more, or a new one does.
+    fn grow(&mut self, size: u64, timestamp: i64, wall: i64, configs: &TopicConfigs) {
+        self.size += size;
+        match self.segments.back_mut() {
+            Some(last) if !last.is_full(size, timestamp, wall, configs) => {
+                last.size += size;
+                last.max_timestamp = last.max_timestamp.max(timestamp);
+                last.written = wall;
+            }
+            _ => self.segments.push_back(Segment {
+                size,
+                begun: wall,
+                first_timestamp: timestamp,
+                max_timestamp: timestamp,
+                written: wall,
+            }),
+        }
     }
 
     /// Whole batches from the one with `offset` in it, up to `most` bytes; one batch in any case if `at_least_one`.
@@ -186,39 +231,61 @@ impl Log {
         Ok(self.start)
     }
 
-    /// Drops what is too old or too much; whether anything went.
+    /// Drops the oldest segments as long as they are too old or too much; whether anything went.
     pub(crate) fn retain(&mut self, wall: i64, configs: &TopicConfigs) -> bool {
         let before = self.start;
         if !configs.deletes() {
             return false;
         }
-        if let Ok(most) = u64::try_from(configs.retention_bytes) {
-            // Never below the limit, as Kafka: what goes must be more than enough.
-            while let Some(oldest) = self.batches.front() {
-                if self.size - (oldest.bytes.len() as u64) < most {
-                    break;
-                }
-                self.start = oldest.last + 1;
-                self.drop_oldest();
+        let most = u64::try_from(configs.retention_bytes).unwrap_or(u64::MAX);
+        let oldest_kept = match configs.retention_ms {
+            0.. => wall.saturating_sub(configs.retention_ms),
+            _ => i64::MIN,
+        };
+        while let Some(oldest) = self.segments.front() {
+            // Never below the limit: what goes must be more than enough.
+            let too_much = self.size - oldest.size >= most;
+            if !too_much && oldest.dated() >= oldest_kept {
+                break;
             }
-        }
-        if configs.retention_ms >= 0 {
-            let oldest_kept = wall.saturating_sub(configs.retention_ms);
-            while let Some(oldest) = self.batches.front() {
-                if oldest.dated >= oldest_kept {
-                    break;
-                }
-                self.start = oldest.last + 1;
-                self.drop_oldest();
-            }
+            let gone = oldest.size;
+            let kept = self.size - gone;
+            while self.size > kept && self.drop_oldest() {}
         }
         self.start != before
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(gone) = self.batches.pop_front() {
-            self.size -= gone.bytes.len() as u64;
+    /// Drops the oldest batches that are more than the topic keeps, whatever segment they are in: so that memory has a bound.
+    pub(crate) fn bound(&mut self, configs: &TopicConfigs) {
+        let Ok(most) = u64::try_from(configs.retention_bytes) else {
+            return;
+        };
+        if !configs.deletes() {
+            return;
         }
+        while let Some(oldest) = self.batches.front() {
+            if self.size - (oldest.bytes.len() as u64) < most {
+                return;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// False when there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(gone) = self.batches.pop_front() else {
+            return false;
+        };
+        let size = gone.bytes.len() as u64;
+        self.size -= size;
+        self.start = self.start.max(gone.last + 1);
+        if let Some(segment) = self.segments.front_mut() {
+            segment.size -= size;
+            if segment.size == 0 {
+                self.segments.pop_front();
+            }
+        }
+        true
     }
 }
 
@@ -241,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_by_bytes_keeps_at_least_that_many() {
+    fn a_bound_in_bytes_keeps_at_least_that_many() {
         let mut configs = TopicConfigs::default();
         let (_, size) = log(&configs);
         for (bytes, start) in [
@@ -253,23 +320,63 @@ mod tests {
         ] {
             configs.set("retention.bytes", &bytes.to_string()).unwrap();
             let (mut log, _) = log(&TopicConfigs::default());
-            log.retain(10_000, &configs);
+            log.bound(&configs);
             assert_eq!((log.start(), log.end()), (start, 10), "{bytes}");
         }
     }
 
     #[test]
-    fn retention_by_time_goes_by_the_records_timestamps() {
+    fn retention_by_time_takes_segments_whose_records_are_all_too_old() {
         let mut configs = TopicConfigs::default();
         configs.set("retention.ms", "3000").unwrap();
+        // All in one segment: its newest record keeps the others.
+        let (mut whole, _) = log(&configs);
+        assert!(!whole.retain(12_000, &configs));
+        assert!(whole.retain(12_001, &configs));
+        assert_eq!((whole.start(), whole.end()), (10, 10));
+
+        // Records of seconds 0 to 2, 3 to 5, 6 to 8, and 9.
+        configs.set("segment.ms", "2000").unwrap();
         let (mut log, _) = log(&configs);
-        assert!(log.retain(9_000, &configs));
+        assert_eq!(log.segments.len(), 4);
+        assert!(log.retain(8_000, &configs));
+        assert_eq!(log.start(), 3);
+        assert!(log.retain(8_001, &configs));
         assert_eq!(log.start(), 6);
-        assert!(!log.retain(9_000, &configs));
+        assert!(!log.retain(8_001, &configs));
         configs.set("cleanup.policy", "compact").unwrap();
         assert!(!log.retain(100_000, &configs));
         configs.set("cleanup.policy", "delete").unwrap();
         log.retain(100_000, &configs);
         assert_eq!((log.start(), log.end(), log.stored().count()), (10, 10, 0));
+        assert_eq!((log.size, log.segments.len()), (0, 0));
+    }
+
+    #[test]
+    fn retention_by_bytes_takes_segments_and_keeps_at_least_that_many() {
+        let mut configs = TopicConfigs::default();
+        configs.set("segment.ms", "2000").unwrap();
+        let (_, size) = log(&configs);
+        // Segments of 3, 3, 3 and 1 batches.
+        for (kept, start) in [(0, 10), (1, 9), (2, 6), (4, 6), (5, 3), (7, 3), (8, 0)] {
+            let bytes = kept * size;
+            configs.set("retention.bytes", &bytes.to_string()).unwrap();
+            let (mut log, _) = log(&configs);
+            log.retain(10_000, &configs);
+            assert_eq!((log.start(), log.end()), (start, 10), "{kept}");
+        }
+    }
+
+    #[test]
+    fn records_without_a_time_are_as_old_as_the_last_that_came_with_them() {
+        let mut configs = TopicConfigs::default();
+        configs.set("retention.ms", "3000").unwrap();
+        let mut log = Log::default();
+        for wall in [1_000, 2_000] {
+            let batch = NewBatch::check(crate::api::test_batch(-1).as_ref().into()).unwrap();
+            log.append(batch, 0, wall, &configs).unwrap();
+        }
+        assert!(!log.retain(5_000, &configs));
+        assert!(log.retain(5_001, &configs));
     }
 }

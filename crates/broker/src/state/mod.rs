@@ -23,7 +23,7 @@ use sessions::Sessions;
 use topics::Topics;
 use waits::Waits;
 
-use crate::faults::{Facts, Plan, Rules};
+use crate::faults::{About, Facts, Plan, Rules};
 use crate::inspect::RequestSeen;
 use crate::settings::Settings;
 use crate::wire::{ErrorCode, Header, Name};
@@ -65,12 +65,14 @@ pub(crate) struct State {
     pub(crate) faults: Rules,
     pub(crate) seen: VecDeque<RequestSeen>,
     next_producer_id: i64,
+    /// When retention looks at all logs again.
+    next_retention: Duration,
 }
 
 /// The first topics of a request, as many as are worth remembering.
-fn noted(topics: &[Name]) -> Vec<String> {
+fn noted(about: &About) -> Vec<String> {
     let mut left = 16 * MOST_NOTED;
-    let short = topics.iter().take_while(|name| {
+    let short = about.names().take_while(|name| {
         let fits = name.len() <= left;
         left = left.saturating_sub(name.len());
         fits
@@ -80,8 +82,10 @@ fn noted(topics: &[Name]) -> Vec<String> {
 
 impl State {
     pub(crate) fn new(settings: Settings) -> Self {
-        let mut random = Random::new(settings.seed);
+        let mut random = Random::new(settings.seed.unwrap_or_else(Random::entropy));
         let cluster_id = random.base64_id();
+        let next_producer_id = random.first_producer_id();
+        let next_retention = settings.retention_check;
         let nodes = Nodes::new(settings.nodes);
         let mut state = Self {
             settings,
@@ -94,7 +98,8 @@ impl State {
             waits: Waits::default(),
             faults: Rules::default(),
             seen: VecDeque::new(),
-            next_producer_id: 0,
+            next_producer_id,
+            next_retention,
         };
         let configs = state.settings.topic_configs();
         for (name, partitions) in state.settings.topics.clone() {
@@ -153,13 +158,13 @@ impl State {
 
 impl State {
     /// Notes a request, and decides what goes wrong with it.
-    pub(crate) fn arrived(&mut self, node: NodeId, header: &Header, topics: &[Name]) -> Plan {
+    pub(crate) fn arrived(&mut self, node: NodeId, header: &Header, about: &About) -> Plan {
         let client_id = header.client_id.as_deref().unwrap_or_default();
         let facts = Facts {
             api: header.key,
             node,
             client_id,
-            topics,
+            about,
         };
         let plan = self.faults.plan(&facts, &mut self.random);
         if self.seen.len() == MOST_SEEN {
@@ -170,7 +175,7 @@ impl State {
             api: header.key,
             version: header.version,
             client_id: client_id.chars().take(MOST_NOTED).collect(),
-            topics: noted(topics),
+            topics: noted(about),
         });
         plan
     }
@@ -199,12 +204,17 @@ impl State {
 
     /// When something happens by itself next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.groups.deadline()
+        let retention = (self.topics.partitions() > 0).then_some(self.next_retention);
+        self.groups.deadline().into_iter().chain(retention).min()
     }
 
     /// Does what time has come for.
     pub(crate) fn tick(&mut self, now: Now) {
         self.tick_groups(now.up);
+        if self.next_retention <= now.up {
+            self.next_retention = now.up + self.settings.retention_check;
+            self.retain(now.wall);
+        }
     }
 
     /// A client has come, and may wait for answers.

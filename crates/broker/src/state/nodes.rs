@@ -20,6 +20,17 @@ pub(crate) struct Node {
     pub(crate) alive: bool,
 }
 
+impl Node {
+    /// As clients are told it.
+    pub(crate) fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl Nodes {
     /// `count` nodes with ids from 1, as Kafka's quick start numbers them.
     pub(crate) fn new(count: usize) -> Self {

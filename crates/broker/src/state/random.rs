@@ -1,4 +1,6 @@
-//! The numbers that must not repeat, all from one seed, so that a run can be repeated.
+//! The numbers that must not repeat, all from one seed, so that a run whose seed is given can be repeated.
+
+use std::hash::{BuildHasher, RandomState};
 
 use crate::wire::TopicId;
 
@@ -9,6 +11,18 @@ pub(crate) struct Random(u64);
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// A seed that no other run has.
+    pub(crate) fn entropy() -> u64 {
+        // The keys of the standard library's hash maps are drawn by the system.
+        RandomState::new().hash_one(std::process::id())
+    }
+
+    /// Where producer ids begin: those of one run are not met in another, as Kafka's are not after a restart.
+    pub(crate) fn first_producer_id(&mut self) -> i64 {
+        // Blocks of ten thousand, so many that two runs hardly share one, and few enough to count up from.
+        (self.below(1 << 40) * 10_000) as i64
     }
 
     pub(crate) fn next(&mut self) -> u64 {

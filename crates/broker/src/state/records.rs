@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 
-use super::batch::HEADER_LEN;
-
 /// One record as a batch has it, offsets and timestamps still relative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RawRecord {
@@ -14,23 +12,32 @@ pub(crate) struct RawRecord {
     pub(crate) headers: Vec<(String, Option<Bytes>)>,
 }
 
-/// Whether an uncompressed batch has `count` whole records and nothing behind them.
-///
-/// Of their offsets Kafka believes the batch, so nothing is asked of them here.
-pub(crate) fn are_whole(batch: &[u8], count: i32) -> bool {
-    let mut left = batch.get(HEADER_LEN..).unwrap_or_default();
-    (0..count).all(|_| outline(&mut left).is_some()) && left.is_empty()
+/// What is to be known of a record before it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) timestamp_delta: i64,
+    pub(crate) has_key: bool,
 }
 
-/// Walks over one record.
-fn outline(left: &mut &[u8]) -> Option<()> {
+/// Walks over `count` whole records with nothing behind them; `None` if they are not so.
+///
+/// Of their offsets Kafka believes the batch, so nothing is asked of them here.
+pub(crate) fn walk(section: &[u8], count: i32, mut see: impl FnMut(Outline)) -> Option<()> {
+    let mut left = section;
+    for _ in 0..count {
+        see(outline(&mut left)?);
+    }
+    left.is_empty().then_some(())
+}
+
+fn outline(left: &mut &[u8]) -> Option<Outline> {
     let len = usize::try_from(varint(left)?).ok()?;
     let mut record = left.get(..len)?;
     *left = left.get(len..)?;
     record = record.get(1..)?; // attributes
-    varint(&mut record)?; // deltas of time and offset
-    varint(&mut record)?;
-    skip_field(&mut record)?;
+    let timestamp_delta = varint(&mut record)?;
+    varint(&mut record)?; // delta of the offset
+    let has_key = skip_field(&mut record)?;
     skip_field(&mut record)?;
     let headers = varint(&mut record)?;
     for _ in 0..headers {
@@ -38,7 +45,10 @@ fn outline(left: &mut &[u8]) -> Option<()> {
         record = record.get(len..)?;
         skip_field(&mut record)?;
     }
-    (headers >= 0 && record.is_empty()).then_some(())
+    (headers >= 0 && record.is_empty()).then_some(Outline {
+        timestamp_delta,
+        has_key,
+    })
 }
 
 /// All records of an uncompressed record section; `None` if they are damaged.
@@ -88,12 +98,13 @@ fn field(section: &Bytes, left: &mut &[u8]) -> Option<Option<Bytes>> {
     Some(Some(section.slice_ref(bytes)))
 }
 
-fn skip_field(left: &mut &[u8]) -> Option<()> {
-    let len = varint(left)?;
-    if let Ok(len) = usize::try_from(len) {
-        *left = left.get(len..)?;
-    }
-    Some(())
+/// Whether there was one, rather than null.
+fn skip_field(left: &mut &[u8]) -> Option<bool> {
+    let Ok(len) = usize::try_from(varint(left)?) else {
+        return Some(false);
+    };
+    *left = left.get(len..)?;
+    Some(true)
 }
 
 /// A zigzag varint of at most ten bytes.

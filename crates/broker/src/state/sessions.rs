@@ -138,6 +138,14 @@ impl Sessions {
         }
     }
 
+    /// What a session has, as far as there is such a session.
+    pub(crate) fn wanted(&self, node: NodeId, id: i32) -> impl Iterator<Item = &Wanted> {
+        let session = self.all.get(&(node, id));
+        session
+            .into_iter()
+            .flat_map(|session| session.wanted.values())
+    }
+
     pub(crate) fn has(&self, node: NodeId, id: i32) -> bool {
         self.all.contains_key(&(node, id))
     }

@@ -211,6 +211,23 @@ impl State {
         Ok(())
     }
 
+    /// Lets go what is too old, in all partitions; those that wait for records there hear of it.
+    pub(super) fn retain(&mut self, wall: i64) {
+        let Self { topics, waits, .. } = self;
+        for (name, topic) in topics.iter_mut() {
+            let Topic {
+                partitions,
+                configs,
+                ..
+            } = topic;
+            for (index, partition) in partitions.iter_mut().enumerate() {
+                if partition.log.retain(wall, configs) {
+                    waits.changed(name, index as i32);
+                }
+            }
+        }
+    }
+
     fn elect(&mut self) {
         let Self {
             nodes,

@@ -7,7 +7,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{
 };
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::*;
-use ottla_broker::ApiKey;
+use ottla_broker::{ApiKey, ErrorCode};
 
 use super::talk::{Talk, code, s};
 
@@ -116,6 +116,19 @@ pub(crate) async fn partitions(talk: &mut Talk) {
     }
 }
 
+async fn setting_names(talk: &mut Talk, topic: &str) -> Vec<String> {
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(s(topic))
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let answer = talk.ask(4, &request).await;
+    let names = answer.results[0].configs.iter();
+    let mut names: Vec<_> = names.map(|one| one.name.to_string()).collect();
+    names.sort();
+    names
+}
+
 async fn described(talk: &mut Talk, what: &str, kind: i8, name: &str, keys: &[&str]) {
     let resource = DescribeConfigsResource::default()
         .with_resource_type(kind)
@@ -169,18 +182,72 @@ pub(crate) async fn settings(talk: &mut Talk) {
         ("an unknown name", "retentoin.ms", 0, Some("1")),
         ("back to an unknown name", "retentoin.ms", 1, None),
     ] {
-        let change = AlterableConfig::default()
-            .with_name(s(key))
-            .with_config_operation(operation)
-            .with_value(value.map(s));
-        let resource = AlterConfigsResource::default()
-            .with_resource_type(2)
-            .with_resource_name(s(&name))
-            .with_configs(vec![change]);
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-        let answer = talk.ask(1, &request).await;
-        talk.note(what, code(answer.responses[0].error_code));
+        let answer = change(talk, key, operation, value).await;
+        talk.note(what, answer);
     }
+}
+
+/// Every setting that Kafka knows, its default, and what it takes.
+pub(crate) async fn all_settings(talk: &mut Talk) {
+    talk.topic("t", 1, &[]).await;
+    let name = talk.name("t");
+    // Not the values of what the real cluster was started with.
+    let started_with = ["min.insync.replicas", "retention.bytes", "segment.bytes"];
+    let names = setting_names(talk, &name).await;
+    talk.note("names", &names);
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let defaults = names.iter().filter(|name| !started_with.contains(name));
+    let defaults: Vec<_> = defaults.copied().collect();
+    described(talk, "all", 2, &name, &defaults).await;
+    for (key, values) in [
+        (
+            "compression.gzip.level",
+            &["-2", "-1", "0", "1", "9", "10"][..],
+        ),
+        ("compression.lz4.level", &["0", "1", "17", "18"]),
+        (
+            "compression.zstd.level",
+            &["-131073", "-131072", "22", "23"],
+        ),
+        ("flush.messages", &["0", "1"]),
+        ("flush.ms", &["-1", "0"]),
+        ("index.interval.bytes", &["-1", "0"]),
+        (
+            "follower.replication.throttled.replicas",
+            &["", "*", "0:1,1:1", "0", "a:b"],
+        ),
+        ("max.compaction.lag.ms", &["0", "1"]),
+        ("message.timestamp.before.max.ms", &["-1", "0"]),
+        (
+            "min.cleanable.dirty.ratio",
+            &["-0.1", "0", "0.5", "1.0", "1.1", "half"],
+        ),
+        ("min.compaction.lag.ms", &["-1", "0"]),
+        ("preallocate", &["true", "FALSE", "yes"]),
+        ("retention.bytes", &["-5", "0", "1.5"]),
+        ("segment.bytes", &["1048575", "1048576"]),
+        ("segment.index.bytes", &["3", "4"]),
+        ("segment.jitter.ms", &["-1", "0"]),
+        ("unclean.leader.election.enable", &["false", "1"]),
+    ] {
+        for value in values {
+            let answer = change(talk, key, 0, Some(value)).await;
+            talk.note(&format!("{key}={value}"), answer);
+        }
+    }
+}
+
+async fn change(talk: &mut Talk, key: &str, operation: i8, value: Option<&str>) -> ErrorCode {
+    let change = AlterableConfig::default()
+        .with_name(s(key))
+        .with_config_operation(operation)
+        .with_value(value.map(s));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(s(&talk.name("t")))
+        .with_configs(vec![change]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    code(talk.ask(1, &request).await.responses[0].error_code)
 }
 
 pub(crate) async fn metadata(talk: &mut Talk) {

@@ -16,7 +16,7 @@ async fn append(talk: &mut Talk, partition: i32, records: usize) {
 }
 
 /// Partition, offset, and most bytes.
-type From = (i32, i64, i32);
+pub(crate) type From = (i32, i64, i32);
 
 async fn request(
     talk: &mut Talk,
@@ -92,7 +92,7 @@ fn note(talk: &mut Talk, what: &str, answer: &FetchResponse) {
     talk.note(what, (code(answer.error_code), told));
 }
 
-async fn fetch(talk: &mut Talk, what: &str, version: i16, from: &[From]) {
+pub(crate) async fn fetch(talk: &mut Talk, what: &str, version: i16, from: &[From]) {
     let request = request(talk, version, NO_SESSION, from).await;
     let answer = talk.ask(version, &request).await;
     note(talk, what, &answer);

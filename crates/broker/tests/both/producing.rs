@@ -1,5 +1,6 @@
 //! Produce and InitProducerId.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +36,15 @@ pub(crate) async fn request(
 fn told(answer: &ProduceResponse) -> impl std::fmt::Debug + use<> {
     let one = &answer.responses[0].partition_responses[0];
     let (base, start) = (one.base_offset, one.log_start_offset);
-    (code(one.error_code), base, one.log_append_time_ms, start)
+    let rejected = one.record_errors.iter().map(|error| error.batch_index);
+    let rejected: Vec<_> = rejected.collect();
+    (
+        code(one.error_code),
+        base,
+        one.log_append_time_ms,
+        start,
+        rejected,
+    )
 }
 
 pub(crate) async fn send(talk: &mut Talk, what: &str, records: Bytes) {
@@ -172,4 +181,147 @@ pub(crate) async fn refused_requests(talk: &mut Talk) {
     request.topic_data[0].topic_id = uuid::Uuid::from_u128(77);
     let answer = talk.ask(13, &request).await;
     talk.note("no such id", told(&answer));
+}
+
+fn gzip(records: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(records).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As Java frames it: one block.
+fn snappy(records: &[u8]) -> Vec<u8> {
+    let block = snap::raw::Encoder::new().compress_vec(records).unwrap();
+    let mut out = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
+    out.extend((block.len() as u32).to_be_bytes());
+    out.extend(block);
+    out
+}
+
+fn lz4(records: &[u8]) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(records).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(records: &[u8]) -> Vec<u8> {
+    zrip::compress(records, 1).unwrap()
+}
+
+/// Half of it is missing.
+fn half(mut packed: Vec<u8>) -> Vec<u8> {
+    packed.truncate(packed.len() / 2);
+    packed
+}
+
+type Pack = fn(&[u8]) -> Vec<u8>;
+
+/// The key of a batch's n-th record.
+type Keys = fn(usize) -> Option<&'static str>;
+
+/// What is within a compressed batch is looked at, too.
+pub(crate) async fn compressed_batches(talk: &mut Talk) {
+    talk.topic("t", 1, &[]).await;
+    let codecs: [(&str, i16, Pack, Pack); 4] = [
+        ("gzip", 1, gzip, |records| half(gzip(records))),
+        ("snappy", 2, snappy, |records| half(snappy(records))),
+        ("lz4", 3, lz4, |records| half(lz4(records))),
+        ("zstd", 4, zstd, |records| half(zstd(records))),
+    ];
+    for (name, codec, pack, halved) in codecs {
+        let mut good = Batch::of(20);
+        (good.attributes, good.pack) = (codec, pack);
+        let changed = |change: &dyn Fn(&mut Batch)| {
+            let mut batch = good.clone();
+            change(&mut batch);
+            batch.bytes()
+        };
+        let hours = 3 * 3_600_000;
+        for (what, records) in [
+            ("good", good.bytes()),
+            ("not compressed", changed(&|b| b.pack = <[u8]>::to_vec)),
+            ("nothing", changed(&|b| b.pack = |_| Vec::new())),
+            ("half of it", changed(&|b| b.pack = halved)),
+            (
+                "more records than it says",
+                changed(&|b| b.count = Some(19)),
+            ),
+            (
+                "more, by both numbers",
+                changed(&|b| {
+                    (b.count, b.last_delta) = (Some(19), Some(18));
+                }),
+            ),
+            (
+                "fewer, by both numbers",
+                changed(&|b| {
+                    (b.count, b.last_delta) = (Some(21), Some(20));
+                }),
+            ),
+            ("one of the future", changed(&|b| b.records[7] = hours)),
+            (
+                "a wrong highest time",
+                changed(&|b| b.max_timestamp += hours),
+            ),
+        ] {
+            send(talk, &format!("{name}, {what}"), records).await;
+        }
+    }
+}
+
+pub(crate) async fn compacted_topics(talk: &mut Talk) {
+    for (what, policy) in [
+        ("compact", "compact"),
+        ("both", "compact,delete"),
+        ("delete", "delete"),
+    ] {
+        talk.topic(what, 1, &[("cleanup.policy", policy)]).await;
+        let mut batch = Batch::of(3);
+        let keys: [(&str, Keys); 4] = [
+            ("no keys", |_| None),
+            ("one without", |at| (at != 1).then_some("key")),
+            ("empty keys", |_| Some("")),
+            ("keys", |_| Some("key")),
+        ];
+        for (keyed, keys) in keys {
+            batch.keys = keys;
+            let codecs: [(i16, Pack); 2] = [(0, <[u8]>::to_vec), (1, gzip)];
+            for (codec, pack) in codecs {
+                (batch.attributes, batch.pack) = (codec, pack);
+                let request = request(talk, 11, what, 0, Some(batch.bytes())).await;
+                let answer = talk.ask(11, &request).await;
+                talk.note(&format!("{what}: {keyed}, codec {codec}"), told(&answer));
+            }
+        }
+    }
+}
+
+/// Records older than the topic keeps them are there when they were acknowledged.
+pub(crate) async fn old_records(talk: &mut Talk) {
+    talk.topic("t", 1, &[("retention.ms", "1000")]).await;
+    let day = 86_400_000;
+    for (what, back) in [("a day old", day), ("of 1970", recently()), ("of now", 0)] {
+        let mut batch = Batch::of(2);
+        batch.base_timestamp -= back;
+        batch.max_timestamp -= back;
+        send(talk, what, batch.bytes()).await;
+    }
+    super::fetching::fetch(talk, "all of them", 12, &[(0, 0, 1_000_000)]).await;
+    let bounds = [
+        ("message.timestamp.before.max.ms", "7200000"),
+        ("message.timestamp.after.max.ms", "7200000"),
+    ];
+    talk.topic("bounded", 1, &bounds).await;
+    for (what, times) in [
+        ("of now", [0, 0, 0]),
+        ("one too old", [0, -3 * day, 0]),
+        ("one too new", [0, 0, 3 * day]),
+        ("each kind", [-3 * day, 3 * day, 0]),
+    ] {
+        let mut batch = Batch::of(0);
+        batch.records = times.to_vec();
+        let request = request(talk, 11, "bounded", 0, Some(batch.bytes())).await;
+        let answer = talk.ask(11, &request).await;
+        talk.note(what, told(&answer));
+    }
 }

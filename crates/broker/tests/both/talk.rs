@@ -187,6 +187,10 @@ pub(crate) struct Batch {
     pub(crate) harm_crc: bool,
     /// Timestamps of records, relative to the base.
     pub(crate) records: Vec<i64>,
+    /// Of each record.
+    pub(crate) keys: fn(usize) -> Option<&'static str>,
+    /// What becomes of the records' bytes.
+    pub(crate) pack: fn(&[u8]) -> Vec<u8>,
 }
 
 impl Batch {
@@ -202,6 +206,8 @@ impl Batch {
             first_delta: 0,
             harm_crc: false,
             records: vec![0; records],
+            keys: |_| None,
+            pack: <[u8]>::to_vec,
         }
     }
 
@@ -221,17 +227,22 @@ impl Batch {
         covered.put_i16(self.producer.1);
         covered.put_i32(self.producer.2);
         covered.put_i32(self.count.unwrap_or(count));
+        let mut section = BytesMut::new();
         for (at, timestamp) in self.records.iter().enumerate() {
             let mut record = BytesMut::new();
             record.put_u8(0);
             varint(&mut record, *timestamp);
             varint(&mut record, at as i64 + self.first_delta);
-            record.put_slice(&[1, 10]); // no key, a value of five bytes
+            let key = (self.keys)(at);
+            varint(&mut record, key.map_or(-1, |key| key.len() as i64));
+            record.put_slice(key.unwrap_or_default().as_bytes());
+            record.put_slice(&[10]); // a value of five bytes
             record.put_slice(b"value");
             record.put_u8(0);
-            varint(&mut covered, record.len() as i64);
-            covered.put_slice(&record);
+            varint(&mut section, record.len() as i64);
+            section.put_slice(&record);
         }
+        covered.put_slice(&(self.pack)(&section));
         let mut out = BytesMut::new();
         out.put_i64(0);
         out.put_i32(covered.len() as i32 + 9);

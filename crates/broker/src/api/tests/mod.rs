@@ -22,7 +22,7 @@ use crate::wire::{ApiKey, Header, Malformed, Reader};
 pub(super) struct World {
     pub(super) state: State,
     pub(super) now: Duration,
-    pub(super) forced: Option<Forced>,
+    pub(super) forced: Vec<Forced>,
 }
 
 const NODE: i32 = 1;
@@ -56,7 +56,7 @@ impl World {
         Self {
             state,
             now: Duration::from_secs(1),
-            forced: None,
+            forced: Vec::new(),
         }
     }
 
@@ -120,7 +120,7 @@ impl World {
                 id: waiting.header.client_id.as_deref().unwrap_or_default(),
                 host: "/127.0.0.1",
             },
-            forced: self.forced.as_ref(),
+            forced: &self.forced,
         };
         let step = waiting.call.step(&mut at, &mut out);
         let parts = out.finish().parts;
