@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::reset;
 use super::shared::Shared;
@@ -21,6 +21,9 @@ use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What cannot be understood so many times in a row is told.
+const LASTING: u32 = 5;
 
 /// An answer with so few bytes comes of waiting for records, not of reading what there is.
 const LITTLE: usize = 64 << 10;
@@ -133,14 +136,10 @@ async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     if shared.lock().leave_replica(broker) {
         shared.work.notify_one();
     }
-    let is_told = match error {
-        Error::Protocol { .. } | Error::Unsupported { .. } => true,
-        // Once, for as long as it lasts.
-        Error::Broker { code, .. } => failures == 1 && !code.is_retriable(),
-        _ => false,
-    };
-    if is_told {
-        shared.fail(error);
+    match verdict_of(&error, failures) {
+        Verdict::Tell => shared.fail(error),
+        Verdict::Log => warn!(broker = broker.0, %error, "fetch failed: asking again"),
+        _ => {}
     }
     let delay = shared
         .settings
@@ -149,6 +148,19 @@ async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
         () = shared.closing() => {}
+    }
+}
+
+/// What to do about a request that failed as a whole, so many times in a row by now: told or logged is each error once,
+/// for as long as it lasts.
+fn verdict_of(error: &Error, failures: u32) -> Verdict {
+    match error {
+        Error::Unsupported { .. } | Error::NotKafka { .. } if failures == 1 => Verdict::Tell,
+        Error::Broker { code, .. } if failures == 1 => verdict(*code),
+        // Bytes may be damaged on the way, once.
+        Error::Protocol { .. } if failures == 1 => Verdict::Log,
+        Error::Protocol { .. } if failures == LASTING => Verdict::Tell,
+        _ => Verdict::Retry,
     }
 }
 
@@ -330,10 +342,15 @@ fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> Af
             }
             after.looks_up = true;
         }
-        Verdict::Refresh | Verdict::Retry => {
+        Verdict::Refresh | Verdict::Retry | Verdict::Log => {
+            let code = seen.partition.code;
+            if verdict == Verdict::Log && partition.is_news(code) {
+                let (partition, offset) = (&partition.name, seen.wanted.offset);
+                warn!(%partition, offset, %code, "fetch refused: asking again");
+            }
             after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
-            after.refreshes = verdict == Verdict::Refresh;
+            after.refreshes = verdict != Verdict::Retry;
         }
         Verdict::Tell => {
             let name = partition.name.clone();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::offsets::is_passing;
 use super::reset;
@@ -18,7 +18,7 @@ use super::state::State;
 use crate::cluster::{Purpose, by_topic};
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Start, lookup};
+use crate::machine::fetch::{Lookup, Need, Position, Start, is_refusal, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets};
@@ -253,6 +253,20 @@ fn retry(shared: &Shared, sought: &Sought, error: Option<(ErrorCode, Error)>) {
     });
 }
 
+/// As `retry`; nothing that the application could do is of help. A code that nobody expects is logged, once for as long as
+/// it lasts.
+fn puzzle(shared: &Shared, sought: &Sought, unexpected: Option<ErrorCode>, error: &Error) {
+    let is_news = unexpected.is_some_and(|code| {
+        let mut state = shared.lock();
+        let partition = state.find(&sought.name);
+        partition.is_some_and(|partition| partition.is_news(code))
+    });
+    if is_news {
+        warn!(partition = %sought.name, %error, "position not found: asking again");
+    }
+    retry(shared, sought, None);
+}
+
 async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
     let Some(offsets) = &shared.offsets else {
         return;
@@ -286,8 +300,16 @@ fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
     let code = error
         .broker_code()
         .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-    let tell = (!is_passing(error)).then(|| (code, error.clone()));
-    retry(shared, sought, tell);
+    let lasts = match error {
+        Error::Broker { code, .. } => is_refusal(*code),
+        error => !is_passing(error),
+    };
+    if lasts {
+        retry(shared, sought, Some((code, error.clone())));
+    } else {
+        // What passes is no news to anybody.
+        puzzle(shared, sought, (!is_passing(error)).then_some(code), error);
+    }
 }
 
 fn from_committed(
@@ -425,11 +447,14 @@ struct After {
 
 impl After {
     fn failed(&mut self, shared: &Shared, sought: &Sought, verdict: Lookup, code: ErrorCode) {
-        let tell = (verdict == Lookup::Tell).then(|| {
-            let context = format!("looking up the position of {}", sought.name);
-            (code, Error::broker(code, None, context))
-        });
-        retry(shared, sought, tell);
+        let context = format!("looking up the position of {}", sought.name);
+        let error = Error::broker(code, None, context);
+        if verdict == Lookup::Tell {
+            retry(shared, sought, Some((code, error)));
+        } else {
+            let code = (verdict == Lookup::Log).then_some(code);
+            puzzle(shared, sought, code, &error);
+        }
         self.refreshes = true;
     }
 

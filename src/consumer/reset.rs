@@ -10,13 +10,13 @@ use crate::machine::fetch::{Partition, Start};
 
 /// The leader says that the offset is not in its log. Returns whether the application is told.
 pub(super) fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> bool {
+    // What was read before the log lost it, as by retention, is good all the same: it is handed out first. A log that
+    // was cut is another matter, of which the leader's epoch tells.
+    if state.get(index).is_some_and(Partition::drain) {
+        return false;
+    }
     let mut error = None;
     state.change_at(index, |partition, version| {
-        if partition.is_ahead() {
-            // The log may end or begin within what was fetched ahead: the position itself decides.
-            partition.rewind(version);
-            return;
-        }
         let offset = partition.position().map_or(-1, |position| position.offset);
         error = by_policy(shared, partition, version, || {
             format!("offset {offset} is not in the log")

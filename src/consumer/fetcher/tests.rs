@@ -106,7 +106,9 @@ async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that
     let shared = consumer.shared();
     for (code, is_told) in [
         (ErrorCode::UNKNOWN_TOPIC_ID, false),
-        (ErrorCode::INVALID_REQUEST, true),
+        (ErrorCode::UNKNOWN_SERVER_ERROR, false),
+        (ErrorCode::INVALID_REQUEST, false),
+        (ErrorCode::CLUSTER_AUTHORIZATION_FAILED, true),
     ] {
         let answer = FetchAnswer {
             throttle: Duration::ZERO,
@@ -124,6 +126,31 @@ async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that
         }
         let told = std::iter::from_fn(|| shared.lock().next_error()).count();
         assert_eq!(told, usize::from(is_told), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_understood_is_told_once_and_not_before_it_lasts() {
+    let consumer = consumer(1, consumer_settings()).await;
+    let shared = consumer.shared();
+    for failures in 1..20 {
+        let error = Error::protocol("a", "a test");
+        fail(shared, LEADER, error, failures).await;
+        let told = std::iter::from_fn(|| shared.lock().next_error()).count();
+        assert_eq!(told, usize::from(failures == LASTING), "{failures}");
+    }
+}
+
+#[tokio::test]
+async fn a_partitions_answer_that_nobody_expects_is_asked_for_again_and_not_told() {
+    for code in [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::new(9999)] {
+        let consumer = consumer(1, consumer_settings()).await;
+        assert!(!answer(&consumer, 0, code, None).tells, "{code}");
+        let mut state = consumer.shared().lock();
+        assert!(state.next_error().is_none(), "{code}");
+        let partition = state.get(0).unwrap();
+        assert!(partition.is_waiting(Instant::now()), "{code}");
+        assert!(!partition.is_stuck(), "{code}");
     }
 }
 

@@ -45,7 +45,11 @@ pub(super) fn follow(partition: &mut Partition, topology: &Topology) -> Known {
                 Known::Followed
             }
         }
-        None if topic.error.is_none() => Known::Missing(topic.partitions.len()),
+        None if topic.error.is_none() => {
+            // It may have had a leader, in a topic that was deleted meanwhile. Should it come back, its id tells.
+            partition.lead_by(None, partition.leader_epoch, partition.topic_id);
+            Known::Missing(topic.partitions.len())
+        }
         None => Known::Followed,
     }
 }

@@ -109,12 +109,62 @@ async fn a_log_whose_end_is_not_known_is_reset_by_the_policy() {
 }
 
 #[tokio::test]
-async fn what_was_fetched_ahead_out_of_range_is_asked_for_from_the_position_first() {
-    let shared = ahead(OffsetReset::Latest).await;
-    assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
-    assert_eq!(shared.lock().get(0).unwrap().wanted(0).offset, 100);
-    assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
-    assert_eq!(need(&shared), Some(Need::Offset(Start::Latest)));
+async fn retention_that_passes_what_is_fetched_next_takes_nothing_from_what_is_buffered() {
+    for reset in [OffsetReset::Latest, OffsetReset::None] {
+        let shared = ahead(reset).await;
+        assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
+        let mut state = shared.lock();
+        let partition = state.get(0).unwrap();
+        assert_eq!(partition.position(), Some(at(100, 3)));
+        assert!(!partition.is_fetchable(Instant::now()));
+        partition.hand_out((200, 3));
+        assert_eq!(partition.wanted(0).offset, 200);
+        let is_told = reset::out_of_range(&shared, &mut state, 0);
+        assert_eq!(is_told, reset == OffsetReset::None);
+        assert_eq!(state.next_error().is_some(), is_told);
+        drop(state);
+        let sought = Some(Need::Offset(Start::Latest)).filter(|_| !is_told);
+        assert_eq!(need(&shared), sought);
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_its_topic_lost_when_it_was_made_anew_is_missed_and_found_again() {
+    let shared = ahead(OffsetReset::Earliest).await;
+    let topology = |count, id| Topology {
+        brokers: [(BrokerId(0), crate::types::Address::new("a", 1))].into(),
+        topics: [("t".into(), Arc::new(topic(count, id)))].into(),
+        ..Topology::default()
+    };
+    let mut state = shared.lock();
+    state.hold(&partitions([1]));
+    let partition = state.get(1).unwrap();
+    partition.begin(None);
+    assert_eq!(follow(partition, &topology(2, id(1))), Known::Followed);
+    partition.seek(at(100, 3), 7);
+    assert_eq!(follow(partition, &topology(1, id(2))), Known::Missing(1));
+    assert_eq!(partition.leader, None, "it is looked for");
+    assert!(missing(partition, 1).is_some());
+    assert!(missing(partition, 1).is_none(), "told once");
+    assert_eq!(follow(partition, &topology(2, id(2))), Known::Recreated);
+    assert_eq!(partition.leader, NODE);
+}
+
+fn topic(count: usize, id: TopicId) -> crate::machine::topology::Topic {
+    let partition = crate::machine::topology::Partition {
+        leader: NODE,
+        leader_epoch: 0,
+        replicas: Vec::new(),
+        isr: Vec::new(),
+        offline: Vec::new(),
+    };
+    crate::machine::topology::Topic {
+        name: "t".into(),
+        id,
+        internal: false,
+        partitions: vec![partition; count],
+        error: None,
+    }
 }
 
 #[tokio::test]

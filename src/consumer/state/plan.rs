@@ -112,6 +112,7 @@ impl State {
         let Some(partition) = self.get(index) else {
             return;
         };
+        let is_drained = partition.take_drained();
         let left = partition.buffered();
         let source = partition.source(now);
         let Some(source) = source.and_then(|broker| self.sources.get_mut(&broker)) else {
@@ -120,7 +121,7 @@ impl State {
         let was_full = source.full_at > 0 && left + bytes >= source.full_at;
         let was_missing = source.missing > 0;
         source.missing = source.missing.saturating_sub(bytes);
-        if was_full && left < source.full_at || was_missing && source.missing == 0 {
+        if is_drained || was_full && left < source.full_at || was_missing && source.missing == 0 {
             source.wake.notify_one();
         }
     }

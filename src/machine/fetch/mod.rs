@@ -11,4 +11,4 @@ mod verdict;
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
 pub(crate) use partition::{Answered, Need, Partition, Position, Start, Wanted};
 pub(crate) use session::{Asked, Heard, Session};
-pub(crate) use verdict::{Lookup, Verdict, lookup, verdict};
+pub(crate) use verdict::{Lookup, Verdict, is_refusal, lookup, verdict};

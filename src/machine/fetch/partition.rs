@@ -119,6 +119,8 @@ pub(crate) struct Partition {
     chunks: VecDeque<Chunk>,
     buffered: usize,
     blocked: bool,
+    /// The log does not have what is to be fetched next: what is buffered is handed out before that is asked for again.
+    drains: bool,
     replica: Option<(BrokerId, Instant)>,
     /// Another broker is to fetch it, or the same one in another way: its loop was not told yet.
     moved: bool,
@@ -159,6 +161,7 @@ impl Partition {
             chunks: VecDeque::new(),
             buffered: 0,
             blocked: false,
+            drains: false,
             replica: None,
             moved: false,
             failures: 0,
@@ -224,7 +227,25 @@ impl Partition {
     pub(crate) fn refetch(&mut self, version: u64) -> usize {
         let freed = self.void(version);
         self.next = self.handed;
+        if self.stage == Stage::Validating {
+            // It was another position whose epoch was to be asked for.
+            self.stage = Stage::Fetching;
+            self.check_epoch();
+        }
         freed
+    }
+
+    /// Fetches nothing more before what is buffered was handed out; `false` when nothing is.
+    pub(crate) fn drain(&mut self) -> bool {
+        self.drains = self.is_ahead();
+        self.drains
+    }
+
+    /// Whether what had to be handed out first was, since it was asked last.
+    pub(crate) fn take_drained(&mut self) -> bool {
+        let is_over = self.drains && !self.is_ahead();
+        self.drains &= !is_over;
+        is_over
     }
 
     /// Whether more was fetched than was handed out.
@@ -254,6 +275,7 @@ impl Partition {
         self.told = None;
         self.chunks.clear();
         self.blocked = false;
+        self.drains = false;
         std::mem::take(&mut self.buffered)
     }
 
@@ -396,6 +418,7 @@ impl Partition {
             && !self.paused
             && !self.stopped
             && !self.blocked
+            && !(self.drains && self.is_ahead())
             && !self.is_waiting(now)
     }
 

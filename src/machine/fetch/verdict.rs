@@ -13,8 +13,29 @@ pub(crate) enum Verdict {
     Refresh,
     /// Ask again after a while.
     Retry,
-    /// The application must know; ask again after a while in case that it changes.
+    /// As `Retry`; nobody expects it, so that it is logged, once for as long as it lasts.
+    Log,
+    /// Only the application, or who runs the cluster, can mend it: tell; ask again after a while in case that it changes.
     Tell,
+}
+
+/// Whether a broker's refusal lasts until the application, or who runs the cluster, does something about it.
+pub(crate) fn is_refusal(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::GROUP_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | ErrorCode::SASL_AUTHENTICATION_FAILED
+            | ErrorCode::INVALID_TOPIC_EXCEPTION
+            | ErrorCode::INVALID_GROUP_ID
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+            // The broker cannot read its log: that does not pass by itself.
+            | ErrorCode::CORRUPT_MESSAGE
+    )
 }
 
 /// What to do about a fetched partition.
@@ -31,14 +52,10 @@ pub(crate) fn verdict(code: ErrorCode) -> Verdict {
         // A topic made anew has another id, by which the session tells them apart.
         | ErrorCode::UNKNOWN_TOPIC_ID
         | ErrorCode::INCONSISTENT_TOPIC_ID => Verdict::Refresh,
-        // The broker cannot read its log: that does not pass by itself.
-        ErrorCode::CORRUPT_MESSAGE => Verdict::Tell,
+        other if is_refusal(other) => Verdict::Tell,
         // The broker is behind, or busy: it will catch up.
-        ErrorCode::OFFSET_NOT_AVAILABLE
-        | ErrorCode::UNKNOWN_LEADER_EPOCH
-        | ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Retry,
         other if other.is_retriable() => Verdict::Retry,
-        _ => Verdict::Tell,
+        _ => Verdict::Log,
     }
 }
 
@@ -49,6 +66,8 @@ pub(crate) enum Lookup {
     Take,
     /// Refresh the metadata, and ask again after a while.
     Refresh,
+    /// As `Refresh`; nobody expects it, so that it is logged, once for as long as it lasts.
+    Log,
     /// The application must know; nothing is assumed in place of the offset.
     Tell,
 }
@@ -58,6 +77,7 @@ pub(crate) fn lookup(code: ErrorCode) -> Lookup {
     match verdict(code) {
         Verdict::Take => Lookup::Take,
         Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
-        Verdict::OutOfRange | Verdict::Tell => Lookup::Tell,
+        Verdict::OutOfRange | Verdict::Log => Lookup::Log,
+        Verdict::Tell => Lookup::Tell,
     }
 }
