@@ -200,3 +200,66 @@ async fn leaders_move_and_nodes_crash_without_a_loss() {
     };
     tokio::join!(breaks, sends_a_hundred(&cluster));
 }
+
+/// What a consumer of topic `t` is told first.
+async fn told(mut consumer: ottla::Consumer) -> ottla::Error {
+    timeout(SOON, consumer.recv()).await.unwrap().unwrap_err()
+}
+
+#[tokio::test]
+async fn a_refused_topic_is_told_to_whoever_reads_it_in_whichever_way() {
+    let cluster = Cluster::builder().topic("t", 1).start().await.unwrap();
+    let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+    let refusal = Fault::error(code).on(ApiKey::Metadata).topic("t").always();
+    let refusal = cluster.faults().add(refusal);
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let assigned = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .assign(all_of("t", 1));
+    for error in [
+        told(assigned.build().await.unwrap()).await,
+        told(member(&client, "g").await).await,
+    ] {
+        let expected = ottla::ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+        assert_eq!(error.broker_code(), Some(expected), "{error}");
+        assert!(error.to_string().contains("topic t"), "{error}");
+    }
+    assert!(cluster.faults().hits(refusal) > 0);
+
+    // The application goes on where the refusal ends.
+    let mut consumer = member(&client, "h").await;
+    assert!(timeout(SOON, consumer.recv()).await.unwrap().is_err());
+    cluster.faults().remove(refusal);
+    let producer = client.producer().build().unwrap();
+    let record = Record::to("t").value("allowed");
+    timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    let record = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+    assert_eq!(record.unwrap().value().unwrap(), b"allowed");
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_told_to_those_who_ask_for_that_and_read_once_it_is_there() {
+    let cluster = Cluster::builder().auto_create_topics(false);
+    let cluster = cluster.start().await.unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let reading = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .fail_on_missing_topics(true)
+        .assign(all_of("t", 1));
+    let mut consumer = reading.build().await.unwrap();
+    let error = timeout(SOON, consumer.recv()).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, ottla::Error::UnknownTopic { what, .. } if &**what == "topic t"),
+        "{error}"
+    );
+    assert!(error.is_retriable());
+    let topic = ottla::NewTopic::new("t").partitions(1);
+    client.admin().create_topics([topic]).await.unwrap();
+    let producer = client.producer().build().unwrap();
+    let record = Record::to("t").value("late");
+    timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    let record = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+    assert_eq!(record.unwrap().value().unwrap(), b"late");
+}

@@ -38,6 +38,7 @@ pub(crate) struct ConsumerOptions {
     pub(crate) check_crcs: Option<bool>,
     pub(crate) rack: Option<String>,
     pub(crate) auto_create_topics: Option<bool>,
+    pub(crate) fail_on_missing_topics: Option<bool>,
     pub(crate) auto_commit: Option<bool>,
     pub(crate) auto_commit_interval: Option<Duration>,
     pub(crate) instance_id: Option<String>,
@@ -78,6 +79,7 @@ impl ConsumerOptions {
             check_crcs: self.check_crcs.unwrap_or(true),
             rack: self.rack()?,
             auto_create_topics: self.auto_create_topics.unwrap_or(true),
+            fail_on_missing_topics: self.fail_on_missing_topics.unwrap_or(false),
             auto_commit: self.auto_commit()?.filter(|_| has_group),
             instance_id: self.instance_id()?,
             session_timeout: p::SESSION_TIMEOUT

@@ -163,6 +163,9 @@ pub(super) const RACK: Text = Text {
 pub(super) const AUTO_CREATE_TOPICS: Flag = Flag {
     name: "allow.auto.create.topics",
 };
+pub(super) const FAIL_ON_MISSING_TOPICS: Flag = Flag {
+    name: "fail.on.missing.topics",
+};
 pub(super) const AUTO_COMMIT: Flag = Flag {
     name: "enable.auto.commit",
 };
@@ -273,7 +276,7 @@ macro_rules! row {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 53] = [
+pub(super) static PROPERTIES: [Property; 54] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -323,6 +326,7 @@ pub(super) static PROPERTIES: [Property; 53] = [
     row!(Consumer CHECK_CRCS check_crcs),
     row!(Consumer RACK rack),
     row!(Consumer AUTO_CREATE_TOPICS auto_create_topics),
+    row!(Consumer FAIL_ON_MISSING_TOPICS fail_on_missing_topics),
     row!(Consumer AUTO_COMMIT auto_commit),
     row!(Consumer AUTO_COMMIT_INTERVAL auto_commit_interval),
     row!(Consumer INSTANCE_ID instance_id),

@@ -100,6 +100,8 @@ pub(crate) struct ConsumerSettings {
     pub(crate) rack: Option<Arc<str>>,
     /// `allow.auto.create.topics`.
     pub(crate) auto_create_topics: bool,
+    /// `fail.on.missing.topics`, ottla's own.
+    pub(crate) fail_on_missing_topics: bool,
     /// `enable.auto.commit` with `auto.commit.interval.ms`.
     pub(crate) auto_commit: Option<Duration>,
     /// `group.instance.id` (KIP-345).

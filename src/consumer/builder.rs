@@ -175,6 +175,16 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether `recv` and `poll` return [`Error::UnknownTopic`](crate::Error::UnknownTopic), once, for a topic that is not
+    /// there for five seconds; otherwise the log has a warning, again every five minutes. Either way it is read as soon as it
+    /// is there.
+    ///
+    /// Default false. Not one of Kafka: `fail.on.missing.topics` is ottla's own name.
+    pub fn fail_on_missing_topics(mut self, enabled: bool) -> Self {
+        self.options.fail_on_missing_topics = Some(enabled);
+        self
+    }
+
     /// Whether the offsets of records that the application is done with are committed without being asked for.
     ///
     /// Default true, and always false without a group. Kafka: `enable.auto.commit`.

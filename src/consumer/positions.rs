@@ -2,6 +2,7 @@
 
 mod ends;
 mod follow;
+mod refused;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::state::State;
 use crate::cluster::{Purpose, by_topic};
 use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Start, is_refusal, lookup};
+use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, is_refusal, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets};
@@ -71,6 +72,7 @@ pub(super) async fn run(guard: Guard) {
     let mut lookups = JoinSet::new();
     let mut prepared = HashSet::new();
     let mut search = Search::default();
+    let mut refusals = Refusals::default();
     let delay = |rounds| {
         let backoff = &shared.settings.retry_backoff;
         backoff.delay(rounds, fastrand::f64())
@@ -78,15 +80,18 @@ pub(super) async fn run(guard: Guard) {
     loop {
         let topology = shared.cluster.topology();
         let work = survey(shared, &topology, search.is_long());
+        refused::look(shared, &mut refusals, &topology);
         for leader in &work.leaders {
             if prepared.insert(*leader) {
                 lookups.spawn(prepare(shared.clone(), *leader));
             }
         }
-        if search.is_due(work.is_lost, Instant::now(), delay) {
+        let is_lost = work.is_lost || refusals.is_any();
+        if search.is_due(is_lost, Instant::now(), delay) {
             shared.cluster.request_refresh();
         }
-        let wake = work.wake.into_iter().chain(search.next()).min();
+        let wakes = [work.wake, search.next(), refusals.wake()];
+        let wake = wakes.into_iter().flatten().min();
         start(shared, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {

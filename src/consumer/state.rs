@@ -101,6 +101,11 @@ impl State {
         Err(Error::config(setting, reason))
     }
 
+    /// Those of which partitions are assigned.
+    pub(super) fn topics(&self) -> Vec<TopicName> {
+        self.names.keys().cloned().collect()
+    }
+
     pub(super) fn assigned(&self) -> Vec<TopicPartition> {
         let assigned = self.slab.iter().flatten();
         assigned.map(|partition| partition.name.clone()).collect()

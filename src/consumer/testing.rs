@@ -358,6 +358,7 @@ pub(super) fn consumer_settings() -> ConsumerSettings {
         check_crcs: true,
         rack: None,
         auto_create_topics: true,
+        fail_on_missing_topics: false,
         auto_commit: Some(ms(5_000)),
         instance_id: None,
         session_timeout: ms(10_000),

@@ -116,7 +116,8 @@ pub enum Error {
         context: Arc<str>,
     },
 
-    /// The topic, or the partition, was not in the cluster's metadata within `max.block.ms`.
+    /// The topic, or the partition, was not in the cluster's metadata: of a producer within `max.block.ms`, of a consumer
+    /// with `fail.on.missing.topics` for five seconds.
     #[error(
         "{what} is not in the cluster's metadata after {:?}: create it, or check its name and your rights",
         rounded(waited)

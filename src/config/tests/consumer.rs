@@ -25,7 +25,7 @@ fn consumer_defaults_are_the_documented_ones() {
     assert_eq!(c.max_poll_records, 500);
     assert_eq!(c.offset_reset, OffsetReset::Latest);
     assert_eq!(c.isolation, IsolationLevel::ReadUncommitted);
-    assert!(c.check_crcs && c.auto_create_topics);
+    assert!(c.check_crcs && c.auto_create_topics && !c.fail_on_missing_topics);
     assert_eq!((c.rack, c.instance_id), (None, None));
     assert_eq!(c.auto_commit, Some(ms(5_000)));
     assert_eq!(c.session_timeout, ms(45_000));

@@ -3,6 +3,7 @@
 mod aborted;
 mod chunk;
 mod partition;
+mod refusals;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -10,5 +11,6 @@ mod verdict;
 
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
 pub(crate) use partition::{Answered, Need, Partition, Position, Start, Wanted};
+pub(crate) use refusals::{Refusals, Word};
 pub(crate) use session::{Asked, Heard, Session};
 pub(crate) use verdict::{Lookup, Verdict, is_refusal, lookup, verdict};
