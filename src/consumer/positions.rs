@@ -1,5 +1,6 @@
 //! Keeps each partition's leader and position: follows the cluster, looks up what is missing, starts fetch loops.
 
+mod committed;
 mod ends;
 mod follow;
 mod refused;
@@ -12,16 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::offsets::is_passing;
 use super::reset;
 use super::shared::Shared;
 use super::state::State;
 use crate::cluster::{Purpose, by_topic};
-use crate::config::OffsetReset;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, is_refusal, lookup};
+use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, lookup};
 use crate::machine::topology::Topology;
-use crate::types::{BrokerId, OffsetAndMetadata, TopicName, TopicPartition};
+use crate::types::{BrokerId, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets};
 use follow::{Known, Search, Sources, follow, missing};
 
@@ -211,7 +210,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
 
 fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
     if !work.committed.is_empty() {
-        lookups.spawn(find_committed(shared.clone(), work.committed));
+        lookups.spawn(committed::find(shared.clone(), work.committed));
     }
     for (broker, sought) in work.offsets {
         lookups.spawn(find_offsets(shared.clone(), broker, sought));
@@ -270,86 +269,6 @@ fn puzzle(shared: &Shared, sought: &Sought, unexpected: Option<ErrorCode>, error
         warn!(partition = %sought.name, %error, "position not found: asking again");
     }
     retry(shared, sought, None);
-}
-
-async fn find_committed(shared: Arc<Shared>, sought: Vec<Sought>) {
-    let Some(offsets) = &shared.offsets else {
-        return;
-    };
-    let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
-    match offsets.ask(&names).await {
-        Ok(found) => {
-            let mut found: HashMap<_, _> = found.into_iter().collect();
-            for one in &sought {
-                match found.remove(&one.name) {
-                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
-                        from_committed(&shared, state, index, committed)
-                    }),
-                    // One that is refused does not hold up the others.
-                    Some(Err(error)) => not_found(&shared, one, &error),
-                    None => retry(&shared, one, None),
-                }
-            }
-        }
-        Err(error) => {
-            for one in &sought {
-                not_found(&shared, one, &error);
-            }
-        }
-    }
-    shared.work.notify_one();
-}
-
-fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
-    debug!(partition = %sought.name, %error, "committed offset not found");
-    let code = error
-        .broker_code()
-        .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-    let lasts = match error {
-        Error::Broker { code, .. } => is_refusal(*code),
-        error => !is_passing(error),
-    };
-    if lasts {
-        retry(shared, sought, Some((code, error.clone())));
-    } else {
-        // What passes is no news to anybody.
-        puzzle(shared, sought, (!is_passing(error)).then_some(code), error);
-    }
-}
-
-fn from_committed(
-    shared: &Shared,
-    state: &mut State,
-    index: u32,
-    committed: Option<OffsetAndMetadata>,
-) -> Option<Error> {
-    let mut error = None;
-    state.change_at(index, |partition, version| {
-        partition.committed = committed.as_ref().map(|committed| committed.offset);
-        match (committed, shared.settings.offset_reset) {
-            (Some(committed), _) => {
-                let position = Position {
-                    offset: committed.offset,
-                    leader_epoch: committed.leader_epoch.unwrap_or(-1),
-                };
-                partition.seek(position, version);
-            }
-            (None, OffsetReset::Earliest) => {
-                partition.reset(Start::Earliest, version);
-            }
-            (None, OffsetReset::Latest) => {
-                partition.reset(Start::Latest, version);
-            }
-            (None, OffsetReset::None) => {
-                error = Some(Error::NoOffset {
-                    partition: partition.name.clone(),
-                    reason: "the group has committed none".into(),
-                });
-                partition.stick(version);
-            }
-        }
-    });
-    error
 }
 
 async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {

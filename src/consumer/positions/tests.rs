@@ -1,6 +1,6 @@
 use super::ends::compare;
 use super::*;
-use crate::config::ConsumerSettings;
+use crate::config::{ConsumerSettings, OffsetReset};
 use crate::consumer::state::Source;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
 use crate::machine::fetch::Answered;

@@ -3,6 +3,7 @@
 mod aborted;
 mod chunk;
 mod partition;
+mod position;
 mod refusals;
 mod session;
 #[cfg(test)]
@@ -10,7 +11,8 @@ mod tests;
 mod verdict;
 
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
-pub(crate) use partition::{Answered, Need, Partition, Position, Start, Wanted};
+pub(crate) use partition::Partition;
+pub(crate) use position::{Answered, Need, Position, Start, Wanted};
 pub(crate) use refusals::{Refusals, Word};
 pub(crate) use session::{Asked, Heard, Session};
 pub(crate) use verdict::{Lookup, Verdict, is_refusal, lookup, verdict};

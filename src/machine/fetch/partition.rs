@@ -14,25 +14,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
+use super::position::{Answered, Need, Position, Start, Wanted};
 use crate::error::ErrorCode;
 use crate::types::{BrokerId, TopicId, TopicPartition, after};
-
-/// An offset, and the leader epoch of the record before it, by which truncation is noticed (KIP-320).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) offset: i64,
-    /// -1 when it is not known.
-    pub(crate) leader_epoch: i32,
-}
-
-/// Where to start reading, when that has to be looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    Earliest,
-    Latest,
-    /// The first record at or after this time; the end when there is none.
-    Timestamp(i64),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -47,46 +31,6 @@ enum Stage {
     Fetching,
     /// The application was told of an error and must seek.
     Stuck,
-}
-
-/// What is missing before a partition can be fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    Committed,
-    Offset(Start),
-    EndOf { position: Position },
-}
-
-/// A partition to fetch, and under which version.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) index: u32,
-    pub(crate) version: u64,
-    pub(crate) partition: TopicPartition,
-    pub(crate) topic_id: TopicId,
-    pub(crate) leader_epoch: i32,
-    pub(crate) offset: i64,
-}
-
-impl Wanted {
-    /// Whether both are of the same partition of the same topic.
-    pub(super) fn is_of(&self, other: &Self) -> bool {
-        self.topic_id == other.topic_id && self.partition == other.partition
-    }
-}
-
-/// A partition's part of a good answer.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    /// Whole batches; none when there is nothing new.
-    pub(crate) chunk: Option<Chunk>,
-    /// Behind the last of them.
-    pub(crate) next: Option<Position>,
-    /// Nothing can be fetched behind this before it has been looked at.
-    pub(crate) is_damaged: bool,
-    pub(crate) high_watermark: i64,
-    pub(crate) last_stable_offset: i64,
-    pub(crate) log_start_offset: i64,
 }
 
 /// An assigned partition.
@@ -239,6 +183,10 @@ impl Partition {
     pub(crate) fn drain(&mut self) -> bool {
         self.drains = self.is_ahead();
         self.drains
+    }
+
+    fn is_draining(&self) -> bool {
+        self.drains && self.is_ahead()
     }
 
     /// Whether what had to be handed out first was, since it was asked last.
@@ -414,12 +362,8 @@ impl Partition {
 
     /// Whether it can be fetched, apart from the room that it needs.
     pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
-        self.is_fetching()
-            && !self.paused
-            && !self.stopped
-            && !self.blocked
-            && !(self.drains && self.is_ahead())
-            && !self.is_waiting(now)
+        let is_held_up = self.paused || self.stopped || self.blocked || self.is_draining();
+        self.is_fetching() && !is_held_up && !self.is_waiting(now)
     }
 
     /// Whether asking for it now would be asking the same again.

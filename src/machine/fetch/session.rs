@@ -9,7 +9,8 @@
 
 use hashbrown::HashMap;
 
-use super::partition::{Partition, Wanted};
+use super::partition::Partition;
+use super::position::Wanted;
 use crate::error::ErrorCode;
 use crate::types::{TopicId, TopicName, TopicPartition};
 use crate::wire::{FetchPartition, FetchTopic, ForgottenTopic, TopicRef};

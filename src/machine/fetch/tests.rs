@@ -1,5 +1,7 @@
 //! What a fetched partition gives, and what a session says, whatever the broker sends.
 
+mod partition;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -249,128 +251,6 @@ fn what_is_paused_in_a_frame_of_its_own_is_not_copied() {
     assert!(!part.is_unique());
     let mut chunk = partition.take_chunk().expect("a chunk");
     assert_eq!(offsets(&mut chunk, &filter()), [0, 1, 2]);
-}
-
-#[test]
-fn every_code_of_a_fetch_has_one_meaning() {
-    for (code, expected) in [
-        (ErrorCode::NONE, Verdict::Take),
-        (ErrorCode::OFFSET_OUT_OF_RANGE, Verdict::OutOfRange),
-        (ErrorCode::NOT_LEADER_OR_FOLLOWER, Verdict::Refresh),
-        (ErrorCode::FENCED_LEADER_EPOCH, Verdict::Refresh),
-        (ErrorCode::REPLICA_NOT_AVAILABLE, Verdict::Refresh),
-        (ErrorCode::KAFKA_STORAGE_ERROR, Verdict::Refresh),
-        (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Verdict::Refresh),
-        (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::Refresh),
-        (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::Refresh),
-        (ErrorCode::UNKNOWN_LEADER_EPOCH, Verdict::Retry),
-        (ErrorCode::OFFSET_NOT_AVAILABLE, Verdict::Retry),
-        (ErrorCode::REQUEST_TIMED_OUT, Verdict::Retry),
-        (ErrorCode::CORRUPT_MESSAGE, Verdict::Tell),
-        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, Verdict::Tell),
-        (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, Verdict::Tell),
-        (ErrorCode::UNSUPPORTED_VERSION, Verdict::Tell),
-        (ErrorCode::INVALID_TOPIC_EXCEPTION, Verdict::Tell),
-        (ErrorCode::UNKNOWN_SERVER_ERROR, Verdict::Log),
-        (ErrorCode::INVALID_REQUEST, Verdict::Log),
-        (ErrorCode::new(9999), Verdict::Log),
-    ] {
-        assert_eq!(verdict(code), expected, "{code}");
-        let of_a_lookup = match expected {
-            Verdict::Take => Lookup::Take,
-            Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
-            Verdict::OutOfRange | Verdict::Log => Lookup::Log,
-            Verdict::Tell => Lookup::Tell,
-        };
-        assert_eq!(lookup(code), of_a_lookup, "{code}");
-    }
-}
-
-#[test]
-fn an_application_is_told_of_no_code_that_it_can_do_nothing_about() {
-    let told = (-1..200)
-        .map(ErrorCode::new)
-        .filter(|code| verdict(*code) == Verdict::Tell);
-    let told: Vec<_> = told.map(|code| code.to_string()).collect();
-    assert_eq!(
-        told,
-        [
-            "CORRUPT_MESSAGE",
-            "INVALID_TOPIC_EXCEPTION",
-            "INVALID_GROUP_ID",
-            "TOPIC_AUTHORIZATION_FAILED",
-            "GROUP_AUTHORIZATION_FAILED",
-            "CLUSTER_AUTHORIZATION_FAILED",
-            "UNSUPPORTED_VERSION",
-            "UNSUPPORTED_FOR_MESSAGE_FORMAT",
-            "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-            "SASL_AUTHENTICATION_FAILED",
-            "UNSUPPORTED_COMPRESSION_TYPE",
-        ]
-    );
-}
-
-/// What was fetched up to 20 of the partition at 10.
-fn ahead(partition: &mut Partition) {
-    let records = Bytes::from(plain(10, &["a", "b"]));
-    partition.answered(Answered {
-        chunk: Some(Chunk::new(name(0), 10, -1, records, Vec::new())),
-        next: Some(Position {
-            offset: 12,
-            leader_epoch: 5,
-        }),
-        is_damaged: false,
-        high_watermark: 12,
-        last_stable_offset: 12,
-        log_start_offset: 0,
-    });
-}
-
-#[test]
-fn what_is_buffered_is_handed_out_before_an_offset_that_is_not_in_the_log_is_asked_for_again() {
-    let now = Instant::now();
-    let mut partition = fetching(0, 1);
-    assert!(!partition.drain(), "nothing is buffered");
-    ahead(&mut partition);
-    assert!(partition.drain());
-    assert!(!partition.is_fetchable(now));
-    assert!(partition.has_some());
-    assert!(!partition.take_drained());
-    let chunk = partition.take_chunk().expect("a chunk");
-    partition.release(chunk.size());
-    partition.hand_out((11, 5));
-    assert!(!partition.take_drained(), "one is left");
-    partition.hand_out((12, 5));
-    assert!(partition.take_drained());
-    assert!(!partition.take_drained(), "once");
-    assert!(partition.is_fetchable(now));
-    assert_eq!(partition.wanted(0).offset, 12);
-    assert!(!partition.drain(), "now the position is not in the log");
-}
-
-#[test]
-fn a_partition_fetched_anew_while_its_log_is_compared_asks_for_no_epoch_that_it_does_not_know() {
-    let now = Instant::now();
-    // Of a position that was sought to, no epoch is known: there is nothing to compare.
-    let mut partition = fetching(0, 1);
-    ahead(&mut partition);
-    partition.lead_by(Some(BrokerId(2)), 6, TopicId([9; 16]));
-    assert!(matches!(partition.need(now), Some(Need::EndOf { .. })));
-    partition.refetch(2);
-    assert_eq!(partition.need(now), None);
-    assert!(partition.is_fetchable(now));
-    assert_eq!(partition.wanted(0).offset, 10);
-    // Of one that was read, it is.
-    let mut partition = fetching(0, 1);
-    ahead(&mut partition);
-    partition.hand_out((11, 5));
-    partition.lead_by(Some(BrokerId(2)), 6, TopicId([9; 16]));
-    partition.refetch(2);
-    let position = Position {
-        offset: 11,
-        leader_epoch: 5,
-    };
-    assert_eq!(partition.need(now), Some(Need::EndOf { position }));
 }
 
 fn fetching(number: i32, version: u64) -> Partition {

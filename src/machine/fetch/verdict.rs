@@ -81,3 +81,67 @@ pub(crate) fn lookup(code: ErrorCode) -> Lookup {
         Verdict::Tell => Lookup::Tell,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_fetch_has_one_meaning() {
+        for (code, expected) in [
+            (ErrorCode::NONE, Verdict::Take),
+            (ErrorCode::OFFSET_OUT_OF_RANGE, Verdict::OutOfRange),
+            (ErrorCode::NOT_LEADER_OR_FOLLOWER, Verdict::Refresh),
+            (ErrorCode::FENCED_LEADER_EPOCH, Verdict::Refresh),
+            (ErrorCode::REPLICA_NOT_AVAILABLE, Verdict::Refresh),
+            (ErrorCode::KAFKA_STORAGE_ERROR, Verdict::Refresh),
+            (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Verdict::Refresh),
+            (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::Refresh),
+            (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::Refresh),
+            (ErrorCode::UNKNOWN_LEADER_EPOCH, Verdict::Retry),
+            (ErrorCode::OFFSET_NOT_AVAILABLE, Verdict::Retry),
+            (ErrorCode::REQUEST_TIMED_OUT, Verdict::Retry),
+            (ErrorCode::CORRUPT_MESSAGE, Verdict::Tell),
+            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, Verdict::Tell),
+            (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, Verdict::Tell),
+            (ErrorCode::UNSUPPORTED_VERSION, Verdict::Tell),
+            (ErrorCode::INVALID_TOPIC_EXCEPTION, Verdict::Tell),
+            (ErrorCode::UNKNOWN_SERVER_ERROR, Verdict::Log),
+            (ErrorCode::INVALID_REQUEST, Verdict::Log),
+            (ErrorCode::new(9999), Verdict::Log),
+        ] {
+            assert_eq!(verdict(code), expected, "{code}");
+            let of_a_lookup = match expected {
+                Verdict::Take => Lookup::Take,
+                Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
+                Verdict::OutOfRange | Verdict::Log => Lookup::Log,
+                Verdict::Tell => Lookup::Tell,
+            };
+            assert_eq!(lookup(code), of_a_lookup, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_told_of_no_code_that_it_can_do_nothing_about() {
+        let told = (-1..200)
+            .map(ErrorCode::new)
+            .filter(|code| verdict(*code) == Verdict::Tell);
+        let told: Vec<_> = told.map(|code| code.to_string()).collect();
+        assert_eq!(
+            told,
+            [
+                "CORRUPT_MESSAGE",
+                "INVALID_TOPIC_EXCEPTION",
+                "INVALID_GROUP_ID",
+                "TOPIC_AUTHORIZATION_FAILED",
+                "GROUP_AUTHORIZATION_FAILED",
+                "CLUSTER_AUTHORIZATION_FAILED",
+                "UNSUPPORTED_VERSION",
+                "UNSUPPORTED_FOR_MESSAGE_FORMAT",
+                "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+                "SASL_AUTHENTICATION_FAILED",
+                "UNSUPPORTED_COMPRESSION_TYPE",
+            ]
+        );
+    }
+}

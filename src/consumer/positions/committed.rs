@@ -1,0 +1,96 @@
+//! The group's committed offsets: where partitions begin.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tracing::debug;
+
+use super::{Sought, puzzle, retry, settle};
+use crate::config::OffsetReset;
+use crate::consumer::offsets::is_passing;
+use crate::consumer::shared::Shared;
+use crate::consumer::state::State;
+use crate::error::{Error, ErrorCode};
+use crate::machine::fetch::{Position, Start, is_refusal};
+use crate::types::OffsetAndMetadata;
+
+/// Asks for the group's committed offsets.
+pub(super) async fn find(shared: Arc<Shared>, sought: Vec<Sought>) {
+    let Some(offsets) = &shared.offsets else {
+        return;
+    };
+    let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
+    match offsets.ask(&names).await {
+        Ok(found) => {
+            let mut found: HashMap<_, _> = found.into_iter().collect();
+            for one in &sought {
+                match found.remove(&one.name) {
+                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
+                        from_committed(&shared, state, index, committed)
+                    }),
+                    // One that is refused does not hold up the others.
+                    Some(Err(error)) => not_found(&shared, one, &error),
+                    None => retry(&shared, one, None),
+                }
+            }
+        }
+        Err(error) => {
+            for one in &sought {
+                not_found(&shared, one, &error);
+            }
+        }
+    }
+    shared.work.notify_one();
+}
+
+fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
+    debug!(partition = %sought.name, %error, "committed offset not found");
+    let code = error
+        .broker_code()
+        .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
+    let lasts = match error {
+        Error::Broker { code, .. } => is_refusal(*code),
+        error => !is_passing(error),
+    };
+    if lasts {
+        retry(shared, sought, Some((code, error.clone())));
+    } else {
+        // What passes is no news to anybody.
+        puzzle(shared, sought, (!is_passing(error)).then_some(code), error);
+    }
+}
+
+fn from_committed(
+    shared: &Shared,
+    state: &mut State,
+    index: u32,
+    committed: Option<OffsetAndMetadata>,
+) -> Option<Error> {
+    let mut error = None;
+    state.change_at(index, |partition, version| {
+        partition.committed = committed.as_ref().map(|committed| committed.offset);
+        match (committed, shared.settings.offset_reset) {
+            (Some(committed), _) => {
+                let position = Position {
+                    offset: committed.offset,
+                    leader_epoch: committed.leader_epoch.unwrap_or(-1),
+                };
+                partition.seek(position, version);
+            }
+            (None, OffsetReset::Earliest) => {
+                partition.reset(Start::Earliest, version);
+            }
+            (None, OffsetReset::Latest) => {
+                partition.reset(Start::Latest, version);
+            }
+            (None, OffsetReset::None) => {
+                error = Some(Error::NoOffset {
+                    partition: partition.name.clone(),
+                    reason: "the group has committed none".into(),
+                });
+                partition.stick(version);
+            }
+        }
+    });
+    error
+}
