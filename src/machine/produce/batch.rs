@@ -61,10 +61,13 @@ pub(crate) struct Batch<T> {
 
 impl<T> Batch<T> {
     /// Its place among the batches that have a sequence: the parts of one that was split share its serial.
-    pub(crate) fn place(&self) -> Option<(u64, u32)> {
+    pub(crate) fn place(&self) -> Option<Place> {
         self.stamp.map(|stamp| (stamp.serial, self.ticket.first))
     }
 }
+
+/// A place in a partition's order of sequences: a batch's serial, and how many of its records stand before.
+pub(crate) type Place = (u64, u32);
 
 /// Where a batch stands in its partition's order of sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

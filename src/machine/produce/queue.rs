@@ -16,6 +16,8 @@
 //! - No batch is sent that is not among the next five from the first unresolved one: a broker recognises
 //!   that one when it comes again only as long as it is among the last five in its log.
 //! - Sequences restart under a new epoch only when nothing is in flight.
+//! - The newest sequences are given out again when the broker has certainly refused them; where later ones were sent
+//!   behind them, they leave a gap, after which only a new epoch is sure to be accepted.
 //! - While a batch is away, being compressed or split, it is unresolved and nothing is sent.
 
 mod answer;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use super::batch::{Batch, Body, Ticket};
-use super::batch::{OpenBatch, Stamp};
+use super::batch::{OpenBatch, Place, Stamp};
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
 use away::Away;
@@ -114,6 +116,8 @@ struct Flight<T> {
     /// The queue's term when it was sent.
     term: u64,
     stamp: Option<Stamp>,
+    /// The batch's place, as [`Batch::place`] tells it.
+    place: Option<Place>,
     opened: Instant,
     /// `None` once its time was up: the outcome is settled, the answer no longer matters.
     ticket: Option<Ticket<T>>,
@@ -178,8 +182,9 @@ pub(crate) struct Queue<T> {
     next_sequence: i32,
     next_serial: u64,
     next_flight: u64,
-    /// The serial of a batch that was given up with its sequence spent: the broker may miss it.
-    gap: Option<u64>,
+    /// Sequences before this place were spent and then given up: the broker may miss them. Who is taken by the
+    /// broker at this place or behind it proves that it does not.
+    gap: Option<Place>,
     /// Sequences must restart before anything is sent again.
     restamp: bool,
     /// Whether the broker is known to know the producer's sequences, so that it refuses a later batch

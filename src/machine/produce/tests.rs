@@ -8,7 +8,9 @@ use crate::types::{BrokerId, TopicId};
 
 mod away;
 mod bench;
+mod moves;
 mod once;
+mod refused;
 
 use bench::{Bench, ID, LEADER, LIMITS, NEXT, sequence};
 
@@ -128,33 +130,6 @@ fn retried_batch_keeps_its_sequence_and_goes_before_all_others_alone() {
 }
 
 #[test]
-fn backoff_is_waited_out_unless_the_leader_moves() {
-    let mut bench = Bench::new(LIMITS);
-    bench.batch();
-    let taken = bench.take().unwrap();
-    bench.answer(taken, ErrorCode::NOT_LEADER_OR_FOLLOWER);
-    assert!(matches!(
-        bench.queue.readiness(bench.now, true),
-        Readiness::At(_)
-    ));
-    assert!(bench.queue.lead(Some(BrokerId(2))));
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
-    assert!(bench.take().is_none(), "the old leader takes nothing more");
-}
-
-#[test]
-fn new_leader_starts_only_after_the_old_one_has_answered() {
-    let mut bench = Bench::new(LIMITS);
-    bench.batch();
-    bench.batch();
-    let taken = bench.take().unwrap();
-    bench.queue.lead(Some(BrokerId(2)));
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::No);
-    bench.answer(taken, ErrorCode::NONE);
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
-}
-
-#[test]
 fn out_of_order_behind_the_head_waits_and_at_the_head_restarts_sequences() {
     let mut bench = Bench::new(LIMITS);
     bench.batch();
@@ -172,26 +147,6 @@ fn out_of_order_behind_the_head_waits_and_at_the_head_restarts_sequences() {
     assert_eq!(sequence(&again), (1, 0));
     bench.answer(again, ErrorCode::NONE);
     assert_eq!(sequence(&bench.take_with(None).unwrap()), (1, 1));
-}
-
-#[test]
-fn lost_sequence_is_never_given_to_other_records() {
-    let mut bench = Bench::new(LIMITS);
-    bench.batch();
-    bench.batch();
-    let taken = bench.take().unwrap();
-    assert!(matches!(
-        bench.answer(taken, ErrorCode::TOPIC_AUTHORIZATION_FAILED),
-        Answered::Failed {
-            possibly_written: false,
-            ..
-        }
-    ));
-    assert!(
-        bench.take_with(None).is_none(),
-        "without a new epoch nothing may follow"
-    );
-    assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
 }
 
 #[test]
@@ -351,22 +306,6 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
         }
     }
     assert!(seen.len() >= 2 && seen.is_sorted(), "{seen:?}");
-}
-
-#[test]
-fn refused_records_are_left_out_and_the_others_kept_in_order() {
-    let mut bench = Bench::new(LIMITS);
-    (0..5).for_each(|_| {
-        bench.append(10);
-    });
-    bench.queue.close();
-    let taken = bench.take().unwrap();
-    let parts = split(taken.batch, &[0, 3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
-    let kept: Vec<_> = parts
-        .iter()
-        .map(|p| (p.ticket.first, p.ticket.count))
-        .collect();
-    assert_eq!(kept, [(1, 2), (4, 1)]);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answered, Away, Batch, Flight, Queue, Stamp};
+use super::{Answered, Away, Batch, Flight, Place, Queue, Stamp};
 use crate::error::{Error, ErrorCode};
+use crate::machine::produce::sequence::advance;
 use crate::machine::produce::verdict::{Answer, Situation, Verdict, verdict};
 
 impl<T: Clone> Queue<T> {
@@ -30,11 +31,9 @@ impl<T: Clone> Queue<T> {
             written: batch.written,
         };
         let verdict = verdict(answer, situation);
-        if let (Verdict::Ack { .. }, Some(stamp), Some(gap)) = (&verdict, entry.stamp, self.gap) {
-            // The broker took a later sequence, so the lost one is in the log.
-            if stamp.serial >= gap {
-                self.gap = None;
-            }
+        // The broker took a later sequence, so the lost one is in the log.
+        if matches!(verdict, Verdict::Ack { .. }) && entry.place >= self.gap {
+            self.gap = None;
         }
         match verdict {
             Verdict::Ack { .. } => {
@@ -64,7 +63,7 @@ impl<T: Clone> Queue<T> {
             },
             Verdict::Retry { refresh, unknown } => {
                 batch.unknown |= unknown;
-                self.retry(batch, refresh, retry_at)
+                self.retry(batch, entry.term, refresh, retry_at)
             }
             Verdict::Doubt => {
                 batch.failures += 1;
@@ -75,17 +74,21 @@ impl<T: Clone> Queue<T> {
             }
             Verdict::Restamp => {
                 self.restamp = true;
-                self.retry(batch, false, retry_at)
+                self.retry(batch, entry.term, false, retry_at)
             }
             Verdict::Split => self.send_to_split(flight, batch, Vec::new()),
-            Verdict::Drop(without) => {
-                self.lose(&batch);
-                self.send_to_split(flight, batch, without)
-            }
+            Verdict::Drop(without) => self.send_to_split(flight, batch, without),
             Verdict::Fail { unknown, fatal } => {
                 batch.failures += 1;
-                self.lose(&batch);
                 let possibly_written = batch.unknown || unknown;
+                match batch.stamp {
+                    Some(stamp)
+                        if !possibly_written && self.is_newest(&stamp, batch.ticket.count) =>
+                    {
+                        self.next_sequence = stamp.base_sequence;
+                    }
+                    _ => self.lose(&batch),
+                }
                 Answered::Failed {
                     batch,
                     possibly_written,
@@ -104,13 +107,13 @@ impl<T: Clone> Queue<T> {
         error: Arc<Error>,
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
-        match self.land(flight) {
-            Some(entry) if entry.ticket.is_some() => {}
+        let term = match self.land(flight) {
+            Some(entry) if entry.ticket.is_some() => entry.term,
             _ => return Answered::Late { batch },
-        }
+        };
         batch.last_error = Some(error);
         batch.unknown |= sent;
-        self.retry(batch, true, retry_at)
+        self.retry(batch, term, true, retry_at)
     }
 
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
@@ -153,9 +156,11 @@ impl<T: Clone> Queue<T> {
         }
     }
 
+    /// Puts a batch back that was sent in `term`, unless it was sent often enough.
     fn retry(
         &mut self,
         mut batch: Batch<T>,
+        term: u64,
         refresh: bool,
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
@@ -177,7 +182,10 @@ impl<T: Clone> Queue<T> {
                 fatal: false,
             };
         }
-        self.backoff_until = Some(retry_at(batch.failures));
+        // The leader of now has refused nothing yet, whatever one before it still says.
+        if term == self.term {
+            self.backoff_until = Some(retry_at(batch.failures));
+        }
         self.put_back(batch);
         Answered::Queued { refresh }
     }
@@ -212,16 +220,23 @@ impl<T: Clone> Queue<T> {
         Some(self.flights.swap_remove(at))
     }
 
+    /// Whether no sequence was given out behind those of a batch that had so many records.
+    pub(super) fn is_newest(&self, stamp: &Stamp, count: u32) -> bool {
+        self.limits.idempotent
+            && self.producer == Some(stamp.producer)
+            && self.next_sequence == advance(stamp.base_sequence, count)
+    }
+
     /// Notes that a batch is given up although its sequence was spent.
     pub(super) fn lose(&mut self, batch: &Batch<T>) {
-        if let Some(stamp) = batch.stamp {
-            self.note_gap(stamp.serial);
+        if let Some(place) = batch.place() {
+            self.note_gap(place);
         }
     }
 
-    pub(super) fn note_gap(&mut self, serial: u64) {
+    pub(super) fn note_gap(&mut self, place: Place) {
         if self.limits.idempotent {
-            self.gap = Some(self.gap.map_or(serial, |gap| gap.max(serial)));
+            self.gap = self.gap.max(Some(place));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Batch, Body, Ended, Queue, Stamp, Ticket};
 use crate::error::Error;
+use crate::machine::produce::sequence::advance;
 
 /// What the queue keeps of a batch that is away, so that it still counts as unresolved.
 pub(super) struct Away<T> {
@@ -77,9 +78,10 @@ impl<T: Clone> Queue<T> {
     /// # Errors
     /// The parts, when the batch was ended meanwhile: only their memory is left to give back.
     pub(crate) fn parts(&mut self, flight: u64, parts: Vec<Batch<T>>) -> Result<(), Vec<Batch<T>>> {
-        if !self.back_from_split(flight) {
+        let Some(whole) = self.back_from_split(flight) else {
             return Err(parts);
-        }
+        };
+        self.close_hole(&whole, &parts);
         let compressed = self.limits.compressed;
         for mut part in parts.into_iter().rev() {
             if compressed && let Body::Packed(closed) = part.body {
@@ -92,15 +94,30 @@ impl<T: Clone> Queue<T> {
 
     /// Gives a batch up that could not be split; tells whether it has yet to be failed.
     pub(crate) fn not_split(&mut self, flight: u64, batch: &Batch<T>) -> bool {
-        let back = self.back_from_split(flight);
+        let back = self.back_from_split(flight).is_some();
         if back {
             self.lose(batch);
         }
         back
     }
 
-    fn back_from_split(&mut self, flight: u64) -> bool {
-        let at = self.splitting.iter().position(|(own, _)| *own == flight);
-        at.map(|at| self.splitting.swap_remove(at)).is_some()
+    /// Sees to the sequences of records that were left out of a batch's parts: they are given out again when they are
+    /// the newest and certainly not in the log; else they leave a gap behind the parts.
+    fn close_hole(&mut self, whole: &Away<T>, parts: &[Batch<T>]) {
+        let Some(stamp) = whole.stamp else { return };
+        let kept = parts.iter().map(|part| part.ticket.count).sum();
+        if kept == whole.ticket.count {
+            return;
+        }
+        if !whole.unknown && self.is_newest(&stamp, whole.ticket.count) {
+            self.next_sequence = advance(stamp.base_sequence, kept);
+        } else {
+            self.note_gap((stamp.serial, whole.ticket.first + whole.ticket.count));
+        }
+    }
+
+    fn back_from_split(&mut self, flight: u64) -> Option<Away<T>> {
+        let at = self.splitting.iter().position(|(own, _)| *own == flight)?;
+        Some(self.splitting.swap_remove(at).1)
     }
 }

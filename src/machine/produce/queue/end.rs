@@ -74,7 +74,7 @@ impl<T: Clone> Queue<T> {
             let Some(ticket) = flight.ticket.take() else {
                 continue;
             };
-            gap = gap.max(flight.stamp.map(|s| s.serial));
+            gap = gap.max(flight.place);
             let error = Arc::new(error(flight.last_error.take()));
             ended.push(Ended {
                 ticket,
@@ -93,7 +93,7 @@ impl<T: Clone> Queue<T> {
                 kept.push_back(batch);
                 continue;
             }
-            gap = gap.max(batch.stamp.map(|s| s.serial));
+            gap = gap.max(batch.place());
             ended.push(Ended {
                 error: Arc::new(error(batch.last_error)),
                 possibly_written: batch.unknown,
@@ -103,8 +103,8 @@ impl<T: Clone> Queue<T> {
             });
         }
         self.ready = kept;
-        if let Some(serial) = gap {
-            self.note_gap(serial);
+        if let Some(place) = gap {
+            self.note_gap(place);
         }
     }
 

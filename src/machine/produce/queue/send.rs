@@ -119,6 +119,7 @@ impl<T: Clone> Queue<T> {
             broker,
             term: self.term,
             stamp: batch.stamp,
+            place: batch.place(),
             opened: batch.opened,
             ticket: Some(batch.ticket.clone()),
             last_error: batch.last_error.clone(),

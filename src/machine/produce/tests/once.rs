@@ -371,6 +371,10 @@ impl Forgetful {
                 let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
                 self.bench.answer(taken, code)
             }
+            10 => {
+                let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+                self.bench.answer(taken, code)
+            }
             6 | 7 => {
                 self.broker.append(&taken);
                 self.bench.lose(taken, true)
@@ -421,7 +425,7 @@ proptest! {
     #[test]
     fn no_batch_is_twice_in_the_log_whatever_leaders_miss_or_refuse(
         elections in proptest::collection::vec(0u8..10, 0..40),
-        fates in proptest::collection::vec(0u8..10, 0..200),
+        fates in proptest::collection::vec(0u8..11, 0..200),
     ) {
         let ended = Forgetful::new().run(elections, fates);
         let mut once = ended.log.clone();
