@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ottla::{Client, OffsetReset, Record, TopicPartition};
+use ottla::{Acks, Client, OffsetReset, Record, TopicPartition};
 use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
 use tokio::time::timeout;
 
@@ -16,6 +16,38 @@ fn all_of(topic: &str, partitions: i32) -> Vec<TopicPartition> {
     let all = 0..partitions;
     all.map(|partition| TopicPartition::new(topic, partition))
         .collect()
+}
+
+#[tokio::test]
+async fn unacknowledged_records_follow_a_leader_that_moves() {
+    let cluster = Cluster::builder()
+        .nodes(2)
+        .topic("t", 1)
+        .start()
+        .await
+        .unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let producer = client
+        .producer()
+        .acks(Acks::None)
+        .idempotence(false)
+        .linger(Duration::ZERO)
+        .build()
+        .unwrap();
+    let written = || cluster.log("t", 0).len();
+    for _ in 0..2 {
+        let before = written();
+        let arrives = async {
+            while written() == before {
+                producer.send(Record::to("t").value("v")).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Long before metadata.max.age.ms.
+        timeout(SOON, arrives).await.unwrap();
+        let other = 3 - cluster.leader("t", 0).unwrap();
+        cluster.move_leader("t", 0, other).unwrap();
+    }
 }
 
 #[tokio::test]

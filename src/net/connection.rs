@@ -130,7 +130,6 @@ impl Connection {
     }
 
     /// Waits until the connection has been closed, by either side.
-    #[cfg(test)]
     pub(crate) async fn closed(&self) {
         self.0.link.0.closed().await;
     }

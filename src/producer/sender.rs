@@ -37,23 +37,17 @@ fn offload_from(compression: Compression) -> usize {
 /// Sends until the producer is closed.
 pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     let mut stopped = shared.stopped();
+    let mut closed: Option<Ending> = None;
     loop {
         let step = async {
-            if may_send(&lane) {
-                match ready_connection(&shared, &lane).await {
-                    Ok(connection) => {
-                        lane.note_trouble(None);
-                        if let Some(_turn) = lane.turn() {
-                            send_due(&shared, &lane, &connection);
-                        } else {
-                            return lane.woken().await;
-                        }
-                    }
-                    Err(error) => recover(&shared, &lane, error).await,
-                }
+            let next = advance(&shared, &lane).await;
+            if closed.is_none() {
+                closed = lane.connection().map(ending);
             }
-            if !may_send(&lane) {
-                wait(&lane).await;
+            tokio::select! {
+                biased;
+                () = ended(&mut closed) => lost(&shared, &lane).await,
+                () = wait(&lane, next) => {}
             }
         };
         tokio::select! {
@@ -65,14 +59,75 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
     lane.note_connection(None);
 }
 
+/// The end of the connection that requests are written to.
+type Ending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn ending(connection: Connection) -> Ending {
+    Box::pin(async move { connection.closed().await })
+}
+
+/// Waits for the end of a connection, and forgets it; for ever when there is none.
+async fn ended(closed: &mut Option<Ending>) {
+    match closed {
+        Some(ending) => ending.await,
+        None => std::future::pending().await,
+    }
+    *closed = None;
+}
+
+/// What the sender waits for.
+enum Next {
+    /// Something to do.
+    Work,
+    /// The turn that somebody else has.
+    Turn,
+}
+
+/// Sends what may be sent now.
+async fn advance(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Next {
+    if may_send(lane) {
+        match ready_connection(shared, lane).await {
+            Ok(connection) => {
+                lane.note_trouble(None);
+                if let Some(_turn) = lane.turn() {
+                    send_due(shared, lane, &connection);
+                } else {
+                    return Next::Turn;
+                }
+            }
+            Err(error) => recover(shared, lane, error).await,
+        }
+    }
+    Next::Work
+}
+
+/// After the connection ended: the broker may have gone, or be no leader any more; newer metadata tells.
+///
+/// With `acks=0` closing is all that a broker does to say so, and whatever is written to it before is lost.
+async fn lost(shared: &Shared, lane: &Lane) {
+    lane.note_connection(None);
+    let mut changes = shared.cluster.changes();
+    shared.cluster.request_refresh();
+    if shared.settings.acks == Acks::None {
+        let patience = shared.settings.retry_backoff.max;
+        let _ = tokio::time::timeout(patience, changes.changed()).await;
+    }
+}
+
 /// Whether a request may go out now and there is something to look at.
 fn may_send(lane: &Lane) -> bool {
     let now = tokio::time::Instant::now().into_std();
     lane.has_room() && lane.has_due(now) && lane.muted_until(now).is_none()
 }
 
-/// Waits until something is listed, answered, or due.
-async fn wait(lane: &Lane) {
+/// Waits until something is listed, answered, or due; not at all when something may be sent now.
+async fn wait(lane: &Lane, next: Next) {
+    if let Next::Turn = next {
+        return lane.woken().await;
+    }
+    if may_send(lane) {
+        return;
+    }
     let now = tokio::time::Instant::now().into_std();
     let muted = lane.muted_until(now);
     let next = if lane.has_room() {
@@ -90,22 +145,52 @@ async fn wait(lane: &Lane) {
 
 /// A live connection, once there is an identity to stamp with.
 async fn ready_connection(shared: &Shared, lane: &Lane) -> Result<Connection, Error> {
-    shared.identity.ensure(&shared.cluster).await?;
+    if shared.identity.current().is_none() {
+        let asking = shared.identity.ensure(&shared.cluster);
+        patiently(shared, lane, "a broker, for a producer id", asking).await?;
+        // What kept the identity away does not keep the connection away.
+        lane.note_trouble(None);
+    }
     if let Some(live) = lane.connection() {
         return Ok(live);
     }
+    let address = shared.cluster.topology().brokers.get(&lane.broker).cloned();
+    let server = address.map_or_else(
+        || format!("broker {}", lane.broker.0),
+        |address| format!("broker {} at {address}", lane.broker.0),
+    );
     let connecting = shared.cluster.broker(lane.broker, Purpose::Produce);
-    tokio::pin!(connecting);
-    let fresh = loop {
-        // A broker that is silent may have lost its partitions meanwhile: only newer metadata tells.
-        let patience = shared.settings.retry_backoff.max;
-        match tokio::time::timeout(patience, &mut connecting).await {
-            Ok(outcome) => break outcome?,
-            Err(_) => shared.cluster.request_refresh(),
-        }
-    };
+    let fresh = patiently(shared, lane, &server, connecting).await?;
     lane.note_connection(Some(fresh.clone()));
     Ok(fresh)
+}
+
+/// Waits for a server, and tells meanwhile that it is being waited for.
+///
+/// A broker that is silent may have lost its partitions by now: only newer metadata tells.
+async fn patiently<T>(
+    shared: &Shared,
+    lane: &Lane,
+    server: &str,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::pin!(answer);
+    let patience = shared.settings.retry_backoff.max;
+    let began = tokio::time::Instant::now();
+    loop {
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(outcome) => return outcome,
+            Err(_) => {
+                let silence = format!("no answer for {:.1?}", began.elapsed());
+                let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, silence);
+                lane.note_trouble(Some(Arc::new(Error::Connect {
+                    address: server.into(),
+                    source: Arc::new(silence),
+                })));
+                shared.cluster.request_refresh();
+            }
+        }
+    }
 }
 
 /// After a failure to get ready: asks for newer metadata, and waits before the next try.
