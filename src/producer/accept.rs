@@ -119,6 +119,9 @@ impl Shared {
             };
             slot.note_time(&added.outcome, added.index, parts.timestamp);
             if added.opened {
+                if chosen.is_none() && slot.queue.leader().is_none() {
+                    topic.leave_leaderless(self.settings.adaptive);
+                }
                 let plan = self.plan(queue, slot);
                 drop(guard);
                 self.opened(queue, plan, added.first);
@@ -248,6 +251,29 @@ impl Shared {
         }
         let topic = self.while_open(self.cluster.topic(name, deadline)).await?;
         Ok(self.adopt(&topic))
+    }
+
+    /// Makes the queues of a topic that the cluster's metadata has by now, without waiting; false, and a look-up has
+    /// begun, when it has not.
+    pub(crate) fn look_up(&self, name: &str) -> Result<bool> {
+        if !is_legal_name(name) {
+            return Err(Error::InvalidTopic { name: name.into() });
+        }
+        let topology = self.cluster.topology();
+        let topic = topology.topics.get(name);
+        if let Some(topic) = topic.filter(|t| t.error.is_none() && !t.partitions.is_empty()) {
+            self.adopt(topic);
+            return Ok(true);
+        }
+        self.cluster.add_interest(name, true);
+        match topic.and_then(|topic| topic.error) {
+            Some(code) if !code.is_retriable() => Err(Error::broker(
+                code,
+                None,
+                format!("metadata of topic {name}"),
+            )),
+            _ => Ok(false),
+        }
     }
 
     pub(crate) fn buffer_full(&self, size: usize, waited: Duration) -> Error {

@@ -130,7 +130,8 @@ impl Producer {
 
     /// Hands a record over if that needs no waiting; else gives it back.
     ///
-    /// A topic that this producer has not sent to yet is unknown to it: [`prepare`](Self::prepare) it first.
+    /// A topic that this producer has not sent to yet is unknown to it: the first call begins to look it up and gives
+    /// the record back with [`Error::UnknownTopic`]; a later one takes it. [`prepare`](Self::prepare) waits for that.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue), at once, with the record.
@@ -140,23 +141,27 @@ impl Producer {
     )]
     pub fn try_enqueue<'a>(&self, record: Record<'a>) -> Result<Delivery, NotEnqueued<'a>> {
         let shared = self.shared();
-        let refused = match shared.accept(&record, None) {
+        let mut refused = match shared.accept(&record, None) {
             Ok(delivery) => return Ok(delivery),
             Err(refused) => refused,
         };
+        if let Refused::UnknownTopic = refused {
+            refused = match shared.look_up(record.topic()) {
+                Ok(false) => refused,
+                Ok(true) => match shared.accept(&record, None) {
+                    Ok(delivery) => return Ok(delivery),
+                    Err(refused) => refused,
+                },
+                Err(error) => Refused::Error(error),
+            };
+        }
         let unknown = |what: String| Error::UnknownTopic {
             what: what.into(),
             waited: Duration::ZERO,
         };
         let error = match refused {
             Refused::Error(error) => error,
-            Refused::UnknownTopic if !is_legal_name(record.topic()) => Error::InvalidTopic {
-                name: record.topic().into(),
-            },
-            Refused::UnknownTopic => {
-                shared.cluster.add_interest(record.topic(), true);
-                unknown(format!("topic {}", record.topic()))
-            }
+            Refused::UnknownTopic => unknown(format!("topic {}", record.topic())),
             Refused::UnknownPartition(partition) => {
                 shared.cluster.request_refresh();
                 unknown(format!("partition {partition} of topic {}", record.topic()))

@@ -3,6 +3,7 @@
 mod broker;
 mod ends;
 mod sending;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;

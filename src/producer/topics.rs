@@ -36,12 +36,14 @@ impl TopicQueues {
         }));
         let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
         let start = || AtomicU32::new(fastrand::u32(0..partitions.max(1)));
-        Self {
+        let topic = Self {
             queues,
             partitions,
             sticky: before.map_or_else(start, |b| AtomicU32::new(b.sticky.load(Ordering::Relaxed))),
             turn: before.map_or_else(start, |b| AtomicU32::new(b.turn.load(Ordering::Relaxed))),
-        }
+        };
+        topic.leave_leaderless(false);
+        topic
     }
 
     /// The sticky partition; one that is gone gives way to another.
@@ -57,16 +59,32 @@ impl TopicQueues {
     /// Chooses the sticky partition after `current`, away from slow ones when `adaptive`.
     pub(crate) fn switch_sticky(&self, current: u32, adaptive: bool) {
         let next = produce::partition::next_sticky(current, self.partitions, |partition| {
-            let queue = self.queues.get(partition as usize)?;
-            let backlog = queue.backlog.load(Ordering::Relaxed);
-            (backlog != LEADERLESS).then_some(if adaptive { backlog } else { 0 })
+            let backlog = self.backlog(partition)?;
+            Some(if adaptive { backlog } else { 0 })
         });
         self.sticky.store(next, Ordering::Relaxed);
     }
 
-    /// The next partition in turn, whatever its state.
+    /// Chooses another sticky partition when the one of now has no leader, and another has.
+    pub(crate) fn leave_leaderless(&self, adaptive: bool) {
+        let current = self.sticky();
+        if self.backlog(current).is_none() {
+            self.switch_sticky(current, adaptive);
+        }
+    }
+
+    /// A partition's batches that wait; `None` where it has no leader.
+    fn backlog(&self, partition: u32) -> Option<u32> {
+        let queue = self.queues.get(partition as usize)?;
+        let backlog = queue.backlog.load(Ordering::Relaxed);
+        (backlog != LEADERLESS).then_some(backlog)
+    }
+
+    /// The next partition in turn that has a leader.
     pub(crate) fn round_robin(&self) -> u32 {
-        self.turn.fetch_add(1, Ordering::Relaxed) % self.partitions.max(1)
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
+        let has_leader = |partition| self.backlog(partition).is_some();
+        produce::partition::round_robin(turn, self.partitions, has_leader)
     }
 }
 

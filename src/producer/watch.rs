@@ -11,7 +11,7 @@ use tracing::debug;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::machine::produce::Ended;
 use crate::machine::topology::{Topic, Topology};
 use crate::types::BrokerId;
@@ -147,7 +147,7 @@ fn expire(shared: &Arc<Shared>) {
             let mut slot = queue.lock();
             (slot.queue.expire(now, &mut ended), slot.queue.leader())
         };
-        explain(shared, leader, &mut ended);
+        explain(shared, &queue, leader, &mut ended);
         shared.end(&queue, ended);
         if let Some(at) = next {
             shared.deadlines.watch(at, queue);
@@ -155,20 +155,41 @@ fn expire(shared: &Arc<Shared>) {
     }
 }
 
-/// Tells of batches that were never sent why their leader's sender could not send.
-fn explain(shared: &Shared, leader: Option<BrokerId>, ended: &mut [Ended<Arc<Outcome>>]) {
-    let Some(trouble) = leader.and_then(|leader| shared.trouble(leader)) else {
-        return;
+/// Tells of batches that wait to be sent why they cannot be: that is later than what became of their last attempt.
+fn explain(
+    shared: &Shared,
+    queue: &PartitionQueue,
+    leader: Option<BrokerId>,
+    ended: &mut [Ended<Arc<Outcome>>],
+) {
+    let trouble = match leader {
+        Some(leader) => shared.trouble(leader),
+        None => Some(Arc::new(leaderless(shared, queue))),
     };
-    for end in ended {
-        if let Error::DeliveryTimeout {
-            timeout,
-            last: None,
-        } = *end.error
-        {
+    let Some(trouble) = trouble else { return };
+    for end in ended.iter_mut().filter(|end| !end.flying) {
+        if let Error::DeliveryTimeout { timeout, .. } = *end.error {
             let last = Some(Arc::clone(&trouble));
             end.error = Arc::new(Error::DeliveryTimeout { timeout, last });
         }
+    }
+}
+
+/// Why a partition has no leader, as far as the cluster's metadata tells.
+fn leaderless(shared: &Shared, queue: &PartitionQueue) -> Error {
+    let topology = shared.cluster.topology();
+    let topic = topology.topics.get(queue.target.name());
+    match topic.and_then(|topic| topic.error) {
+        Some(code) => Error::broker(
+            code,
+            None,
+            format!("metadata of topic {}", queue.target.topic()),
+        ),
+        None => Error::broker(
+            ErrorCode::LEADER_NOT_AVAILABLE,
+            None,
+            format!("{} has no leader: its brokers are down", queue.target),
+        ),
     }
 }
 
@@ -199,21 +220,41 @@ fn lead(shared: &Arc<Shared>, topic: &Topic) {
     }
     let topic_queues = shared.adopt(topic);
     for (number, queue) in topic_queues.queues.iter().enumerate() {
-        let leader = topic
-            .partitions
-            .get(number)
-            .and_then(|partition| partition.leader);
+        let partition = topic.partitions.get(number);
+        let leader = partition.and_then(|partition| partition.leader);
+        let mut ended = Vec::new();
         let plan = {
             let mut slot = queue.lock();
-            if !slot.queue.lead(leader) {
+            let moved = slot.queue.lead(leader);
+            // Without ids an answer from a broker that lags behind looks the same.
+            if partition.is_none() && !topic.id.is_zero() {
+                slot.queue.gone(&Arc::new(gone(topic, queue)), &mut ended);
+            } else if !moved {
                 continue;
             }
-            slot.forget_plans();
+            if moved {
+                slot.forget_plans();
+                debug!(partition = %queue.target, ?leader, "partition has another leader");
+            }
             shared.plan(queue, &mut slot)
         };
-        debug!(partition = %queue.target, ?leader, "partition has another leader");
+        shared.end(queue, ended);
         shared.carry_out(queue, plan);
     }
+    topic_queues.leave_leaderless(shared.settings.adaptive);
+}
+
+/// Why what waits for a partition is not to be delivered any more.
+fn gone(topic: &Topic, queue: &PartitionQueue) -> Error {
+    let count = topic.partitions.len();
+    Error::broker(
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        None,
+        format!(
+            "{} is gone, its topic was made anew with {count} partitions: send the record again, for one of those",
+            queue.target
+        ),
+    )
 }
 
 /// Waits for the drain, for ever when there is none.

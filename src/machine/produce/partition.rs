@@ -55,6 +55,27 @@ pub(crate) fn next_sticky(
     best.map_or_else(|| turn(1), |(candidate, _)| candidate)
 }
 
+/// The partition whose turn it is among those that have a leader; simply the next one when none has.
+///
+/// `turn` takes a turn each time it is called: the turns of partitions without a leader are passed over, not given to
+/// their neighbours.
+pub(crate) fn round_robin(
+    mut turn: impl FnMut() -> u32,
+    partitions: u32,
+    has_leader: impl Fn(u32) -> bool,
+) -> u32 {
+    let partitions = partitions.max(1);
+    let mut next = || turn() % partitions;
+    let first = next();
+    if has_leader(first) {
+        return first;
+    }
+    let mut others = (1..partitions).map(|_| next());
+    let led = others.find(|other| has_leader(*other));
+    // A turn more than there are partitions: another one is first the next time.
+    led.unwrap_or_else(next)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +116,28 @@ mod tests {
         for current in 0..4 {
             assert_eq!(next_sticky(current, 4, |p| backlog[p as usize]), 1);
         }
+    }
+
+    #[test]
+    fn round_robin_passes_over_partitions_without_a_leader_and_stays_even() {
+        let mut turn = 4..;
+        let mut taken = [0; 5];
+        for _ in 0..90 {
+            let next = || turn.next().unwrap();
+            let chosen = round_robin(next, 5, |partition| partition != 1 && partition != 2);
+            taken[chosen as usize] += 1;
+        }
+        assert_eq!(taken, [30, 0, 0, 30, 30]);
+    }
+
+    #[test]
+    fn round_robin_goes_on_when_no_partition_has_a_leader() {
+        let mut turn = 0..;
+        let mut taken = [0; 3];
+        for _ in 0..30 {
+            taken[round_robin(|| turn.next().unwrap(), 3, |_| false) as usize] += 1;
+        }
+        assert_eq!(taken, [10, 10, 10]);
     }
 
     #[test]

@@ -121,12 +121,13 @@ struct Flight<T> {
     opened: Instant,
     /// `None` once its time was up: the outcome is settled, the answer no longer matters.
     ticket: Option<Ticket<T>>,
-    last_error: Option<Arc<Error>>,
+    sent: Instant,
     /// How often it was sent before.
     failures: u32,
 }
 
 /// A batch that has ended, and why.
+#[derive(Debug)]
 pub(crate) struct Ended<T> {
     pub(crate) ticket: Ticket<T>,
     pub(crate) error: Arc<Error>,
@@ -134,6 +135,8 @@ pub(crate) struct Ended<T> {
     pub(crate) attempts: u32,
     /// Memory to give back; 0 when the batch's bytes are still in flight.
     pub(crate) charged: usize,
+    /// Whether it waits for a broker's answer.
+    pub(crate) flying: bool,
 }
 
 /// What became of an answered batch.
@@ -201,6 +204,8 @@ pub(crate) struct Queue<T> {
     watched: bool,
     /// Nothing is accepted any more.
     closed: bool,
+    /// Why there is no such partition any more.
+    gone: Option<Arc<Error>>,
 }
 
 impl<T: Clone> Queue<T> {
@@ -228,6 +233,7 @@ impl<T: Clone> Queue<T> {
             last_len: 0,
             watched: false,
             closed: false,
+            gone: None,
         }
     }
 
@@ -272,6 +278,9 @@ impl<T: Clone> Queue<T> {
             return false;
         }
         self.leader = leader;
+        if leader.is_some() {
+            self.gone = None;
+        }
         self.term += 1;
         self.proven = false;
         self.backoff_until = None;

@@ -164,6 +164,13 @@ fn stamped_batches_behind_a_lost_one_are_first_offered_as_they_were() {
             .iter()
             .all(|end| end.possibly_written && end.charged == 0)
     );
+    for end in &ended {
+        let Error::DeliveryTimeout { last, .. } = &*end.error else {
+            panic!("{}", end.error);
+        };
+        let text = last.as_ref().unwrap().to_string();
+        assert_eq!(text, "Produce to broker 1 was not answered within 120s");
+    }
     assert!(matches!(
         bench.answer(first, ErrorCode::NONE),
         Answered::Late { .. }

@@ -49,14 +49,21 @@ pub(super) struct Seen {
     pub(super) records: i32,
 }
 
-/// The broker; topic `t` has two partitions.
+/// The broker; topic `t` has two partitions unless told otherwise, and nobody may use topic `denied`.
 pub(super) struct Broker {
     state: Mutex<State>,
     pub(super) memory: Arc<Memory>,
 }
 
-#[derive(Default)]
 struct State {
+    /// The leader of each partition of `t`.
+    leaders: Vec<Option<i32>>,
+    topic_id: [u8; 16],
+    /// For the next who ask for a producer id; afterwards each gets one.
+    identities: VecDeque<ErrorCode>,
+    /// Whether nothing is answered any more once a producer id was given.
+    freezes: bool,
+    frozen: bool,
     /// For the next batches; afterwards each is taken.
     told: VecDeque<Told>,
     /// Whether Produce requests are read and not answered.
@@ -69,7 +76,7 @@ struct State {
 impl Broker {
     pub(super) fn start() -> Arc<Self> {
         let broker = Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(State::new()),
             memory: Memory::new(),
         });
         let mut listener = broker.memory.listen(&address("a"));
@@ -103,6 +110,25 @@ impl Broker {
         self.lock().silent = true;
     }
 
+    /// Who leads each partition of `t` from now on.
+    pub(super) fn lead(&self, leaders: &[Option<i32>]) {
+        self.lock().leaders = leaders.to_vec();
+    }
+
+    /// `t` is another topic from now on, with one leader for each partition.
+    pub(super) fn make_anew(&self, leaders: &[Option<i32>]) {
+        let mut state = self.lock();
+        state.leaders = leaders.to_vec();
+        state.topic_id[0] += 1;
+    }
+
+    /// Refuses a producer id once, gives one, and answers nothing afterwards.
+    pub(super) fn freeze_after_identity(&self, refusal: ErrorCode) {
+        let mut state = self.lock();
+        state.identities.push_back(refusal);
+        state.freezes = true;
+    }
+
     /// Every batch that came.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
@@ -124,15 +150,23 @@ impl Broker {
 
     fn answer(&self, request: &Request) -> Option<Bytes> {
         let version = request.version;
+        if self.lock().frozen {
+            return None;
+        }
         Some(match request.key {
             0 => return self.produce(request),
-            3 => metadata(request),
+            3 => self.lock().metadata(request),
             18 => {
                 let ranges = ALL.map(|key| (key.code(), key.supported().0, key.supported().1));
                 api_versions(version, 0, &ranges)
             }
             22 => {
-                let answer = InitProducerIdResponse::default().with_producer_id(7.into());
+                let mut state = self.lock();
+                let code = state.identities.pop_front().unwrap_or(ErrorCode::NONE);
+                state.frozen = state.freezes && code.is_none();
+                let answer = InitProducerIdResponse::default()
+                    .with_error_code(code.code())
+                    .with_producer_id(7.into());
                 encoded(&answer, version)
             }
             key => panic!("request {key}"),
@@ -148,10 +182,20 @@ impl Broker {
             .into_iter()
             .map(|topic| {
                 let all = topic.partition_data.into_iter();
-                let told = all.map(|data| state.take(data.index, &data.records.unwrap()));
+                let is_known = *topic.topic_id.as_bytes() == state.topic_id;
+                let told = all.map(|data| {
+                    if is_known {
+                        state.take(data.index, &data.records.unwrap())
+                    } else {
+                        PartitionProduceResponse::default()
+                            .with_index(data.index)
+                            .with_error_code(ErrorCode::UNKNOWN_TOPIC_ID.code())
+                    }
+                });
                 TopicProduceResponse::default()
                     .with_partition_responses(told.collect())
                     .with_name(topic.name)
+                    .with_topic_id(topic.topic_id)
             })
             .collect();
         let answer = ProduceResponse::default().with_responses(topics);
@@ -160,6 +204,21 @@ impl Broker {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            leaders: vec![Some(0); 2],
+            topic_id: [1; 16],
+            identities: VecDeque::new(),
+            freezes: false,
+            frozen: false,
+            told: VecDeque::new(),
+            silent: false,
+            ends: HashMap::new(),
+            seen: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
     fn take(&mut self, partition: i32, records: &Bytes) -> PartitionProduceResponse {
         let number = |at: usize| records.slice(at..).get_i32();
         let (sequence, count) = (number(SEQUENCE_AT), number(COUNT_AT));
@@ -184,30 +243,38 @@ impl State {
         let base = std::mem::replace(end, *end + i64::from(count));
         answer.with_base_offset(base)
     }
-}
 
-fn metadata(request: &Request) -> Bytes {
-    let asked: MetadataRequest = read(request);
-    let broker = MetadataResponseBroker::default()
-        .with_node_id(0.into())
-        .with_host(StrBytes::from_static_str("a"))
-        .with_port(9092);
-    let topics = asked.topics.into_iter().flatten().map(|topic| {
-        let is_known = topic.name.as_ref().is_some_and(|name| **name == *"t");
-        let one = |n| {
-            MetadataResponsePartition::default()
-                .with_partition_index(n)
-                .with_leader_id(0.into())
-        };
-        MetadataResponseTopic::default()
-            .with_error_code(if is_known { 0 } else { 3 })
-            .with_partitions((0..2).filter(|_| is_known).map(one).collect())
-            .with_name(topic.name)
-    });
-    let answer = MetadataResponse::default()
-        .with_brokers(vec![broker])
-        .with_topics(topics.collect());
-    encoded(&answer, request.version)
+    fn metadata(&self, request: &Request) -> Bytes {
+        let asked: MetadataRequest = read(request);
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(0.into())
+            .with_host(StrBytes::from_static_str("a"))
+            .with_port(9092);
+        let topics = asked.topics.into_iter().flatten().map(|topic| {
+            let code = match topic.name.as_ref().map(|name| name.as_str()) {
+                Some("t") => ErrorCode::NONE,
+                Some("denied") => ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+                _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            };
+            let told = MetadataResponseTopic::default()
+                .with_error_code(code.code())
+                .with_name(topic.name);
+            if !code.is_none() {
+                return told;
+            }
+            let all = (0..).zip(&self.leaders).map(|(number, leader)| {
+                MetadataResponsePartition::default()
+                    .with_partition_index(number)
+                    .with_leader_id(leader.unwrap_or(-1).into())
+            });
+            told.with_topic_id(self.topic_id.to_vec().try_into().unwrap())
+                .with_partitions(all.collect())
+        });
+        let answer = MetadataResponse::default()
+            .with_brokers(vec![broker])
+            .with_topics(topics.collect());
+        encoded(&answer, request.version)
+    }
 }
 
 fn encoded(message: &impl Encodable, version: i16) -> Bytes {

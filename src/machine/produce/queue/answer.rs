@@ -173,7 +173,10 @@ impl<T: Clone> Queue<T> {
                 log_append_time: -1,
             };
         }
-        if batch.failures > self.limits.retries {
+        if let Some(gone) = &self.gone {
+            batch.last_error = Some(Arc::clone(gone));
+        }
+        if batch.failures > self.limits.retries || self.gone.is_some() {
             self.lose(&batch);
             let possibly_written = batch.unknown;
             return Answered::Failed {

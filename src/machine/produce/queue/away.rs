@@ -33,6 +33,7 @@ impl<T: Clone> Away<T> {
             possibly_written: self.unknown,
             attempts: self.attempts,
             charged: 0,
+            flying: false,
         }
     }
 }

@@ -8,14 +8,14 @@ use super::{Batch, Ended, Queue};
 use crate::error::Error;
 #[cfg(test)]
 use crate::types::ProducerId;
-use crate::types::after;
+use crate::types::{BrokerId, after};
 
 impl<T: Clone> Queue<T> {
     /// Ends what is older than the delivery timeout; tells when to look again, `None` when empty.
     pub(crate) fn expire(&mut self, now: Instant, ended: &mut Vec<Ended<T>>) -> Option<Instant> {
         let limit = self.limits.delivery_timeout;
         let over = |opened: Instant| after(opened, limit) <= now;
-        self.end_where(over, ended, |last| Error::DeliveryTimeout {
+        self.end_where(over, Some(now), ended, |last| Error::DeliveryTimeout {
             timeout: limit,
             last,
         });
@@ -52,6 +52,7 @@ impl<T: Clone> Queue<T> {
             attempts: batch.failures,
             charged: batch.charged,
             ticket: batch.ticket,
+            flying: false,
         });
         ended.collect()
     }
@@ -59,13 +60,22 @@ impl<T: Clone> Queue<T> {
     /// Ends everything: nothing is accepted or sent any more.
     pub(crate) fn abort(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
         self.closed = true;
-        self.end_where(|_| true, ended, |_| error.clone());
+        self.end_where(|_| true, None, ended, |_| error.clone());
         self.end_away(error, ended);
     }
 
+    /// The partition is no more: ends what waits to be sent to it, and what will come back to be.
+    pub(crate) fn gone(&mut self, error: &Arc<Error>, ended: &mut Vec<Ended<T>>) {
+        self.gone = Some(Arc::clone(error));
+        self.close();
+        self.end_ready(|_| true, ended, |_| Arc::clone(error));
+    }
+
+    /// Ends what has begun at a time that is `over`; what is in flight is told by `now` how long its broker is silent.
     fn end_where(
         &mut self,
         over: impl Fn(Instant) -> bool,
+        now: Option<Instant>,
         ended: &mut Vec<Ended<T>>,
         error: impl Fn(Option<Arc<Error>>) -> Error,
     ) {
@@ -75,18 +85,32 @@ impl<T: Clone> Queue<T> {
                 continue;
             };
             gap = gap.max(flight.place);
-            let error = Arc::new(error(flight.last_error.take()));
+            let silence = now.map(|now| Arc::new(silence(flight.broker, flight.sent, now)));
             ended.push(Ended {
                 ticket,
-                error,
+                error: Arc::new(error(silence)),
                 possibly_written: true,
                 attempts: flight.failures + 1,
                 charged: 0,
+                flying: true,
             });
+        }
+        if let Some(place) = gap {
+            self.note_gap(place);
         }
         if self.open.as_ref().is_some_and(|open| over(open.opened)) {
             self.close();
         }
+        self.end_ready(over, ended, |last| Arc::new(error(last)));
+    }
+
+    fn end_ready(
+        &mut self,
+        over: impl Fn(Instant) -> bool,
+        ended: &mut Vec<Ended<T>>,
+        error: impl Fn(Option<Arc<Error>>) -> Arc<Error>,
+    ) {
+        let mut gap = None;
         let mut kept = VecDeque::with_capacity(self.ready.len());
         for batch in self.ready.drain(..) {
             if !over(batch.opened) {
@@ -95,11 +119,12 @@ impl<T: Clone> Queue<T> {
             }
             gap = gap.max(batch.place());
             ended.push(Ended {
-                error: Arc::new(error(batch.last_error)),
+                error: error(batch.last_error),
                 possibly_written: batch.unknown,
                 attempts: batch.failures,
                 charged: batch.charged,
                 ticket: batch.ticket,
+                flying: false,
             });
         }
         self.ready = kept;
@@ -126,5 +151,14 @@ impl<T: Clone> Queue<T> {
         outcomes.extend(flying.map(|t| t.outcome.clone()));
         outcomes.extend(self.away().map(|away| away.ticket.outcome.clone()));
         outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
+    }
+}
+
+/// What is known of a batch in flight when its time is up.
+fn silence(broker: BrokerId, sent: Instant, now: Instant) -> Error {
+    Error::RequestTimeout {
+        address: format!("broker {}", broker.0).into(),
+        request: "Produce",
+        timeout: now.saturating_duration_since(sent),
     }
 }

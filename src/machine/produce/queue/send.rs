@@ -122,7 +122,7 @@ impl<T: Clone> Queue<T> {
             place: batch.place(),
             opened: batch.opened,
             ticket: Some(batch.ticket.clone()),
-            last_error: batch.last_error.clone(),
+            sent: now,
             failures: batch.failures,
         });
         Take::Send(Taken { batch, flight })
