@@ -73,7 +73,7 @@
 //! - A full buffer makes callers wait, in the order in which they came, for up to `max.block.ms`;
 //!   then the call fails with [`Error::BufferFull`]. Memory does not grow beyond `buffer.memory`.
 //! - [`flush`](Producer::flush) and [`close`](Producer::close) return when every record accepted
-//!   before has been acknowledged or has failed.
+//!   before has been acknowledged or has failed, and tell how many failed since the last one ([`Flushed`]).
 //!
 //! The promise of one copy holds for one producer's lifetime: a program that sends a record again
 //! after it was restarted writes a second one. With `enable.idempotence=false` a retry may write a
@@ -163,7 +163,7 @@ pub use consumer::{
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};
 pub use producer::{
-    Delivery, Enqueue, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
+    Delivery, Enqueue, Flushed, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };
 pub use record::{Data, Header, Record};
 #[cfg(feature = "json")]

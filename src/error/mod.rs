@@ -310,7 +310,19 @@ pub enum Error {
         what: &'static str,
     },
 
-    /// `flush`, `close` or an admin call did not end within its own limit.
+    /// A producer was closed before all that it had accepted was delivered.
+    #[error(
+        "{failed} records were not delivered: the producer was closed after {:?}",
+        rounded(limit)
+    )]
+    Undelivered {
+        /// Records that have failed since the last flush; their deliveries have their errors.
+        failed: u64,
+        /// The limit of `close`.
+        limit: Duration,
+    },
+
+    /// `close` of a consumer or an admin call did not end within its own limit.
     #[error("{what} did not end within {limit:?}")]
     Deadline {
         /// The call.
@@ -361,6 +373,7 @@ impl Error {
             | Self::TopicRecreated { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }
+            | Self::Undelivered { .. }
             | Self::Closed { .. } => false,
         }
     }

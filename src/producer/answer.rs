@@ -328,7 +328,7 @@ fn fail(
         cause: Arc::clone(&cause),
     };
     warn!(partition = %queue.target, %error, records = batch.ticket.count, "batch failed");
-    shared.counters.failed(batch.ticket.count);
+    shared.counters.failed(batch.ticket.count, &error);
     let Ticket {
         outcome,
         first,
@@ -395,7 +395,7 @@ fn split(
             attempts,
             cause: Arc::new(cause),
         };
-        shared.counters.failed(1);
+        shared.counters.failed(1, &error);
         ticket
             .outcome
             .fail(ticket.first + index, 1, ticket.total, error);

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::flushed::Flushed;
 use super::lane::Lane;
 use super::memory::Memory;
 use super::outcome::Outcome;
+use crate::error::Error;
 use crate::machine::produce::Batch;
 use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
 use crate::types::BrokerId;
@@ -20,6 +22,8 @@ struct Counted {
     totals: ProducerMetrics,
     delivery: Histogram,
     brokers: BTreeMap<i32, Broker>,
+    /// What failed since it was told last.
+    untold: Flushed,
 }
 
 #[derive(Default)]
@@ -42,8 +46,15 @@ impl Counters {
         counted.delivery.add(after);
     }
 
-    pub(crate) fn failed(&self, records: u32) {
-        self.lock().totals.failed_records += u64::from(records);
+    pub(crate) fn failed(&self, records: u32, error: &Error) {
+        let mut counted = self.lock();
+        counted.totals.failed_records += u64::from(records);
+        counted.untold.add(records, error);
+    }
+
+    /// What failed since the last call.
+    pub(crate) fn take_untold(&self) -> Flushed {
+        std::mem::take(&mut self.lock().untold)
     }
 
     pub(crate) fn retried(&self) {

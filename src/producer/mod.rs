@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod builder;
 mod enqueue;
+mod flushed;
 mod identity;
 mod lane;
 mod memory;
@@ -31,10 +32,11 @@ use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
 use crate::metrics::ProducerMetrics;
 use crate::record::Record;
-use crate::types::{after, is_legal_name};
+use crate::types::after;
 
 pub use self::builder::ProducerBuilder;
 pub use self::enqueue::Enqueue;
+pub use self::flushed::Flushed;
 pub use self::outcome::{Delivery, RecordMetadata};
 pub use self::partitioner::Partitioner;
 
@@ -185,15 +187,15 @@ impl Producer {
     /// Sends what is buffered without waiting for `linger.ms`, and waits until every record accepted
     /// before the call has been acknowledged or has failed.
     ///
-    /// A failed record does not fail the flush: its [`Delivery`] has the error. The wait is bounded by
-    /// `delivery.timeout.ms`.
+    /// A failed record does not fail the flush: its [`Delivery`] has the error, and [`Flushed`] tells how many failed
+    /// since the last flush. The wait is bounded by `delivery.timeout.ms`.
     ///
     /// # Errors
     /// [`Error::Closed`] when the producer was closed before.
-    pub async fn flush(&self) -> Result<()> {
+    pub async fn flush(&self) -> Result<Flushed> {
         self.shared().check_open()?;
         watch::flush(self.shared()).await;
-        Ok(())
+        Ok(self.shared().counters.take_untold())
     }
 
     /// Accepts no more records, delivers those that were, and ends the producer's tasks.
@@ -201,16 +203,22 @@ impl Producer {
     /// What is not delivered within `deadline` fails with [`Error::Delivery`], so that every
     /// [`Delivery`] is resolved when `close` returns. All clones are closed. Closing again is no error.
     ///
+    /// [`Flushed`] tells how many records failed since the last flush, for reasons of their own.
+    ///
     /// # Errors
-    /// [`Error::Deadline`] when records had to be failed.
-    pub async fn close(&self, deadline: Duration) -> Result<()> {
+    /// [`Error::Undelivered`] when records had to be failed because `deadline` passed; it tells how many failed in all.
+    pub async fn close(&self, deadline: Duration) -> Result<Flushed> {
         let shared = self.shared();
-        let flushed = tokio::time::timeout(deadline, watch::drain(shared)).await;
+        let drained = tokio::time::timeout(deadline, watch::drain(shared)).await;
         shared.abort(&Error::Closed { what: "producer" });
-        flushed.map_err(|_| Error::Deadline {
-            what: "close",
-            limit: deadline,
-        })
+        let flushed = shared.counters.take_untold();
+        match drained {
+            Ok(()) => Ok(flushed),
+            Err(_) => Err(Error::Undelivered {
+                failed: flushed.failed(),
+                limit: deadline,
+            }),
+        }
     }
 
     /// What the producer has done so far, and what it holds now.

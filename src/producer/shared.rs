@@ -179,13 +179,13 @@ impl Shared {
     pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<Outcome>>>) {
         for end in ended {
             self.memory.release(end.charged);
-            self.counters.failed(end.ticket.count);
             let error = Error::Delivery {
                 target: queue.target.clone(),
                 possibly_written: end.possibly_written,
                 attempts: end.attempts,
                 cause: end.error,
             };
+            self.counters.failed(end.ticket.count, &error);
             let ticket = end.ticket;
             ticket
                 .outcome

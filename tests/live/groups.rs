@@ -98,7 +98,8 @@ async fn fill(
     for delivery in deliveries {
         delivery.await?;
     }
-    Ok(producer.close(SOON).await?)
+    producer.close(SOON).await?;
+    Ok(())
 }
 
 /// A new topic with these numbers, and a client.

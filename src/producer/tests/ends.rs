@@ -3,8 +3,10 @@
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use super::broker::Told;
 use super::*;
 use crate::config::Compression;
+use crate::error::ErrorCode;
 
 #[test]
 fn close_resolves_what_is_being_compressed() {
@@ -54,6 +56,52 @@ fn close_resolves_what_is_being_compressed() {
         timeout(SOON, memory_back).await.unwrap();
         assert_eq!(broker.seen().len(), 1, "nothing is written after close");
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn flush_and_close_tell_how_many_records_failed_since_the_last_one() {
+    let broker = Broker::start();
+    let producer = producer(&broker, |_| ()).await;
+    producer.send(record("v")).await.unwrap();
+    let all_well = producer.flush().await.unwrap();
+    assert_eq!(all_well.failed(), 0);
+    all_well.into_result().unwrap();
+    broker.tell(Told::code(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    for _ in 0..3 {
+        // Nobody looks at these.
+        let _ = producer.enqueue(record("v")).await.unwrap();
+    }
+    let flushed = producer.flush().await.unwrap();
+    assert_eq!((flushed.failed(), flushed.possibly_written()), (3, 0));
+    let error = flushed.into_result().unwrap_err();
+    let code = error.broker_code();
+    assert_eq!(code, Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(producer.flush().await.unwrap().failed(), 0);
+    broker.silence();
+    let _ = producer.enqueue(record("v")).await.unwrap();
+    let limit = Duration::from_secs(1);
+    match producer.close(limit).await {
+        Err(Error::Undelivered {
+            failed: 1,
+            limit: told,
+        }) => assert_eq!(told, limit),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(producer.close(limit).await.unwrap().failed(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_error_that_a_late_record_tells_is_the_last_one() {
+    let broker = Broker::start();
+    broker.freeze_after_identity(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
+    let producer = producer(&broker, |_| ()).await;
+    let error = producer.send(record("v")).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("delivery.timeout.ms") && text.contains("no answer"),
+        "{text}"
+    );
+    assert!(!text.contains("COORDINATOR_LOAD_IN_PROGRESS"), "{text}");
 }
 
 #[test]
