@@ -106,7 +106,7 @@ pub enum Error {
     },
 
     /// A broker refused a request.
-    #[error("{context}: {code}{}", suffix(.message.as_deref()))]
+    #[error("{context}: {code}{}{}", suffix(.message.as_deref()), advised(.advice.as_deref()))]
     Broker {
         /// Kafka's error code.
         code: ErrorCode,
@@ -114,6 +114,8 @@ pub enum Error {
         message: Option<Arc<str>>,
         /// What was asked of it.
         context: Arc<str>,
+        /// What to change so that it is not refused, with the setting and the limit where they are known.
+        advice: Option<Arc<str>>,
     },
 
     /// The topic, or the partition, was not in the cluster's metadata: of a producer within `max.block.ms`, of a consumer
@@ -341,6 +343,10 @@ fn suffix(message: Option<&str>) -> String {
     message.map(|m| format!(" ({m})")).unwrap_or_default()
 }
 
+fn advised(advice: Option<&str>) -> String {
+    advice.map(|a| format!(": {a}")).unwrap_or_default()
+}
+
 impl Error {
     /// Whether the same call may succeed later without a change to the call or the cluster's settings.
     #[must_use]
@@ -438,7 +444,16 @@ impl Error {
             code,
             message,
             context: context.into(),
+            advice: None,
         }
+    }
+
+    /// The same with what to change so that the broker does not refuse it.
+    pub(crate) fn with_advice(mut self, told: impl Into<Arc<str>>) -> Self {
+        if let Self::Broker { advice, .. } = &mut self {
+            *advice = Some(told.into());
+        }
+        self
     }
 
     /// For bytes that do not parse; `address` says where they came from.

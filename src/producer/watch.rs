@@ -251,10 +251,11 @@ fn gone(topic: &Topic, queue: &PartitionQueue) -> Error {
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         None,
         format!(
-            "{} is gone, its topic was made anew with {count} partitions: send the record again, for one of those",
+            "{} is gone, its topic was made anew with {count} partitions",
             queue.target
         ),
     )
+    .with_advice("send the record again, for one of those")
 }
 
 /// Waits for the drain, for ever when there is none.

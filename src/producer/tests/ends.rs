@@ -69,7 +69,7 @@ async fn flush_and_close_tell_how_many_records_failed_since_the_last_one() {
     broker.tell(Told::code(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     for _ in 0..3 {
         // Nobody looks at these.
-        let _ = producer.enqueue(record("v")).await.unwrap();
+        drop(producer.enqueue(record("v")).await.unwrap());
     }
     let flushed = producer.flush().await.unwrap();
     assert_eq!((flushed.failed(), flushed.possibly_written()), (3, 0));
@@ -78,7 +78,7 @@ async fn flush_and_close_tell_how_many_records_failed_since_the_last_one() {
     assert_eq!(code, Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     assert_eq!(producer.flush().await.unwrap().failed(), 0);
     broker.silence();
-    let _ = producer.enqueue(record("v")).await.unwrap();
+    drop(producer.enqueue(record("v")).await.unwrap());
     let limit = Duration::from_secs(1);
     match producer.close(limit).await {
         Err(Error::Undelivered {
