@@ -1,150 +1,12 @@
-//! What an application sends: a record, its headers, and the bytes of each.
+//! What an application sends: a record, and its headers.
 
-use std::fmt;
-use std::time::SystemTime;
+mod data;
+#[cfg(test)]
+mod tests;
 
-use bytes::Bytes;
+use std::time::{Duration, SystemTime};
 
-/// Bytes of a key, a value or a header, borrowed or owned; built from what the caller has.
-///
-/// Text is UTF-8, an `i64` or `i32` its bytes from the highest to the lowest: the same bytes as those of Java's
-/// `StringSerializer`, `LongSerializer` and `IntegerSerializer`. A plain `42` is an `i32` in Rust; say `42_i64` where the
-/// other side reads a `Long`. `Data::json` (feature `json`) makes JSON of any serde type.
-///
-/// The producer copies the bytes once, into the batch, so borrowed data and numbers cost no allocation.
-///
-/// ```
-/// use ottla::Data;
-///
-/// assert_eq!(Data::from(42_i64).as_slice(), [0, 0, 0, 0, 0, 0, 0, 42]);
-/// assert_eq!(Data::from("42").as_slice(), [b'4', b'2']);
-/// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Data<'a> {
-    /// Bytes that the caller keeps.
-    Borrowed(&'a [u8]),
-    /// Bytes that the record owns.
-    Owned(Vec<u8>),
-    /// An `i64`'s bytes.
-    Long([u8; 8]),
-    /// An `i32`'s bytes.
-    Integer([u8; 4]),
-}
-
-impl Data<'_> {
-    /// The bytes.
-    #[must_use]
-    #[inline]
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Borrowed(bytes) => bytes,
-            Self::Owned(bytes) => bytes,
-            Self::Long(bytes) => bytes,
-            Self::Integer(bytes) => bytes,
-        }
-    }
-
-    /// The same bytes, owned.
-    #[must_use]
-    pub fn into_owned(self) -> Data<'static> {
-        match self {
-            Self::Borrowed(bytes) => Data::Owned(bytes.to_vec()),
-            Self::Owned(bytes) => Data::Owned(bytes),
-            Self::Long(bytes) => Data::Long(bytes),
-            Self::Integer(bytes) => Data::Integer(bytes),
-        }
-    }
-}
-
-impl PartialEq for Data<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl Eq for Data<'_> {}
-
-impl fmt::Debug for Data<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.as_slice().len())
-    }
-}
-
-impl<'a> From<&'a str> for Data<'a> {
-    #[inline]
-    fn from(text: &'a str) -> Self {
-        Self::Borrowed(text.as_bytes())
-    }
-}
-
-impl<'a> From<&'a String> for Data<'a> {
-    fn from(text: &'a String) -> Self {
-        Self::Borrowed(text.as_bytes())
-    }
-}
-
-impl<'a> From<&'a [u8]> for Data<'a> {
-    #[inline]
-    fn from(bytes: &'a [u8]) -> Self {
-        Self::Borrowed(bytes)
-    }
-}
-
-impl<'a, const N: usize> From<&'a [u8; N]> for Data<'a> {
-    #[inline]
-    fn from(bytes: &'a [u8; N]) -> Self {
-        Self::Borrowed(bytes)
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Data<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Self {
-        Self::Borrowed(bytes)
-    }
-}
-
-impl<'a> From<&'a Bytes> for Data<'a> {
-    #[inline]
-    fn from(bytes: &'a Bytes) -> Self {
-        Self::Borrowed(bytes)
-    }
-}
-
-impl From<String> for Data<'_> {
-    fn from(text: String) -> Self {
-        Self::Owned(text.into_bytes())
-    }
-}
-
-impl From<Vec<u8>> for Data<'_> {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Owned(bytes)
-    }
-}
-
-impl From<Bytes> for Data<'_> {
-    /// Copies bytes that are shared with others; to avoid that, hand over a reference.
-    fn from(bytes: Bytes) -> Self {
-        Self::Owned(bytes.into())
-    }
-}
-
-impl From<i64> for Data<'_> {
-    /// Eight bytes, the highest first, as Java's `LongSerializer` writes.
-    #[inline]
-    fn from(number: i64) -> Self {
-        Self::Long(number.to_be_bytes())
-    }
-}
-
-impl From<i32> for Data<'_> {
-    /// Four bytes, the highest first, as Java's `IntegerSerializer` writes.
-    #[inline]
-    fn from(number: i32) -> Self {
-        Self::Integer(number.to_be_bytes())
-    }
-}
+pub use data::Data;
 
 /// The header in which Spring's `JsonSerializer` names the value's Java class.
 pub(crate) const TYPE_ID: &str = "__TypeId__";
@@ -205,6 +67,17 @@ impl<'a> Header<'a> {
 ///
 /// let record = Record::to("payment-topic").key("42").value(r#"{"amount":100}"#).header("trace", "a1");
 /// let tombstone = Record::to("users").key("7"); // no value: null, which deletes the key on compaction
+/// ```
+///
+/// What is in it is read by the same names with `get_` before them, as with `std::process::Command`; a
+/// [`Partitioner`](crate::Partitioner) does, and whoever changes a record on its way:
+///
+/// ```
+/// # use ottla::Record;
+/// # let record = Record::to("payment-topic").key("42").header("attempt", 1);
+/// assert_eq!(record.get_key(), Some(&b"42"[..]));
+/// let again = record.set_header("attempt", 2).remove_header("error");
+/// assert_eq!(again.get_headers().len(), 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -278,7 +151,7 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Adds a header; one of the same name is kept beside it.
+    /// Adds a header; one of the same name is kept beside it, see [`set_header`](Self::set_header).
     #[must_use]
     pub fn header(mut self, name: impl Into<Name<'a>>, value: impl Into<Data<'a>>) -> Self {
         self.headers.push(Header::new(name, value));
@@ -300,8 +173,25 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// Adds a header in place of all that have its name: how an `attempt` is counted up.
+    #[must_use]
+    pub fn set_header(self, name: impl Into<Name<'a>>, value: impl Into<Data<'a>>) -> Self {
+        let header = Header::new(name, value);
+        let mut record = self.remove_header(header.name());
+        record.headers.push(header);
+        record
+    }
+
+    /// Takes out all headers of this name; the order of the others stays.
+    #[must_use]
+    pub fn remove_header(mut self, name: &str) -> Self {
+        self.headers.retain(|header| header.name() != name);
+        self
+    }
+
     /// The record's time in milliseconds since 1970. Default: when it is handed to the producer.
     ///
+    /// Before 1970 it is negative; -1 is how Kafka says that a record has no time.
     /// A topic with `message.timestamp.type=LogAppendTime` replaces it with the broker's time.
     #[must_use]
     pub fn timestamp_millis(mut self, millis: i64) -> Self {
@@ -309,7 +199,7 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// The record's time; before 1970 it is a negative number of milliseconds.
+    /// The record's time, in whole milliseconds as [`timestamp_millis`](Self::timestamp_millis) takes it.
     #[must_use]
     pub fn timestamp(self, time: SystemTime) -> Self {
         self.timestamp_millis(millis(time))
@@ -319,6 +209,51 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The key; `None` when it is null.
+    #[must_use]
+    #[inline]
+    pub fn get_key(&self) -> Option<&[u8]> {
+        self.key.as_ref().map(Data::as_slice)
+    }
+
+    /// The value; `None` when it is null, a tombstone.
+    #[must_use]
+    #[inline]
+    pub fn get_value(&self) -> Option<&[u8]> {
+        self.value.as_ref().map(Data::as_slice)
+    }
+
+    /// The headers, in order; names may repeat.
+    #[must_use]
+    pub fn get_headers(&self) -> &[Header<'a>] {
+        &self.headers
+    }
+
+    /// The last header of this name, which is the one that counts; its value may be null.
+    #[must_use]
+    pub fn get_header(&self, name: &str) -> Option<&Header<'a>> {
+        let mut named = self.headers.iter().rev();
+        named.find(|header| header.name() == name)
+    }
+
+    /// The partition that was asked for; `None` when the partitioner is to choose.
+    #[must_use]
+    pub fn get_partition(&self) -> Option<i32> {
+        self.partition
+    }
+
+    /// The time that was given, in milliseconds since 1970; `None` when the producer is to give its own.
+    #[must_use]
+    pub fn get_timestamp_millis(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    /// The time that was given; `None` when the producer is to give its own, or a record has no time.
+    #[must_use]
+    pub fn get_timestamp(&self) -> Option<SystemTime> {
+        self.timestamp.and_then(system_time)
     }
 
     /// The same record, owning its bytes.
@@ -335,11 +270,24 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Milliseconds since 1970, as Kafka counts time.
+/// What Kafka writes where a record has no time.
+pub(crate) const NO_TIMESTAMP: i64 = -1;
+
+/// Milliseconds since 1970, as Kafka counts time; a part of one counts as the whole one that it is in.
 pub(crate) fn millis(time: SystemTime) -> i64 {
-    let whole = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    let whole = |millis: u128| i64::try_from(millis).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => whole(after),
-        Err(before) => -whole(before.duration()),
+        Ok(after) => whole(after.as_millis()),
+        Err(before) => -whole(before.duration().as_nanos().div_ceil(1_000_000)),
+    }
+}
+
+/// The time of so many milliseconds since 1970; `None` for [`NO_TIMESTAMP`], and for what the system cannot tell.
+pub(crate) fn system_time(millis: i64) -> Option<SystemTime> {
+    let distance = Duration::from_millis(millis.unsigned_abs());
+    match millis {
+        NO_TIMESTAMP => None,
+        0.. => SystemTime::UNIX_EPOCH.checked_add(distance),
+        _ => SystemTime::UNIX_EPOCH.checked_sub(distance),
     }
 }

@@ -1,5 +1,7 @@
 //! Looking up partitions' first and last offsets, and those of times, at their leaders.
 
+use std::time::SystemTime;
+
 use hashbrown::{HashMap, HashSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -8,6 +10,7 @@ use super::calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answ
 use super::each::each;
 use crate::config::IsolationLevel;
 use crate::error::{Error, ErrorCode, Result};
+use crate::record::system_time;
 use crate::types::{BrokerId, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets, MetadataAnswer, MetadataTopics};
 
@@ -46,6 +49,14 @@ pub struct PartitionOffset {
     pub timestamp_millis: Option<i64>,
     /// The leader epoch of the record that was found (KIP-320), where the broker tells.
     pub leader_epoch: Option<i32>,
+}
+
+impl PartitionOffset {
+    /// The time of the record that was found; `None` where no time was asked for.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<SystemTime> {
+        self.timestamp_millis.and_then(system_time)
+    }
 }
 
 /// What is asked, by its place in the caller's list.

@@ -5,13 +5,14 @@ mod typed;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::batch::{Slot, TimestampType as BatchTimestampType};
 use crate::machine::fetch::Block;
-use crate::record::{Data, Header, Record};
+use crate::record::{Data, Header, NO_TIMESTAMP, Record, system_time};
 use crate::types::{TopicId, TopicPartition};
 
 /// Whose clock a record's timestamp is from. Kafka: `message.timestamp.type`.
@@ -109,7 +110,13 @@ macro_rules! accessors {
             $self.headers().filter(|header| header.name() == name).last()
         }
 
-        /// The record's time in milliseconds since 1970; -1 where there is none.
+        /// The record's time; `None` where it has none.
+        #[must_use]
+        pub fn timestamp($($this)+) -> Option<SystemTime> {
+            system_time($self.slot.timestamp)
+        }
+
+        /// The record's time in milliseconds since 1970, negative before that; -1 where there is none.
         #[must_use]
         pub fn timestamp_millis($($this)+) -> i64 {
             $self.slot.timestamp
@@ -153,7 +160,17 @@ impl ConsumerRecord {
         self.share(self.value())
     }
 
-    /// The same record as one to send, to `topic`: key, value, headers and time.
+    /// The same record as one to send, to `topic`: key, value, headers and time, of which each can be replaced.
+    ///
+    /// A record without a time gets that of when it is sent. The partition is the partitioner's to choose.
+    ///
+    /// ```no_run
+    /// # async fn example(producer: ottla::Producer, record: ottla::ConsumerRecord) -> ottla::Result<()> {
+    /// let attempt = record.header_as::<Option<i32>>("attempt")?.unwrap_or(0) + 1;
+    /// producer.send(record.to_record("payments.retry").set_header("attempt", attempt)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn to_record<'a>(&'a self, topic: &'a str) -> Record<'a> {
         self.as_ref().to_record(topic)
     }
@@ -180,13 +197,13 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    /// The same record as one to send, to `topic`: key, value, headers and time.
+    /// The same record as one to send: see [`ConsumerRecord::to_record`].
     pub fn to_record(&self, topic: &'a str) -> Record<'a> {
         let record = Record::to(topic).headers(self.headers());
         let record = record.key_or_null(self.key()).value_or_null(self.value());
         match self.timestamp_millis() {
-            millis if millis >= 0 => record.timestamp_millis(millis),
-            _ => record,
+            NO_TIMESTAMP => record,
+            millis => record.timestamp_millis(millis),
         }
     }
 

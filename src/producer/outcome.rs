@@ -6,8 +6,10 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::record::system_time;
 use crate::types::TopicPartition;
 
 /// Nobody knows yet.
@@ -436,7 +438,13 @@ impl RecordMetadata {
         (self.offset >= 0).then_some(self.offset)
     }
 
-    /// Milliseconds since 1970: the record's own time, or the broker's where the topic says LogAppendTime.
+    /// The record's own time, or the broker's where the topic says LogAppendTime; `None` for a record without one.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<SystemTime> {
+        system_time(self.timestamp_millis())
+    }
+
+    /// The same in milliseconds since 1970; -1 for none.
     #[must_use]
     pub fn timestamp_millis(&self) -> i64 {
         match self.log_append_time {

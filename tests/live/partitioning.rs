@@ -96,33 +96,40 @@ async fn round_robin(kafka: &Kafka) -> Outcome {
     Ok(())
 }
 
+/// By the header first, then by the key's first letter and the value's length, then in turn.
+fn chosen(record: &Record<'_>, partitions: u32) -> Option<u32> {
+    assert_eq!((record.topic(), partitions), ("custom-partitioner", 4));
+    if let Some(header) = record.get_header("partition") {
+        return header.value()?.first().copied().map(u32::from);
+    }
+    let letter = record.get_key()?.first()? - b'a';
+    Some(u32::from(letter) + u32::try_from(record.get_value()?.len()).ok()?)
+}
+
 async fn custom(kafka: &Kafka) -> Outcome {
     let topic = kafka.topic("custom-partitioner", 4, &[])?;
-    let builder =
-        kafka
-            .client()
-            .await?
-            .producer()
-            .partitioner(|record: &Record<'_>, partitions| {
-                assert_eq!((record.topic(), partitions), ("custom-partitioner", 4));
-                (*record != Record::to("custom-partitioner").value("any")).then_some(2)
-            });
+    let builder = kafka.client().await?.producer().partitioner(chosen);
     let producer = builder.build()?;
-    assert_eq!(
-        producer
-            .send(Record::to(topic).key("a").value("b"))
-            .await?
-            .partition(),
-        2
-    );
+    let record = || Record::to(topic).key("b").value("");
+    for (record, partition) in [
+        (record(), 1),
+        (record().value("1"), 2),
+        (record().value("12"), 3),
+        (record().value("12").header("partition", b"\0"), 0),
+        // One that is named is not asked for.
+        (record().partition(2), 2),
+    ] {
+        let shown = format!("{record:?}");
+        assert_eq!(
+            producer.send(record).await?.partition(),
+            partition,
+            "{shown}"
+        );
+    }
     let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.push(
-            producer
-                .send(Record::to(topic).value("any"))
-                .await?
-                .partition(),
-        );
+        let without_key = Record::to(topic).value("any");
+        seen.push(producer.send(without_key).await?.partition());
     }
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3]);

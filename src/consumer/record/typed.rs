@@ -131,7 +131,7 @@ mod tests {
     fn read_back(record: &Record<'_>) -> ConsumerRecord {
         let mut writer = BatchWriter::new(Vec::new());
         writer.append(&RecordParts {
-            timestamp: 1000,
+            timestamp: record.timestamp.unwrap_or(1000),
             key: record.key.as_ref().map(Data::as_slice),
             value: record.value.as_ref().map(Data::as_slice),
             headers: &record.headers,
@@ -226,6 +226,30 @@ mod tests {
         };
         let tombstone = read_back(&Record::to("t").key(1).value_or_null(none));
         assert_eq!(tombstone.value(), None);
+    }
+
+    #[test]
+    fn a_record_that_is_sent_on_is_the_same_and_may_be_changed() {
+        let sent = Record::to("t").key("k").value("v").timestamp_millis(-5000);
+        let sent = sent.header("attempt", 1).header("trace", "a1");
+        let record = read_back(&sent);
+        assert_eq!(record.timestamp(), sent.get_timestamp());
+        assert_eq!(record.to_record("t"), sent);
+        let expected = Record::to("retry")
+            .key("k")
+            .value("v")
+            .timestamp_millis(-5000);
+        let expected = expected.header("trace", "a1").header("attempt", 2);
+        assert_eq!(record.to_record("retry").set_header("attempt", 2), expected);
+    }
+
+    #[test]
+    fn a_record_without_a_time_has_none_and_is_sent_on_at_its_senders() {
+        let record = read_back(&Record::to("t").timestamp_millis(-1));
+        assert_eq!((record.timestamp(), record.timestamp_millis()), (None, -1));
+        assert_eq!(record.to_record("t").get_timestamp_millis(), None);
+        let oldest = read_back(&Record::to("t").timestamp_millis(-2));
+        assert_eq!(oldest.to_record("t").get_timestamp_millis(), Some(-2));
     }
 
     #[test]
