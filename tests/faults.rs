@@ -1,7 +1,7 @@
 //! Faults, on real Apache Kafka behind a proxy: nothing lost, nothing twice, nothing out of order, no hang.
 //!
-//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
-//! `cargo test --test faults -- NAME` runs the tests whose name has `NAME` in it. Settings:
+//! Left out without `OTTLA_LIVE=1`; with it a missing Java is a failure.
+//! `OTTLA_LIVE=1 cargo test --test faults -- NAME` runs the tests whose name has `NAME` in it. Settings:
 //!
 //! - `OTTLA_FAULTS_SECONDS`: how long each storm lasts, for a soak; default a few seconds each.
 //! - `OTTLA_CHURN_SECONDS`: how long members come and go in each test of `churn`; default 45.
@@ -111,17 +111,13 @@ use std::process::ExitCode;
 use faults::churn::{self, ledger};
 use faults::world::World;
 use faults::{application, checker, load, outages, reading, scripted, storms};
-use libtest_mimic::{Arguments, Failed, Trial};
+use kafka_cluster::suite::Suite;
+use libtest_mimic::{Failed, Trial};
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let mut suite = Suite::from_args(&[]);
     // One cluster, and one fault at a time.
-    arguments.test_threads = Some(1);
-    let missing = kafka_cluster::available().err();
-    if let Some(reason) = &missing {
-        eprintln!("live tests are ignored: {reason}");
-    }
-    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+    suite.arguments.test_threads = Some(1);
     let world = World::new().expect("a runtime starts");
     let mut live = scripted::trials(&world);
     live.extend(storms::trials(&world));
@@ -129,18 +125,14 @@ fn main() -> ExitCode {
     live.extend(application::trials(&world));
     live.extend(reading::trials(&world));
     live.extend(churn::trials(&world));
-    let ignored = missing.is_some() && !must;
     let names: Vec<String> = live.iter().map(|trial| trial.name().to_owned()).collect();
     let mut trials = pure();
     trials.push(Trial::test(
         "coverage::every_test_of_the_table_exists",
         move || coverage(&names),
     ));
-    trials.extend(
-        live.into_iter()
-            .map(|trial| trial.with_ignored_flag(ignored)),
-    );
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    trials.extend(live.into_iter().map(|trial| suite.gate(trial)));
+    let conclusion = suite.run(trials);
     // Here, and not by the end of the process, so that the brokers end and their files go.
     world.end(conclusion.has_failed());
     conclusion.exit_code()

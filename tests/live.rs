@@ -1,7 +1,7 @@
 //! What ottla promises, tried on real Apache Kafka and read back by Java's own clients.
 //!
-//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
-//! `cargo test --test live -- NAME` runs the promises whose name has `NAME` in it.
+//! Left out without `OTTLA_LIVE=1`; with it a missing Java is a failure.
+//! `OTTLA_LIVE=1 cargo test --test live -- NAME` runs the promises whose name has `NAME` in it.
 
 // A test that fails by a panic says where; its author need not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -34,24 +34,17 @@ mod live {
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
-
 use live::support::{Env, Suite};
 
 /// More than there are cores: most tests wait for a broker most of the time.
 const THREADS: usize = 6;
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
-    let missing = kafka_cluster::available().err();
-    if let Some(reason) = &missing {
-        eprintln!("live tests are ignored: {reason}");
-    }
-    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+    let mut run = kafka_cluster::suite::Suite::from_args(&[]);
+    run.arguments.test_threads.get_or_insert(THREADS);
     live::support::install_trace();
     let env = Env::default();
-    let mut suite = Suite::new(&env, missing.is_some() && !must);
+    let mut suite = Suite::new(&env, !run.is_live());
     // Those that take longest, or the one cluster that can be paused, come first.
     live::round_trip::older_brokers(&mut suite);
     live::java_records::older_brokers(&mut suite);
@@ -84,7 +77,7 @@ fn main() -> ExitCode {
     live::admin_groups::promises(&mut suite);
     live::example_consume::promises(&mut suite);
     live::example_groups::promises(&mut suite);
-    let conclusion = libtest_mimic::run(&arguments, suite.trials());
+    let conclusion = run.run(suite.trials());
     // Here, and not by the end of the process, so that the brokers end and their files go.
     env.end(conclusion.has_failed());
     conclusion.exit_code()

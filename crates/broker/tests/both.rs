@@ -1,6 +1,6 @@
 //! The same questions to the embedded broker and to real Apache Kafka 4.3.0 get the same answers, word for word.
 //!
-//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
+//! Left out without `OTTLA_LIVE=1`; with it a missing Java is a failure.
 
 // A test that fails by a panic says where; its author need not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use kafka_cluster::suite::Suite;
+use libtest_mimic::Failed;
 
 use both::talk::Talk;
 
@@ -98,13 +99,7 @@ macro_rules! conversations {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let missing = kafka_cluster::available().err();
-    if let Some(reason) = &missing {
-        eprintln!("real Kafka is not asked: {reason}");
-    }
-    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
-    let ignored = missing.is_some() && !must;
+    let suite = Suite::from_args(&[]);
     let real = Arc::new(Real::default());
     let all = conversations![
         producing::batches_and_versions,
@@ -134,9 +129,9 @@ fn main() -> ExitCode {
     ];
     let trials = all.map(|(name, conversation)| {
         let real = real.clone();
-        Trial::test(name, move || compare(&real, conversation)).with_ignored_flag(ignored)
+        suite.live(name, move || compare(&real, conversation))
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    let conclusion = suite.run(trials.into());
     drop(real);
     conclusion.exit_code()
 }

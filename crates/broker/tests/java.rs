@@ -1,6 +1,6 @@
 //! Java's own tools work on the embedded broker as on any other.
 //!
-//! Ignored, and shown as ignored, where Java is missing; `OTTLA_LIVE=1` makes that a failure.
+//! Left out without `OTTLA_LIVE=1`; with it a missing Java is a failure.
 
 // A test that fails by a panic says where; its author need not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -10,8 +10,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kafka_cluster::suite::Suite;
 use kafka_cluster::{Version, tool_command};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Failed;
 use ottla_broker::{Builder, Cluster};
 
 /// Longest run of one tool.
@@ -218,15 +219,8 @@ fn producer_performance() -> Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let missing = kafka_cluster::available().err();
-    if let Some(reason) = &missing {
-        eprintln!("Java's tools are not tried: {reason}");
-    }
-    let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
-    let ignored = missing.is_some() && !must;
-    let trial =
-        |name: &str, test: fn() -> Outcome| Trial::test(name, test).with_ignored_flag(ignored);
+    let suite = Suite::from_args(&[]);
+    let trial = |name: &str, test: fn() -> Outcome| suite.live(name, test);
     let trials = vec![
         trial("console_producer", console_producer),
         trial("console_consumer", console_consumer),
@@ -234,5 +228,5 @@ fn main() -> ExitCode {
         trial("consumer_group_command", consumer_group_command),
         trial("producer_performance", producer_performance),
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    suite.run(trials).exit_code()
 }

@@ -35,6 +35,9 @@ mod ports;
 mod probe;
 mod process;
 mod producer;
+mod server;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod tools;
 mod version;
 
@@ -44,5 +47,6 @@ pub use error::Error;
 pub use helper::{ConsumedRecord, Header, PartitionOffsets, TimestampType};
 pub use jars::available;
 pub use producer::{JavaProducer, ProducedRecord};
+pub use server::Server;
 pub use tools::{RunningTool, tool_command};
 pub use version::Version;

@@ -59,7 +59,7 @@ impl Drop for Group {
     }
 }
 
-/// A broker or ZooKeeper process.
+/// A server's process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -69,10 +69,10 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn spawn(group: &Group, mut command: Command) -> Result<Self, Error> {
         group.adopt(&mut command)?;
-        let child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .context(|| "starting Java".to_owned())?;
+        let child = command.stdin(Stdio::null()).spawn().context(|| {
+            let program = command.get_program().to_string_lossy();
+            format!("starting {program}")
+        })?;
         Ok(Self {
             child,
             paused: false,

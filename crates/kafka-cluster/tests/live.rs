@@ -12,24 +12,24 @@ use std::{
 
 use kafka_cluster::{
     Cluster, ConsumedRecord, Error, PartitionOffsets, ProducedRecord, TimestampType, Version,
-    available,
+    suite::Suite,
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let missing = available().err();
-    if let Some(reason) = &missing {
-        eprintln!("live tests are ignored: {reason}");
-    }
-    let ignored =
-        missing.is_some() && std::env::var_os("OTTLA_LIVE").is_none_or(|value| value != "1");
-    let trial = |name: &str, test: fn() -> Outcome| {
-        Trial::test(name, move || test().map_err(Failed::from)).with_ignored_flag(ignored)
-    };
+    let suite = Suite::from_args(&[]);
+    let trial =
+        |name: &str, test: fn() -> Outcome| suite.live(name, move || test().map_err(Failed::from));
     let trials = vec![
+        Trial::test("a_missing_part_fails_at_once_and_by_name", || {
+            missing_part().map_err(Failed::from)
+        }),
+        Trial::test(
+            "without_being_asked_no_live_test_runs_and_one_line_says_so",
+            || left_out().map_err(Failed::from),
+        ),
         trial(
             "one_node_takes_topics_at_once_and_comes_back_from_the_dead",
             one_node,
@@ -48,7 +48,49 @@ fn main() -> ExitCode {
         trial("no_broker_outlives_a_killed_process", killed_process),
         trial("a_panic_ends_the_brokers_and_keeps_their_logs", panicking),
     ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    suite.run(trials).exit_code()
+}
+
+/// This very suite, as `cargo test` runs it.
+fn itself() -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.env_remove("OTTLA_LIVE");
+    Ok(command)
+}
+
+/// On a machine without a single program.
+fn missing_part() -> Outcome {
+    let empty = std::env::temp_dir().join(format!("kafka-cluster-empty-{}", std::process::id()));
+    fs::create_dir_all(&empty)?;
+    let asked: [(&[&str], &str); 2] = [(&[], "1"), (&["--ignored"], "0")];
+    for (arguments, live) in asked {
+        let mut command = itself()?;
+        command.env("OTTLA_LIVE", live).args(arguments);
+        command.env("PATH", &empty).env_remove("JAVA_HOME");
+        let output = command.output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("java was not found"), "{said}");
+        assert!(output.stdout.is_empty(), "it did not go on to any test");
+    }
+    fs::remove_dir(empty)?;
+    Ok(())
+}
+
+fn left_out() -> Outcome {
+    let output = itself()?.arg("kafka_").output()?;
+    let printed = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{printed}");
+    let line = "left out, for they need real Kafka: 2 live tests; OTTLA_LIVE=1 runs them";
+    let lines = printed
+        .lines()
+        .filter(|printed| printed.contains("live tests"));
+    assert_eq!(lines.collect::<Vec<_>>(), [line]);
+    assert!(
+        printed.contains("0 passed; 0 failed; 2 ignored"),
+        "{printed}"
+    );
+    Ok(())
 }
 
 fn start(version: Version, nodes: usize) -> Result<Cluster, Error> {

@@ -2,16 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-mod child;
 mod mariadb;
+mod place;
 mod program;
 mod redis;
 mod suite;
 
 use std::time::{Duration, Instant};
 
-pub use child::Folder;
 pub use mariadb::MariaDb;
+pub use place::Folder;
 pub use program::{Ended, Program, folder};
 pub use redis::Redis;
 pub use suite::{Outcome, Parts, Suite};

@@ -5,48 +5,71 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::child::{Folder, Server, free_port};
-use crate::until;
+use kafka_cluster::{Server, suite::Program};
+
+use crate::LIMIT;
+use crate::place::{Folder, free_port};
 
 /// The first byte of a server's greeting, behind the four of its length.
 const PROTOCOL: u8 = 10;
 
+/// What makes a server's files.
+pub(crate) const INSTALL: Program = Program {
+    name: "mariadb-install-db",
+    package: "mariadb-server",
+};
+
+/// The server.
+pub(crate) const SERVER: Program = Program {
+    name: "mariadbd",
+    package: "mariadb-server",
+};
+
+/// Its own client.
+pub(crate) const CLIENT: Program = Program {
+    name: "mariadb",
+    package: "mariadb-client",
+};
+
 /// An empty MariaDB on a port of its own, whose root has no password; it ends when it is dropped.
 #[derive(Debug)]
 pub struct MariaDb {
-    port: String,
+    port: u16,
+    // Before its files go.
     _server: Server,
+    _folder: Folder,
 }
 
 impl MariaDb {
     /// Makes its files, starts it, and waits until it answers.
     ///
     /// # Errors
-    /// When it is not installed, or does not start.
+    /// When it is not installed, or ends before it answers.
     pub fn start() -> Result<Self, String> {
-        let start = || -> io::Result<Self> {
+        let start = || -> Result<Self, Box<dyn std::error::Error>> {
             let folder = Folder::new("mariadb")?;
             let data = format!("--datadir={}/data", folder.path().display());
             let user = format!("--user={}", printed(Command::new("id").arg("-un"))?.trim());
-            let mut install = Command::new("mariadb-install-db");
+            let mut install = Command::new(INSTALL.find().ok_or("its installer is missing")?);
             install.args(["--no-defaults", &data, &user, "--skip-test-db"]);
             printed(install.arg("--auth-root-authentication-method=normal"))?;
-            let port = free_port()?.to_string();
+            let port = free_port()?;
             let socket = format!("--socket={}/socket", folder.path().display());
-            let number = format!("--port={port}");
-            let mut command = vec!["mariadbd", "--no-defaults", &data, &user, &socket, &number];
-            command.extend(["--bind-address=127.0.0.1", "--skip-name-resolve"]);
+            let mut command = Command::new(SERVER.find().ok_or("it is not installed")?);
+            command.args(["--no-defaults", &data, &user, &socket]);
+            command.arg(format!("--port={port}"));
+            command.args(["--bind-address=127.0.0.1", "--skip-name-resolve"]);
             // What a crash of the machine would do is not tried.
-            command.extend(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]);
-            let server = Server::start(&command, folder)?;
+            command.args(["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]);
+            let mut server = Server::start(command, &folder.path().join("output"))?;
+            server.wait_for("it answers", LIMIT, || greeting(port))?;
             Ok(Self {
                 port,
                 _server: server,
+                _folder: folder,
             })
         };
-        let database = start().map_err(|error| format!("MariaDB: {error}"))?;
-        until("mariadbd answers", || database.greeting())?;
-        Ok(database)
+        start().map_err(|error| format!("MariaDB: {error}"))
     }
 
     /// Makes a database in it; gives its URL.
@@ -85,15 +108,14 @@ impl MariaDb {
         let count = answer.trim().parse();
         count.map_err(|_| format!("{statement}: {answer:?} is no count"))
     }
+}
 
-    fn greeting(&self) -> Option<()> {
-        let port = self.port.parse().ok()?;
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        let mut bytes = [0; 5];
-        stream.read_exact(&mut bytes).ok()?;
-        (bytes.last() == Some(&PROTOCOL)).then_some(())
-    }
+fn greeting(port: u16) -> Option<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    let mut bytes = [0; 5];
+    stream.read_exact(&mut bytes).ok()?;
+    (bytes.last() == Some(&PROTOCOL)).then_some(())
 }
 
 /// What a command prints, when it succeeds.

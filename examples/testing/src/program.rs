@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::child::Folder;
+use crate::place::Folder;
 use crate::until;
 
 /// A folder for a test's files, such as settings; removed when it is dropped.

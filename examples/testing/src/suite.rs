@@ -1,16 +1,15 @@
-//! Live tests: shown as ignored where a part is missing, unless `OTTLA_LIVE=1` makes that a failure.
+//! Live tests: left out without `OTTLA_LIVE=1`; with it a missing part is a failure, before anything is started.
 
 use std::ops::AsyncFn;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use kafka_cluster::Cluster;
-use libtest_mimic::{Arguments, Failed, Trial};
+use kafka_cluster::{Cluster, suite};
+use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::child::is_there;
-use crate::{MariaDb, Redis};
+use crate::{MariaDb, Redis, mariadb, redis};
 
 /// What a test ends with.
 pub type Outcome = Result<(), Failed>;
@@ -30,8 +29,7 @@ pub struct Parts {
 
 /// Tests, one after another: each has parts of its own, and may break them.
 pub struct Suite {
-    arguments: Arguments,
-    ignored: bool,
+    suite: suite::Suite,
     trials: Vec<Trial>,
 }
 
@@ -39,16 +37,16 @@ impl Suite {
     /// A suite for this command line.
     #[must_use]
     pub fn from_args() -> Self {
-        let mut arguments = Arguments::from_args();
-        arguments.test_threads = Some(1);
-        let missing = missing();
-        if let Some(missing) = &missing {
-            eprintln!("live tests are ignored: {missing}");
-        }
-        let must = std::env::var_os("OTTLA_LIVE").is_some_and(|value| value == "1");
+        let programs = [
+            redis::SERVER,
+            mariadb::INSTALL,
+            mariadb::SERVER,
+            mariadb::CLIENT,
+        ];
+        let mut suite = suite::Suite::from_args(&programs);
+        suite.arguments.test_threads = Some(1);
         Self {
-            arguments,
-            ignored: missing.is_some() && !must,
+            suite,
             trials: Vec::new(),
         }
     }
@@ -58,7 +56,7 @@ impl Suite {
     where
         F: AsyncFn(Arc<Parts>) -> Outcome + Send + 'static,
     {
-        let trial = Trial::test(name, move || {
+        let trial = self.suite.live(name, move || {
             let parts = Arc::new(Parts::start(nodes)?);
             let runtime = Builder::new_multi_thread().enable_all().build()?;
             let kept = Arc::clone(&parts);
@@ -68,30 +66,24 @@ impl Suite {
             drop(kept);
             outcome.unwrap_or_else(|_| Err(format!("not over after {LIMIT:?}").into()))
         });
-        self.trials.push(trial.with_ignored_flag(self.ignored));
+        self.trials.push(trial);
     }
 
     /// Runs them.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        libtest_mimic::run(&self.arguments, self.trials).exit_code()
+        self.suite.run(self.trials).exit_code()
     }
 }
 
 impl Parts {
     fn start(nodes: usize) -> Result<Self, Failed> {
+        let (redis, database) = (Redis::start()?, MariaDb::start()?);
         let kafka = Cluster::builder().nodes(nodes).heap("384m").start()?;
         Ok(Self {
             kafka,
-            redis: Redis::start()?,
-            database: MariaDb::start()?,
+            redis,
+            database,
         })
     }
-}
-
-fn missing() -> Option<String> {
-    let programs = ["redis-server", "mariadbd", "mariadb-install-db", "mariadb"];
-    let absent = programs.into_iter().find(|program| !is_there(program));
-    let absent = absent.map(|program| format!("{program} is not installed"));
-    absent.or_else(|| kafka_cluster::available().err())
 }
