@@ -9,11 +9,12 @@ use tracing::{debug, warn};
 use super::lane::Lane;
 use super::outcome::Outcome;
 use super::shared::Shared;
+use super::split;
 use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{self, Answer, Answered, Batch, Body, Ticket};
+use crate::machine::produce::{self, Answer, Answered, Batch, Body, Refused, Ticket};
 use crate::net::RequestError;
-use crate::types::{TopicId, after};
+use crate::types::{TopicId, TopicPartition, after};
 use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
 
 type OurBatch = Batch<Arc<Outcome>>;
@@ -148,7 +149,9 @@ fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> 
             .filter(|(index, _)| *index < batch.ticket.count)
             .collect(),
     };
-    let error = || Arc::new(produce_error(&told, &queue));
+    let sent = Sent::of(&batch);
+    let message = || told.message.clone();
+    let error = || Arc::new(refusal(shared, &queue.target, sent, told.code, message()));
     let backoff = retry_at(shared);
     let result = queue
         .lock()
@@ -166,12 +169,47 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn produce_error(answer: &Answer, queue: &PartitionQueue) -> Error {
-    Error::broker(
-        answer.code,
-        answer.message.clone(),
-        format!("writing to {}", queue.target),
-    )
+/// What a broker's refusal of a batch, or of one of its records, is told as: with what to change, where that is known.
+pub(crate) fn refusal(
+    shared: &Shared,
+    target: &TopicPartition,
+    size: Sent,
+    code: ErrorCode,
+    message: Option<Arc<str>>,
+) -> Error {
+    let told = produce::advice(
+        code,
+        &Refused {
+            topic: target.topic(),
+            records: size.records,
+            plain: size.plain,
+            wire: size.wire,
+            limits: shared.sizes.limits(target.topic()),
+        },
+    );
+    let error = Error::broker(code, message, format!("writing to {target}"));
+    match told {
+        Some(told) => error.with_advice(told),
+        None => error,
+    }
+}
+
+/// How much a batch held, and took on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    records: u32,
+    plain: usize,
+    wire: usize,
+}
+
+impl Sent {
+    pub(crate) fn of(batch: &OurBatch) -> Self {
+        Self {
+            records: batch.ticket.count,
+            plain: batch.plain_len,
+            wire: batch.body.len(),
+        }
+    }
 }
 
 fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
@@ -235,7 +273,8 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
             batch,
             ..
         } = flight;
-        let error = || Arc::new(produce_error(&told, &queue));
+        let sent = Sent::of(&batch);
+        let error = || Arc::new(refusal(shared, &queue.target, sent, told.code, None));
         let result =
             queue
                 .lock()
@@ -274,11 +313,12 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
         } => {
             fail(shared, queue, batch, possibly_written, fatal);
         }
-        Answered::Split {
+        Answered::Without {
             flight,
             batch,
-            without,
-        } => split(shared, queue, flight, batch, without),
+            refused,
+        } => split::without_refused(shared, queue, flight, batch, refused),
+        Answered::TooLarge { flight, batch } => split::too_large(shared, queue, flight, batch),
         Answered::Late { batch } => give_back(shared, batch),
     }
     shared.replan(queue);
@@ -312,7 +352,7 @@ pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
     }
 }
 
-fn fail(
+pub(crate) fn fail(
     shared: &Arc<Shared>,
     queue: &PartitionQueue,
     batch: OurBatch,
@@ -338,66 +378,5 @@ fn fail(
     outcome.fail(first, count, total, error);
     if fatal {
         shared.abort(&cause);
-    }
-}
-
-/// Splits a batch in its queue's place; the records in `without` fail.
-fn split(
-    shared: &Arc<Shared>,
-    queue: &Arc<PartitionQueue>,
-    flight: u64,
-    batch: OurBatch,
-    mut without: Vec<(u32, Option<Arc<str>>)>,
-) {
-    without.sort_by_key(|(index, _)| *index);
-    without.dedup_by_key(|(index, _)| *index);
-    let indices: Vec<u32> = without.iter().map(|(index, _)| *index).collect();
-    let (ticket, code) = (
-        batch.ticket.clone(),
-        batch.last_error.as_ref().and_then(|e| e.broker_code()),
-    );
-    let (charged, unknown, attempts) = (batch.charged, batch.unknown, batch.failures + 1);
-    let parts = match produce::split(batch, &indices) {
-        Ok(parts) => parts,
-        Err((mut batch, malformed)) => {
-            batch.failures = attempts;
-            warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
-            if queue.lock().queue.not_split(flight, &batch) {
-                fail(shared, queue, batch, unknown, false);
-            } else {
-                give_back(shared, batch);
-            }
-            return;
-        }
-    };
-    debug!(partition = %queue.target, parts = parts.len(), refused = indices.len(), "splitting a batch");
-    if indices.is_empty() {
-        shared.counters.split();
-    }
-    if parts.is_empty() {
-        shared.memory.release(charged);
-    }
-    let back = queue.lock().queue.parts(flight, parts);
-    if let Err(parts) = back {
-        // The producer was closed meanwhile, which has failed every record of the batch.
-        parts.into_iter().for_each(|part| give_back(shared, part));
-        return;
-    }
-    for (index, message) in without {
-        let cause = Error::broker(
-            code.unwrap_or(ErrorCode::INVALID_RECORD),
-            message,
-            format!("writing to {}", queue.target),
-        );
-        let error = Error::Delivery {
-            target: queue.target.clone(),
-            possibly_written: unknown,
-            attempts,
-            cause: Arc::new(cause),
-        };
-        shared.counters.failed(1, &error);
-        ticket
-            .outcome
-            .fail(ticket.first + index, 1, ticket.total, error);
     }
 }

@@ -13,6 +13,8 @@ mod outcome;
 mod partitioner;
 mod sender;
 mod shared;
+mod sizes;
+mod split;
 #[cfg(test)]
 mod tests;
 mod topic_map;

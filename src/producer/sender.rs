@@ -9,6 +9,7 @@ use super::answer::{self, Flying};
 use super::lane::Lane;
 use super::outcome::Outcome;
 use super::shared::Shared;
+use super::split;
 use super::topics::{PartitionQueue, Slot};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
@@ -343,6 +344,11 @@ fn take<'a>(
                 drop(slot);
                 pack_elsewhere(Arc::clone(shared), Arc::clone(queue), batch);
                 return None;
+            }
+            Take::Split(number, batch) => {
+                drop(slot);
+                split::ahead(shared, queue, number, batch);
+                slot = queue.lock();
             }
             Take::GivenUp(ended) => {
                 drop(slot);

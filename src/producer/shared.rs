@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::metrics::Counters;
 use super::outcome::Outcome;
 use super::sender;
+use super::sizes::Sizes;
 use super::topic_map::TopicMap;
 use super::topics::{PartitionQueue, Plan, Slot, TopicQueues};
 use super::watch::Deadlines;
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Apart<Counters>,
     pub(crate) deadlines: Apart<Deadlines>,
     pub(crate) topics: TopicMap,
+    pub(crate) sizes: Sizes,
     changing_topics: Mutex<()>,
     /// Topics whose queues were made from metadata that may be old by now: the watcher looks again.
     adopted: Mutex<Vec<TopicName>>,
@@ -87,6 +89,7 @@ impl Shared {
             counters: Apart::default(),
             deadlines: Apart::default(),
             topics: TopicMap::default(),
+            sizes: Sizes::default(),
             changing_topics: Mutex::default(),
             adopted: Mutex::default(),
             lanes: Apart::default(),
@@ -218,7 +221,11 @@ impl Shared {
             {
                 return Arc::clone(known);
             }
-            let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), self.limits));
+            let limits = Limits {
+                batch_size: self.sizes.fit(&topic.name, self.limits.batch_size),
+                ..self.limits
+            };
+            let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), limits));
             self.topics
                 .put(Arc::clone(&topic.name), Arc::clone(&queues));
             queues
@@ -258,6 +265,11 @@ impl Shared {
         self.runtime
             .spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
         lane
+    }
+
+    /// Runs a task on the producer's runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
     }
 
     /// Why a broker's sender cannot send, where it cannot.

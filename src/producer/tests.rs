@@ -3,6 +3,7 @@
 mod broker;
 mod ends;
 mod sending;
+mod sizes;
 mod topics;
 
 use std::sync::Arc;

@@ -122,6 +122,7 @@ pub(crate) async fn run(guard: Guard) {
                 }
                 let current = topology.borrow_and_update().clone();
                 follow(shared, &current);
+                shared.grow_batches();
             }
             () = shared.deadlines.changed.notified() => {
                 follow_adopted(shared);

@@ -1,6 +1,8 @@
 //! The producer's pure half: queues, sequences, partitions, and what an answer means.
 
+mod advice;
 mod batch;
+mod fit;
 pub(crate) mod partition;
 mod queue;
 mod sequence;
@@ -9,6 +11,8 @@ mod split;
 mod tests;
 mod verdict;
 
+pub(crate) use advice::{Refused, TopicLimits, advice};
+pub(crate) use fit::Fit;
 #[cfg(test)]
 pub(crate) use queue::Added;
 pub(crate) use queue::{

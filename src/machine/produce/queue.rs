@@ -96,6 +96,8 @@ pub(crate) enum Readiness {
 pub(crate) enum Take<T> {
     /// To compress, then to give back with [`Queue::packed`].
     Pack(Batch<T>),
+    /// To split, since batches of that size are refused, then to give back with [`Queue::parts`] and its number.
+    Split(u64, Batch<T>),
     /// To be failed before anything is sent: under new sequences they would be written again.
     GivenUp(Vec<Ended<T>>),
     /// To seal and send; the answer comes back with the flight's number.
@@ -151,12 +153,14 @@ pub(crate) enum Answered<T> {
     },
     /// It waits to be sent again.
     Queued { refresh: bool },
-    /// To be split and given back with [`Queue::parts`].
-    Split {
+    /// To be given back with [`Queue::parts`], split so that these records, which the broker refuses, are left out.
+    Without {
         flight: u64,
         batch: Batch<T>,
-        without: Vec<(u32, Option<Arc<str>>)>,
+        refused: Vec<(u32, Option<Arc<str>>)>,
     },
+    /// To be given back with [`Queue::parts`] in smaller batches, or failed after [`Queue::not_split`].
+    TooLarge { flight: u64, batch: Batch<T> },
     /// It failed.
     Failed {
         batch: Batch<T>,
@@ -269,6 +273,11 @@ impl<T: Clone> Queue<T> {
     /// Batches that wait to be sent.
     pub(crate) fn backlog(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Closes batches at another size from now on; larger ones that wait are to be split.
+    pub(crate) fn fit(&mut self, size: usize) {
+        self.limits.batch_size = size;
     }
 
     /// Names the partition's leader. A change ends a backoff: the new leader has refused nothing yet. It may

@@ -6,9 +6,11 @@ use super::batch::{Batch, Body, Stamp, Ticket};
 use super::sequence::advance;
 use crate::batch::{BatchWriter, Batches, RawRecord, RecordParts};
 use crate::record::Header;
+use crate::types::ProducerId;
 use crate::wire::Malformed;
 
-/// The records of `batch` in two or more batches, without those at the indices `without` (sorted).
+/// The records of `batch` in batches of at most `size` bytes where that can be, without those at the indices `without`
+/// (sorted).
 ///
 /// Sequences follow each other from the batch's own on, so that nothing between the parts is missed.
 /// The memory charge is shared among the parts by their size: each gives its own back.
@@ -19,24 +21,38 @@ use crate::wire::Malformed;
 pub(crate) fn split<T: Clone>(
     batch: Batch<T>,
     without: &[u32],
+    size: usize,
 ) -> Result<Vec<Batch<T>>, (Batch<T>, Malformed)> {
-    parts_of(&batch, without).map_err(|malformed| (batch, malformed))
+    let batch = sealed(batch);
+    parts_of(&batch, without, size).map_err(|malformed| (batch, malformed))
 }
 
-fn parts_of<T: Clone>(batch: &Batch<T>, without: &[u32]) -> Result<Vec<Batch<T>>, Malformed> {
+/// A batch that was never sent may be split too.
+fn sealed<T>(mut batch: Batch<T>) -> Batch<T> {
+    batch.body = match batch.body {
+        Body::Raw(closed) | Body::Packed(closed) => {
+            let none = ProducerId::NONE;
+            Body::Sealed(closed.seal(none, -1), none, -1)
+        }
+        sealed @ Body::Sealed(..) => sealed,
+    };
+    batch
+}
+
+fn parts_of<T: Clone>(
+    batch: &Batch<T>,
+    without: &[u32],
+    size: usize,
+) -> Result<Vec<Batch<T>>, Malformed> {
     let Body::Sealed(bytes, ..) = &batch.body else {
-        return Err(Malformed::new("only a batch that was sent is split"));
+        return Err(Malformed::new("the batch is not sealed"));
     };
     let whole = Batches::new(bytes.clone())
         .next()
         .ok_or_else(|| Malformed::new("no batch to split"))??;
     let records = whole.records(usize::MAX)?;
     let mut parts = Parts {
-        target: if without.is_empty() {
-            batch.plain_len / 2
-        } else {
-            batch.plain_len
-        },
+        target: size,
         batch,
         writer: None,
         first: 0,

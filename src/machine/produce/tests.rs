@@ -11,8 +11,9 @@ mod bench;
 mod moves;
 mod once;
 mod refused;
+mod sizes;
 
-use bench::{Bench, ID, LEADER, LIMITS, NEXT, sequence};
+use bench::{Bench, ID, LEADER, LIMITS, NEXT, halved, sequence};
 
 #[test]
 fn open_batch_is_ready_exactly_when_linger_ends() {
@@ -247,7 +248,7 @@ fn batch_too_large_is_split_in_order_under_its_own_sequences() {
     let taken = bench.take().unwrap();
     let behind = bench.take().unwrap();
     let (flight, batch) = bench.too_large(taken);
-    let parts = split(batch, &[]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    let parts = halved(batch).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     assert!(parts.len() >= 2);
     assert!(bench.queue.parts(flight, parts).is_ok());
     bench.answer(behind, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
@@ -301,15 +302,15 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                     ErrorCode::MESSAGE_TOO_LARGE
                 };
                 match bench.answer(taken, code) {
-                    Answered::Split { flight, batch, .. } => {
+                    Answered::TooLarge { flight, batch } => {
                         split_once = true;
-                        let parts = split(batch, &[]).unwrap_or_else(|(_, m)| panic!("{m}"));
+                        let parts = halved(batch).unwrap_or_else(|(_, m)| panic!("{m}"));
                         assert!(bench.queue.parts(flight, parts).is_ok());
                     }
                     _ => seen.push(first),
                 }
             }
-            Take::GivenUp(_) | Take::Nothing(_) => break,
+            Take::GivenUp(_) | Take::Split(..) | Take::Nothing(_) => break,
         }
     }
     assert!(seen.len() >= 2 && seen.is_sorted(), "{seen:?}");
@@ -347,7 +348,7 @@ fn topic_with_another_id_is_one_that_knows_no_producer() {
         .take(LEADER, anew, bench.now, false, ID, |_| None)
     {
         Take::Send(_) => true,
-        Take::Pack(_) | Take::GivenUp(_) | Take::Nothing(_) => false,
+        Take::Pack(_) | Take::Split(..) | Take::GivenUp(_) | Take::Nothing(_) => false,
     };
     assert!(take());
     assert!(!take(), "one batch at first");

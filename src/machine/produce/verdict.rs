@@ -22,8 +22,6 @@ pub(crate) struct Answer {
 pub(crate) struct Situation {
     /// Whether sequences are in use.
     pub(crate) idempotent: bool,
-    /// Records in the batch.
-    pub(crate) records: u32,
     /// Whether no batch with an earlier sequence is unresolved.
     pub(crate) head: bool,
     /// Whether an earlier attempt may have written it.
@@ -47,7 +45,7 @@ pub(crate) enum Verdict {
         /// The attempt may have written it.
         unknown: bool,
     },
-    /// Send its halves instead; no retry is charged.
+    /// Send it in smaller batches, for which no retry is charged; a single record fails.
     Split,
     /// Set it aside: what the broker says of the batches after it shows whether it is in the log.
     Doubt,
@@ -103,7 +101,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
             unknown: true,
         },
 
-        E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE if situation.records > 1 => Verdict::Split,
+        E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE => Verdict::Split,
 
         // Sequences are restarted only from the head: what stands behind an unresolved batch is out
         // of order merely because that one is not there yet.
@@ -188,7 +186,6 @@ mod tests {
 
     const HEAD: Situation = Situation {
         idempotent: true,
-        records: 10,
         head: true,
         unknown: false,
         written: false,
@@ -213,8 +210,6 @@ mod tests {
         idempotent: false,
         ..HEAD
     };
-    const SINGLE: Situation = Situation { records: 1, ..HEAD };
-
     const RETRY: Verdict = Verdict::Retry {
         refresh: false,
         unknown: false,
@@ -282,7 +277,6 @@ mod tests {
             (E::THROTTLING_QUOTA_EXCEEDED, HEAD, RETRY),
             (E::MESSAGE_TOO_LARGE, HEAD, Verdict::Split),
             (E::RECORD_LIST_TOO_LARGE, PLAIN, Verdict::Split),
-            (E::MESSAGE_TOO_LARGE, SINGLE, FAIL),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, Verdict::Restamp),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN, Verdict::Doubt),
@@ -327,7 +321,7 @@ mod tests {
     fn no_answer_of_any_code_is_an_acknowledgement_but_success_and_duplicate() {
         for code in -1..=200 {
             let code = ErrorCode::new(code);
-            for situation in [HEAD, BEHIND, UNKNOWN, PLAIN, SINGLE] {
+            for situation in [HEAD, BEHIND, UNKNOWN, PLAIN] {
                 let acked = matches!(decide(code, situation), Verdict::Ack { .. });
                 let expected =
                     matches!(code, ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER);

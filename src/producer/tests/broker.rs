@@ -4,6 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -11,7 +14,8 @@ use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{
-    InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, InitProducerIdResponse, MetadataRequest,
+    MetadataResponse, ProduceRequest, ProduceResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use tokio::task::JoinSet;
@@ -69,6 +73,10 @@ struct State {
     /// Whether Produce requests are read and not answered.
     silent: bool,
     ends: HashMap<i32, i64>,
+    /// `max.message.bytes`, and whether the client may read it.
+    largest: usize,
+    tells: bool,
+    too_large: usize,
     seen: Vec<Seen>,
     requests: Vec<usize>,
 }
@@ -129,6 +137,17 @@ impl Broker {
         state.freezes = true;
     }
 
+    /// Larger batches are refused; `tells` the limit to who asks.
+    pub(super) fn limit(&self, largest: usize, tells: bool) {
+        let mut state = self.lock();
+        (state.largest, state.tells) = (largest, tells);
+    }
+
+    /// How many batches were refused as too large.
+    pub(super) fn too_large(&self) -> usize {
+        self.lock().too_large
+    }
+
     /// Every batch that came.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
@@ -160,6 +179,7 @@ impl Broker {
                 let ranges = ALL.map(|key| (key.code(), key.supported().0, key.supported().1));
                 api_versions(version, 0, &ranges)
             }
+            32 => self.lock().describe(request),
             22 => {
                 let mut state = self.lock();
                 let code = state.identities.pop_front().unwrap_or(ErrorCode::NONE);
@@ -214,6 +234,9 @@ impl State {
             told: VecDeque::new(),
             silent: false,
             ends: HashMap::new(),
+            largest: usize::MAX,
+            tells: false,
+            too_large: 0,
             seen: Vec::new(),
             requests: Vec::new(),
         }
@@ -239,9 +262,33 @@ impl State {
                 .with_base_offset(-1)
                 .with_record_errors(rejected.collect());
         }
+        if records.len() > self.largest {
+            self.too_large += 1;
+            return answer
+                .with_error_code(ErrorCode::MESSAGE_TOO_LARGE.code())
+                .with_base_offset(-1);
+        }
         let end = self.ends.entry(partition).or_default();
         let base = std::mem::replace(end, *end + i64::from(count));
         answer.with_base_offset(base)
+    }
+
+    fn describe(&self, request: &Request) -> Bytes {
+        let asked: DescribeConfigsRequest = read(request);
+        let topics = asked.resources.into_iter().map(|resource| {
+            let told = DescribeConfigsResult::default()
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name);
+            if !self.tells {
+                return told.with_error_code(ErrorCode::TOPIC_AUTHORIZATION_FAILED.code());
+            }
+            let config = DescribeConfigsResourceResult::default()
+                .with_name(StrBytes::from_static_str("max.message.bytes"))
+                .with_value(Some(StrBytes::from_string(self.largest.to_string())));
+            told.with_configs(vec![config])
+        });
+        let answer = DescribeConfigsResponse::default().with_results(topics.collect());
+        encoded(&answer, request.version)
     }
 
     fn metadata(&self, request: &Request) -> Bytes {

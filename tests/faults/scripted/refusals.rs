@@ -50,7 +50,8 @@ pub(super) async fn too_large(live: &Live) -> Outcome {
         within("flush", SOON, stage.producer.flush()).await??;
         stage.resolve(SOON).await?;
         let metrics = stage.producer.metrics();
-        assert!(metrics.splits >= 10, "{name}: {} splits", metrics.splits);
+        // What passed is remembered: not every batch is refused first.
+        assert!(metrics.splits >= 2, "{name}: {} splits", metrics.splits);
         stage
             .all_acked()
             .await

@@ -25,7 +25,6 @@ impl<T: Clone> Queue<T> {
         };
         let situation = Situation {
             idempotent: self.limits.idempotent,
-            records: batch.ticket.count,
             head,
             unknown: batch.unknown,
             written: batch.written,
@@ -76,8 +75,20 @@ impl<T: Clone> Queue<T> {
                 self.restamp = true;
                 self.retry(batch, entry.term, false, retry_at)
             }
-            Verdict::Split => self.send_to_split(flight, batch, Vec::new()),
-            Verdict::Drop(without) => self.send_to_split(flight, batch, without),
+            Verdict::Split => {
+                self.splitting
+                    .push((flight, Away::of(&batch, batch.failures + 1)));
+                Answered::TooLarge { flight, batch }
+            }
+            Verdict::Drop(refused) => {
+                self.splitting
+                    .push((flight, Away::of(&batch, batch.failures + 1)));
+                Answered::Without {
+                    flight,
+                    batch,
+                    refused,
+                }
+            }
             Verdict::Fail { unknown, fatal } => {
                 batch.failures += 1;
                 let possibly_written = batch.unknown || unknown;
@@ -141,21 +152,6 @@ impl<T: Clone> Queue<T> {
         self.ready.drain(..proved).collect()
     }
 
-    fn send_to_split(
-        &mut self,
-        flight: u64,
-        batch: Batch<T>,
-        without: Vec<(u32, Option<Arc<str>>)>,
-    ) -> Answered<T> {
-        let away = Away::of(&batch, batch.failures + 1);
-        self.splitting.push((flight, away));
-        Answered::Split {
-            flight,
-            batch,
-            without,
-        }
-    }
-
     /// Puts a batch back that was sent in `term`, unless it was sent often enough.
     fn retry(
         &mut self,
@@ -193,10 +189,11 @@ impl<T: Clone> Queue<T> {
         Answered::Queued { refresh }
     }
 
-    /// Puts a stamped batch back in its place.
+    /// Puts a stamped batch back in its place, and one without a stamp behind all that have one.
     pub(super) fn put_back(&mut self, batch: Batch<T>) {
         let place = batch.place();
-        let is_before = |other: &&Batch<T>| other.stamp.is_some() && other.place() < place;
+        let is_before =
+            |other: &&Batch<T>| other.stamp.is_some() && (place.is_none() || other.place() < place);
         let at = self.ready.iter().take_while(is_before).count();
         self.ready.insert(at, batch);
     }

@@ -64,13 +64,8 @@ impl<T: Clone> Queue<T> {
         if self.packing.take().is_none() {
             return Some(batch);
         }
-        if batch.stamp.is_some() {
-            // A part of a batch that was split: its place is before those that follow in sequence.
-            self.put_back(batch);
-        } else {
-            let at = self.ready.iter().take_while(|b| b.stamp.is_some()).count();
-            self.ready.insert(at, batch);
-        }
+        // A part of a batch that was split has its place before those that follow in sequence.
+        self.put_back(batch);
         None
     }
 
@@ -93,13 +88,13 @@ impl<T: Clone> Queue<T> {
         Ok(())
     }
 
-    /// Gives a batch up that could not be split; tells whether it has yet to be failed.
-    pub(crate) fn not_split(&mut self, flight: u64, batch: &Batch<T>) -> bool {
-        let back = self.back_from_split(flight).is_some();
-        if back {
-            self.lose(batch);
+    /// Gives a batch up that is not to be split; tells whether it has yet to be failed.
+    pub(crate) fn not_split(&mut self, flight: u64) -> bool {
+        let whole = self.back_from_split(flight);
+        if let Some(whole) = &whole {
+            self.close_hole(whole, &[]);
         }
-        back
+        whole.is_some()
     }
 
     /// Sees to the sequences of records that were left out of a batch's parts: they are given out again when they are

@@ -90,6 +90,18 @@ impl<T: Clone> Queue<T> {
         if self.ready.is_empty() {
             self.close();
         }
+        let (size, idempotent) = (self.limits.batch_size, self.limits.idempotent);
+        let is_too_large = self.next().is_some_and(|next| {
+            // In parts a batch that is in the log would not be recognised.
+            next.plain_len > size && next.ticket.count > 1 && !(next.unknown && idempotent)
+        });
+        if is_too_large && let Some(batch) = self.pop_next() {
+            let number = self.next_flight;
+            self.next_flight += 1;
+            let away = Away::of(&batch, batch.failures);
+            self.splitting.push((number, away));
+            return Take::Split(number, batch);
+        }
         let raw = self
             .next()
             .is_some_and(|next| matches!(next.body, Body::Raw(_)));

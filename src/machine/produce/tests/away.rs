@@ -17,7 +17,7 @@ fn with_first_sent(limits: Limits) -> (Bench, Taken<u32>) {
 }
 
 fn parts_of(batch: Batch<u32>) -> Vec<Batch<u32>> {
-    split(batch, &[]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"))
+    halved(batch).unwrap_or_else(|(_, malformed)| panic!("{malformed}"))
 }
 
 #[test]
@@ -47,11 +47,12 @@ fn no_epoch_is_spent_while_refused_records_are_left_out() {
     let answered = bench
         .queue
         .answer(first.flight, first.batch, &answer, now, error, |_| now);
-    let Answered::Split { flight, batch, .. } = answered else {
+    let Answered::Without { flight, batch, .. } = answered else {
         panic!("one record is refused");
     };
     assert!(bench.take_with(Some(NEXT)).is_none());
-    let parts = split(batch, &[3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    let parts =
+        split(batch, &[3], usize::MAX).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     assert!(bench.queue.parts(flight, parts).is_ok());
     assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (0, 0));
 }
@@ -107,12 +108,25 @@ fn abort_ends_a_batch_that_is_being_split() {
 }
 
 #[test]
-fn batch_that_cannot_be_split_leaves_a_gap() {
+fn batch_that_is_not_split_gives_its_sequence_back_unless_others_were_sent_behind_it() {
     let (mut bench, first) = with_first_sent(LIMITS);
-    let (flight, batch) = bench.too_large(first);
-    assert!(bench.queue.not_split(flight, &batch));
-    assert!(!bench.queue.not_split(flight, &batch), "only once");
-    assert!(bench.take().is_none(), "its sequence is spent");
+    let (flight, _batch) = bench.too_large(first);
+    assert!(bench.queue.not_split(flight));
+    assert!(!bench.queue.not_split(flight), "only once");
+    assert_eq!(sequence(&bench.take().unwrap()), (0, 0));
+    let mut bench = Bench::new(LIMITS);
+    (0..3).for_each(|_| {
+        bench.batch();
+    });
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    let (flight, _batch) = bench.too_large(first);
+    bench.lose(second, false);
+    assert!(bench.queue.not_split(flight));
+    bench.pass(Duration::from_secs(1));
+    let second = bench.take().unwrap();
+    assert_eq!(sequence(&second), (0, 1), "it was sent as it was");
+    bench.answer(second, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    bench.pass(Duration::from_secs(1));
     assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
 }
 

@@ -106,6 +106,7 @@ impl Bench {
                 Some(taken)
             }
             Take::Pack(_) => panic!("nothing is compressed here"),
+            Take::Split(..) => panic!("nothing is too large here"),
             Take::GivenUp(_) => panic!("nothing is given up here"),
             Take::Nothing(_) => None,
         }
@@ -145,12 +146,8 @@ impl Bench {
     /// The broker finds a batch of several records too large: its flight, and the batch to split.
     pub(super) fn too_large(&mut self, taken: Taken<u32>) -> (u64, Batch<u32>) {
         match self.answer(taken, ErrorCode::MESSAGE_TOO_LARGE) {
-            Answered::Split {
-                flight,
-                batch,
-                without,
-            } if without.is_empty() => (flight, batch),
-            _ => panic!("the batch has several records"),
+            Answered::TooLarge { flight, batch } => (flight, batch),
+            _ => panic!("the batch is too large"),
         }
     }
 
@@ -164,6 +161,15 @@ impl Bench {
     pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
     }
+}
+
+/// A batch in parts of half its size.
+#[expect(clippy::result_large_err, reason = "as it is tested")]
+pub(super) fn halved(
+    batch: Batch<u32>,
+) -> Result<Vec<Batch<u32>>, (Batch<u32>, crate::wire::Malformed)> {
+    let half = batch.plain_len / 2;
+    split(batch, &[], half)
 }
 
 pub(super) fn sequence(taken: &Taken<u32>) -> (i16, i32) {

@@ -13,7 +13,8 @@ fn refused_records_are_left_out_and_the_others_kept_in_order() {
     });
     bench.queue.close();
     let taken = bench.take().unwrap();
-    let parts = split(taken.batch, &[0, 3]).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    let parts = split(taken.batch, &[0, 3], usize::MAX)
+        .unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     let kept: Vec<_> = parts
         .iter()
         .map(|p| (p.ticket.first, p.ticket.count))
@@ -35,10 +36,11 @@ fn drop_records(bench: &mut Bench, taken: Taken<u32>, without: &[u32]) {
     let answered = bench
         .queue
         .answer(taken.flight, taken.batch, &answer, now, error, |_| now);
-    let Answered::Split { flight, batch, .. } = answered else {
+    let Answered::Without { flight, batch, .. } = answered else {
         panic!("records are refused");
     };
-    let parts = split(batch, without).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
+    let parts =
+        split(batch, without, usize::MAX).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     assert!(bench.queue.parts(flight, parts).is_ok());
 }
 
