@@ -17,8 +17,8 @@ use bytes::{Buf, Bytes};
 
 use self::frames::Frames;
 use crate::batch::{
-    Batch, BatchWriter, Batches, ClosedBatch, HEADER_LEN, Headers, RecordParts, control_type,
-    reclaim, restamp, size_bound,
+    Batch, BatchWriter, Batches, ClosedBatch, HEADER_LEN, Headers, RecordParts, Records, Spares,
+    Unreadable, control_type, reclaim, restamp, size_bound,
 };
 use crate::config::Compression;
 use crate::record::Header;
@@ -214,6 +214,7 @@ fn read_all(record_set: &[u8]) -> Option<Batch> {
         };
         let _ = batch.verify_crc();
         read_records(&batch);
+        read_in_steps(&batch);
         first.get_or_insert(batch);
     }
     first
@@ -262,6 +263,50 @@ fn read_records(batch: &Batch) {
     }
     assert!(borrowed.next_ref().is_none());
     assert!(count <= header.count);
+}
+
+/// In steps, within a cap far below what the bytes may become, what is read is what is read at once, as far as that goes.
+fn read_in_steps(batch: &Batch) {
+    const CAP: usize = 64 << 10;
+    let Ok(Some(mut unpacking)) = batch.in_steps(CAP, &Spares::default()) else {
+        return;
+    };
+    let mut whole = batch.records(LIMIT).ok();
+    let (mut count, mut ended) = (0, false);
+    while let Some(part) = unpacking.next(0) {
+        assert!(!ended, "an error is the last");
+        let part = match part {
+            Ok(part) => part,
+            Err(Unreadable::TooLarge { size, .. }) => {
+                assert!(size > CAP);
+                ended = true;
+                continue;
+            }
+            Err(Unreadable::Malformed(_)) => {
+                ended = true;
+                continue;
+            }
+        };
+        // A record, or many small ones, and what was decompressed with the last of them.
+        assert!(
+            part.bytes().len() <= CAP + (5 << 20),
+            "memory above the cap"
+        );
+        for record in part {
+            count += 1;
+            let twin = whole.as_mut().and_then(Records::next);
+            let (Ok(record), Some(Ok(twin))) = (record, twin) else {
+                whole = None;
+                continue;
+            };
+            assert_eq!(
+                (record.offset, record.timestamp),
+                (twin.offset, twin.timestamp)
+            );
+            assert_eq!((record.key, record.value), (twin.key, twin.value));
+        }
+    }
+    assert!(count <= batch.header().count);
 }
 
 /// A header's name and value, owned.

@@ -5,6 +5,7 @@ mod header;
 mod reader;
 mod records;
 mod spare;
+mod unpack;
 mod varint;
 mod writer;
 
@@ -12,9 +13,10 @@ mod writer;
 mod tests;
 
 pub(crate) use header::{BatchHeader, HEADER_LEN, TimestampType};
-pub(crate) use reader::{Batch, Batches, Span, span};
+pub(crate) use reader::{Batch, Batches, Opened, Span, span};
 #[cfg(fuzzing)]
 pub(crate) use records::Headers;
 pub(crate) use records::{ControlType, RawRecord, Records, Slot, control_type};
 pub(crate) use spare::Spares;
+pub(crate) use unpack::{Unpacking, Unreadable};
 pub(crate) use writer::{BatchWriter, ClosedBatch, RecordParts, reclaim, restamp, size_bound};

@@ -6,6 +6,7 @@ use super::compress;
 use super::header::{BatchHeader, Codec, HEADER_LEN, LENGTH_END, MAGIC_AT, crc};
 use super::records::Records;
 use super::spare::{Output, Spares};
+use super::unpack::Unpacking;
 use crate::wire::Malformed;
 
 /// Reads batches one after another from a fetched record set; a partial last batch ends iteration quietly.
@@ -175,6 +176,37 @@ impl Batch {
         Records::new(&self.header, plain)
     }
 
+    /// The records, decompressed in steps where they are too many to be decompressed at once, or where that fails: what
+    /// is in front of the failure can be read.
+    pub(crate) fn open(&self, limit: usize, spares: &Spares) -> Result<Opened, Malformed> {
+        let Packed::By(codec, bytes) = self.packed()? else {
+            return self.records_in(limit, spares).map(Opened::Whole);
+        };
+        let at_once = limit.min(AT_ONCE);
+        if bytes.len() < at_once
+            && let Ok(records) = self.records_in(at_once, spares)
+        {
+            return Ok(Opened::Whole(records));
+        }
+        match Unpacking::new(&self.header, codec, bytes, limit, spares) {
+            Some(unpacking) => Ok(Opened::InSteps(Box::new(unpacking))),
+            None => self.records_in(limit, spares).map(Opened::Whole),
+        }
+    }
+
+    /// The records in steps, if they are compressed, however few they are.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn in_steps(
+        &self,
+        limit: usize,
+        spares: &Spares,
+    ) -> Result<Option<Unpacking>, Malformed> {
+        Ok(match self.packed()? {
+            Packed::Not(_) => None,
+            Packed::By(codec, bytes) => Unpacking::new(&self.header, codec, bytes, limit, spares),
+        })
+    }
+
     fn packed(&self) -> Result<Packed, Malformed> {
         let bytes = self.bytes.slice(HEADER_LEN.min(self.bytes.len())..);
         Ok(match self.header.compression()? {
@@ -199,6 +231,15 @@ impl Batch {
             ))
         })
     }
+}
+
+/// The most that is decompressed at once.
+const AT_ONCE: usize = 8 << 20;
+
+/// A batch's records, as they can be read.
+pub(crate) enum Opened {
+    Whole(Records),
+    InSteps(Box<Unpacking>),
 }
 
 /// A batch's records as they are on the wire.

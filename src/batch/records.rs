@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::header::{BatchHeader, TimestampType};
+use super::header::{BatchHeader, Codec, TimestampType};
 use super::varint::Cursor;
 use crate::wire::Malformed;
 
@@ -30,6 +30,49 @@ struct Progress {
     base_timestamp: i64,
     /// The broker's time, which stands for each record's own.
     append_time: Option<i64>,
+    /// Bytes behind the last record are of no importance.
+    ends_early: bool,
+}
+
+/// The beginning of a record, of which more may be missing.
+pub(super) struct Start {
+    pub(super) offset_delta: i64,
+}
+
+impl Start {
+    /// The longest length.
+    const LENGTH: usize = 5;
+    /// The longest of all that is in front of a record's key: length, attributes, timestamp, offset.
+    const MOST: usize = Self::LENGTH + 1 + 10 + 5;
+
+    /// The size of the record at the front, its length's own included; `None` while too little is there to tell.
+    pub(super) fn size(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        match cursor.length() {
+            Ok(Some(len)) => Ok(Some(bytes.len() - cursor.rest().len() + len)),
+            Err(_) if bytes.len() < Self::LENGTH => Ok(None),
+            Err(error) => Err(error),
+            Ok(None) => Err(Malformed::new("a record without a length")),
+        }
+    }
+
+    /// The beginning of the record at the front; `None` while too little is there to tell.
+    pub(super) fn of(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        let mut read = || {
+            cursor.length()?;
+            cursor.u8()?;
+            cursor.i64()?;
+            cursor.i32()
+        };
+        match read() {
+            Ok(offset_delta) => Ok(Some(Self {
+                offset_delta: i64::from(offset_delta),
+            })),
+            Err(_) if bytes.len() < Self::MOST => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// A record that borrows its batch's memory.
@@ -153,7 +196,12 @@ impl Records {
                 bytes.len()
             )));
         }
-        let left = usize::try_from(header.count).unwrap_or_default();
+        let count = usize::try_from(header.count).unwrap_or_default();
+        Self::part(header, bytes, count)
+    }
+
+    /// So many records of the batch, which are all that is in these bytes.
+    pub(super) fn part(header: &BatchHeader, bytes: Bytes, left: usize) -> Result<Self, Malformed> {
         if left > bytes.len() / LEAST_RECORD {
             return Err(Malformed::new(format!(
                 "batch at offset {}: {left} records in {} bytes",
@@ -171,6 +219,8 @@ impl Records {
                 TimestampType::Create => None,
                 TimestampType::LogAppend => Some(header.max_timestamp),
             },
+            // Of LZ4, Java reads one frame and does not look behind it.
+            ends_early: matches!(header.compression(), Ok(Codec::Lz4)),
         };
         Ok(Self { bytes, progress })
     }
@@ -200,7 +250,8 @@ impl Progress {
         let rest = bytes.get(self.at..).unwrap_or_default();
         if self.left == 0 {
             self.at = bytes.len();
-            return (!rest.is_empty()).then(|| Err(self.trailing(rest.len())));
+            let is_over = rest.is_empty() || self.ends_early;
+            return (!is_over).then(|| Err(self.trailing(rest.len())));
         }
         let mut cursor = Cursor::new(rest);
         match self.decode(&mut cursor) {

@@ -91,6 +91,21 @@ impl Output {
         self.len
     }
 
+    pub(super) fn written(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Drops so many bytes at the front.
+    pub(super) fn skip(&mut self, len: usize) {
+        let len = len.min(self.len);
+        self.bytes.copy_within(len..self.len, 0);
+        self.len -= len;
+    }
+
     /// What is written, and `room` bytes behind it to write to.
     pub(super) fn split(&mut self, room: usize) -> (&[u8], &mut [u8]) {
         let end = self.len + room;

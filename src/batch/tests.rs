@@ -12,6 +12,7 @@ use crate::wire::Malformed;
 
 mod hostile;
 mod round_trip;
+mod steps;
 
 const PRODUCER: ProducerId = ProducerId { id: 4711, epoch: 3 };
 const LIMIT: usize = 1 << 20;

@@ -114,11 +114,11 @@ impl ConsumerBuilder {
     }
 
     /// Upper bound, in bytes, of all that is fetched ahead and not yet handed out, decompressed bytes counted. A single
-    /// batch that is larger as it is sent comes all the same, alone; one that decompresses to more is refused by
-    /// [`Error::Corrupt`](crate::Error::Corrupt).
+    /// batch that is larger as it is sent comes all the same, alone.
     ///
-    /// A batch that becomes more than that is refused as damaged. What the application was handed decompressed counts
-    /// until it comes back; a batch that there is no room for is read all the same, one at a time.
+    /// A batch that decompresses to much is decompressed in steps. One record of a compressed batch that is larger than
+    /// this is told by [`Error::TooLargeToRead`](crate::Error::TooLargeToRead). What the application was handed
+    /// decompressed counts until it comes back; a batch that there is no room for is read all the same, one at a time.
     ///
     /// Default 67108864 (64 MiB); at least 1048576 (1 MiB); `build` refuses less than `partition_fetch_bytes`. Not
     /// one of Kafka: `fetch.buffer.memory` is ottla's own name.

@@ -118,8 +118,8 @@ impl Consumer {
     ///
     /// # Errors
     /// What the application must know, each once; the consumer goes on with the next call. [`Error::NoOffset`],
-    /// [`Error::LogTruncated`], [`Error::Corrupt`] (again with each call until the application seeks past it),
-    /// [`Error::PollInterval`] (the member joins its group again with the next call), and a broker's refusal such as
+    /// [`Error::LogTruncated`], [`Error::Corrupt`] and [`Error::TooLargeToRead`] (again with each call until the
+    /// application seeks past it), [`Error::PollInterval`] (the member joins its group again with the next call), and a broker's refusal such as
     /// `TOPIC_AUTHORIZATION_FAILED`; with `fail.on.missing.topics` also [`Error::UnknownTopic`]. What passes by itself is
     /// tried again, and told by the log.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>> {

@@ -5,8 +5,10 @@ use std::time::Instant;
 use super::shared::Shared;
 use super::state::State;
 use super::{Consumer, ConsumerRecord, Records};
+use crate::batch::Unreadable;
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Chunk, Damage, Step};
+use crate::types::TopicPartition;
 
 /// Bytes that one `poll` may decompress before it hands out what it has, if `max.partition.fetch.bytes` is less.
 const ENOUGH: usize = 1 << 20;
@@ -151,7 +153,8 @@ impl Consumer {
     /// void, nothing is told.
     fn damaged(&mut self, damage: Damage) -> Option<Error> {
         let active = self.active.take()?;
-        let mut state = self.handle.shared().lock();
+        let shared = self.handle.shared();
+        let mut state = shared.lock();
         if state.get(active.index)?.version != active.version {
             return None;
         }
@@ -160,12 +163,11 @@ impl Consumer {
             partition.refetch(version);
         });
         state.wake_source(active.index, Instant::now());
-        Some(Error::Corrupt {
-            partition: active.chunk.partition().clone(),
-            offset: damage.offset,
-            next_offset: damage.next_offset,
-            reason: damage.reason.to_string().into(),
-        })
+        Some(error_of(
+            active.chunk.partition().clone(),
+            damage,
+            shared.filter.limit,
+        ))
     }
 
     /// Makes the next chunk the active one; waits until there is one. `false` once the consumer was stopped.
@@ -276,6 +278,30 @@ impl Consumer {
         if valid.contains(&false) {
             records.retain(|part| valid.get(part).copied().unwrap_or(false));
         }
+    }
+}
+
+fn error_of(partition: TopicPartition, damage: Damage, limit: usize) -> Error {
+    let Damage {
+        offset,
+        next_offset,
+        reason,
+    } = damage;
+    match reason {
+        Unreadable::Malformed(reason) => Error::Corrupt {
+            partition,
+            offset,
+            next_offset,
+            reason: reason.to_string().into(),
+        },
+        Unreadable::TooLarge { size, .. } => Error::TooLargeToRead {
+            partition,
+            offset,
+            next_offset,
+            size,
+            setting: "fetch.buffer.memory",
+            limit,
+        },
     }
 }
 

@@ -241,6 +241,27 @@ pub enum Error {
         reason: Arc<str>,
     },
 
+    /// A record, or what must be in memory to read it, is larger than a limit of this consumer. Nothing is wrong with it:
+    /// the position stays, and a consumer with a higher limit reads it. To skip it, seek to `next_offset`.
+    #[error(
+        "{partition} cannot be read at offset {offset}: that takes {size} bytes, more than {setting} = {limit}: raise \
+         {setting}, or seek to {next_offset} to skip what is too large"
+    )]
+    TooLargeToRead {
+        /// The partition.
+        partition: TopicPartition,
+        /// The first offset that cannot be read.
+        offset: i64,
+        /// The first offset behind what is too large, as far as can be told.
+        next_offset: i64,
+        /// The bytes that are needed at once.
+        size: usize,
+        /// Which limit, by its name.
+        setting: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+
     /// The partition is not assigned to this consumer (any more).
     #[error("{partition} is not assigned to this consumer")]
     NotAssigned {
@@ -375,6 +396,7 @@ impl Error {
             | Self::NoOffset { .. }
             | Self::LogTruncated { .. }
             | Self::Corrupt { .. }
+            | Self::TooLargeToRead { .. }
             | Self::NotAssigned { .. }
             | Self::TopicRecreated { .. }
             | Self::Decode { .. }

@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
-use flate2::bufread::MultiGzDecoder;
+use bytes::{Buf, Bytes, buf};
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::{failed, too_large};
+use super::{Output, PIECE, failed, too_large};
 use crate::error::Error;
 use crate::wire::Malformed;
 
@@ -79,4 +80,43 @@ pub(super) fn decompress(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Resul
         return Err(too_large(limit));
     }
     Ok(())
+}
+
+/// So many members one after another that hold nothing are no way to write records.
+const MOST_EMPTY: u32 = 1000;
+
+/// Reads members one after another; what follows them and begins none is not looked at, as in Java.
+pub(in crate::batch) struct Reader(Option<GzDecoder<buf::Reader<Bytes>>>);
+
+impl Reader {
+    pub(super) fn new(input: Bytes) -> Self {
+        Self(Some(GzDecoder::new(input.reader())))
+    }
+
+    pub(super) fn read(&mut self, out: &mut Output) -> Result<usize, Malformed> {
+        for _ in 0..MOST_EMPTY {
+            let Some(member) = &mut self.0 else {
+                return Ok(0);
+            };
+            let (_, place) = out.split(PIECE);
+            let read = member
+                .read(place)
+                .map_err(|e| Malformed::new(e.to_string()))?;
+            if read > 0 {
+                out.wrote(read);
+                return Ok(read);
+            }
+            let rest = self.0.take().map(|member| member.into_inner().into_inner());
+            self.0 = rest
+                .filter(|rest| begins_member(rest))
+                .map(|rest| GzDecoder::new(rest.reader()));
+        }
+        Err(Malformed::new("too many empty members"))
+    }
+}
+
+/// Magic, deflate, no reserved flags; and as many bytes as Java wants to see, of header and trailer.
+fn begins_member(rest: &[u8]) -> bool {
+    matches!(rest, [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0)
+        && rest.len() >= HEADER.len() + TRAILER_LEN
 }

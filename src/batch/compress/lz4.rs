@@ -7,6 +7,8 @@ use lz4_flex::block::{
     CompressTable, compress_into_with_table, decompress_into_with_dict, get_maximum_output_size,
 };
 
+use bytes::Bytes;
+
 use super::{Output, failed, split, split_array, too_large};
 use crate::error::Error;
 use crate::wire::Malformed;
@@ -70,22 +72,42 @@ pub(super) fn decompress(
     limit: usize,
     out: &mut Output,
 ) -> Result<(), Malformed> {
+    while let Some(header) = next_frame(&mut input)? {
+        frame(&header, &mut input, out, limit)?;
+    }
+    Ok(())
+}
+
+/// The header of the next frame; `None` behind the last one.
+fn next_frame(input: &mut &[u8]) -> Result<Option<Header>, Malformed> {
     while !input.is_empty() {
-        match u32::from_le_bytes(split_array(&mut input)?) {
-            MAGIC => frame(&mut input, out, limit)?,
+        match u32::from_le_bytes(split_array(input)?) {
+            MAGIC => return header(input).map(Some),
             magic if magic & !0xf == SKIPPABLE => {
-                let len = u32::from_le_bytes(split_array(&mut input)?);
-                split(&mut input, usize::try_from(len).unwrap_or(usize::MAX))?;
+                let len = u32::from_le_bytes(split_array(input)?);
+                split(input, usize::try_from(len).unwrap_or(usize::MAX))?;
             }
             magic => {
                 return Err(Malformed::new(format!("{magic:#010x} begins no LZ4 frame")));
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-fn frame(input: &mut &[u8], out: &mut Output, limit: usize) -> Result<(), Malformed> {
+/// What a frame says of itself.
+struct Header {
+    /// Blocks refer to those before them.
+    linked: bool,
+    block_checksum: bool,
+    content_checksum: bool,
+    /// The length of all it holds.
+    claimed: Option<u64>,
+    /// The length of a block, decompressed.
+    most: usize,
+}
+
+fn header(input: &mut &[u8]) -> Result<Header, Malformed> {
     let [flags, sizes] = split_array(input)?;
     if flags >> 6 != 1 {
         return Err(Malformed::new(format!("LZ4 frame version {}", flags >> 6)));
@@ -93,51 +115,76 @@ fn frame(input: &mut &[u8], out: &mut Output, limit: usize) -> Result<(), Malfor
     if flags & 0x01 != 0 {
         return Err(Malformed::new("LZ4 frame that needs a dictionary"));
     }
-    let (linked, block_checksum) = (flags & 0x20 == 0, flags & 0x10 != 0);
-    let (content_size, content_checksum) = (flags & 0x08 != 0, flags & 0x04 != 0);
     let most = match sizes >> 4 & 7 {
         code @ 4..=7 => 1usize << (8 + 2 * code),
         code => return Err(Malformed::new(format!("LZ4 block size code {code}"))),
     };
-    let start = out.len();
-    let claimed = if content_size {
+    let claimed = if flags & 0x08 != 0 {
         Some(u64::from_le_bytes(split_array(input)?))
     } else {
         None
     };
     split(input, 1)?; // the header's checksum
-    loop {
+    Ok(Header {
+        linked: flags & 0x20 == 0,
+        block_checksum: flags & 0x10 != 0,
+        content_checksum: flags & 0x04 != 0,
+        claimed,
+        most,
+    })
+}
+
+impl Header {
+    /// The next block as it is in the frame, and whether it is stored as it was; `None` behind the last one.
+    fn next_block<'a>(&self, input: &mut &'a [u8]) -> Result<Option<(&'a [u8], bool)>, Malformed> {
         let mark = u32::from_le_bytes(split_array(input)?);
         if mark == 0 {
-            break;
+            if self.content_checksum {
+                split(input, 4)?;
+            }
+            return Ok(None);
         }
         let len = usize::try_from(mark & !STORED).unwrap_or(usize::MAX);
-        if len > most {
+        if len > self.most {
             return Err(Malformed::new(format!("LZ4 block of {len} bytes")));
         }
         let bytes = split(input, len)?;
-        if mark & STORED != 0 {
-            if len > limit.saturating_sub(out.len()) {
+        if self.block_checksum {
+            split(input, 4)?;
+        }
+        Ok(Some((bytes, mark & STORED != 0)))
+    }
+
+    /// Whether the frame was as long as it said.
+    fn check(&self, len: u64) -> Result<(), Malformed> {
+        match self.claimed {
+            Some(size) if size != len => {
+                Err(Malformed::new("LZ4 frame of another length than it says"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn frame(
+    header: &Header,
+    input: &mut &[u8],
+    out: &mut Output,
+    limit: usize,
+) -> Result<(), Malformed> {
+    let start = out.len();
+    while let Some((bytes, is_stored)) = header.next_block(input)? {
+        if is_stored {
+            if bytes.len() > limit.saturating_sub(out.len()) {
                 return Err(too_large(limit));
             }
             out.push(bytes);
         } else {
-            let window = if linked { start } else { out.len() };
-            block(bytes, out, window, most, limit)?;
-        }
-        if block_checksum {
-            split(input, 4)?;
+            let window = if header.linked { start } else { out.len() };
+            block(bytes, out, window, header.most, limit)?;
         }
     }
-    if content_checksum {
-        split(input, 4)?;
-    }
-    match claimed {
-        Some(size) if size != (out.len() - start) as u64 => {
-            Err(Malformed::new("LZ4 frame of another length than it says"))
-        }
-        _ => Ok(()),
-    }
+    header.check((out.len() - start) as u64)
 }
 
 /// Decompresses a block to the end of `out`; it may refer to what is there from `window` on.
@@ -165,5 +212,82 @@ fn block(
             Err(too_large(limit))
         }
         Err(e) => Err(Malformed::new(e.to_string())),
+    }
+}
+
+/// Reads block after block.
+pub(in crate::batch) struct Reader {
+    input: Bytes,
+    frame: Option<Header>,
+    /// Of the frame, so far.
+    len: u64,
+    /// What linked blocks may refer to.
+    past: Vec<u8>,
+    /// No further frame is begun.
+    is_complete: bool,
+}
+
+impl Reader {
+    pub(super) fn new(input: Bytes) -> Self {
+        Self {
+            input,
+            frame: None,
+            len: 0,
+            past: Vec::new(),
+            is_complete: false,
+        }
+    }
+
+    pub(super) fn complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    pub(super) fn read(&mut self, out: &mut Output) -> Result<usize, Malformed> {
+        let whole = self.input.clone();
+        let mut input = &whole[..];
+        let read = self.next(&mut input, out);
+        self.input = whole.slice_ref(input);
+        read
+    }
+
+    fn next(&mut self, input: &mut &[u8], out: &mut Output) -> Result<usize, Malformed> {
+        loop {
+            let Some(header) = &self.frame else {
+                if !self.is_complete {
+                    self.frame = next_frame(input)?;
+                }
+                if self.frame.is_none() {
+                    return Ok(0);
+                }
+                self.len = 0;
+                self.past.clear();
+                continue;
+            };
+            let Some((bytes, is_stored)) = header.next_block(input)? else {
+                header.check(self.len)?;
+                self.frame = None;
+                continue;
+            };
+            let before = out.len();
+            if is_stored {
+                out.push(bytes);
+            } else {
+                let room = header.most.min(bytes.len().saturating_mul(MOST_EXPANSION));
+                let (_, place) = out.split(room);
+                let len = decompress_into_with_dict(bytes, place, &self.past)
+                    .map_err(|e| Malformed::new(e.to_string()))?;
+                out.wrote(len);
+            }
+            let fresh = out.written().get(before..).unwrap_or_default();
+            if header.linked {
+                self.past.extend_from_slice(fresh);
+                let old = self.past.len().saturating_sub(WINDOW);
+                self.past.drain(..old);
+            }
+            self.len += fresh.len() as u64;
+            if !fresh.is_empty() {
+                return Ok(fresh.len());
+            }
+        }
     }
 }

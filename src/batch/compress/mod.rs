@@ -3,6 +3,7 @@
 mod gzip;
 mod lz4;
 mod snappy;
+mod stream;
 mod zstd;
 
 use std::cell::RefCell;
@@ -16,6 +17,11 @@ use crate::wire::Malformed;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use stream::{Broken, Stream};
+
+/// So much is decompressed at a time where that is done in steps.
+const PIECE: usize = 64 << 10;
 
 /// Output buffers up to this long stay with their thread.
 const KEPT_OUTPUT: usize = 2 << 20;

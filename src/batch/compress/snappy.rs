@@ -1,8 +1,9 @@
 //! Snappy in the framing of xerial's snappy-java, which Kafka's Java client writes; raw is read too.
 
+use bytes::{Buf, Bytes};
 use snap::raw;
 
-use super::{Output, failed, split, split_array, too_large};
+use super::{Broken, Output, failed, split, split_array, too_large};
 use crate::error::Error;
 use crate::wire::Malformed;
 
@@ -88,4 +89,61 @@ fn block(input: &[u8], out: &mut Output, limit: usize) -> Result<(), Malformed> 
         .map_err(malformed)?;
     out.wrote(len);
     Ok(())
+}
+
+/// The bytes of a block's length: fewer at the end are nothing, as in Java.
+const LENGTH: usize = 4;
+
+/// Reads block after block; raw snappy is one block.
+pub(in crate::batch) struct Reader {
+    input: Bytes,
+    is_framed: bool,
+    limit: usize,
+}
+
+impl Reader {
+    pub(super) fn new(input: Bytes, limit: usize) -> Self {
+        Self {
+            is_framed: input.starts_with(MAGIC),
+            input,
+            limit,
+        }
+    }
+
+    pub(super) fn read(&mut self, out: &mut Output) -> Result<usize, Broken> {
+        loop {
+            let packed = if self.is_framed {
+                if self.input.starts_with(MAGIC) {
+                    self.take(HEADER.len())?;
+                    continue;
+                }
+                if self.input.len() < LENGTH {
+                    return Ok(0);
+                }
+                let len = self.input.get_u32();
+                self.take(usize::try_from(len).unwrap_or(usize::MAX))?
+            } else if self.input.is_empty() {
+                return Ok(0);
+            } else {
+                std::mem::take(&mut self.input)
+            };
+            let malformed = |e: snap::Error| Malformed::new(e.to_string());
+            let len = raw::decompress_len(&packed).map_err(malformed)?;
+            if len > self.limit {
+                return Err(Broken::TooLarge(len));
+            }
+            let before = out.len();
+            block(&packed, out, usize::MAX)?;
+            if out.len() > before {
+                return Ok(out.len() - before);
+            }
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<Bytes, Malformed> {
+        if len > self.input.len() {
+            return Err(super::truncated());
+        }
+        Ok(self.input.split_to(len))
+    }
 }

@@ -172,3 +172,54 @@ async fn one_poll_does_not_decompress_all_that_is_buffered() {
     assert_eq!(consumer.recv().await.unwrap().unwrap().offset(), 3);
     assert!(consumer.shared().lock().unpacked > 2 << 20);
 }
+
+#[tokio::test]
+async fn a_batch_that_becomes_more_than_the_buffer_is_handed_out_to_its_last_record() {
+    for codec in [Compression::Lz4(None), Compression::Zstd(None)] {
+        let settings = ConsumerSettings {
+            buffer_memory: 1 << 20,
+            ..consumer_settings()
+        };
+        let mut consumer = consumer(1, settings).await;
+        feed(&consumer, 0, &[batch(0, 24, 400_000, codec), good(24, 2)]);
+        for offset in 0..10 {
+            let record = consumer.recv().await.unwrap().unwrap();
+            assert_eq!(record.offset(), offset);
+            assert!(consumer.shared().lock().unpacked < 3 << 20);
+        }
+        let mut offsets = Vec::new();
+        while offsets.last() != Some(&25) {
+            offsets.extend(polled(&mut consumer).await.unwrap());
+        }
+        assert!(offsets.into_iter().eq(10..26));
+    }
+}
+
+#[tokio::test]
+async fn a_record_above_the_buffer_is_no_damage_and_is_skipped_alone() {
+    let settings = ConsumerSettings {
+        buffer_memory: 1 << 20,
+        ..consumer_settings()
+    };
+    let mut consumer = consumer(1, settings).await;
+    let large = || batch(0, 3, 2 << 20, Compression::Zstd(None));
+    feed(&consumer, 0, &[large(), good(3, 1)]);
+    for skipped in 0..3 {
+        let error = consumer.recv().await.unwrap_err();
+        let Error::TooLargeToRead {
+            offset,
+            next_offset,
+            setting,
+            limit,
+            ..
+        } = &error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((*offset, *next_offset), (skipped, skipped + 1));
+        assert_eq!((*setting, *limit), ("fetch.buffer.memory", 1 << 20));
+        consumer.seek(&partitions([0])[0], *next_offset).unwrap();
+        feed(&consumer, 0, &[large(), good(3, 1)]);
+    }
+    assert_eq!(polled(&mut consumer).await.unwrap(), [3]);
+}

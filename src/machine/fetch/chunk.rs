@@ -5,9 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::aborted::Aborted;
-use crate::batch::{Batch, Batches, Records, Slot, Spares, TimestampType, control_type};
+use crate::batch::{
+    Batch, Batches, Opened, Records, Slot, Spares, TimestampType, Unpacking, Unreadable,
+    control_type,
+};
 use crate::types::{TopicId, TopicPartition};
-use crate::wire::{AbortedTransaction, Malformed};
+use crate::wire::AbortedTransaction;
 
 /// Records decoded at a time: more take memory, fewer take time.
 const STEP: usize = 512;
@@ -33,7 +36,7 @@ pub(crate) struct Block {
 pub(crate) struct Filter {
     pub(crate) read_committed: bool,
     pub(crate) check_crcs: bool,
-    /// The most that one batch may become when it is decompressed.
+    /// The most that one record of a compressed batch may have; batches may have more.
     pub(crate) limit: usize,
     pub(crate) spares: Spares,
 }
@@ -53,7 +56,7 @@ pub(crate) struct Damage {
     pub(crate) offset: i64,
     /// Behind the damaged batch, where its header can be believed; else just behind `offset`.
     pub(crate) next_offset: i64,
-    pub(crate) reason: Malformed,
+    pub(crate) reason: Unreadable,
 }
 
 /// Fetched batches, the first of them in part decoded.
@@ -84,11 +87,13 @@ struct Open {
     block: Arc<Block>,
     /// Where the batch is in the set.
     at: usize,
-    records: Records,
+    records: Option<Records>,
+    /// What is still to be decompressed, where that is done in steps.
+    more: Option<Box<Unpacking>>,
     /// Bytes that it has become; none when it shares those that were fetched.
     unpacked: usize,
     last_offset: i64,
-    failed: Option<Malformed>,
+    failed: Option<Unreadable>,
 }
 
 impl Chunk {
@@ -194,7 +199,7 @@ impl Chunk {
             let Some(batch) = self.batches.next() else {
                 return Ok(Step::End);
             };
-            let batch = batch.map_err(|reason| self.damage(reason))?;
+            let batch = batch.map_err(|reason| self.damage(reason.into()))?;
             self.enter(&batch, at, filter)?;
         }
     }
@@ -230,27 +235,30 @@ impl Chunk {
         let Some(open) = &mut self.open else {
             return Ok(false);
         };
-        while self.slots.len() < STEP {
-            match open.records.next_slot() {
-                Some(Ok(slot)) if slot.offset < self.position => {}
-                Some(Ok(slot)) => self.slots.push(slot),
-                Some(Err(reason)) => {
-                    open.failed = Some(reason);
-                    break;
+        loop {
+            if let Some(records) = &mut open.records {
+                while self.slots.len() < STEP {
+                    match records.next_slot() {
+                        Some(Ok(slot)) if slot.offset < self.position => {}
+                        Some(Ok(slot)) => self.slots.push(slot),
+                        Some(Err(reason)) => {
+                            open.failed = Some(reason.into());
+                            break;
+                        }
+                        None => break,
+                    }
                 }
-                None => break,
             }
-        }
-        if !self.slots.is_empty() {
-            return Ok(true);
-        }
-        // What was decoded before the damage has been handed out first.
-        if let Some(reason) = open.failed.take() {
-            return Err(Damage {
-                offset: self.position,
-                next_offset: open.last_offset + 1,
-                reason,
-            });
+            if !self.slots.is_empty() {
+                return Ok(true);
+            }
+            // What was decoded before the damage has been handed out first.
+            if let Some(reason) = open.failed.take() {
+                return Err(unreadable(reason, self.position, open.last_offset));
+            }
+            if !open.go_on(self.position) {
+                break;
+            }
         }
         // Compaction may have removed the batch's last records: it covers their offsets all the same.
         self.position = self.position.max(open.last_offset + 1);
@@ -270,7 +278,9 @@ impl Chunk {
             reason,
         };
         if filter.check_crcs && !is_passed {
-            batch.verify_crc().map_err(damaged)?;
+            batch
+                .verify_crc()
+                .map_err(|reason| damaged(reason.into()))?;
         }
         if header.is_control() {
             if filter.read_committed {
@@ -280,30 +290,37 @@ impl Chunk {
                         Some(record) => control_type(record?.key).map(Some),
                         None => Ok(None),
                     })
-                    .map_err(damaged)?;
+                    .map_err(|reason| damaged(reason.into()))?;
                 if let Some(marker) = marker {
                     self.aborted.control(&header, marker);
                 }
             }
         } else if !(filter.read_committed && self.aborted.leaves_out(&header) || is_passed) {
-            let records = batch
-                .records_in(filter.limit, &filter.spares)
-                .map_err(damaged)?;
+            let opened = batch
+                .open(filter.limit, &filter.spares)
+                .map_err(|reason| damaged(reason.into()))?;
+            let (records, more) = match opened {
+                Opened::Whole(records) => (Some(records), None),
+                Opened::InSteps(more) => (None, Some(more)),
+            };
+            let bytes = records.as_ref().map(|records| records.bytes().clone());
+            let bytes = bytes.unwrap_or_default();
             self.open = Some(Open {
-                block: Arc::new(Block {
-                    partition: self.partition.clone(),
-                    topic_id: self.topic_id,
-                    bytes: records.bytes().clone(),
-                    leader_epoch: header.leader_epoch,
-                    timestamp_type: header.timestamp_type(),
-                }),
                 at,
                 unpacked: if header.is_compressed() {
-                    records.bytes().len()
+                    bytes.len()
                 } else {
                     0
                 },
+                block: Arc::new(Block {
+                    partition: self.partition.clone(),
+                    topic_id: self.topic_id,
+                    bytes,
+                    leader_epoch: header.leader_epoch,
+                    timestamp_type: header.timestamp_type(),
+                }),
                 records,
+                more,
                 last_offset,
                 failed: None,
             });
@@ -316,11 +333,51 @@ impl Chunk {
         Ok(())
     }
 
-    fn damage(&self, reason: Malformed) -> Damage {
+    fn damage(&self, reason: Unreadable) -> Damage {
         Damage {
             offset: self.position,
             next_offset: self.position + 1,
             reason,
         }
+    }
+}
+
+impl Open {
+    /// Decompresses the next records; `false` when there are no more. None before `position` are wanted.
+    fn go_on(&mut self, position: i64) -> bool {
+        let Some(next) = self.more.as_mut().and_then(|more| more.next(position)) else {
+            return false;
+        };
+        match next {
+            Ok(records) => {
+                self.unpacked = records.bytes().len();
+                self.block = Arc::new(Block {
+                    partition: self.block.partition.clone(),
+                    topic_id: self.block.topic_id,
+                    bytes: records.bytes().clone(),
+                    leader_epoch: self.block.leader_epoch,
+                    timestamp_type: self.block.timestamp_type,
+                });
+                self.records = Some(records);
+            }
+            Err(reason) => {
+                self.records = None;
+                self.failed = Some(reason);
+            }
+        }
+        true
+    }
+}
+
+/// Of one record that is too large, only that one is to be skipped.
+fn unreadable(reason: Unreadable, position: i64, last_offset: i64) -> Damage {
+    let record = match reason {
+        Unreadable::TooLarge { offset, .. } => offset,
+        Unreadable::Malformed(_) => None,
+    };
+    Damage {
+        offset: record.unwrap_or(position).max(position),
+        next_offset: record.unwrap_or(last_offset).min(last_offset) + 1,
+        reason,
     }
 }

@@ -185,7 +185,7 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
     let damage = end.expect_err("a wrong CRC");
     assert_eq!((damage.offset, damage.next_offset), (2, 4));
     assert!(
-        damage.reason.to_string().contains("CRC"),
+        format!("{:?}", damage.reason).contains("CRC"),
         "{:?}",
         damage.reason
     );
