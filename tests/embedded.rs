@@ -295,3 +295,42 @@ async fn a_missing_topic_is_told_to_those_who_ask_for_that_and_read_once_it_is_t
     let record = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
     assert_eq!(record.unwrap().value().unwrap(), b"late");
 }
+
+#[tokio::test]
+async fn a_partition_that_appears_in_a_topic_being_read_is_read_from_its_first_record() {
+    let cluster = Cluster::builder().topic("t", 1).start().await.unwrap();
+    let reading = Client::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .metadata_max_age(Duration::from_millis(500));
+    let reading = reading.connect().await.unwrap();
+    let mut consumer = reading
+        .consumer("g")
+        .offset_reset(OffsetReset::Latest)
+        .subscribe(["t"])
+        .build()
+        .await
+        .unwrap();
+    // It reads: it is somewhere.
+    let position = async {
+        let first = &all_of("t", 1)[0];
+        while consumer.position(first).ok().flatten().is_none() {
+            let _ = timeout(Duration::from_millis(20), consumer.recv()).await;
+        }
+    };
+    timeout(SOON, position).await.unwrap();
+
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let more = [ottla::NewPartitions::new("t", 2)];
+    client.admin().create_partitions(more).await.unwrap();
+    let producer = client.producer().build().unwrap();
+    for number in 0..100 {
+        let value = number.to_string();
+        let record = Record::to("t").partition(1).value(&value);
+        timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    }
+    for number in 0..100 {
+        let record = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+        let record = record.unwrap();
+        assert_eq!((record.partition(), record.offset()), (1, number));
+    }
+}

@@ -137,6 +137,11 @@ impl ConsumerBuilder {
 
     /// Where to read from in a partition without a committed offset, or with one that is not in the log any more.
     ///
+    /// With `Latest`, a partition that appears in a topic which a member is reading already is read from its beginning: by
+    /// the time, less a minute, at which the member last saw the topic without it. What remains: a partition that a
+    /// member is given which has never seen the topic without it is read from its end, and records whose own timestamps
+    /// are older than that time are passed over.
+    ///
     /// Default [`OffsetReset::Latest`]. Kafka: `auto.offset.reset`.
     pub fn offset_reset(mut self, reset: OffsetReset) -> Self {
         self.options.offset_reset = Some(reset);

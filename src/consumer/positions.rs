@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, TopicName, TopicPartition};
-use crate::wire::{ListOffset, ListOffsets};
+use crate::wire::{ListOffset, ListOffsets, ListedOffset};
 use follow::{Known, Search, Sources, follow, missing};
 
 /// How long the fetch loops may take to end their sessions.
@@ -272,6 +272,46 @@ fn puzzle(shared: &Shared, sought: &Sought, unexpected: Option<ErrorCode>, error
 }
 
 async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {
+    // The ends are asked for first: what comes to a log after it was found to have nothing as late as a time is not
+    // passed over.
+    let by_time = sought.iter().filter(|(_, start)| is_time(*start));
+    let by_time: Vec<_> = by_time
+        .map(|(one, _)| (one.clone(), Start::Latest))
+        .collect();
+    let ends = if by_time.is_empty() {
+        Ok(HashMap::new())
+    } else {
+        list(&shared, broker, &by_time).await
+    };
+    let (ends, told) = match ends {
+        Ok(ends) => (ends, list(&shared, broker, &sought).await),
+        Err(error) => (HashMap::new(), Err(error)),
+    };
+    take_in(
+        &shared,
+        &sought,
+        told,
+        |state, index, (one, start), found| {
+            let end = ends.get(&one.name).filter(|(code, _)| code.is_none());
+            let found = match end {
+                Some((_, end)) if found.offset < 0 => end,
+                _ => found,
+            };
+            place(state, index, *start, found.offset, found.leader_epoch);
+            None
+        },
+    );
+}
+
+fn is_time(start: Start) -> bool {
+    matches!(start, Start::Timestamp(_))
+}
+
+async fn list(
+    shared: &Shared,
+    broker: BrokerId,
+    sought: &[(Sought, Start)],
+) -> Result<Told<ListedOffset>> {
     let questions = sought.iter().map(|(one, start)| {
         let question = ListOffset {
             partition: one.name.partition(),
@@ -289,13 +329,8 @@ async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought
         topics: by_topic(questions),
         timeout: shared.settings.request_timeout,
     };
-    let told = ask(&shared, broker, &call)
-        .await
-        .map(|answer| told(answer.topics, |one| (one.partition, one.code, one)));
-    take_in(&shared, &sought, told, |state, index, (_, start), found| {
-        place(state, index, *start, found.offset, found.leader_epoch);
-        None
-    });
+    let answer = ask(shared, broker, &call).await?;
+    Ok(told(answer.topics, |one| (one.partition, one.code, one)))
 }
 
 /// What a leader told of its partitions.

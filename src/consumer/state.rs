@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Chunk, Partition, Position, Start};
+use crate::machine::fetch::{Chunk, Growth, Partition, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
 pub(super) use plan::{Plan, Source};
@@ -28,6 +28,8 @@ pub(super) struct State {
     slab: Vec<Option<Partition>>,
     free: Vec<u32>,
     names: HashMap<TopicName, HashMap<i32, u32>>,
+    /// How many partitions the topics of interest had.
+    pub(super) growth: Growth,
     /// Those that have something to hand out.
     line: VecDeque<u32>,
     /// To be told, each with what it says.

@@ -53,7 +53,7 @@ pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use join_group::{GroupMember, JoinGroup, JoinGroupAnswer};
 pub(crate) use leave_group::LeaveGroup;
 pub(crate) use list_groups::{ListGroups, ListedGroup};
-pub(crate) use list_offsets::{ListOffset, ListOffsets};
+pub(crate) use list_offsets::{ListOffset, ListOffsets, ListedOffset};
 pub(crate) use metadata::{
     BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
 };

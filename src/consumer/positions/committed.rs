@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Position, Start, is_refusal};
 use crate::types::OffsetAndMetadata;
 
+/// So many milliseconds may the clocks of producers be behind this one's.
+const SKEW: i64 = 60_000;
+
 /// Asks for the group's committed offsets.
 pub(super) async fn find(shared: Arc<Shared>, sought: Vec<Sought>) {
     let Some(offsets) = &shared.offsets else {
@@ -67,6 +70,8 @@ fn from_committed(
     committed: Option<OffsetAndMetadata>,
 ) -> Option<Error> {
     let mut error = None;
+    let name = state.get(index)?.name.clone();
+    let absent_at = state.growth.absent_at(&name);
     state.change_at(index, |partition, version| {
         partition.committed = committed.as_ref().map(|committed| committed.offset);
         match (committed, shared.settings.offset_reset) {
@@ -81,7 +86,10 @@ fn from_committed(
                 partition.reset(Start::Earliest, version);
             }
             (None, OffsetReset::Latest) => {
-                partition.reset(Start::Latest, version);
+                // All that is in one that has appeared since is news.
+                let start =
+                    absent_at.map_or(Start::Latest, |at| Start::Timestamp((at - SKEW).max(0)));
+                partition.reset(start, version);
             }
             (None, OffsetReset::None) => {
                 error = Some(Error::NoOffset {

@@ -1,6 +1,7 @@
-//! Topics that cannot be read: what the application and the log are told of them.
+//! What the cluster says of the topics that are read: which cannot be, of which the application and the log are told, and
+//! how many partitions they have.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tracing::warn;
 
@@ -8,12 +9,25 @@ use crate::consumer::shared::Shared;
 use crate::error::Error;
 use crate::machine::fetch::{Refusals, Word};
 use crate::machine::topology::Topology;
+use crate::record::millis;
 use crate::types::TopicName;
 
 /// Looks at all topics that are subscribed to, or of which partitions are assigned.
 pub(super) fn look(shared: &Shared, refusals: &mut Refusals, topology: &Topology) {
     let subscription = shared.subscription().borrow().clone();
-    let assigned = shared.lock().topics();
+    let assigned = {
+        let mut state = shared.lock();
+        let assigned = state.topics();
+        let known = subscription.iter().chain(&assigned);
+        for topic in known.filter_map(|name| topology.topics.get(name)) {
+            if topic.error.is_none() && !topic.partitions.is_empty() {
+                let (count, now) = (topic.partitions.len(), millis(SystemTime::now()));
+                state.growth.see(&topic.name, topic.id, count, now);
+            }
+        }
+        state.growth.sweep();
+        assigned
+    };
     let tells_missing = shared.settings.fail_on_missing_topics;
     let now = Instant::now();
     for name in subscription.iter().chain(&assigned) {

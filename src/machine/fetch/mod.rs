@@ -2,6 +2,7 @@
 
 mod aborted;
 mod chunk;
+mod growth;
 mod partition;
 mod position;
 mod refusals;
@@ -11,6 +12,7 @@ mod tests;
 mod verdict;
 
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
+pub(crate) use growth::Growth;
 pub(crate) use partition::Partition;
 pub(crate) use position::{Answered, Need, Position, Start, Wanted};
 pub(crate) use refusals::{Refusals, Word};
