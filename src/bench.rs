@@ -90,7 +90,7 @@ impl Batching {
             .and_then(ClientBuilder::build_settings)
             .expect("valid settings");
         let settings = options.check(&client).expect("valid settings");
-        let connector = Arc::new(TcpConnector::new(&client));
+        let connector = Arc::new(TcpConnector::with(&client));
         let cluster = runtime
             .block_on(Cluster::connect(Arc::new(client), connector))
             .expect("the server answers");

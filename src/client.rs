@@ -8,12 +8,17 @@ use crate::cluster::Cluster;
 use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
 use crate::consumer::ConsumerBuilder;
 use crate::error::Result;
-use crate::net::{Connector, TcpConnector};
+use crate::net::TcpConnector;
 use crate::producer::ProducerBuilder;
 
 /// A connection to one Kafka cluster.
 ///
-/// Cheap to clone; producers, consumers and admin clients made from it share its view of the cluster.
+/// Cheap to clone; producers, consumers and admin clients made from it share its view of the cluster. Each producer and
+/// consumer has connections of its own; admin calls and metadata share one to a broker.
+///
+/// It lives on the tokio runtime on which it was connected: when that ends, its calls fail with
+/// [`Error::RuntimeEnded`](crate::Error::RuntimeEnded). Programs with several runtimes, tests with one each among them,
+/// make a client on each, or one on a runtime that outlives the others.
 #[derive(Clone)]
 pub struct Client {
     cluster: Cluster,
@@ -98,9 +103,10 @@ impl ClientBuilder {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect(self) -> Result<Client> {
+        let connector = self.own_connector();
         let (settings, producer_defaults, consumer_defaults) = self.build_settings()?;
         let settings = Arc::new(settings);
-        let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new(&settings));
+        let connector = connector.unwrap_or_else(|| Arc::new(TcpConnector::with(&settings)));
         let cluster = Cluster::connect(settings, connector).await?;
         Ok(Client {
             cluster,

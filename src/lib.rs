@@ -162,6 +162,7 @@ pub use consumer::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};
+pub use net::{Connecting, Connector, Endpoint, Resolving, TcpConnector, Transport};
 pub use producer::{
     Delivery, Enqueue, Flushed, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
 };

@@ -60,7 +60,7 @@ pub struct BrokerMetrics {
     pub in_flight: usize,
     /// From a request's writing to its answer; what was not answered is not in it.
     pub request_latency: Latency,
-    /// Time for which the broker asked to be left alone.
+    /// Time for which the broker asked to be left alone; where what it asked for overlaps, each moment counts once.
     pub throttled: Duration,
 }
 

@@ -334,3 +334,45 @@ async fn a_partition_that_appears_in_a_topic_being_read_is_read_from_its_first_r
         assert_eq!((record.partition(), record.offset()), (1, number));
     }
 }
+
+#[tokio::test]
+async fn a_producers_slow_requests_hold_up_no_other_producer_of_the_client() {
+    let cluster = Cluster::builder().topic("bulk", 1).topic("quick", 1);
+    let cluster = cluster.start().await.unwrap();
+    let slow = Fault::delay(Duration::from_secs(3)).on(ApiKey::Produce);
+    let slow = cluster.faults().add(slow.topic("bulk"));
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let bulk = client.producer();
+    let bulk = bulk
+        .request_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let quick = client.producer().build().unwrap();
+    for producer in [&bulk, &quick] {
+        producer
+            .send(Record::to("quick").value("connected"))
+            .await
+            .unwrap();
+    }
+    // The bulk producer's requests wait, and time out, on connections that nobody else uses.
+    let waiting = bulk
+        .enqueue(Record::to("bulk").value("large"))
+        .await
+        .unwrap();
+    while cluster.faults().hits(slow) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for number in 0..20 {
+        let value = number.to_string();
+        let sent = quick.send(Record::to("quick").value(&value));
+        timeout(Duration::from_millis(900), sent)
+            .await
+            .unwrap()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(quick.metrics().retries, 0);
+    cluster.faults().remove(slow);
+    timeout(SOON, waiting).await.unwrap().unwrap();
+    assert!(bulk.metrics().retries > 0);
+}

@@ -317,11 +317,7 @@ where
     }
     let groups: Vec<_> = places.into_iter().collect();
     let answers = each(groups.clone(), |(target, places)| ask(target, places)).await;
-    let unasked = || {
-        Err(Error::Closed {
-            what: "the runtime",
-        })
-    };
+    let unasked = || Err(Error::RuntimeEnded { what: "client" });
     let mut outcomes: Vec<Result<R>> = (0..count).map(|_| unasked()).collect();
     for ((_, places), answer) in groups.into_iter().zip(answers) {
         let told: Vec<Result<R>> = match answer {

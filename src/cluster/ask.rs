@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::shared::Shared;
 use crate::error::Error;
+use crate::machine::interest::Interest;
 use crate::net::{Connection, Purpose};
 use crate::types::Address;
 
@@ -96,13 +97,18 @@ pub(super) async fn any(shared: &Arc<Shared>) -> Result<Connection, Error> {
             Err(more) => failures.extend(more),
         }
     }
-    shared.request_refresh();
+    shared.interest(Interest::request_all);
     Err(summary(failures))
 }
 
 /// One error for all; a server that is no Kafka explains the most.
 pub(super) fn summary(failures: Failures) -> Error {
-    let special = |error: &Error| matches!(error, Error::NotKafka { .. } | Error::Closed { .. });
+    let special = |error: &Error| {
+        matches!(
+            error,
+            Error::NotKafka { .. } | Error::Closed { .. } | Error::RuntimeEnded { .. }
+        )
+    };
     if let Some((_, error)) = failures.iter().find(|(_, error)| special(error)) {
         return error.clone();
     }

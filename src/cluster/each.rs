@@ -14,11 +14,7 @@ where
     R: Send + 'static,
 {
     // What a runtime that is being shut down leaves.
-    let unasked = || {
-        Err(Error::Closed {
-            what: "the runtime",
-        })
-    };
+    let unasked = || Err(Error::RuntimeEnded { what: "client" });
     let mut outcomes: Vec<_> = items.iter().map(|_| unasked()).collect();
     let mut items = items.into_iter().enumerate();
     let mut asked = JoinSet::new();

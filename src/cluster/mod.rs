@@ -11,12 +11,12 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use crate::net::{ConsumerId, Purpose};
+pub(crate) use crate::net::{Purpose, RoleId, next_role};
 pub(crate) use calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answered};
 pub(crate) use coordinator::{Coordinator, find_by};
 pub(crate) use each::each;
@@ -24,11 +24,15 @@ pub use offsets::{OffsetSpec, PartitionOffset};
 
 use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};
+use crate::machine::interest::Interest;
+pub(crate) use crate::machine::interest::Use;
+pub(crate) use crate::machine::topology::LeaderHint;
 use crate::machine::topology::{Topic, Topology};
 use crate::net::{Connection, Connector, Pool};
-use crate::types::{Address, BrokerId, is_legal_name};
+use crate::types::{Address, BrokerId, TopicName, is_legal_name};
 use refresh::Guard;
-use shared::Shared;
+pub(crate) use shared::TopicUser;
+use shared::{Shared, now};
 
 /// A handle to the cluster; the last one dropped ends the refreshing and closes the connections.
 #[derive(Clone)]
@@ -38,7 +42,7 @@ struct Handle(Arc<Shared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(Error::Closed { what: "the client" });
     }
 }
 
@@ -77,30 +81,69 @@ impl Cluster {
         self.shared().changes()
     }
 
-    /// Includes a topic in refreshes, and asks for one now if the topic is not known; `creates` it when it is missing
-    /// and the brokers allow that.
+    /// Says that a topic is about to be used, and asks for it if it is not known; the first look-up `creates` it when
+    /// it is missing and the brokers allow that.
     ///
     /// A name that no topic can have is left out: brokers need not answer a request that has it.
     pub(crate) fn add_interest(&self, topic: &str, creates: bool) {
-        if !is_legal_name(topic) {
-            return;
-        }
-        let known = self
-            .topology()
-            .topics
-            .get(topic)
-            .is_some_and(|t| is_usable(t));
-        if self.shared().add_interest(topic, creates) || !known {
-            self.request_refresh();
+        if is_legal_name(topic) {
+            let is_known = self.is_known(topic);
+            self.shared()
+                .interest(|interest| interest.mention(topic, creates, is_known, now()));
         }
     }
 
-    /// Asks for a refresh that begins after this call.
+    /// Keeps topics in the metadata for as long as the result lives; `creates` as of [`add_interest`](Self::add_interest).
+    pub(crate) fn hold(&self, topics: &[TopicName], creates: bool) -> Held {
+        let legal = topics.iter().filter(|topic| is_legal_name(topic));
+        let topics: Vec<_> = legal.cloned().collect();
+        for topic in &topics {
+            self.add_interest(topic, creates);
+            self.shared()
+                .interest(|interest| interest.hold(topic, now()));
+        }
+        Held {
+            shared: self.shared().clone(),
+            topics,
+        }
+    }
+
+    /// Asks `user` from now on before a topic is forgotten.
+    pub(crate) fn add_user(&self, user: Weak<dyn TopicUser>) {
+        self.shared().add_user(user);
+    }
+
+    /// Asks for all topics again by a request that begins after this call: a broker cannot be reached.
     ///
-    /// Requests are served together, at most one refresh is under way, and `retry.backoff.ms` lies
-    /// between two. A refresh that fails is tried again until one succeeds.
+    /// Requests are served together, at most one is under way, and `retry.backoff.ms` lies between two. One that fails
+    /// is made again until one succeeds.
     pub(crate) fn request_refresh(&self) {
-        self.shared().request_refresh();
+        self.shared().interest(Interest::request_all);
+    }
+
+    /// Asks for this topic again: what is known of it is out of date.
+    pub(crate) fn refresh_topic(&self, topic: &str) {
+        if is_legal_name(topic) {
+            self.shared()
+                .interest(|interest| interest.refresh(topic, now()));
+        }
+    }
+
+    /// Has the topic asked for, with backoff, until the result is dropped.
+    pub(crate) fn wait_for(&self, topic: &str, creates: bool) -> Waiting {
+        let shared = self.shared().clone();
+        let seen = shared.interest(|interest| interest.begin_wait(topic, creates, now()));
+        Waiting {
+            shared,
+            topic: topic.into(),
+            creates,
+            seen,
+        }
+    }
+
+    fn is_known(&self, topic: &str) -> bool {
+        let topology = self.topology();
+        topology.topics.get(topic).is_some_and(|t| is_usable(t))
     }
 
     /// Waits until the topic is known with at least one partition.
@@ -111,25 +154,25 @@ impl Cluster {
     pub(crate) async fn topic(&self, name: &str, deadline: Instant) -> Result<Arc<Topic>, Error> {
         let began = Instant::now();
         let mut changes = self.changes();
-        let stale = changes.borrow_and_update().version;
-        self.add_interest(name, true);
+        let mut waiting = None;
         loop {
             let current = changes.borrow_and_update().clone();
             let topic = current.topics.get(name);
             if let Some(topic) = topic.filter(|topic| is_usable(topic)) {
+                self.add_interest(name, false);
                 return Ok(topic.clone());
             }
+            let waiting = waiting.get_or_insert_with(|| self.wait_for(name, true));
             // A refusal from before the call may have been lifted since.
             let refusal = topic
                 .and_then(|topic| topic.error)
-                .filter(|_| current.version > stale);
+                .filter(|_| waiting.is_answered());
             if let Some(code) = refusal.filter(|code| !code.is_retriable()) {
                 return Err(refused(name, code));
             }
-            self.request_refresh();
             match timeout_at(deadline, changes.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Shared::is_closed_error()),
+                Ok(Err(_)) => return Err(self.why_closed()),
                 Err(_) => return Err(self.not_known(name, refusal, began)),
             }
         }
@@ -140,26 +183,22 @@ impl Cluster {
         if let Some(error) = self.shared().last_failure() {
             return error;
         }
-        match refusal {
-            Some(code) if code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => refused(name, code),
-            _ => Error::UnknownTopic {
+        match refusal.map(|code| (code, refused(name, code))) {
+            Some((code, error)) if code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => error,
+            last => Error::UnknownTopic {
                 what: format!("topic {name}").into(),
                 waited: began.elapsed(),
+                last: last.map(|(_, error)| Arc::new(error)),
             },
         }
     }
 
-    /// Takes a partition's new leader from a broker's answer (KIP-951); only a newer epoch counts.
-    pub(crate) fn leader_hint(
-        &self,
-        topic: &str,
-        partition: i32,
-        leader: BrokerId,
-        epoch: i32,
-        nodes: &[(BrokerId, Address)],
-    ) {
-        self.shared()
-            .update(|topology| topology.apply_leader_hint(topic, partition, leader, epoch, nodes));
+    /// Takes partitions' new leaders from a broker's answer (KIP-951), all at once; only a newer epoch counts.
+    pub(crate) fn leader_hints(&self, hints: &[LeaderHint], nodes: &[(BrokerId, Address)]) {
+        if !hints.is_empty() {
+            self.shared()
+                .update(|topology| topology.apply_leader_hints(hints, nodes));
+        }
     }
 
     /// The connection to a broker.
@@ -194,14 +233,57 @@ impl Cluster {
         }
     }
 
-    /// Closes the connections that are one consumer's alone.
-    pub(crate) fn close_consumer(&self, consumer: ConsumerId) {
-        self.shared().pool.close_consumer(consumer);
+    /// Closes the connections that are one producer's or consumer's alone.
+    pub(crate) fn close_role(&self, role: RoleId) {
+        self.shared().pool.close_role(role);
+    }
+
+    /// Why the cluster is closed: it was asked to, or its runtime has ended.
+    pub(crate) fn why_closed(&self) -> Error {
+        self.shared().why_closed()
     }
 
     /// Ends the refreshing and closes every connection.
     pub(crate) fn close(&self) {
-        self.shared().close();
+        self.shared().close(Error::Closed { what: "the client" });
+    }
+}
+
+/// A call that waits for something of a topic.
+pub(crate) struct Waiting {
+    shared: Arc<Shared>,
+    topic: TopicName,
+    creates: bool,
+    seen: u64,
+}
+
+impl Waiting {
+    /// Whether a broker has told about the topic since the waiting began.
+    fn is_answered(&self) -> bool {
+        let answers = self
+            .shared
+            .interest(|interest| interest.answers(&self.topic));
+        answers > self.seen
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared
+            .interest(|interest| interest.end_wait(&self.topic, self.creates, now()));
+    }
+}
+
+/// Topics that are kept in the metadata.
+pub(crate) struct Held {
+    shared: Arc<Shared>,
+    topics: Vec<TopicName>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared
+            .interest(|interest| self.topics.iter().for_each(|topic| interest.release(topic)));
     }
 }
 

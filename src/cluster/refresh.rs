@@ -1,4 +1,4 @@
-//! The task that keeps the snapshot fresh: on request, by age, and from the bootstrap servers when all brokers are gone.
+//! The task that keeps the snapshot fresh: as topics need it, by age, and from the bootstrap servers when all brokers are gone.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tracing::{debug, info};
 use super::ask::{self, Failures};
 use super::shared::Shared;
 use crate::error::{Error, ErrorCode};
+use crate::machine::interest::Ask;
 use crate::net::Purpose;
 use crate::types::{Address, TopicName};
 use crate::wire::{ApiKey, MetadataAnswer, MetadataCall, MetadataTopics};
@@ -17,60 +18,39 @@ pub(super) struct Guard(pub(super) Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(Error::RuntimeEnded { what: "client" });
     }
 }
 
 /// The first snapshot.
 pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
     let answer = ask(shared, shared.settings.bootstrap.clone(), &[], false).await;
-    take(shared, &answer.map_err(ask::summary)?, &[])
+    let answer = answer.map_err(ask::summary)?;
+    check(&answer)?;
+    shared.update(|topology| Some(topology.merge(&answer, &[])));
+    Ok(())
 }
 
-/// Refreshes until the cluster is closed.
+/// Asks for what is wanted until the cluster is closed.
 pub(super) async fn run(guard: Guard) {
     let shared = &guard.0;
-    let settings = &shared.settings;
-    let mut due = Instant::now() + settings.metadata_max_age;
-    // Refreshes in a row that failed or left something out, and since when the former.
-    let mut unfinished = 0u32;
     let mut failing: Option<Instant> = None;
-    while shared.wanted(due).await {
-        let serving = shared.begin();
-        let began = Instant::now();
-        let since = *failing.get_or_insert(began);
+    while let Some(ask) = shared.next_ask().await {
+        let since = *failing.get_or_insert_with(Instant::now);
         let outcome = tokio::select! {
-            outcome = refresh(shared, since) => outcome,
+            outcome = pass(shared, since, &ask) => outcome,
             () = closed(shared) => return,
         };
-        let max = settings.metadata_max_age;
         match outcome {
-            Ok(()) => {
-                shared.succeeded(serving);
+            Ok(answer) => {
                 failing = None;
-                due = Instant::now() + max;
-                let incomplete = shared.topology().is_incomplete();
-                unfinished = if incomplete {
-                    unfinished.saturating_add(1)
-                } else {
-                    0
-                };
+                shared.answered(&ask, &answer);
             }
             Err(error) => {
-                unfinished = unfinished.saturating_add(1);
-                debug!(failures = unfinished, %error, "metadata refresh failed");
-                shared.failed(error);
+                let text = error.to_string();
+                let failures = shared.failed(&ask, error);
+                debug!(failures, error = text, "metadata refresh failed");
             }
-        }
-        let delay = settings
-            .retry_backoff
-            .delay(unfinished.max(1), fastrand::f64());
-        let next = Instant::now() + delay;
-        if unfinished > 0 {
-            due = due.min(next);
-        }
-        if !shared.pause(next).await {
-            return;
         }
     }
 }
@@ -80,41 +60,18 @@ async fn closed(shared: &Shared) {
     while changes.changed().await.is_ok() {}
 }
 
-/// One refresh.
-///
-/// A request makes either all of its topics that are missing or none: those that may be made are asked for by
-/// themselves before all, where there are others.
-async fn refresh(shared: &Arc<Shared>, failing_since: Instant) -> Result<(), Error> {
-    let (topics, kept) = shared.interest();
-    if kept.is_empty() {
-        return pass(shared, failing_since, topics, true).await;
-    }
-    let known = shared.topology();
-    let is_missing = |topic: &TopicName| {
-        let known = known.topics.get(topic);
-        !kept.contains(topic)
-            && known.is_none_or(|t| t.error == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
-    };
-    let missing: Vec<_> = topics.iter().filter(|t| is_missing(t)).cloned().collect();
-    if !missing.is_empty() {
-        pass(shared, failing_since, missing, true).await?;
-    }
-    pass(shared, failing_since, topics, false).await
-}
-
-/// Asks for these topics at a known broker, else at a bootstrap server; `creates` those that are missing, where the
-/// brokers allow that.
+/// Asks a known broker, else a bootstrap server.
 async fn pass(
     shared: &Arc<Shared>,
     failing_since: Instant,
-    topics: Vec<TopicName>,
-    creates: bool,
-) -> Result<(), Error> {
+    wanted: &Ask,
+) -> Result<MetadataAnswer, Error> {
     let settings = &shared.settings;
+    let (topics, creates) = (&wanted.names, wanted.creates);
     let mut failures = Failures::new();
     let servers = ask::known(shared);
     if !servers.is_empty() {
-        let asked = ask(shared, servers, &topics, creates);
+        let asked = ask(shared, servers, topics, creates);
         // KIP-1102: brokers that neither answer nor fail are given up after the trigger's time.
         let answer = if settings.rebootstrap {
             let give_up = failing_since + settings.rebootstrap_trigger;
@@ -126,7 +83,7 @@ async fn pass(
         };
         match answer {
             Ok(answer) if settings.rebootstrap && sends_away(&answer) => {}
-            Ok(answer) => return take(shared, &answer, &topics),
+            Ok(answer) => return check(&answer).map(|()| answer),
             Err(more) => failures = more,
         }
         if !settings.rebootstrap {
@@ -134,8 +91,8 @@ async fn pass(
         }
         info!("no known broker is of use: asking the bootstrap servers");
     }
-    match ask(shared, settings.bootstrap.clone(), &topics, creates).await {
-        Ok(answer) => take(shared, &answer, &topics),
+    match ask(shared, settings.bootstrap.clone(), topics, creates).await {
+        Ok(answer) => check(&answer).map(|()| answer),
         Err(more) => {
             failures.extend(more);
             Err(ask::summary(failures))
@@ -148,15 +105,9 @@ fn sends_away(answer: &MetadataAnswer) -> bool {
     answer.code == ErrorCode::REBOOTSTRAP_REQUIRED
 }
 
-fn take(shared: &Shared, answer: &MetadataAnswer, asked: &[TopicName]) -> Result<(), Error> {
+fn check(answer: &MetadataAnswer) -> Result<(), Error> {
     let refused = |code| Error::broker(code, None, "metadata");
-    answer.code.ok().map_err(refused)?;
-    shared.update_with(|topology, interest| {
-        // What nobody wants any more must not come back.
-        let wanted = asked.iter().filter(|topic| interest.contains(*topic));
-        Some(topology.merge(answer, &wanted.cloned().collect::<Vec<_>>()))
-    });
-    Ok(())
+    answer.code.ok().map_err(refused)
 }
 
 /// The first usable metadata that one of `servers` gives.

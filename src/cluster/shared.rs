@@ -1,17 +1,23 @@
-//! What handles and the refresh task share: the snapshot, the topics of interest, and who asked for a refresh.
+//! What handles and the refresh task share: the snapshot, the topics of interest, and who uses them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use hashbrown::HashSet;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use crate::config::ClientSettings;
 use crate::error::Error;
-use crate::machine::topology::Topology;
+use crate::machine::interest::{Ask, Interest, Pace, Use};
+use crate::machine::topology::{Topic, Topology};
 use crate::net::Pool;
 use crate::types::TopicName;
+use crate::wire::MetadataAnswer;
+
+/// Whoever uses topics; asked, without a lock, whether it still does and whether it waits for what is missing.
+pub(crate) trait TopicUser: Send + Sync {
+    /// How much the topic matters now; `topic` is what is known of it.
+    fn uses(&self, name: &str, topic: Option<&Topic>) -> Use;
+}
 
 pub(super) struct Shared {
     pub(super) settings: Arc<ClientSettings>,
@@ -25,19 +31,20 @@ pub(super) struct Shared {
 struct State {
     /// Gone when the cluster is closed: that ends every wait for a change.
     sender: Option<watch::Sender<Arc<Topology>>>,
-    interest: HashSet<TopicName>,
-    /// Those of them that nobody wants to be made when they are missing.
-    kept: HashSet<TopicName>,
-    /// How many refreshes were asked for, ever; one that begins serves all asked before.
-    requested: u64,
-    served: u64,
+    interest: Interest,
+    users: Vec<Weak<dyn TopicUser>>,
     last_failure: Option<Error>,
+    closed: Option<Error>,
 }
 
 impl Shared {
     pub(super) fn new(settings: Arc<ClientSettings>, pool: Arc<Pool>) -> Arc<Self> {
         let topology = Arc::new(Topology::default());
         let (sender, receiver) = watch::channel(topology.clone());
+        let pace = Pace {
+            retry: settings.retry_backoff,
+            max_age: settings.metadata_max_age,
+        };
         Arc::new(Self {
             settings,
             pool,
@@ -46,11 +53,10 @@ impl Shared {
             wake: Notify::new(),
             state: Mutex::new(State {
                 sender: Some(sender),
-                interest: HashSet::new(),
-                kept: HashSet::new(),
-                requested: 0,
-                served: 0,
+                interest: Interest::new(pace, now()),
+                users: Vec::new(),
                 last_failure: None,
+                closed: None,
             }),
         })
     }
@@ -59,15 +65,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_closed_error() -> Error {
-        Error::Closed { what: "the client" }
+    /// Why the cluster is closed.
+    pub(super) fn why_closed(&self) -> Error {
+        let why = self.lock().closed.clone();
+        why.unwrap_or(Error::Closed { what: "the client" })
     }
 
-    pub(super) fn close(&self) {
-        let sender = self.lock().sender.take();
+    /// Ends everything; whoever still asks for something is told `why`.
+    pub(super) fn close(&self, why: Error) {
+        let sender = {
+            let mut state = self.lock();
+            state.closed.get_or_insert_with(|| why.clone());
+            state.sender.take()
+        };
         if sender.is_some() {
             self.wake.notify_one();
-            self.pool.close_all();
+            self.pool.close_all(why);
         }
     }
 
@@ -86,95 +99,122 @@ impl Shared {
         self.update_with(|topology, _| next(topology));
     }
 
-    /// As `update`, with the topics that are of interest at this moment.
-    pub(super) fn update_with(
-        &self,
-        next: impl FnOnce(&Topology, &HashSet<TopicName>) -> Option<Topology>,
-    ) {
-        let state = self.lock();
-        let Some(sender) = &state.sender else { return };
-        if let Some(topology) = next(&self.current.load(), &state.interest) {
+    fn update_with(&self, next: impl FnOnce(&Topology, &mut State) -> Option<Topology>) {
+        let mut state = self.lock();
+        if state.sender.is_none() {
+            return;
+        }
+        if let Some(topology) = next(&self.current.load(), &mut state) {
             let topology = Arc::new(topology);
             self.current.store(topology.clone());
-            sender.send_replace(topology);
+            if let Some(sender) = &state.sender {
+                sender.send_replace(topology);
+            }
         }
     }
 
-    /// Whether the topic was not of interest before, or not to be made when it is missing.
-    pub(super) fn add_interest(&self, topic: &str, creates: bool) -> bool {
-        let mut state = self.lock();
-        let is_new = !state.interest.contains(topic) && state.interest.insert(topic.into());
-        if creates {
-            return state.kept.remove(topic) || is_new;
-        }
-        if is_new {
-            state.kept.insert(topic.into());
-        }
-        is_new
-    }
-
-    /// All topics of interest, and those of them that are not to be made.
-    pub(super) fn interest(&self) -> (Vec<TopicName>, HashSet<TopicName>) {
-        let state = self.lock();
-        (state.interest.iter().cloned().collect(), state.kept.clone())
-    }
-
-    pub(super) fn request_refresh(&self) {
-        let mut state = self.lock();
-        state.requested += 1;
-        let first = state.requested == state.served + 1;
-        drop(state);
-        if first {
+    /// Changes what is of interest, and lets the task look at it.
+    pub(super) fn interest<T>(&self, change: impl FnOnce(&mut Interest) -> T) -> T {
+        let (changed, is_sooner) = {
+            let mut state = self.lock();
+            let before = state.interest.next();
+            let changed = change(&mut state.interest);
+            (changed, state.interest.next() < before)
+        };
+        if is_sooner {
             self.wake.notify_one();
         }
+        changed
     }
 
-    /// Waits until a refresh is wanted: asked for, or due at `due`; `false` when the cluster is closed.
-    pub(super) async fn wanted(&self, due: Instant) -> bool {
+    pub(super) fn add_user(&self, user: Weak<dyn TopicUser>) {
+        let mut state = self.lock();
+        state.users.retain(|user| user.strong_count() > 0);
+        state.users.push(user);
+    }
+
+    /// How much each topic matters to somebody.
+    fn uses(&self, names: Vec<TopicName>) -> Vec<(TopicName, Use)> {
+        let users: Vec<_> = {
+            let state = self.lock();
+            state.users.iter().filter_map(Weak::upgrade).collect()
+        };
+        let topology = self.topology();
+        names
+            .into_iter()
+            .map(|name| {
+                let topic = topology.topics.get(&name).map(AsRef::as_ref);
+                let used = users.iter().map(|user| user.uses(&name, topic)).max();
+                (name, used.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Waits until there is something to ask; `None` when the cluster is closed.
+    pub(super) async fn next_ask(&self) -> Option<Ask> {
         loop {
-            {
+            let looks = {
                 let state = self.lock();
-                if state.sender.is_none() {
-                    return false;
-                }
-                if state.requested > state.served || Instant::now() >= due {
-                    return true;
-                }
+                state.sender.as_ref()?;
+                let is_all_due = state.interest.is_all_due(now());
+                is_all_due.then(|| state.interest.all())
+            };
+            if let Some(names) = looks {
+                self.forget(&self.uses(names));
             }
+            let due = {
+                let mut state = self.lock();
+                if let Some(ask) = state.interest.take(now()) {
+                    return Some(ask);
+                }
+                state.interest.next()
+            };
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep_until(due) => {}
+                () = tokio::time::sleep_until(due.into()) => {}
             }
         }
     }
 
-    /// Waits until `until`; `false` when the cluster is closed before.
-    pub(super) async fn pause(&self, until: Instant) -> bool {
-        let mut changes = self.receiver.clone();
-        let closed = async { while changes.changed().await.is_ok() {} };
-        tokio::select! {
-            () = closed => false,
-            () = tokio::time::sleep_until(until) => true,
-        }
+    fn forget(&self, looked_at: &[(TopicName, Use)]) {
+        self.update_with(|topology, state| {
+            let forgotten = state.interest.forget(looked_at, now());
+            (!forgotten.is_empty()).then(|| topology.without(&forgotten))
+        });
     }
 
-    /// A refresh begins; the number is for `succeeded`.
-    pub(super) fn begin(&self) -> u64 {
-        self.lock().requested
+    /// Takes over an answer, and plans the next requests.
+    pub(super) fn answered(&self, ask: &Ask, answer: &MetadataAnswer) {
+        self.update_with(|topology, state| {
+            state.last_failure = None;
+            state.interest.answered(ask, now(), fastrand::f64());
+            if topology.is_other_cluster(answer) {
+                state.interest.request_all();
+            }
+            Some(topology.merge(answer, &ask.names))
+        });
+        let uses = self.uses(ask.names.clone());
+        self.forget(&uses);
+        let topology = self.topology();
+        let interest = &mut self.lock().interest;
+        interest.schedule(&uses, &topology, now(), fastrand::f64);
     }
 
-    pub(super) fn succeeded(&self, serving: u64) {
+    /// Tells how many requests in a row have failed.
+    pub(super) fn failed(&self, ask: &Ask, error: Error) -> u32 {
         let mut state = self.lock();
-        state.served = serving;
-        state.last_failure = None;
-    }
-
-    pub(super) fn failed(&self, error: Error) {
-        self.lock().last_failure = Some(error);
+        state.last_failure = Some(error);
+        state.interest.failed(ask, now(), fastrand::f64());
+        state.interest.failures()
     }
 
     /// Why the last refresh failed, if it did.
     pub(super) fn last_failure(&self) -> Option<Error> {
         self.lock().last_failure.clone()
     }
+}
+
+/// By tokio's clock, which tests may stop.
+pub(super) fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
 }

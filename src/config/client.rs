@@ -1,5 +1,7 @@
 //! The client's settings: raw as they are set, typed setters and Kafka's names, checked together in the end.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
@@ -9,6 +11,7 @@ use super::producer::ProducerOptions;
 use super::properties as p;
 use super::settings::{Backoff, ClientSettings};
 use crate::error::{Error, Result};
+use crate::net::Connector;
 use crate::types::Address;
 
 const DEFAULT_CLIENT_ID: &str = "ottla";
@@ -167,6 +170,17 @@ pub struct ClientBuilder {
     consumers: ConsumerOptions,
     /// Of `bootstrap_servers`, which cannot return it itself.
     bad_servers: Option<Error>,
+    connector: OwnConnector,
+}
+
+/// A connector in place of plain TCP.
+#[derive(Clone, Default)]
+struct OwnConnector(Option<Arc<dyn Connector>>);
+
+impl fmt::Debug for OwnConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "custom" } else { "tcp" })
+    }
 }
 
 impl ClientBuilder {
@@ -337,6 +351,18 @@ impl ClientBuilder {
     pub fn rebootstrap_trigger(mut self, limit: Duration) -> Self {
         self.client.rebootstrap_trigger = Some(limit);
         self
+    }
+
+    /// Opens connections in another way than by plain TCP: see [`Connector`].
+    ///
+    /// The sizes of sockets' buffers then have no effect.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = OwnConnector(Some(Arc::new(connector)));
+        self
+    }
+
+    pub(crate) fn own_connector(&self) -> Option<Arc<dyn Connector>> {
+        self.connector.0.clone()
     }
 
     /// Checks every setting and the conflicts between them, those kept for producers and consumers included, and

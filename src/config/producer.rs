@@ -15,6 +15,7 @@ const DEFAULT_MAX_BLOCK: Duration = Duration::from_secs(60);
 const DEFAULT_RETRIES: u32 = i32::MAX as u32;
 const DEFAULT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_MAX_IN_FLIGHT: usize = 5;
+const DEFAULT_METADATA_MAX_IDLE: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_REQUEST_SIZE: usize = 1_048_576;
 
 /// As many batches of one partition as a broker remembers the sequences of.
@@ -36,6 +37,7 @@ pub(crate) struct ProducerOptions {
     pub(crate) retry_backoff_max: Option<Duration>,
     pub(crate) delivery_timeout: Option<Duration>,
     pub(crate) request_timeout: Option<Duration>,
+    pub(crate) metadata_max_idle: Option<Duration>,
     pub(crate) max_in_flight: Option<usize>,
     pub(crate) max_request_size: Option<usize>,
     /// The levels are in fields of their own, as they are settings of their own.
@@ -101,6 +103,8 @@ impl ProducerOptions {
             partitioner: self.partitioner.clone().unwrap_or_default(),
             ignore_keys: self.ignore_keys.unwrap_or(false),
             adaptive: self.adaptive.unwrap_or(true),
+            metadata_max_idle: p::METADATA_MAX_IDLE
+                .pick(self.metadata_max_idle, DEFAULT_METADATA_MAX_IDLE)?,
         };
         self.check_idempotence(&settings)?;
         self.check_memory(&settings)?;

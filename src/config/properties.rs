@@ -121,6 +121,9 @@ pub(super) const ADAPTIVE: Flag = Flag {
     name: "partitioner.adaptive.partitioning.enable",
 };
 
+pub(super) const METADATA_MAX_IDLE: Bounded<Duration> =
+    Bounded::millis("metadata.max.idle.ms", 5000, LONG);
+
 pub(super) const FETCH_MIN: Bounded<usize> = Bounded::bytes("fetch.min.bytes", 0, INT);
 pub(super) const FETCH_MAX: Bounded<usize> = Bounded::bytes("fetch.max.bytes", 0, INT);
 pub(super) const FETCH_MAX_WAIT: Bounded<Duration> = Bounded::millis("fetch.max.wait.ms", 0, INT);
@@ -276,7 +279,7 @@ macro_rules! row {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 54] = [
+pub(super) static PROPERTIES: [Property; 55] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -315,6 +318,7 @@ pub(super) static PROPERTIES: [Property; 54] = [
     row!(Producer PARTITIONER partitioner),
     row!(Producer IGNORE_KEYS ignore_keys),
     row!(Producer ADAPTIVE adaptive adaptive_partitioning),
+    row!(Producer METADATA_MAX_IDLE metadata_max_idle),
     row!(Consumer FETCH_MIN fetch_min_bytes),
     row!(Consumer FETCH_MAX fetch_max_bytes),
     row!(Consumer FETCH_MAX_WAIT fetch_max_wait),

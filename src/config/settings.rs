@@ -73,6 +73,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable` (KIP-794).
     pub(crate) adaptive: bool,
+    /// `metadata.max.idle.ms`.
+    pub(crate) metadata_max_idle: Duration,
 }
 
 /// What one consumer does.

@@ -13,10 +13,10 @@ use super::reset;
 use super::shared::Shared;
 use super::state::{Plan, Source, State};
 use crate::batch::{Span, span};
-use crate::cluster::Purpose;
+use crate::cluster::{LeaderHint, Purpose};
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
-use crate::types::{Address, BrokerId};
+use crate::types::BrokerId;
 use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
 
 /// How long a full partition may keep the broker's others from being asked for.
@@ -253,7 +253,12 @@ fn take(
     let mut state = shared.lock();
     for seen in seen {
         if let Some((leader, epoch)) = seen.partition.leader_hint {
-            hints.push((seen.wanted.partition.clone(), leader, epoch));
+            hints.push(LeaderHint {
+                topic: seen.wanted.partition.name().clone(),
+                partition: seen.wanted.partition.partition(),
+                leader,
+                epoch,
+            });
         }
         after.merge(apply(shared, &mut state, seen, now));
     }
@@ -263,9 +268,7 @@ fn take(
     if has_line || after.tells {
         shared.ready.notify_one();
     }
-    for (partition, leader, epoch) in &hints {
-        hint(shared, partition, *leader, *epoch, &answer.nodes);
-    }
+    shared.cluster.leader_hints(&hints, &answer.nodes);
     if after.refreshes {
         shared.cluster.request_refresh();
     }
@@ -273,19 +276,6 @@ fn take(
         shared.work.notify_one();
     }
     Ok(is_awaited)
-}
-
-fn hint(
-    shared: &Shared,
-    partition: &crate::types::TopicPartition,
-    leader: BrokerId,
-    epoch: i32,
-    nodes: &[(BrokerId, Address)],
-) {
-    let number = partition.partition();
-    shared
-        .cluster
-        .leader_hint(partition.topic(), number, leader, epoch, nodes);
 }
 
 /// What is to be done once the lock is released.

@@ -93,9 +93,7 @@ impl Membership {
         let mut left = self.left.clone();
         match left.wait_for(Option::is_some).await {
             Ok(left) => left.clone().unwrap_or(Ok(())),
-            Err(_) => Err(Error::Closed {
-                what: "the runtime of the consumer",
-            }),
+            Err(_) => Err(Error::RuntimeEnded { what: "consumer" }),
         }
     }
 }

@@ -23,13 +23,13 @@ mod testing;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::client::Client;
+use crate::cluster::{TopicUser, next_role};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
 use group::Grouped;
@@ -86,9 +86,9 @@ impl Consumer {
         group: Option<Arc<str>>,
         listener: Option<Arc<dyn RebalanceListener>>,
     ) -> Self {
-        static CONSUMERS: AtomicU32 = AtomicU32::new(0);
-        let id = CONSUMERS.fetch_add(1, Ordering::Relaxed);
-        let shared = Shared::new(id, client.cluster().clone(), settings, group);
+        let shared = Shared::new(next_role(), client.cluster().clone(), settings, group);
+        let user: Weak<dyn TopicUser> = Arc::<Shared>::downgrade(&shared);
+        shared.cluster.add_user(user);
         tokio::spawn(positions::run(positions::Guard(shared.clone())));
         let handle = ConsumerHandle::new(shared.clone());
         let membership = shared.offsets.as_ref().map(|offsets| {

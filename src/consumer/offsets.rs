@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use crate::cluster::{Cluster, ConsumerId, Coordinator, Purpose};
+use crate::cluster::{Cluster, Coordinator, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
@@ -84,7 +84,7 @@ struct Inner {
     cluster: Cluster,
     coordinator: Coordinator,
     group: Arc<str>,
-    id: ConsumerId,
+    id: RoleId,
     settings: Arc<ConsumerSettings>,
     /// As what to commit.
     standing: watch::Sender<Standing>,
@@ -100,7 +100,7 @@ impl Offsets {
     pub(super) fn new(
         cluster: Cluster,
         group: Arc<str>,
-        id: ConsumerId,
+        id: RoleId,
         settings: Arc<ConsumerSettings>,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -129,7 +129,7 @@ impl Offsets {
         &self.0.group
     }
 
-    pub(super) fn consumer(&self) -> ConsumerId {
+    pub(super) fn consumer(&self) -> RoleId {
         self.0.id
     }
 
@@ -538,7 +538,7 @@ pub(super) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Broker { code, .. } => !matches!(verdict(*code), Verdict::Fail | Verdict::Fenced),
         Error::Protocol { .. } => true,
-        Error::Closed { .. } => false,
+        Error::Closed { .. } | Error::RuntimeEnded { .. } => false,
         error => error.is_retriable(),
     }
 }

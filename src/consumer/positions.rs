@@ -47,7 +47,7 @@ struct Work {
     offsets: HashMap<BrokerId, Vec<(Sought, Start)>>,
     ends: HashMap<BrokerId, Vec<(Sought, Position)>>,
     /// A partition has no leader, as far as is known.
-    is_lost: bool,
+    lost: HashSet<TopicName>,
     wake: Option<Instant>,
 }
 
@@ -57,9 +57,7 @@ pub(super) struct Guard(pub(super) Arc<Shared>);
 impl Drop for Guard {
     fn drop(&mut self) {
         if !self.0.is_closing() {
-            self.0.end(Error::Closed {
-                what: "the runtime of the consumer",
-            });
+            self.0.end(Error::RuntimeEnded { what: "consumer" });
         }
     }
 }
@@ -85,9 +83,11 @@ pub(super) async fn run(guard: Guard) {
                 lookups.spawn(prepare(shared.clone(), *leader));
             }
         }
-        let is_lost = work.is_lost || refusals.is_any();
+        let is_lost = !work.lost.is_empty() || refusals.refused().next().is_some();
         if search.is_due(is_lost, Instant::now(), delay) {
-            shared.cluster.request_refresh();
+            for topic in work.lost.iter().chain(refusals.refused()) {
+                shared.cluster.refresh_topic(topic);
+            }
         }
         let wakes = [work.wake, search.next(), refusals.wake()];
         let wake = wakes.into_iter().flatten().min();
@@ -96,7 +96,7 @@ pub(super) async fn run(guard: Guard) {
             changed = changes.changed() => {
                 if changed.is_err() {
                     // The client is closed: nothing can be looked up any more.
-                    shared.end(Error::Closed { what: "the client" });
+                    shared.end(shared.cluster.why_closed());
                     break;
                 }
             }
@@ -115,7 +115,7 @@ pub(super) async fn run(guard: Guard) {
     };
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
-    shared.cluster.close_consumer(shared.id);
+    shared.cluster.close_role(shared.id);
 }
 
 /// Opens the connection that a partition will be fetched by while its position is looked up by another one.
@@ -159,7 +159,9 @@ fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
             Known::Missing(_) => {}
         }
         sources.count(partition, now);
-        work.is_lost |= partition.leader.is_none();
+        if partition.leader.is_none() {
+            work.lost.insert(partition.name.name().clone());
+        }
         // Its replica's loop then ends; the leader's must be there.
         let back = partition.replica_until().filter(|until| *until > now);
         work.wake = work.wake.into_iter().chain(back).min();

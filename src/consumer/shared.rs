@@ -9,15 +9,16 @@ use tokio::time::timeout_at;
 use super::offsets::{Commit, Commits, Offsets};
 use super::state::State;
 use crate::batch::Spares;
-use crate::cluster::{Cluster, ConsumerId};
+use crate::cluster::{Cluster, RoleId, TopicUser, Use};
 use crate::config::{ConsumerSettings, OffsetReset};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Filter, Position, Start};
+use crate::machine::topology::Topic;
 use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
 
 /// Shared by a consumer, its handles and its tasks.
 pub(super) struct Shared {
-    pub(super) id: ConsumerId,
+    pub(super) id: RoleId,
     pub(super) cluster: Cluster,
     pub(super) settings: Arc<ConsumerSettings>,
     pub(super) filter: Filter,
@@ -44,7 +45,7 @@ pub(super) struct Calls {
 
 impl Shared {
     pub(super) fn new(
-        id: ConsumerId,
+        id: RoleId,
         cluster: Cluster,
         settings: ConsumerSettings,
         group: Option<Arc<str>>,
@@ -331,5 +332,19 @@ impl Shared {
             self.ready.notify_one();
         }
         Ok(())
+    }
+}
+
+impl TopicUser for Shared {
+    fn uses(&self, name: &str, _: Option<&Topic>) -> Use {
+        let subscription = self.subscription.borrow();
+        let is_subscribed = subscription.iter().any(|topic| &**topic == name);
+        drop(subscription);
+        let state = self.lock();
+        if !state.is_closed && (is_subscribed || state.has_topic(name)) {
+            Use::Wanted
+        } else {
+            Use::None
+        }
     }
 }

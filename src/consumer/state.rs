@@ -108,6 +108,11 @@ impl State {
         self.names.keys().cloned().collect()
     }
 
+    /// Whether a partition of the topic is assigned.
+    pub(super) fn has_topic(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     pub(super) fn assigned(&self) -> Vec<TopicPartition> {
         let assigned = self.slab.iter().flatten();
         assigned.map(|partition| partition.name.clone()).collect()

@@ -121,14 +121,17 @@ pub enum Error {
     /// The topic, or the partition, was not in the cluster's metadata: of a producer within `max.block.ms`, of a consumer
     /// with `fail.on.missing.topics` for five seconds.
     #[error(
-        "{what} is not in the cluster's metadata after {:?}: create it, or check its name and your rights",
-        rounded(waited)
+        "{what} is not in the cluster's metadata after {:?}: create it, or check its name and your rights{}",
+        rounded(waited),
+        last_said(last.as_deref())
     )]
     UnknownTopic {
         /// The topic, or the partition.
         what: Arc<str>,
         /// How long the call waited.
         waited: Duration,
+        /// What the metadata said of it last, or why there was none; `None` where nothing was asked.
+        last: Option<Arc<Error>>,
     },
 
     /// A topic's name is empty, too long, or has characters that Kafka does not allow.
@@ -326,7 +329,7 @@ pub enum Error {
         reason: Arc<str>,
     },
 
-    /// The client, the role or the runtime was closed or dropped.
+    /// The client or the role was closed or dropped.
     #[error("{what} is closed")]
     Closed {
         /// What was closed.
@@ -345,6 +348,18 @@ pub enum Error {
         limit: Duration,
     },
 
+    /// The tokio runtime that a client, a producer or a consumer was made on has ended, and its tasks with it.
+    ///
+    /// They live on the runtime in which `connect` or `build` was called, not on the one that calls them later: a
+    /// client that is shared by several runtimes, as the tests of one program are, is made on one that outlives them.
+    #[error(
+        "the tokio runtime that the {what} was made on has ended: make another {what} on this runtime, or make it on one that lives as long as it is used"
+    )]
+    RuntimeEnded {
+        /// What was made on it: `client`, `producer` or `consumer`.
+        what: &'static str,
+    },
+
     /// `close` of a consumer or an admin call did not end within its own limit.
     #[error("{what} did not end within {limit:?}")]
     Deadline {
@@ -353,6 +368,10 @@ pub enum Error {
         /// Its limit.
         limit: Duration,
     },
+}
+
+fn last_said(last: Option<&Error>) -> String {
+    last.map_or_else(String::new, |last| format!(" (last: {last})"))
 }
 
 /// Whole milliseconds: more is noise in a message.
@@ -402,6 +421,7 @@ impl Error {
             | Self::Decode { .. }
             | Self::Encode { .. }
             | Self::Undelivered { .. }
+            | Self::RuntimeEnded { .. }
             | Self::Closed { .. } => false,
         }
     }
@@ -410,7 +430,7 @@ impl Error {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Closed { .. } => true,
+            Self::Closed { .. } | Self::RuntimeEnded { .. } => true,
             Self::Broker { code, .. } => matches!(
                 *code,
                 ErrorCode::CLUSTER_AUTHORIZATION_FAILED

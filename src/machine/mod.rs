@@ -2,5 +2,6 @@
 
 pub(crate) mod fetch;
 pub(crate) mod group;
+pub(crate) mod interest;
 pub(crate) mod produce;
 pub(crate) mod topology;

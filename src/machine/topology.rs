@@ -43,6 +43,15 @@ pub(crate) struct Partition {
     pub(crate) offline: Vec<BrokerId>,
 }
 
+/// A partition's leader as a broker that is not the leader names it (KIP-951).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeaderHint {
+    pub(crate) topic: TopicName,
+    pub(crate) partition: i32,
+    pub(crate) leader: BrokerId,
+    pub(crate) epoch: i32,
+}
+
 impl Topology {
     /// The snapshot after an answer to a request for the topics `asked`; what was not asked stays.
     pub(crate) fn merge(&self, answer: &MetadataAnswer, asked: &[TopicName]) -> Self {
@@ -84,46 +93,67 @@ impl Topology {
         }
     }
 
-    /// The snapshot after a broker has named a partition's new leader (KIP-951); `None` when that is no news.
-    pub(crate) fn apply_leader_hint(
+    /// The snapshot after a broker has named partitions' new leaders (KIP-951); `None` when none of it is news.
+    ///
+    /// However many partitions an answer names, the snapshot is copied once, and each topic once.
+    pub(crate) fn apply_leader_hints(
         &self,
-        topic: &str,
-        partition: i32,
-        leader: BrokerId,
-        epoch: i32,
+        hints: &[LeaderHint],
         nodes: &[(BrokerId, Address)],
     ) -> Option<Self> {
-        let known = self.topics.get(topic)?;
-        let index = usize::try_from(partition).ok()?;
-        if epoch <= known.partitions.get(index)?.leader_epoch {
+        let nodes: HashMap<BrokerId, &Address> = nodes.iter().map(|(id, at)| (*id, at)).collect();
+        let mut changed: HashMap<TopicName, Topic> = HashMap::new();
+        let mut named = HashMap::new();
+        for hint in hints {
+            let Some((name, known)) = self.topics.get_key_value(&hint.topic) else {
+                continue;
+            };
+            let Ok(index) = usize::try_from(hint.partition) else {
+                continue;
+            };
+            let current = changed.get(name).unwrap_or(known);
+            let is_news = current
+                .partitions
+                .get(index)
+                .is_some_and(|partition| hint.epoch > partition.leader_epoch);
+            let address = nodes.get(&hint.leader);
+            if !is_news || address.is_none() && !self.brokers.contains_key(&hint.leader) {
+                continue;
+            }
+            let topic = changed
+                .entry(name.clone())
+                .or_insert_with(|| Topic::clone(known));
+            if let Some(partition) = topic.partitions.get_mut(index) {
+                partition.leader = Some(hint.leader);
+                partition.leader_epoch = hint.epoch;
+            }
+            named.extend(address.map(|address| (hint.leader, Address::clone(address))));
+        }
+        if changed.is_empty() {
             return None;
         }
-        let named = nodes.iter().find(|(id, _)| *id == leader);
-        if named.is_none() && !self.brokers.contains_key(&leader) {
-            return None;
-        }
-        let mut changed = Topic::clone(known);
-        let partition = changed.partitions.get_mut(index)?;
-        partition.leader = Some(leader);
-        partition.leader_epoch = epoch;
         let mut next = self.clone();
-        next.topics.insert(known.name.clone(), Arc::new(changed));
-        if let Some((id, address)) = named {
-            next.brokers.insert(*id, address.clone());
-        }
+        let changed = changed
+            .into_iter()
+            .map(|(name, topic)| (name, Arc::new(topic)));
+        next.topics.extend(changed);
+        next.brokers.extend(named);
         next.version += 1;
         Some(next)
     }
 
-    /// Whether something was missing that a new answer may soon have: a leader, or a topic being created.
-    pub(crate) fn is_incomplete(&self) -> bool {
-        self.topics.values().any(|topic| {
-            topic.error == Some(ErrorCode::LEADER_NOT_AVAILABLE)
-                || topic.error.is_none() && topic.partitions.iter().any(|p| p.leader.is_none())
-        })
+    /// The snapshot without topics that nobody uses any more.
+    pub(crate) fn without(&self, forgotten: &[TopicName]) -> Self {
+        let mut next = self.clone();
+        for name in forgotten {
+            next.topics.remove(name);
+        }
+        next.version += 1;
+        next
     }
 
-    fn is_other_cluster(&self, answer: &MetadataAnswer) -> bool {
+    /// Whether the answer is not about the cluster that is known.
+    pub(crate) fn is_other_cluster(&self, answer: &MetadataAnswer) -> bool {
         let both = self.cluster_id.as_ref().zip(answer.cluster_id.as_ref());
         both.is_some_and(|(old, new)| old != new)
     }

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::handshake;
 use super::link::{Expect, Link, OnAnswer, OnWritten};
-use super::transport::{Connector, timed_out};
-use crate::config::ClientSettings;
 use crate::error::Error;
 use crate::types::Address;
 use crate::wire::{ApiKey, Call, Versions};
@@ -28,27 +26,13 @@ struct Inner {
 }
 
 impl Connection {
-    /// Connects, learns the server's versions, and starts the two tasks.
-    pub(crate) async fn open(
-        connector: &dyn Connector,
-        address: &Address,
-        settings: &Arc<ClientSettings>,
-    ) -> Result<Self, Error> {
-        let limit = settings.connect_timeout;
-        let transport = timeout(limit, connector.connect(address))
-            .await
-            .unwrap_or_else(|_| Err(timed_out("no connection", limit)))
-            .map_err(|source| Error::Connect {
-                address: address.to_string().into(),
-                source: Arc::new(source),
-            })?;
-        let link = Link::start(transport, address, settings);
-        let versions = handshake::versions(&link, settings.request_timeout).await?;
-        Ok(Self(Arc::new(Inner {
+    /// A stream on which a server has told its versions.
+    pub(super) fn new(link: Link, versions: Versions) -> Self {
+        Self(Arc::new(Inner {
             link,
             versions,
             quiet_until: Mutex::default(),
-        })))
+        }))
     }
 
     pub(crate) fn versions(&self) -> &Versions {
@@ -72,7 +56,7 @@ impl Connection {
         timeout: Duration,
         on_answer: OnAnswer,
     ) {
-        let expect = Expect::Answer(timeout, on_answer);
+        let expect = Expect::Answer(timeout, Some(Duration::ZERO), on_answer);
         self.0.link.0.submit(key, version, body, expect);
     }
 
@@ -160,7 +144,7 @@ pub(super) async fn call_on<C: Call>(
         // The caller may have gone: then nobody wants the answer.
         let _ = sender.send(answer);
     });
-    let expect = Expect::Answer(timeout, on_answer);
+    let expect = Expect::Answer(timeout, call.held(), on_answer);
     link.0.submit(C::KEY, version, vec![body.freeze()], expect);
     let answer = receiver
         .await

@@ -20,10 +20,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use super::dial::Dialler;
 use super::outgoing::{Outgoing, Writer};
+use super::silence::{self, Silence};
 use super::tasks;
-use super::transport::Transport;
-use crate::config::ClientSettings;
+use super::transport::{Endpoint, Transport};
 use crate::error::Error;
 use crate::types::Address;
 use crate::wire::{ApiKey, request_header, split_response};
@@ -57,6 +58,9 @@ pub(super) struct Shared {
     write_limit: Duration,
     closed: AtomicBool,
     closing: watch::Sender<bool>,
+    /// For a second stream to the same place, when this one is silent.
+    pub(super) dialler: Dialler,
+    pub(super) endpoint: Endpoint,
     state: Mutex<State>,
 }
 
@@ -69,6 +73,7 @@ struct State {
     /// When the keeper looks again by itself; deadlines before it must wake it.
     timer: Option<Instant>,
     last_used: Instant,
+    silence: Silence,
     end: Option<Error>,
 }
 
@@ -92,7 +97,8 @@ struct Unanswered {
 
 /// What a request waits for.
 pub(super) enum Expect {
-    Answer(Duration, OnAnswer),
+    /// Within the first time, of which the broker may keep it back for the second.
+    Answer(Duration, Option<Duration>, OnAnswer),
     Written(OnWritten),
 }
 
@@ -100,7 +106,7 @@ impl Expect {
     fn fail(self, error: Error, sent: bool) {
         let failed = RequestError { error, sent };
         match self {
-            Self::Answer(_, on_answer) => contained(|| on_answer(Err(failed))),
+            Self::Answer(_, _, on_answer) => contained(|| on_answer(Err(failed))),
             Self::Written(on_written) => contained(|| on_written(Err(failed))),
         }
     }
@@ -115,14 +121,13 @@ fn contained(callback: impl FnOnce()) {
 
 impl Link {
     /// Starts the two tasks of a stream.
-    pub(super) fn start(
-        transport: Transport,
-        address: &Address,
-        settings: &ClientSettings,
-    ) -> Self {
+    pub(super) fn start(transport: Transport, endpoint: &Endpoint, dialler: &Dialler) -> Self {
+        let (address, settings) = (&dialler.server, &dialler.settings);
         let shared = Arc::new(Shared {
             address: address.clone(),
             name: address.to_string().into(),
+            dialler: dialler.clone(),
+            endpoint: endpoint.clone(),
             client_id: settings.client_id.clone(),
             idle: settings.connections_max_idle,
             write_limit: settings.request_timeout,
@@ -136,6 +141,7 @@ impl Link {
                 keeper: None,
                 timer: None,
                 last_used: Instant::now(),
+                silence: Silence::default(),
                 end: None,
             }),
         });
@@ -162,6 +168,11 @@ impl Shared {
         }
     }
 
+    /// How many answers have come.
+    pub(super) fn heard(&self) -> u64 {
+        self.lock().silence.count()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -178,9 +189,11 @@ impl Shared {
 
     /// Gives every request that awaits its answer more time: the broker said that it will not look at them before.
     pub(super) fn extend(&self, by: Duration) {
-        for request in &mut self.lock().awaited {
+        let mut state = self.lock();
+        for request in &mut state.awaited {
             request.deadline = request.deadline.checked_add(by).unwrap_or(request.deadline);
         }
+        state.silence.extend(by);
     }
 
     /// Queues a request and writes what the socket takes now.
@@ -192,6 +205,10 @@ impl Shared {
         self.flush(&mut Context::from_waker(Waker::noop()), false);
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "what the request waits for goes back as it came, without a box"
+    )]
     fn queue(
         &self,
         key: ApiKey,
@@ -210,10 +227,14 @@ impl Shared {
         request_header(&mut head, key, version, id, &self.client_id, length);
         state.next_id = id.wrapping_add(1) & i32::MAX;
         let (start, end) = state.out.push(head.freeze(), body);
+        let idle = now.saturating_duration_since(state.last_used);
         state.last_used = now;
         let deadline = match expect {
-            Expect::Answer(timeout, on_answer) => {
+            Expect::Answer(timeout, held, on_answer) => {
                 let deadline = now + timeout;
+                if state.awaited.is_empty() {
+                    state.silence.asked(now, idle, held);
+                }
                 state.awaited.push_back(Awaited {
                     id,
                     key,
@@ -223,7 +244,13 @@ impl Shared {
                     timeout,
                     on_answer,
                 });
-                (state.awaited.len() == 1).then_some(deadline)
+                let first = state.awaited.len() == 1;
+                first.then(|| {
+                    state
+                        .silence
+                        .due()
+                        .map_or(deadline, |due| due.min(deadline))
+                })
             }
             Expect::Written(on_written) => {
                 let deadline = now + self.write_limit;
@@ -298,6 +325,7 @@ impl Shared {
             ));
             return;
         };
+        state.silence.heard();
         let next = state.awaited.front().map(|next| next.deadline);
         let waker = match next {
             Some(deadline) => state.to_wake(deadline),
@@ -324,7 +352,7 @@ impl Shared {
         let reason = format!("{} answer: {reason}", head.key.name());
         let error = Error::protocol(self.name.clone(), reason);
         self.close(error.clone());
-        Expect::Answer(head.timeout, head.on_answer).fail(error, true);
+        Expect::Answer(head.timeout, None, head.on_answer).fail(error, true);
     }
 
     /// Ends the stream: everything waiting is told `error`.
@@ -351,7 +379,7 @@ impl Shared {
         wake(waker);
         let awaited = awaited
             .into_iter()
-            .map(|r| (r.start, Expect::Answer(r.timeout, r.on_answer)));
+            .map(|r| (r.start, Expect::Answer(r.timeout, None, r.on_answer)));
         let unanswered = unanswered
             .into_iter()
             .map(|r| (r.start, Expect::Written(r.on_written)));
@@ -362,7 +390,7 @@ impl Shared {
     }
 
     /// The keeper's turn: writes on, enforces deadlines; returns when to look again, `None` at the end.
-    pub(super) fn tend(&self, cx: &mut Context<'_>) -> Option<Option<Instant>> {
+    pub(super) fn tend(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Option<Instant>> {
         {
             let mut state = self.lock();
             if state.end.is_some() {
@@ -378,6 +406,9 @@ impl Shared {
         let mut state = self.lock();
         if state.end.is_some() {
             return None;
+        }
+        if let Some(heard) = state.silence.take_due(now) {
+            silence::probe(self, heard);
         }
         let due = state.due(self.idle);
         let Some(at) = due.filter(|at| *at <= now) else {
@@ -419,7 +450,8 @@ impl State {
     fn due(&self, idle: Option<Duration>) -> Option<Instant> {
         let answer = self.awaited.front().map(|r| r.deadline);
         let write = self.unanswered.front().map(|r| r.deadline);
-        let deadline = answer.into_iter().chain(write).min();
+        let silence = self.silence.due();
+        let deadline = answer.into_iter().chain(write).chain(silence).min();
         deadline.or_else(|| self.last_used.checked_add(idle?))
     }
 

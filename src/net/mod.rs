@@ -1,11 +1,14 @@
 //! Connections to brokers: bytes out, answers back in order; knows requests as bytes, never roles.
 
 mod connection;
+mod dial;
 mod frames;
 mod handshake;
 mod link;
+mod outage;
 mod outgoing;
 mod pool;
+mod silence;
 mod tasks;
 mod transport;
 
@@ -14,7 +17,7 @@ mod tests;
 
 pub(crate) use connection::Connection;
 pub(crate) use link::RequestError;
-pub(crate) use pool::{ConsumerId, Pool, Purpose};
+pub(crate) use pool::{Pool, Purpose, RoleId, next_role};
 #[cfg(test)]
 pub(crate) use tests::server;
-pub(crate) use transport::{Connector, TcpConnector};
+pub use transport::{Connecting, Connector, Endpoint, Resolving, TcpConnector, Transport};

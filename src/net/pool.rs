@@ -1,13 +1,16 @@
 //! The live connections of a client: one for each address and purpose, opened again with backoff.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::connection::Connection;
+use super::dial::{Dialler, Route};
+use super::outage::Outage;
 use super::transport::Connector;
 use crate::config::ClientSettings;
 use crate::error::Error;
@@ -18,24 +21,30 @@ use crate::types::Address;
 pub(crate) enum Purpose {
     /// Metadata and administration.
     Control,
-    /// Produce requests.
-    Produce,
+    /// One producer's requests: what another has in flight neither delays them nor, when it times out, voids them.
+    Produce(RoleId),
     /// One consumer's fetches, which a broker keeps waiting for records.
-    Fetch(ConsumerId),
+    Fetch(RoleId),
     /// One consumer's membership in its group, whose joins a coordinator keeps waiting for the others.
-    Group(ConsumerId),
+    Group(RoleId),
     /// One consumer's commits, which must not wait behind a join.
-    Offsets(ConsumerId),
+    Offsets(RoleId),
 }
 
-/// Tells the consumers of one client apart: brokers serve a connection's requests one by one.
-pub(crate) type ConsumerId = u32;
+/// Tells producers and consumers apart: brokers serve a connection's requests one by one.
+pub(crate) type RoleId = u32;
+
+/// An id that no other producer or consumer of this process has.
+pub(crate) fn next_role() -> RoleId {
+    static ROLES: AtomicU32 = AtomicU32::new(0);
+    ROLES.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Purpose {
-    fn consumer(self) -> Option<ConsumerId> {
+    fn role(self) -> Option<RoleId> {
         match self {
-            Self::Control | Self::Produce => None,
-            Self::Fetch(id) | Self::Group(id) | Self::Offsets(id) => Some(id),
+            Self::Control => None,
+            Self::Produce(id) | Self::Fetch(id) | Self::Group(id) | Self::Offsets(id) => Some(id),
         }
     }
 }
@@ -45,24 +54,27 @@ pub(crate) struct Pool {
     settings: Arc<ClientSettings>,
     connector: Arc<dyn Connector>,
     places: Mutex<Places>,
-    closed: watch::Sender<bool>,
+    /// Why no connection is opened any more.
+    closed: watch::Sender<Option<Error>>,
 }
 
 #[derive(Default)]
 struct Places {
     slots: HashMap<(Address, Purpose), Arc<Slot>>,
     failing: HashMap<Address, Failing>,
+    routes: HashMap<Address, Arc<Route>>,
 }
 
 /// An address that could not be reached the last time.
 struct Failing {
-    failures: u32,
+    outage: Outage,
     until: Instant,
 }
 
 /// The place of one connection. Whoever holds `gate` is the one who opens it; the others wait for the outcome.
-#[derive(Default)]
 struct Slot {
+    /// The server's, which the connections of all purposes have in common.
+    route: Arc<Route>,
     gate: tokio::sync::Mutex<()>,
     state: Mutex<SlotState>,
 }
@@ -77,6 +89,14 @@ struct SlotState {
 }
 
 impl Slot {
+    fn new(route: Arc<Route>) -> Self {
+        Self {
+            route,
+            gate: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,7 +117,7 @@ impl Pool {
             settings,
             connector,
             places: Mutex::default(),
-            closed: watch::Sender::new(false),
+            closed: watch::Sender::new(None),
         })
     }
 
@@ -115,7 +135,7 @@ impl Pool {
         tokio::select! {
             biased;
             connection = self.share(&slot, address) => connection,
-            _ = closed.wait_for(|closed| *closed) => Err(Self::is_shut()),
+            _ = closed.wait_for(Option::is_some) => Err(self.why_shut()),
         }
     }
 
@@ -132,11 +152,11 @@ impl Pool {
         failing.is_some_and(|failing| failing.until > Instant::now())
     }
 
-    /// Closes every connection; none is opened any more.
-    pub(crate) fn close_all(&self) {
+    /// Closes every connection; none is opened any more, and whoever asks for one is told `why`.
+    pub(crate) fn close_all(&self, why: Error) {
         let slots = {
             let mut places = self.lock();
-            self.closed.send_replace(true);
+            self.closed.send_replace(Some(why));
             std::mem::take(&mut places.slots)
         };
         for slot in slots.into_values() {
@@ -147,11 +167,11 @@ impl Pool {
         }
     }
 
-    /// Closes the connections that are one consumer's alone; the consumer must ask for none any more.
-    pub(crate) fn close_consumer(&self, consumer: ConsumerId) {
+    /// Closes the connections that are one producer's or consumer's alone; it must ask for none any more.
+    pub(crate) fn close_role(&self, role: RoleId) {
         let mut slots = Vec::new();
         self.lock().slots.retain(|(_, purpose), slot| {
-            let is_its = purpose.consumer() == Some(consumer);
+            let is_its = purpose.role() == Some(role);
             if is_its {
                 slots.push(slot.clone());
             }
@@ -160,7 +180,7 @@ impl Pool {
         for slot in slots {
             let connection = slot.lock().connection.take();
             if let Some(connection) = connection {
-                connection.close("the consumer was closed");
+                connection.close("its producer or consumer was closed");
             }
         }
     }
@@ -169,14 +189,15 @@ impl Pool {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_shut() -> Error {
-        Error::Closed { what: "the client" }
+    fn why_shut(&self) -> Error {
+        let why = self.closed.borrow().clone();
+        why.unwrap_or(Error::Closed { what: "the client" })
     }
 
     fn slot(&self, address: &Address, purpose: Purpose) -> Result<Arc<Slot>, Error> {
         let mut places = self.lock();
-        if *self.closed.borrow() {
-            return Err(Self::is_shut());
+        if self.closed.borrow().is_some() {
+            return Err(self.why_shut());
         }
         let key = (address.clone(), purpose);
         if let Some(slot) = places.slots.get(&key) {
@@ -187,7 +208,12 @@ impl Pool {
         let now = Instant::now();
         let max = self.settings.reconnect_backoff.max;
         places.failing.retain(|_, f| f.until + max > now);
-        Ok(places.slots.entry(key).or_default().clone())
+        places
+            .routes
+            .retain(|_, route| Arc::strong_count(route) > 1);
+        let route = places.routes.entry(address.clone()).or_default().clone();
+        let slot = places.slots.entry(key);
+        Ok(slot.or_insert_with(|| Arc::new(Slot::new(route))).clone())
     }
 
     async fn share(&self, slot: &Slot, address: &Address) -> Result<Connection, Error> {
@@ -208,7 +234,12 @@ impl Pool {
         if let Some(until) = self.not_before(slot, address) {
             sleep_until(until).await;
         }
-        let outcome = Connection::open(self.connector.as_ref(), address, &self.settings).await;
+        let dialler = Dialler {
+            connector: self.connector.clone(),
+            server: address.clone(),
+            settings: self.settings.clone(),
+        };
+        let outcome = dialler.dial(&slot.route).await;
         self.note(address, outcome.as_ref().err());
         let mut state = slot.lock();
         state.attempts += 1;
@@ -216,10 +247,10 @@ impl Pool {
         state.connection = outcome.as_ref().ok().cloned();
         state.failure = outcome.as_ref().err().cloned();
         drop(state);
-        if *self.closed.borrow() {
+        if self.closed.borrow().is_some() {
             // `close_all` ran while this one was being opened and has not seen it.
             slot.lock().connection = None;
-            return Err(Self::is_shut());
+            return Err(self.why_shut());
         }
         outcome
     }
@@ -236,24 +267,33 @@ impl Pool {
     }
 
     fn note(&self, address: &Address, failure: Option<&Error>) {
+        let now = Instant::now();
         let mut places = self.lock();
         let Some(failure) = failure else {
-            places.failing.remove(address);
+            let ended = places.failing.remove(address);
+            drop(places);
+            if let Some(Failing { outage, .. }) = ended {
+                let (failures, after) = (outage.failures, outage.lasted(now));
+                info!(%address, failures, ?after, "connected to the broker again");
+            }
             return;
         };
-        let now = Instant::now();
         let failing = places.failing.entry(address.clone()).or_insert(Failing {
-            failures: 0,
+            outage: Outage::new(now),
             until: now,
         });
-        failing.failures = failing.failures.saturating_add(1);
+        let tells = failing.outage.failed(now);
+        let failures = failing.outage.failures;
         let delay = self
             .settings
             .reconnect_backoff
-            .delay(failing.failures, fastrand::f64());
+            .delay(failures, fastrand::f64());
         failing.until = now + delay;
-        let failures = failing.failures;
         drop(places);
-        debug!(%address, failures, ?delay, error = %failure, "no connection to broker");
+        if tells {
+            warn!(%address, failures, error = %failure, "no connection to the broker, trying again");
+        } else {
+            debug!(%address, failures, ?delay, error = %failure, "no connection to broker");
+        }
     }
 }

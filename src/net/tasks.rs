@@ -24,9 +24,9 @@ struct Guard(Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.close(Error::Closed {
-            what: "the client's runtime",
-        });
+        // Not the client's end: others may have opened it on a runtime of theirs, and it can be opened again.
+        let reason = "the runtime that opened it has ended";
+        self.0.close(self.0.disconnected(reason));
     }
 }
 

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::config::PartitionerChoice;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::machine::produce::{self, Append, Room};
 use crate::record::{Data, Record, millis};
 use crate::types::{after, is_legal_name};
@@ -63,7 +63,7 @@ impl Shared {
         let topic = self
             .topics
             .get(record.topic())
-            .filter(|t| t.partitions > 0)
+            .filter(|t| t.partitions > 0 && !t.is_forgotten())
             .ok_or(Refused::UnknownTopic)?;
         let mut parts = RecordParts {
             timestamp: 0,
@@ -124,7 +124,7 @@ impl Shared {
                 }
                 let plan = self.plan(queue, slot);
                 drop(guard);
-                self.opened(queue, plan, added.first);
+                self.opened(topic, queue, plan, added.first);
             }
             return Ok(Delivery::new(added.outcome, added.index));
         }
@@ -132,7 +132,21 @@ impl Shared {
 
     /// A batch was opened, and perhaps the one before it closed.
     #[cold]
-    fn opened(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>, first: bool) {
+    fn opened(
+        self: &Arc<Self>,
+        topic: &TopicQueues,
+        queue: &Arc<PartitionQueue>,
+        plan: Option<Plan>,
+        first: bool,
+    ) {
+        let name = queue.target.topic();
+        if topic.note_use() {
+            // Given up between the look at it and now.
+            self.cluster.add_interest(name, true);
+        }
+        if queue.is_leaderless() {
+            self.cluster.refresh_topic(name);
+        }
         if first {
             let ends = after(Instant::now().into_std(), self.settings.delivery_timeout);
             self.deadlines.watch(ends, Arc::clone(queue));
@@ -250,7 +264,9 @@ impl Shared {
             return Err(Error::InvalidTopic { name: name.into() });
         }
         let topic = self.while_open(self.cluster.topic(name, deadline)).await?;
-        Ok(self.adopt(&topic))
+        let queues = self.adopt(&topic);
+        queues.note_use();
+        Ok(queues)
     }
 
     /// Makes the queues of a topic that the cluster's metadata has by now, without waiting; false, and a look-up has
@@ -293,6 +309,8 @@ impl Shared {
     ) -> Result<()> {
         let began = Instant::now();
         let mut changes = self.cluster.changes();
+        let _waiting = self.cluster.wait_for(name, false);
+        let mut count = None;
         let waited = tokio::time::timeout_at(deadline, async {
             loop {
                 let topology = changes.borrow_and_update().clone();
@@ -301,17 +319,19 @@ impl Shared {
                     self.adopt(topic);
                     return Ok(());
                 }
-                self.cluster.request_refresh();
+                count = topic.map(|topic| topic.partitions.len());
                 if changes.changed().await.is_err() {
-                    return Err(Error::Closed { what: "client" });
+                    return Err(self.cluster.why_closed());
                 }
             }
         });
         waited.await.unwrap_or_else(|_| {
-            let what = format!("partition {partition} of topic {name}").into();
+            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            let told = |count| format!("metadata of topic {name}, which has {count} partitions");
             Err(Error::UnknownTopic {
-                what,
+                what: format!("partition {partition} of topic {name}").into(),
                 waited: began.elapsed(),
+                last: count.map(|count| Arc::new(Error::broker(code, None, told(count)))),
             })
         })
     }

@@ -11,6 +11,7 @@ use super::outcome::Outcome;
 use super::shared::Shared;
 use super::split;
 use super::topics::PartitionQueue;
+use crate::cluster::LeaderHint;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, Answer, Answered, Batch, Body, Refused, Ticket};
 use crate::net::RequestError;
@@ -54,30 +55,27 @@ pub(crate) fn arrived(
     };
     if !answer.throttle.is_zero() {
         debug!(broker = lane.broker.0, throttle = ?answer.throttle, "broker throttles");
-        shared.counters.throttled(lane.broker, answer.throttle);
-        lane.mute(after(
-            tokio::time::Instant::now().into_std(),
-            answer.throttle,
-        ));
+        let now = tokio::time::Instant::now().into_std();
+        shared.counters.throttled(lane.broker, now, answer.throttle);
+        lane.mute(after(now, answer.throttle));
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
-    let mut decided = Vec::with_capacity(flying.len());
-    for (position, flight) in flying.into_iter().enumerate() {
-        match find(&mut partitions, position, &flight) {
-            Some(own) => {
-                if let Some((leader, epoch)) = own.leader {
-                    let target = &flight.queue.target;
-                    shared.cluster.leader_hint(
-                        target.topic(),
-                        target.partition(),
-                        leader,
-                        epoch,
-                        &answer.nodes,
-                    );
-                }
-                decided.push(answered(shared, flight, own));
-            }
+    let told: Vec<_> = flying
+        .into_iter()
+        .enumerate()
+        .map(|(position, flight)| {
+            let own = find(&mut partitions, position, &flight);
+            (flight, own)
+        })
+        .collect();
+    // Before any batch goes back to its queue: it shall find its new leader.
+    let hints: Vec<_> = told.iter().filter_map(hint).collect();
+    shared.cluster.leader_hints(&hints, &answer.nodes);
+    let mut decided = Vec::with_capacity(told.len());
+    for (flight, own) in told {
+        match own {
+            Some(own) => decided.push(answered(shared, flight, own)),
             None => {
                 let error = Error::protocol(
                     format!("broker {}", lane.broker.0),
@@ -89,6 +87,18 @@ pub(crate) fn arrived(
     }
     landed(shared, lane, decided);
     Ok(answer.throttle)
+}
+
+/// The new leader that a partition's answer names.
+fn hint((flight, own): &(Flying, Option<ProducePartitionAnswer>)) -> Option<LeaderHint> {
+    let (leader, epoch) = own.as_ref()?.leader?;
+    let target = &flight.queue.target;
+    Some(LeaderHint {
+        topic: target.name().clone(),
+        partition: target.partition(),
+        leader,
+        epoch,
+    })
 }
 
 /// What a queue decided about a batch of its own.
@@ -302,7 +312,7 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
         Answered::Queued { refresh } => {
             shared.counters.retried();
             if refresh {
-                shared.cluster.request_refresh();
+                shared.cluster.refresh_topic(queue.target.topic());
             }
             shared.abort_if_closed(queue);
         }

@@ -189,6 +189,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Forgets what is known of a topic that nothing was sent to for so long; it is looked up again when something is.
+    ///
+    /// A topic that records wait for is never forgotten. Default 5 min; at least 5 s. Kafka: `metadata.max.idle.ms`.
+    pub fn metadata_max_idle(mut self, limit: Duration) -> Self {
+        self.options.metadata_max_idle = Some(limit);
+        self
+    }
+
     /// Checks the settings and starts the producer.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::flushed::Flushed;
 use super::lane::Lane;
@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use crate::error::Error;
 use crate::machine::produce::Batch;
 use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
-use crate::types::BrokerId;
+use crate::types::{BrokerId, after};
 
 /// The producer's counters.
 #[derive(Default)]
@@ -30,6 +30,8 @@ struct Counted {
 struct Broker {
     totals: BrokerMetrics,
     latency: Histogram,
+    /// Until when it wants to be left alone, by all that it has said.
+    quiet_until: Option<Instant>,
 }
 
 impl Counters {
@@ -76,13 +78,14 @@ impl Counters {
         }
     }
 
-    pub(crate) fn throttled(&self, broker: BrokerId, wait: Duration) {
-        self.lock()
-            .brokers
-            .entry(broker.0)
-            .or_default()
-            .totals
-            .throttled += wait;
+    /// The broker asked at `now` to be left alone for `wait`; what it had asked for already counts once.
+    pub(crate) fn throttled(&self, broker: BrokerId, now: Instant, wait: Duration) {
+        let mut counted = self.lock();
+        let broker = counted.brokers.entry(broker.0).or_default();
+        let until = after(now, wait);
+        let from = broker.quiet_until.map_or(now, |quiet| quiet.max(now));
+        broker.totals.throttled += until.saturating_duration_since(from);
+        broker.quiet_until = Some(until.max(from));
     }
 
     pub(crate) fn snapshot(
@@ -114,5 +117,24 @@ impl Counters {
             })
             .collect();
         metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_that_overlaps_counts_once() {
+        let counters = Counters::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (now, wait) in [(0, 10), (1, 10), (2, 3), (20, 5)] {
+            counters.throttled(BrokerId(1), at(now), Duration::from_secs(wait));
+        }
+        counters.throttled(BrokerId(2), at(0), Duration::from_secs(7));
+        let counted = counters.lock();
+        let throttled = |id| counted.brokers[&id].totals.throttled.as_secs();
+        assert_eq!((throttled(1), throttled(2)), (11 + 5, 7));
     }
 }

@@ -19,17 +19,18 @@ mod split;
 mod tests;
 mod topic_map;
 mod topics;
+mod usage;
 mod watch;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use self::accept::Refused;
 use self::shared::Shared;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, TopicUser};
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
 use crate::metrics::ProducerMetrics;
@@ -89,6 +90,8 @@ impl Producer {
             what: "the tokio runtime (build the producer inside one)",
         })?;
         let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
+        let user: Weak<dyn TopicUser> = Arc::<Shared>::downgrade(&shared);
+        shared.cluster.add_user(user);
         // The guard is made here: a watcher that is dropped before its first turn resolves every delivery too.
         runtime.spawn(watch::run(watch::Guard(Arc::clone(&shared))));
         Ok(Self {
@@ -162,12 +165,13 @@ impl Producer {
         let unknown = |what: String| Error::UnknownTopic {
             what: what.into(),
             waited: Duration::ZERO,
+            last: None,
         };
         let error = match refused {
             Refused::Error(error) => error,
             Refused::UnknownTopic => unknown(format!("topic {}", record.topic())),
             Refused::UnknownPartition(partition) => {
-                shared.cluster.request_refresh();
+                shared.cluster.refresh_topic(record.topic());
                 unknown(format!("partition {partition} of topic {}", record.topic()))
             }
             Refused::Full(wanted) => shared.buffer_full(wanted, Duration::ZERO),

@@ -58,6 +58,8 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
         }
     }
     lane.note_connection(None);
+    // Every sender does, so that none opens one behind the last closing.
+    shared.cluster.close_role(shared.id);
 }
 
 /// The end of the connection that requests are written to.
@@ -160,7 +162,9 @@ async fn ready_connection(shared: &Shared, lane: &Lane) -> Result<Connection, Er
         || format!("broker {}", lane.broker.0),
         |address| format!("broker {} at {address}", lane.broker.0),
     );
-    let connecting = shared.cluster.broker(lane.broker, Purpose::Produce);
+    let connecting = shared
+        .cluster
+        .broker(lane.broker, Purpose::Produce(shared.id));
     let fresh = patiently(shared, lane, &server, connecting).await?;
     lane.note_connection(Some(fresh.clone()));
     Ok(fresh)

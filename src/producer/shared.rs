@@ -18,8 +18,9 @@ use super::sender;
 use super::sizes::Sizes;
 use super::topic_map::TopicMap;
 use super::topics::{PartitionQueue, Plan, Slot, TopicQueues};
+use super::usage::LastUse;
 use super::watch::Deadlines;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, RoleId, next_role};
 use crate::config::{Compression, ProducerSettings};
 use crate::error::{Error, Result};
 use crate::machine::produce::{Ended, Limits};
@@ -49,6 +50,8 @@ impl<T> Deref for Apart<T> {
 
 /// One producer's state.
 pub(crate) struct Shared {
+    /// Whose connections its senders use.
+    pub(crate) id: RoleId,
     pub(crate) settings: ProducerSettings,
     pub(crate) limits: Limits,
     pub(crate) cluster: Cluster,
@@ -58,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) deadlines: Apart<Deadlines>,
     pub(crate) topics: TopicMap,
     pub(crate) sizes: Sizes,
+    pub(crate) last_use: LastUse,
     changing_topics: Mutex<()>,
     /// Topics whose queues were made from metadata that may be old by now: the watcher looks again.
     adopted: Mutex<Vec<TopicName>>,
@@ -84,12 +88,14 @@ impl Shared {
             idempotent: settings.idempotence,
         };
         Self {
+            id: next_role(),
             memory: Apart(Memory::new(settings.buffer_memory, settings.batch_size)),
             identity: Apart(Identity::new(settings.idempotence)),
             counters: Apart::default(),
             deadlines: Apart::default(),
             topics: TopicMap::default(),
             sizes: Sizes::default(),
+            last_use: LastUse::default(),
             changing_topics: Mutex::default(),
             adopted: Mutex::default(),
             lanes: Apart::default(),

@@ -1,6 +1,6 @@
 //! The topics that records go to, with a queue for each partition.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +21,16 @@ pub(crate) struct TopicQueues {
     pub(crate) sticky: AtomicU32,
     /// The turn of round robin.
     pub(crate) turn: AtomicU32,
+    /// `USED`, `UNUSED` or `FORGOTTEN`, since it was asked last.
+    usage: AtomicU8,
 }
+
+/// A batch was opened.
+const USED: u8 = 0;
+/// None was, so far.
+const UNUSED: u8 = 1;
+/// Nor was one for so long that the topic was given up.
+const FORGOTTEN: u8 = 2;
 
 impl TopicQueues {
     /// The queues of `topic`; those of `before` go on.
@@ -41,9 +50,51 @@ impl TopicQueues {
             partitions,
             sticky: before.map_or_else(start, |b| AtomicU32::new(b.sticky.load(Ordering::Relaxed))),
             turn: before.map_or_else(start, |b| AtomicU32::new(b.turn.load(Ordering::Relaxed))),
+            usage: AtomicU8::new(USED),
         };
         topic.leave_leaderless(false);
         topic
+    }
+
+    /// Whether the topic was given up: it must be looked up again before the next record.
+    #[inline]
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.usage.load(Ordering::Relaxed) == FORGOTTEN
+    }
+
+    /// A batch is opened, or the topic was looked up; tells whether it had been given up.
+    pub(crate) fn note_use(&self) -> bool {
+        self.usage.load(Ordering::Relaxed) != USED
+            && self.usage.swap(USED, Ordering::SeqCst) == FORGOTTEN
+    }
+
+    /// Whether a batch was opened since this was asked last.
+    pub(crate) fn take_use(&self) -> bool {
+        let asked = self
+            .usage
+            .compare_exchange(USED, UNUSED, Ordering::SeqCst, Ordering::SeqCst);
+        asked.is_ok()
+    }
+
+    /// Gives the topic up; `false` when a batch was opened just now.
+    pub(crate) fn give_up(&self) -> bool {
+        self.usage
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |usage| {
+                (usage != USED).then_some(FORGOTTEN)
+            })
+            .is_ok()
+    }
+
+    /// Whether records wait in a queue, and whether that is because there is no leader.
+    pub(crate) fn waits(&self) -> (bool, bool) {
+        let mut any = (false, false);
+        for queue in &self.queues {
+            let slot = queue.lock();
+            let waits = slot.queue.backlog() > 0 || slot.queue.has_open();
+            any.0 |= waits;
+            any.1 |= waits && slot.queue.leader().is_none();
+        }
+        any
     }
 
     /// The sticky partition; one that is gone gives way to another.
@@ -129,6 +180,11 @@ impl PartitionQueue {
             }),
             backlog: AtomicU32::new(if leader.is_some() { 0 } else { LEADERLESS }),
         }
+    }
+
+    /// Whether the partition had no leader when its backlog was last published.
+    pub(crate) fn is_leaderless(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) == LEADERLESS
     }
 
     #[inline]

@@ -91,9 +91,7 @@ pub(crate) struct Guard(pub(crate) Arc<Shared>);
 impl Drop for Guard {
     fn drop(&mut self) {
         if !self.0.is_closed() {
-            self.0.abort(&Error::Closed {
-                what: "the runtime of the producer",
-            });
+            self.0.abort(&Error::RuntimeEnded { what: "producer" });
         }
     }
 }
@@ -117,7 +115,7 @@ pub(crate) async fn run(guard: Guard) {
             () = timer => expire(shared),
             changed = topology.changed() => {
                 if changed.is_err() {
-                    shared.abort(&Error::Closed { what: "client" });
+                    shared.abort(&shared.cluster.why_closed());
                     return;
                 }
                 let current = topology.borrow_and_update().clone();

@@ -115,6 +115,11 @@ pub(crate) trait Call: Send + Sync {
         Self::KEY.supported().1
     }
 
+    /// How long a broker keeps the answer back when all is well; `None` where that cannot be told.
+    fn held(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+
     /// How long the broker asks to be left alone (KIP-219).
     fn throttle(response: &Self::Response) -> Duration;
 

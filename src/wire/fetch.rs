@@ -143,6 +143,10 @@ impl Call for Fetch {
         }
     }
 
+    fn held(&self) -> Option<Duration> {
+        Some(self.max_wait)
+    }
+
     fn throttle(response: &FetchAnswer) -> Duration {
         response.throttle
     }

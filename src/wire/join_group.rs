@@ -63,6 +63,10 @@ impl Call for JoinGroup {
     type Response = JoinGroupAnswer;
     const KEY: ApiKey = ApiKey::JoinGroup;
 
+    fn held(&self) -> Option<Duration> {
+        None
+    }
+
     fn throttle(response: &JoinGroupAnswer) -> Duration {
         response.throttle
     }

@@ -35,6 +35,10 @@ impl Call for SyncGroup {
     type Response = SyncGroupAnswer;
     const KEY: ApiKey = ApiKey::SyncGroup;
 
+    fn held(&self) -> Option<Duration> {
+        None
+    }
+
     fn throttle(response: &SyncGroupAnswer) -> Duration {
         response.throttle
     }

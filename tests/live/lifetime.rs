@@ -187,12 +187,18 @@ fn runtime_ends(kafka: &Kafka) -> Outcome {
         println!("{arrived} of 2000 arrived before the runtime ended");
         let sending = producer.send(Record::to(topic).value("late"));
         let refused = within(Duration::from_secs(5), "a late send", sending).await?;
-        assert!(matches!(refused, Err(Error::Closed { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::RuntimeEnded { .. })),
+            "{refused:?}"
+        );
         let refused = producer
             .try_enqueue(Record::to(topic))
             .err()
             .map(|refused| refused.error);
-        assert!(matches!(refused, Some(Error::Closed { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Some(Error::RuntimeEnded { .. })),
+            "{refused:?}"
+        );
         let closing = producer.close(Duration::from_secs(1));
         within(Duration::from_secs(5), "a late close", closing).await??;
         drop(producer);
@@ -241,7 +247,7 @@ fn runtime_wakes(kafka: &Kafka) -> Outcome {
         for (what, task) in waiting {
             let outcome = within(Duration::from_secs(5), what, task).await??;
             match outcome.err().ok_or("delivered")? {
-                Error::Closed { .. } | Error::Delivery { .. } => {}
+                Error::RuntimeEnded { .. } | Error::Delivery { .. } => {}
                 error => return Err(format!("waiting for {what}: {error:?}").into()),
             }
         }

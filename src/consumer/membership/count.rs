@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Held};
 use crate::error::ErrorCode;
 use crate::machine::group::assign::Counts;
 use crate::types::TopicName;
@@ -14,16 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Counting {
     topics: Vec<TopicName>,
+    /// Other members' topics are nobody's here but the leader's.
+    _held: Held,
     /// Until when the first answer waits for all of them.
     until: Option<Instant>,
 }
 
 impl Counting {
     pub(super) fn new(cluster: &Cluster, topics: Vec<TopicName>, creates: bool) -> Self {
-        for topic in &topics {
-            cluster.add_interest(topic, creates);
-        }
         Self {
+            _held: cluster.hold(&topics, creates),
             topics,
             until: Some(Instant::now() + PATIENCE),
         }

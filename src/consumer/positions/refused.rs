@@ -1,12 +1,13 @@
 //! What the cluster says of the topics that are read: which cannot be, of which the application and the log are told, and
 //! how many partitions they have.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tracing::warn;
 
 use crate::consumer::shared::Shared;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Refusals, Word};
 use crate::machine::topology::Topology;
 use crate::record::millis;
@@ -48,6 +49,10 @@ fn error_of(name: &TopicName, word: Word) -> Error {
         Word::Missing(waited) => Error::UnknownTopic {
             what: format!("topic {name}").into(),
             waited,
+            last: Some(Arc::new(error_of(
+                name,
+                Word::Warn(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            ))),
         },
         Word::Tell(code) | Word::Warn(code) => {
             Error::broker(code, None, format!("reading topic {name}"))

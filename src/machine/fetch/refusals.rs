@@ -91,10 +91,14 @@ impl Refusals {
             .retain(|_, topic| std::mem::take(&mut topic.is_wanted));
     }
 
-    /// Whether a topic is refused, of which only a new snapshot can tell when it is not any more.
-    pub(crate) fn is_any(&self) -> bool {
-        let mut troubles = self.topics.values().filter_map(|t| t.trouble.as_ref());
-        troubles.any(|trouble| is_refusal(trouble.code))
+    /// The topics that are refused, of which only a new snapshot can tell when they are not any more.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &TopicName> {
+        let is_refused = |topic: &Topic| topic.trouble.as_ref().is_some_and(|t| is_refusal(t.code));
+        let refused = self
+            .topics
+            .iter()
+            .filter(move |(_, topic)| is_refused(topic));
+        refused.map(|(name, _)| name)
     }
 
     /// When to look again even if nothing has changed.
@@ -190,9 +194,9 @@ mod tests {
             refusals.look(&name, Some(DENIED), version, false, now);
         }
         refusals.sweep();
-        assert!(refusals.is_any());
+        assert_eq!(refusals.refused().count(), 1);
         refusals.sweep();
-        assert!(!refusals.is_any());
+        assert_eq!(refusals.refused().count(), 0);
         assert!(refusals.topics.is_empty());
     }
 

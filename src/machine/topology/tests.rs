@@ -87,7 +87,6 @@ fn an_equal_or_unknown_leader_epoch_is_taken() {
         topic(OLD, &[(-1, 5), (2, -1)]),
     ]);
     assert_eq!(leaders(&topology), [(-1, 5), (2, -1)]);
-    assert!(topology.is_incomplete());
 }
 
 #[test]
@@ -170,6 +169,35 @@ fn another_cluster_has_other_topics() {
     assert_eq!(leaders(&known.merge(&other, &["t".into()])), [(2, 0)]);
 }
 
+fn named(topic: &str, partition: i32, leader: i32, epoch: i32) -> LeaderHint {
+    LeaderHint {
+        topic: topic.into(),
+        partition,
+        leader: BrokerId(leader),
+        epoch,
+    }
+}
+
+#[test]
+fn the_leader_hints_of_one_answer_make_one_snapshot() {
+    let known = after(vec![topic(OLD, &[(1, 5), (1, 5), (1, 5)])]);
+    let hints = [
+        named("t", 0, 2, 6),
+        named("other", 0, 2, 9),
+        named("t", 2, 7, 6),
+        // Twice the same partition: the newest epoch holds, whatever the order.
+        named("t", 0, 7, 8),
+        named("t", 0, 1, 7),
+    ];
+    let next = known
+        .apply_leader_hints(&hints, &[(BrokerId(7), address(7))])
+        .unwrap();
+    assert_eq!(leaders(&next), [(7, 8), (1, 5), (7, 6)]);
+    assert_eq!(next.version, known.version + 1);
+    assert_eq!(next.brokers[&BrokerId(7)], address(7));
+    assert!(next.apply_leader_hints(&hints, &[]).is_none());
+}
+
 #[test]
 fn a_leader_hint_counts_only_with_a_newer_epoch_and_a_known_leader() {
     let known = after(vec![topic(OLD, &[(1, 5)])]);
@@ -178,7 +206,7 @@ fn a_leader_hint_counts_only_with_a_newer_epoch_and_a_known_leader() {
             .iter()
             .map(|id| (BrokerId(*id), address(*id)))
             .collect();
-        known.apply_leader_hint("t", partition, BrokerId(leader), epoch, &nodes)
+        known.apply_leader_hints(&[named("t", partition, leader, epoch)], &nodes)
     };
     for no_news in [
         hint(0, 2, 5, &[2]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::server::{Listener, Memory, Peer, address, answer, settings};
+use super::server::{Listener, Memory, Peer, address, answer, dial, settings};
 use crate::error::Error;
 use crate::net::link::OnAnswer;
 use crate::net::{Connection, RequestError};
@@ -43,10 +43,7 @@ pub(super) async fn connected(capacity: usize) -> (Connection, Peer, Listener) {
     let at = address("one");
     let mut listener = memory.listen_with(&at, capacity);
     let settings = Arc::new(settings(&[&at]));
-    let (connection, peer) = tokio::join!(
-        Connection::open(memory.as_ref(), &at, &settings),
-        listener.accept()
-    );
+    let (connection, peer) = tokio::join!(dial(memory, &at, settings), listener.accept());
     (connection.unwrap(), peer, listener)
 }
 

@@ -241,7 +241,7 @@ fn a_runtime_shut_down_leaves_nobody_waiting() {
         .unwrap();
     for number in [1, 2] {
         let (got, error, sent) = other.block_on(inbox.failure());
-        assert!(matches!(error, Error::Closed { .. }), "{error}");
+        assert!(error.to_string().contains("runtime"), "{error}");
         assert_eq!((got, sent), (number, number == 1));
     }
 }

@@ -5,4 +5,5 @@ mod ends;
 mod peers;
 mod pool;
 pub(crate) mod server;
+mod silence;
 mod tcp;

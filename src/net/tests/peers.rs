@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{Echo, LIMIT};
-use super::server::{Listener, Memory, address, api_versions, settings};
+use super::server::{Listener, Memory, address, api_versions, dial, settings};
 use crate::error::Error;
 use crate::net::Connection;
 use crate::wire::ApiKey;
 
-async fn open(memory: &Memory) -> Result<Connection, Error> {
+async fn open(memory: &Arc<Memory>) -> Result<Connection, Error> {
     let at = address("one");
-    Connection::open(memory, &at, &Arc::new(settings(&[&at]))).await
+    dial(memory.clone(), &at, Arc::new(settings(&[&at]))).await
 }
 
 fn network() -> (Arc<Memory>, Listener) {

@@ -1,5 +1,6 @@
 //! The pool: one connection for each address and purpose, shared attempts, backoff.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::server::{Memory, address, settings};
 use crate::error::Error;
-use crate::net::{Pool, Purpose};
+use crate::net::{Pool, Purpose, next_role};
+use crate::types::Address;
 
 fn pool(memory: &Arc<Memory>) -> Arc<Pool> {
     Pool::new(Arc::new(settings(&[&address("one")])), memory.clone())
@@ -32,11 +34,26 @@ async fn callers_at_the_same_time_share_one_connection_of_each_purpose() {
     let (a, b, c) = tokio::join!(
         pool.connection(&at, Purpose::Control),
         pool.connection(&at, Purpose::Control),
-        pool.connection(&at, Purpose::Produce),
+        pool.connection(&at, Purpose::Produce(next_role())),
     );
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert_eq!(memory.dials(&at), 2);
     pool.connection(&at, Purpose::Control).await.unwrap();
+    assert_eq!(memory.dials(&at), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_role_has_connections_of_its_own_which_end_with_it() {
+    let memory = Memory::new();
+    let (at, pool) = (address("one"), pool(&memory));
+    let _server = serve(&memory, "one");
+    let (bulk, quick) = (next_role(), next_role());
+    let open = |role| pool.connection(&at, Purpose::Produce(role));
+    let (first, second) = (open(bulk).await.unwrap(), open(quick).await.unwrap());
+    assert_eq!(memory.dials(&at), 2);
+    pool.close_role(bulk);
+    assert!(first.is_closed() && !second.is_closed());
+    open(quick).await.unwrap();
     assert_eq!(memory.dials(&at), 2);
 }
 
@@ -74,8 +91,9 @@ async fn failures_back_off_longer_and_longer_up_to_the_limit() {
     let memory = Memory::new();
     let (at, pool) = (address("one"), pool(&memory));
     let mut waits = Vec::new();
+    let role = next_role();
     for i in 0..12 {
-        let purpose = [Purpose::Control, Purpose::Produce][i % 2];
+        let purpose = [Purpose::Control, Purpose::Produce(role)][i % 2];
         let start = Instant::now();
         assert!(pool.connection(&at, purpose).await.is_err());
         waits.push(start.elapsed().as_millis());
@@ -92,7 +110,7 @@ async fn failures_back_off_longer_and_longer_up_to_the_limit() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(pool.connection(&at, Purpose::Control).await.is_err());
     let start = Instant::now();
-    assert!(pool.connection(&at, Purpose::Produce).await.is_err());
+    assert!(pool.connection(&at, Purpose::Produce(role)).await.is_err());
     assert!(
         start.elapsed() <= Duration::from_millis(61),
         "{:?}",
@@ -145,7 +163,7 @@ async fn closing_the_pool_ends_every_connection_and_every_wait() {
     };
     tokio::time::sleep(Duration::from_millis(1)).await;
     let start = Instant::now();
-    pool.close_all();
+    pool.close_all(Error::Closed { what: "the client" });
     assert!(open.is_closed());
     assert!(matches!(
         waiting.await.unwrap().err().unwrap(),
@@ -156,4 +174,67 @@ async fn closing_the_pool_ends_every_connection_and_every_wait() {
         Error::Closed { .. }
     ));
     assert!(start.elapsed().is_zero());
+}
+
+/// A host that stands for these addresses.
+fn named(memory: &Memory, addresses: [&str; 2]) -> Address {
+    let sockets = addresses.map(|ip| SocketAddr::new(ip.parse().unwrap(), 9092));
+    memory.name("kafka", &sockets);
+    address("kafka")
+}
+
+/// Accepts for ever and never answers.
+fn freeze(memory: &Memory, name: &str) -> tokio::task::JoinHandle<()> {
+    let mut listener = memory.listen(&address(name));
+    tokio::spawn(async move {
+        let mut peers = Vec::new();
+        loop {
+            peers.push(listener.accept_raw().await);
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_accepts_and_never_answers_gives_way_to_the_next() {
+    let memory = Memory::new();
+    let (at, pool) = (named(&memory, ["10.0.0.1", "10.0.0.2"]), pool(&memory));
+    let _frozen = freeze(&memory, "10.0.0.1");
+    let server = serve(&memory, "10.0.0.2");
+    // Whoever asks has less patience than the attempt: the next one begins elsewhere.
+    let ask = || pool.connection(&at, Purpose::Control);
+    assert!(timeout(Duration::from_secs(2), ask()).await.is_err());
+    let start = Instant::now();
+    let connection = ask().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1));
+    // The one that answered is begun with from now on, by all.
+    let other = Purpose::Produce(next_role());
+    pool.connection(&at, other).await.unwrap();
+    assert_eq!(memory.dials(&address("10.0.0.1")), 1);
+    // And until it is silent too.
+    server.abort();
+    connection.closed().await;
+    let _frozen = freeze(&memory, "10.0.0.2");
+    let _moved = serve(&memory, "10.0.0.1");
+    let start = Instant::now();
+    ask().await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(11),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_attempt_tries_each_address_that_is_silent_for_ten_seconds_at_most() {
+    let memory = Memory::new();
+    let (at, pool) = (named(&memory, ["10.0.0.1", "10.0.0.2"]), pool(&memory));
+    let _frozen = freeze(&memory, "10.0.0.1");
+    let _server = serve(&memory, "10.0.0.2");
+    let start = Instant::now();
+    pool.connection(&at, Purpose::Control).await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(11),
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -1,16 +1,19 @@
 //! Scripted servers on streams in memory: a connector whose addresses are refused until someone listens.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hashbrown::HashMap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 
 use crate::config::{Backoff, ClientSettings};
-use crate::net::transport::{Connecting, Connector, Transport};
+use crate::error::Error;
+use crate::net::dial::{Dialler, Route};
+use crate::net::{Connecting, Connection, Connector, Endpoint, Resolving, Transport};
 use crate::types::Address;
 use crate::wire::{ALL, ApiKey};
 
@@ -57,6 +60,8 @@ pub(crate) fn address(name: &str) -> Address {
 pub(crate) struct Memory {
     listeners: Mutex<HashMap<Address, Place>>,
     dialled: Mutex<Vec<Address>>,
+    /// Addresses of hosts that have several.
+    names: Mutex<HashMap<String, Vec<SocketAddr>>>,
 }
 
 enum Place {
@@ -90,6 +95,12 @@ impl Memory {
         listeners.insert(address.clone(), Place::Silent);
     }
 
+    /// The host's name stands for these addresses, in this order.
+    pub(crate) fn name(&self, host: &str, addresses: &[SocketAddr]) {
+        let mut names = self.names.lock().unwrap();
+        names.insert(host.to_owned(), addresses.to_vec());
+    }
+
     /// How often the address was dialled.
     pub(crate) fn dials(&self, address: &Address) -> usize {
         let dialled = self.dialled.lock().unwrap();
@@ -98,10 +109,20 @@ impl Memory {
 }
 
 impl Connector for Memory {
-    fn connect(&self, address: &Address) -> Connecting {
+    fn resolve(&self, host: &str, _: u16) -> Resolving {
+        let names = self.names.lock().unwrap();
+        let addresses = names.get(host).cloned().unwrap_or_default();
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+
+    fn connect(&self, endpoint: &Endpoint) -> Connecting {
+        let address = match endpoint.address() {
+            Some(at) => Address::new(at.ip().to_string(), at.port()),
+            None => Address::new(endpoint.host(), endpoint.port()),
+        };
         self.dialled.lock().unwrap().push(address.clone());
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let result = match self.listeners.lock().unwrap().get(address) {
+        let result = match self.listeners.lock().unwrap().get(&address) {
             Some(Place::Listening(sender, capacity)) => {
                 let (ours, theirs) = duplex(*capacity);
                 sender.send(theirs).map_err(|_| refused()).map(|()| ours)
@@ -109,14 +130,22 @@ impl Connector for Memory {
             Some(Place::Silent) => return Box::pin(std::future::pending()),
             None => Err(refused()),
         };
-        Box::pin(async move {
-            let (reader, writer) = split(result?);
-            Ok(Transport {
-                reader: Box::new(reader),
-                writer: Box::new(writer),
-            })
-        })
+        Box::pin(async move { Ok(Transport::new(result?)) })
     }
+}
+
+/// A connection to a server, as the pool opens it.
+pub(crate) async fn dial(
+    connector: Arc<dyn Connector>,
+    server: &Address,
+    settings: Arc<ClientSettings>,
+) -> Result<Connection, Error> {
+    let dialler = Dialler {
+        connector,
+        server: server.clone(),
+        settings,
+    };
+    dialler.dial(&Route::default()).await
 }
 
 /// Where connections arrive; dropping it refuses later ones.

@@ -18,7 +18,7 @@ use crate::wire::ApiKey;
 
 async fn open(address: &Address) -> Result<Connection, Error> {
     let settings = Arc::new(settings(&[address]));
-    Connection::open(&TcpConnector::new(&settings), address, &settings).await
+    server::dial(Arc::new(TcpConnector::new()), address, settings).await
 }
 
 /// Answers each request with its own body.

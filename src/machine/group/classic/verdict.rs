@@ -66,7 +66,7 @@ pub(crate) fn unanswered(call: Call, error: &Error) -> Verdict {
             verdict => verdict,
         },
         Error::Protocol { .. } => Verdict::Find,
-        Error::Closed { .. } => Verdict::Stop,
+        Error::Closed { .. } | Error::RuntimeEnded { .. } => Verdict::Stop,
         error if error.is_retriable() => Verdict::Find,
         _ => Verdict::Tell,
     }
