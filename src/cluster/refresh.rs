@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::ask::{self, Failures};
 use super::shared::Shared;
 use crate::error::{Error, ErrorCode};
 use crate::machine::interest::Ask;
-use crate::net::Purpose;
+use crate::net::{Outage, Purpose};
 use crate::types::{Address, TopicName};
 use crate::wire::{ApiKey, MetadataAnswer, MetadataCall, MetadataTopics};
 
@@ -35,6 +35,7 @@ pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
 pub(super) async fn run(guard: Guard) {
     let shared = &guard.0;
     let mut failing: Option<Instant> = None;
+    let mut outage: Option<Outage> = None;
     while let Some(ask) = shared.next_ask().await {
         let since = *failing.get_or_insert_with(Instant::now);
         let outcome = tokio::select! {
@@ -44,12 +45,22 @@ pub(super) async fn run(guard: Guard) {
         match outcome {
             Ok(answer) => {
                 failing = None;
+                if let Some(ended) = outage.take() {
+                    let after = ended.lasted(Instant::now());
+                    info!(failures = ended.failures, ?after, "metadata is known again");
+                }
                 shared.answered(&ask, &answer);
             }
             Err(error) => {
-                let text = error.to_string();
-                let failures = shared.failed(&ask, error);
-                debug!(failures, error = text, "metadata refresh failed");
+                let now = Instant::now();
+                let outage = outage.get_or_insert_with(|| Outage::new(now));
+                if outage.failed(now) {
+                    let failures = outage.failures;
+                    warn!(failures, %error, "no metadata from any broker, asking again");
+                } else {
+                    debug!(failures = outage.failures, %error, "metadata refresh failed");
+                }
+                shared.failed(&ask, error);
             }
         }
     }

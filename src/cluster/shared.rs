@@ -200,12 +200,11 @@ impl Shared {
         interest.schedule(&uses, &topology, now(), fastrand::f64);
     }
 
-    /// Tells how many requests in a row have failed.
-    pub(super) fn failed(&self, ask: &Ask, error: Error) -> u32 {
+    /// The request failed: it is made again.
+    pub(super) fn failed(&self, ask: &Ask, error: Error) {
         let mut state = self.lock();
         state.last_failure = Some(error);
         state.interest.failed(ask, now(), fastrand::f64());
-        state.interest.failures()
     }
 
     /// Why the last refresh failed, if it did.

@@ -282,10 +282,6 @@ impl Interest {
         }
     }
 
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// The answer is here; `schedule` is next.
     pub(crate) fn answered(&mut self, ask: &Ask, now: Instant, jitter: f64) {
         self.failures = 0;

@@ -121,7 +121,7 @@ impl Connection {
     /// Closes the connection; whatever waits on it is told `reason`.
     pub(crate) fn close(&self, reason: &str) {
         let link = &self.0.link.0;
-        link.close(link.disconnected(reason));
+        link.dismiss(link.disconnected(reason));
     }
 
     /// How many requests have not had their answer.

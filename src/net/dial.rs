@@ -11,6 +11,7 @@ use tracing::debug;
 use super::connection::Connection;
 use super::handshake;
 use super::link::Link;
+use super::outage::Outage;
 use super::transport::{Connector, Endpoint, timed_out};
 use crate::config::ClientSettings;
 use crate::error::Error;
@@ -19,7 +20,11 @@ use crate::wire::Versions;
 
 /// What was made of a server's addresses so far, by which the next attempt knows where to begin.
 #[derive(Debug, Default)]
-pub(super) struct Route(Mutex<Tried>);
+pub(super) struct Route {
+    tried: Mutex<Tried>,
+    /// Connections that were lost with requests on them.
+    losses: Mutex<Option<Outage>>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Tried {
@@ -31,7 +36,13 @@ struct Tried {
 
 impl Route {
     fn lock(&self) -> MutexGuard<'_, Tried> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection was lost with requests on it; whether to tell of it.
+    pub(super) fn lost(&self, now: Instant) -> bool {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        losses.get_or_insert_with(|| Outage::new(now)).failed(now)
     }
 }
 
@@ -55,11 +66,13 @@ pub(super) struct Dialler {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) server: Address,
     pub(super) settings: Arc<ClientSettings>,
+    /// Of all connections to the server.
+    pub(super) route: Arc<Route>,
 }
 
 impl Dialler {
     /// A connection to the first of the server's addresses on which a broker answers.
-    pub(super) async fn dial(&self, route: &Route) -> Result<Connection, Error> {
+    pub(super) async fn dial(&self) -> Result<Connection, Error> {
         let mut left = self.settings.connect_timeout;
         let began = Instant::now();
         let addresses = self
@@ -67,7 +80,7 @@ impl Dialler {
             .await
             .map_err(|error| self.failed(error))?;
         left = left.saturating_sub(began.elapsed());
-        let addresses = order(addresses, *route.lock());
+        let addresses = order(addresses, *self.route.lock());
         let mut places: Vec<_> = addresses.into_iter().map(Some).collect();
         if places.is_empty() {
             places.push(None);
@@ -84,12 +97,12 @@ impl Dialler {
             // A fair share for each, so that one unreachable address leaves time for the rest.
             let share = left / (count - at);
             let began = Instant::now();
-            route.lock().begun = place;
+            self.route.lock().begun = place;
             let endpoint = Endpoint::new(&self.server, place);
             let attempt = self.attempt(&endpoint, share, handshake, &mut left);
             match attempt.await {
                 Ok((link, versions)) => {
-                    *route.lock() = Tried {
+                    *self.route.lock() = Tried {
                         good: place,
                         begun: None,
                     };

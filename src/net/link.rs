@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::dial::Dialler;
 use super::outgoing::{Outgoing, Writer};
@@ -152,7 +152,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.0.close(self.0.disconnected("no longer used"));
+        self.0.dismiss(self.0.disconnected("no longer used"));
     }
 }
 
@@ -357,11 +357,16 @@ impl Shared {
 
     /// Ends the stream: everything waiting is told `error`.
     pub(super) fn close(&self, error: Error) {
-        self.end(error, None);
+        self.end(error, None, true);
+    }
+
+    /// The same on purpose, which is nothing to tell.
+    pub(super) fn dismiss(&self, error: Error) {
+        self.end(error, None, false);
     }
 
     /// Ends the stream; the first request waiting is told `first` where there is one.
-    fn end(&self, error: Error, mut first: Option<Error>) {
+    fn end(&self, error: Error, mut first: Option<Error>, tells: bool) {
         let mut state = self.lock();
         if state.end.is_some() {
             return;
@@ -373,8 +378,16 @@ impl Shared {
         let awaited = std::mem::take(&mut state.awaited);
         let unanswered = std::mem::take(&mut state.unanswered);
         let waker = state.keeper.take();
+        let is_broker = state.silence.count() > 0;
         drop(state);
-        debug!(address = %self.name, reason = %error, awaited = awaited.len(), "connection closed");
+        let count = awaited.len() + unanswered.len();
+        // A server that has never answered is told of by whoever wanted the connection.
+        let is_lost = tells && count > 0 && is_broker && self.dialler.route.lost(Instant::now());
+        if is_lost {
+            warn!(address = %self.name, cause = %error, requests = count, "a connection was lost with requests on it: what may be sent again is");
+        } else {
+            debug!(address = %self.name, reason = %error, requests = count, "connection closed");
+        }
         self.closing.send_replace(true);
         wake(waker);
         let awaited = awaited
@@ -433,7 +446,7 @@ impl Shared {
             timeout,
         };
         let rest = self.disconnected(format!("{request} was not answered within {timeout:?}"));
-        self.end(rest, first.then_some(timed_out));
+        self.end(rest, first.then_some(timed_out), true);
     }
 }
 

@@ -17,6 +17,7 @@ mod tests;
 
 pub(crate) use connection::Connection;
 pub(crate) use link::RequestError;
+pub(crate) use outage::Outage;
 pub(crate) use pool::{Pool, Purpose, RoleId, next_role};
 #[cfg(test)]
 pub(crate) use tests::server;

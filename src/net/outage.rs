@@ -7,16 +7,16 @@ use tokio::time::Instant;
 /// How often an outage that lasts is told of.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// One server's failures in a row.
+/// Failures in a row, of one server or of one task.
 #[derive(Debug)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     since: Instant,
     told: Option<Instant>,
-    pub(super) failures: u32,
+    pub(crate) failures: u32,
 }
 
 impl Outage {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             since: now,
             told: None,
@@ -25,7 +25,7 @@ impl Outage {
     }
 
     /// One more failure; whether to tell of it.
-    pub(super) fn failed(&mut self, now: Instant) -> bool {
+    pub(crate) fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let tells = self.told.is_none_or(|told| now >= told + AGAIN);
         if tells {
@@ -34,7 +34,7 @@ impl Outage {
         tells
     }
 
-    pub(super) fn lasted(&self, now: Instant) -> Duration {
+    pub(crate) fn lasted(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
 }

@@ -238,8 +238,9 @@ impl Pool {
             connector: self.connector.clone(),
             server: address.clone(),
             settings: self.settings.clone(),
+            route: slot.route.clone(),
         };
-        let outcome = dialler.dial(&slot.route).await;
+        let outcome = dialler.dial().await;
         self.note(address, outcome.as_ref().err());
         let mut state = slot.lock();
         state.attempts += 1;

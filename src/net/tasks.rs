@@ -26,7 +26,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         // Not the client's end: others may have opened it on a runtime of theirs, and it can be opened again.
         let reason = "the runtime that opened it has ended";
-        self.0.close(self.0.disconnected(reason));
+        self.0.dismiss(self.0.disconnected(reason));
     }
 }
 

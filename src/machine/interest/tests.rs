@@ -284,7 +284,7 @@ fn a_failed_request_is_made_again_later_and_later_and_nothing_before() {
     // A request for everything that was made meanwhile is served too.
     script.pass(SECOND);
     assert_eq!(script.asks.len(), 2);
-    assert_eq!(script.interest.failures(), 0);
+    assert_eq!(script.interest.failures, 0);
 }
 
 #[test]

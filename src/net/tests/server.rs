@@ -144,8 +144,9 @@ pub(crate) async fn dial(
         connector,
         server: server.clone(),
         settings,
+        route: Arc::new(Route::default()),
     };
-    dialler.dial(&Route::default()).await
+    dialler.dial().await
 }
 
 /// Where connections arrive; dropping it refuses later ones.
