@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ottla::{
-    Admin, Client, Error, ErrorCode, IsolationLevel, NewTopic, OffsetAndMetadata, OffsetSpec,
-    TopicPartition,
+    Admin, Client, Error, ErrorCode, IsolationLevel, NewTopic, OffsetAndMetadata, OffsetReset,
+    OffsetSpec, TopicPartition,
 };
 use ottla_broker::Cluster;
 use tokio::time::{sleep, timeout};
@@ -16,6 +16,9 @@ use crate::{Failure, Progress, Settings};
 /// How often a group's lag is asked for while it is waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A lag that stays the same for so long may be of what no application sees.
+const STAYS: Duration = Duration::from_secs(1);
+
 /// How long a cluster may be of no use before waiting ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,6 +27,15 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// How long the last question may take.
 const SOON: Duration = Duration::from_secs(5);
+
+/// A partition whose end a group has not committed.
+#[derive(Debug, PartialEq, Eq)]
+struct Behind {
+    partition: TopicPartition,
+    /// What the group reads next.
+    next: i64,
+    lag: u64,
+}
 
 /// A cluster, connected to.
 pub struct Kafka {
@@ -78,7 +90,8 @@ impl Kafka {
     /// The cluster's refusal.
     pub async fn topic(&self, name: &str, partitions: i32) -> Result<usize, Failure> {
         let admin = self.client.admin();
-        let topic = NewTopic::new(name).partitions(partitions).replication(1);
+        // How many replicas is the cluster's to say.
+        let topic = NewTopic::new(name).partitions(partitions);
         for created in admin.create_topics([topic]).await? {
             match created {
                 Err(error) if error.broker_code() != Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {
@@ -97,31 +110,78 @@ impl Kafka {
         }
     }
 
-    /// How many records of a topic a group has not committed yet.
+    /// How far behind a topic's end a group has committed, all partitions together.
     ///
     /// # Errors
     /// When the cluster does not tell.
     pub async fn lag(&self, group: &str, topic: &str) -> Result<u64, Error> {
+        let behind = self.behind(group, topic).await?;
+        Ok(behind.iter().map(|one| one.lag).sum())
+    }
+
+    /// The partitions whose end a group has not committed.
+    async fn behind(&self, group: &str, topic: &str) -> Result<Vec<Behind>, Error> {
         let admin = self.client.admin();
         let partitions = partitions_of(&admin, topic).await?;
         let committed = admin.list_group_offsets(group).await?;
         let mut committed: HashMap<_, _> = committed.into_iter().collect();
         let ends = offsets(&admin, &partitions, OffsetSpec::Latest).await?;
         let begins = offsets(&admin, &partitions, OffsetSpec::Earliest).await?;
-        let mut lag = 0;
-        for ((partition, end), begin) in partitions.iter().zip(ends).zip(begins) {
-            let next = match committed.remove(partition) {
+        let mut behind = Vec::new();
+        for ((partition, end), begin) in partitions.into_iter().zip(ends).zip(begins) {
+            let next = match committed.remove(&partition) {
                 Some(committed) => committed?.offset.max(begin),
                 None => begin,
             };
-            lag += u64::try_from(end - next).unwrap_or(0);
+            let lag = u64::try_from(end - next).unwrap_or(0);
+            if lag > 0 {
+                behind.push(Behind {
+                    partition,
+                    next,
+                    lag,
+                });
+            }
         }
-        Ok(lag)
+        Ok(behind)
     }
 
-    /// As [`lag`](Self::lag), for an account in the end; `None` when the cluster does not tell soon.
+    /// Whether no record is between what a group has committed and its topic's end, only what no application sees, such
+    /// as the marks of transactions: a commit never comes behind those.
+    async fn has_seen_all(&self, behind: &[Behind]) -> Result<bool, Error> {
+        let partitions = behind.iter().map(|one| one.partition.clone());
+        let mut reader = self
+            .client
+            .standalone_consumer()
+            .auto_commit(false)
+            .offset_reset(OffsetReset::Earliest)
+            .assign(partitions)
+            .build()
+            .await?;
+        for one in behind {
+            reader.seek(&one.partition, one.next)?;
+        }
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            match timeout(LOOK, reader.poll()).await {
+                Ok(Ok(Some(records))) if !records.is_empty() => return Ok(false),
+                Ok(polled) => drop(polled?),
+                Err(_) => {}
+            }
+            let mut all = behind.iter().map(|one| reader.lag(&one.partition));
+            if all.all(|lag| matches!(lag, Ok(Some(0)))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What a group has not saved of a topic, for an account in the end; `None` when the cluster does not tell soon.
     pub async fn last_lag(&self, group: &str, topic: &str) -> Option<u64> {
-        timeout(SOON, self.lag(group, topic)).await.ok()?.ok()
+        let behind = timeout(SOON, self.behind(group, topic)).await.ok()?.ok()?;
+        if !behind.is_empty() && self.has_seen_all(&behind).await.ok()? {
+            return Some(0);
+        }
+        Some(behind.iter().map(|one| one.lag).sum())
     }
 
     /// Commits for a group without members that all of a topic is done with.
@@ -168,12 +228,21 @@ impl Kafka {
     async fn all_committed(&self, group: &str, topic: &str, what: &str) -> Result<(), Failure> {
         let progress = Progress::new(0, "");
         let mut end = Instant::now() + PATIENCE;
+        let (mut before, mut since) = (Vec::new(), Instant::now());
         loop {
-            match self.lag(group, topic).await {
-                Ok(lag) => {
+            match self.behind(group, topic).await {
+                Ok(behind) => {
+                    let lag: u64 = behind.iter().map(|one| one.lag).sum();
                     progress.status(format!("{lag} {what} to be saved"));
-                    if lag == 0 {
+                    if behind != before {
+                        (before, since) = (behind, Instant::now());
+                    }
+                    let stays = since.elapsed() > STAYS;
+                    if lag == 0 || (stays && self.has_seen_all(&before).await?) {
                         return Ok(());
+                    }
+                    if stays {
+                        since = Instant::now();
                     }
                     end = Instant::now() + PATIENCE;
                 }

@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use ottla::{Client, Consumer, Error, OffsetReset};
+use ottla::{Client, Consumer, Error, ErrorCode, OffsetReset};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, is_unfit};
 
 /// How long leaving the group, with the last commit, may take.
 const LEAVE: Duration = Duration::from_secs(10);
@@ -24,8 +24,10 @@ pub struct Done {
     pub new: u64,
     /// What was saved before: its records came again.
     pub again: u64,
-    /// Records that are nothing to save; they are in the log, and left out.
+    /// Records that are nothing to save: set aside.
     pub unreadable: u64,
+    /// Records that the database does not take as they are: set aside.
+    pub unfit: u64,
 }
 
 impl AddAssign for Done {
@@ -33,6 +35,7 @@ impl AddAssign for Done {
         self.new += other.new;
         self.again += other.again;
         self.unreadable += other.unreadable;
+        self.unfit += other.unfit;
     }
 }
 
@@ -93,11 +96,20 @@ pub async fn next<T>(
     }
 }
 
+/// What came of saving.
+#[derive(Debug)]
+pub enum Saved<T> {
+    /// It is in the database.
+    Done(T),
+    /// It will never be: the database's words.
+    Unfit(String),
+}
+
 /// Saves, again and again while the database fails for a moment; `what` is for the log.
 ///
 /// # Errors
-/// The database's, after six tries.
-pub async fn saved<T, F>(what: impl Display, save: impl Fn() -> F) -> Result<T, Failure>
+/// The database's, after six tries; but not where it refuses what is to be saved, which no try changes.
+pub async fn saved<T, F>(what: impl Display, save: impl Fn() -> F) -> Result<Saved<T>, Failure>
 where
     F: Future<Output = Result<T, sqlx::Error>>,
 {
@@ -105,7 +117,8 @@ where
     let mut tries = 1;
     loop {
         match save().await {
-            Ok(saved) => return Ok(saved),
+            Ok(saved) => return Ok(Saved::Done(saved)),
+            Err(error) if is_unfit(&error) => return Ok(Saved::Unfit(error.to_string())),
             Err(error) if tries == TRIES => return Err(error.into()),
             Err(error) => tracing::warn!(%error, %what, "saving again in {pause:?}"),
         }
@@ -117,14 +130,35 @@ where
 /// What a commit means for a member that saves before it commits, and saves nothing twice.
 ///
 /// # Errors
-/// But not where partitions went to another member, which sees their records again and finds them saved.
+/// What the next commit would be told, too, such as that the group must not be written to. But not where partitions went to
+/// another member, which sees their records again and finds them saved, nor what passes by itself.
 pub fn committed(commit: Result<(), Error>) -> Result<(), Failure> {
     match commit {
-        Err(error @ (Error::Commit { .. } | Error::NotAssigned { .. })) => {
+        Err(error) if only_comes_again(&error) => {
             tracing::warn!(%error, "records may come again");
             Ok(())
         }
         commit => Ok(commit?),
+    }
+}
+
+fn only_comes_again(error: &Error) -> bool {
+    let moved = || {
+        matches!(
+            error.broker_code(),
+            Some(
+                ErrorCode::UNKNOWN_MEMBER_ID
+                    | ErrorCode::ILLEGAL_GENERATION
+                    | ErrorCode::REBALANCE_IN_PROGRESS
+            )
+        )
+    };
+    match error {
+        Error::NotAssigned { .. } | Error::TopicRecreated { .. } => true,
+        Error::Commit { rejoining, cause } => {
+            *rejoining || cause.is_retriable() || moved() || only_comes_again(cause)
+        }
+        _ => false,
     }
 }
 
@@ -185,4 +219,43 @@ impl Members {
 
 fn joined(ended: Result<Result<Done, Failure>, JoinError>) -> Result<Done, Failure> {
     ended.map_err(Failure::of("a member of the group"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_will_never_succeed_ends_the_member() {
+        let refused = |code, rejoining| {
+            let cause = Error::Broker {
+                code,
+                message: None,
+                context: "committing".into(),
+                advice: None,
+            };
+            let cause = cause.into();
+            committed(Err(Error::Commit { rejoining, cause })).is_err()
+        };
+        for (code, ends) in [
+            (ErrorCode::UNKNOWN_MEMBER_ID, false),
+            (ErrorCode::ILLEGAL_GENERATION, false),
+            (ErrorCode::REBALANCE_IN_PROGRESS, false),
+            (ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, false),
+            (ErrorCode::NOT_COORDINATOR, false),
+            (ErrorCode::REQUEST_TIMED_OUT, false),
+            (ErrorCode::GROUP_AUTHORIZATION_FAILED, true),
+            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, true),
+            (ErrorCode::OFFSET_METADATA_TOO_LARGE, true),
+            (ErrorCode::FENCED_INSTANCE_ID, true),
+        ] {
+            assert_eq!(refused(code, false), ends, "{code}");
+            assert!(!refused(code, true), "{code}");
+        }
+        assert!(committed(Ok(())).is_ok());
+        let closed = Error::Closed {
+            what: "the consumer",
+        };
+        assert!(committed(Err(closed)).is_err());
+    }
 }

@@ -1,7 +1,8 @@
-//! A consumer in the group: saves each winner's coupon, then commits.
+//! A consumer in the group: saves each winner's coupon, then commits. What cannot be saved is set aside, and holds nobody
+//! up.
 
 use ottla::{Client, ConsumerRecord};
-use ottla_app::{Done, Failure, Next, committed, in_group, next, saved};
+use ottla_app::{Done, Failure, Next, Saved, committed, in_group, next, saved};
 use tokio_util::sync::CancellationToken;
 
 use crate::service::TOPIC;
@@ -35,15 +36,25 @@ async fn save(store: &Store, record: &ConsumerRecord, done: &mut Done) -> Result
     let user_id = match record.value_as::<i64>() {
         Ok(user_id) => user_id,
         Err(error) => {
-            tracing::error!(%error, "left out");
             done.unreadable += 1;
-            return Ok(());
+            return set_aside(store, record, &error.to_string()).await;
         }
     };
-    if saved(user_id, || store.save(user_id)).await? {
-        done.new += 1;
-    } else {
-        done.again += 1;
+    match saved(user_id, || store.save(user_id)).await? {
+        Saved::Done(true) => done.new += 1,
+        Saved::Done(false) => done.again += 1,
+        Saved::Unfit(reason) => {
+            done.unfit += 1;
+            set_aside(store, record, &reason).await?;
+        }
     }
     Ok(())
+}
+
+async fn set_aside(store: &Store, record: &ConsumerRecord, reason: &str) -> Result<(), Failure> {
+    let put = || store.set_aside(record.as_ref(), reason);
+    match saved("a record aside", put).await? {
+        Saved::Done(()) => Ok(()),
+        Saved::Unfit(why) => Err(Failure::of("the table set_aside")(why)),
+    }
 }

@@ -2,23 +2,26 @@
 
 use std::collections::HashSet;
 
-use ottla_app::{Database, Failure, is_there_already};
+use ottla::RecordRef;
+use ottla_app::{Database, Failure, SetAside, is_there_already};
 
 /// `Coupon { id, user_id }`; the unique key makes saving again harmless.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    aside: SetAside,
 }
 
 impl Store {
-    /// The table, made when it is missing.
+    /// The table, and the one of records that are no coupon, made when they are missing.
     ///
     /// # Errors
     /// The database's refusal.
     pub async fn open(database: Database) -> Result<Self, Failure> {
         let columns = "id {id}, user_id BIGINT NOT NULL UNIQUE";
         database.create_table("coupon", columns).await?;
-        Ok(Self { database })
+        let aside = SetAside::open(database.clone()).await?;
+        Ok(Self { database, aside })
     }
 
     /// Saves a user's coupon; `false` when it was saved before.
@@ -29,9 +32,17 @@ impl Store {
         let insert = sqlx::query("INSERT INTO coupon (user_id) VALUES (?)").bind(user_id);
         match insert.execute(self.database.pool()).await {
             Ok(_) => Ok(true),
-            Err(error) if is_there_already(&error) => Ok(false),
+            Err(error) if is_there_already(&error, "user_id") => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Keeps a record that is no user's id, or none that the table takes, with the reason.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn set_aside(&self, record: RecordRef<'_>, reason: &str) -> Result<(), sqlx::Error> {
+        self.aside.put(record, reason).await
     }
 
     /// How many coupons there are.

@@ -1,6 +1,7 @@
 //! The table of payments, in which a payment can be but once.
 
-use ottla_app::{Database, Failure, is_there_already};
+use ottla::RecordRef;
+use ottla_app::{Database, Failure, SetAside, is_there_already};
 
 use crate::messages::PaymentMessage;
 
@@ -18,6 +19,7 @@ const INSERT: &str = "INSERT INTO payment (payment_key, order_id, reservation_id
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    aside: SetAside,
 }
 
 /// A payment and the partition that it came from.
@@ -40,13 +42,22 @@ pub struct Saved {
 }
 
 impl Store {
-    /// The table, made when it is missing.
+    /// The table, and the one of records that it does not take, made when they are missing.
     ///
     /// # Errors
     /// The database's refusal.
     pub async fn open(database: Database) -> Result<Self, Failure> {
         database.create_table("payment", COLUMNS).await?;
-        Ok(Self { database })
+        let aside = SetAside::open(database.clone()).await?;
+        Ok(Self { database, aside })
+    }
+
+    /// Keeps a record that is no payment, or none that the table takes, with the reason.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn set_aside(&self, record: RecordRef<'_>, reason: &str) -> Result<(), sqlx::Error> {
+        self.aside.put(record, reason).await
     }
 
     /// Saves payments in their order, all or none; gives the number of those that were not there before.
@@ -72,7 +83,7 @@ impl Store {
             match insert.execute(&mut *transaction).await {
                 Ok(_) => new += 1,
                 // The record came before; only this statement is undone.
-                Err(error) if is_there_already(&error) => {}
+                Err(error) if is_there_already(&error, "payment_key") => {}
                 Err(error) => return Err(error),
             }
         }
