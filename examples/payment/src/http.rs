@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Json, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Json, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::gateway::Refusal;
 use crate::input::{self, BadField};
@@ -18,6 +20,9 @@ use crate::service::{NotConfirmed, Payments};
 
 /// No payment is as large.
 const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a caller may take to send it.
+const SENDING: Duration = Duration::from_secs(10);
 
 /// The application's calls.
 pub fn router(payments: Arc<Payments>) -> Router {
@@ -47,8 +52,15 @@ struct Problem {
 async fn confirm(
     State(payments): State<Arc<Payments>>,
     Query(query): Query<BTreeMap<String, String>>,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let body = match timeout(SENDING, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    // From here on it is answered, also when the application ends.
+    let _call = payments.call();
     let (sync, request) = match (input::waits(&query), input::payment(&body)) {
         (Ok(sync), Ok(request)) => (sync, request),
         (sync, request) => {
@@ -77,6 +89,22 @@ fn bad_request(errors: Vec<BadField>) -> Response {
 impl IntoResponse for NotConfirmed {
     fn into_response(self) -> Response {
         let (status, problem) = match self {
+            Self::NotBegun(failure) => {
+                let problem = Problem {
+                    code: "NOT_BEGUN".to_owned(),
+                    message: format!("the gateway was not asked: {failure}"),
+                    ..Problem::default()
+                };
+                (StatusCode::SERVICE_UNAVAILABLE, problem)
+            }
+            Self::Ending => {
+                let problem = Problem {
+                    code: "ENDING".to_owned(),
+                    message: "the gateway was not asked: the application is ending".to_owned(),
+                    ..Problem::default()
+                };
+                (StatusCode::SERVICE_UNAVAILABLE, problem)
+            }
             Self::Refused(Refusal::Declined(declined)) => {
                 let problem = Problem {
                     code: declined.code,

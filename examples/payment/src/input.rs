@@ -41,7 +41,7 @@ pub(crate) fn payment(body: &[u8]) -> Result<PaymentConfirmRequest, Vec<BadField
         bad: Vec::new(),
     };
     let request = PaymentConfirmRequest {
-        payment_key: fields.text("paymentKey", LONGEST_KEY),
+        payment_key: fields.word("paymentKey", LONGEST_KEY),
         order_id: fields.text("orderId", LONGEST_ORDER),
         amount: fields.number("amount"),
         reservation_id: fields.number("reservationId"),
@@ -89,6 +89,16 @@ impl Fields {
                 String::new()
             }
         }
+    }
+
+    /// A text that can be part of an address and a header as it is.
+    fn word(&mut self, name: &str, longest: usize) -> String {
+        let text = self.text(name, longest);
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            let wrong = "expected a text without blanks and control characters";
+            self.bad.push(BadField::new(name, wrong));
+        }
+        text
     }
 
     fn number(&mut self, name: &str) -> i64 {
@@ -147,6 +157,8 @@ mod tests {
             ("100", "9223372036854775808", "amount"),
             ("\"k\"", "\"\"", "paymentKey"),
             ("\"k\"", "null", "paymentKey"),
+            ("\"k\"", "\"k \"", "paymentKey"),
+            ("\"k\"", "\"a\\nb\"", "paymentKey"),
             ("\"o\"", "[]", "orderId"),
             (":1,", ":0,", "reservationId"),
             (":2,", ":true,", "ticketTypeId"),

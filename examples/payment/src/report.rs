@@ -23,6 +23,8 @@ pub struct Report {
     pub members: usize,
     /// What the service counted, whoever called it.
     pub counts: Totals,
+    /// Payments whose end is not known.
+    pub open: u64,
     /// What this run's callers were told.
     pub told: Told,
     /// What the members did.
@@ -60,6 +62,15 @@ impl Report {
             account.line("no answer", counts.unknown);
         }
         account.line("delivered", counts.delivered);
+        if counts.taken_up > 0 {
+            account.line("taken up", format!("{}, open before", counts.taken_up));
+        }
+        if self.open > 0 {
+            account.line(
+                "open",
+                format!("{}, looked up after the next start", self.open),
+            );
+        }
         let saved = format!(
             "{} by {} members of payment-service",
             self.work.new, self.members
@@ -118,6 +129,13 @@ impl Report {
         account.check(
             self.work.unreadable == 0,
             format!("{} records are no payment", self.work.unreadable),
+        );
+        account.check(
+            self.work.unfit == 0,
+            format!(
+                "{} payments do not fit the table: see set_aside",
+                self.work.unfit
+            ),
         );
         for (ticket_type, told) in &self.told.approved {
             let line = lines.get(ticket_type);

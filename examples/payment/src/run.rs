@@ -1,16 +1,18 @@
 //! The whole run: parts, HTTP, callers, members, and the comparison in the end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ottla_app::{Database, Failure, Kafka, Members, Settings, say};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::callers;
 use crate::gateway::HttpGateway;
 use crate::http::router;
+use crate::intents::Intents;
 use crate::member::{self, GROUP};
 use crate::options::Options;
 use crate::report::Report;
@@ -20,6 +22,9 @@ use crate::store::Store;
 
 /// The settings that come with the application.
 const SETTINGS: &str = include_str!("../settings.toml");
+
+/// How long answers may take on their way once all are given.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Everything that the run works with.
 pub struct System {
@@ -36,6 +41,7 @@ struct Server {
     url: String,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
+    payments: Arc<Payments>,
 }
 
 impl System {
@@ -58,8 +64,10 @@ impl System {
         let listener = listener.map_err(Failure::of(format!("--serve {address}")))?;
         let database = Database::open(settings.database.as_deref()).await?;
         let kafka = Kafka::open(&settings).await?;
-        let payments = Payments::new(gateway, kafka.client())?;
+        let intents = Intents::open(database.clone()).await?;
+        let payments = Payments::new(gateway, kafka.client(), intents)?;
         kafka.topic(TOPIC, PARTITIONS).await?;
+        payments.take_up_open();
         let store = Store::open(database).await?;
         let server = Server::open(listener, Arc::clone(&payments))?;
         let members = Members::start(options.members, |stop| {
@@ -85,6 +93,14 @@ impl System {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// How many payments are on their way, or were left open.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn open_payments(&self) -> Result<u64, Failure> {
+        self.payments.count_open().await
     }
 
     /// Makes the payments, waits until they are saved, closes everything, and compares.
@@ -126,6 +142,7 @@ impl System {
             database: self.store.place().to_owned(),
             members: options.members,
             counts: self.payments.totals(),
+            open: self.payments.count_open().await?,
             told,
             work,
             saved: self.store.ending_in(&run).await?,
@@ -140,18 +157,31 @@ impl Server {
         let address = listener.local_addr().map_err(Failure::of("HTTP"))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serve = axum::serve(listener, router(payments)).with_graceful_shutdown(stopped);
+        let router = router(Arc::clone(&payments));
+        let serve = axum::serve(listener, router).with_graceful_shutdown(stopped);
         Ok(Self {
             url: format!("http://{address}"),
             stop,
             task: tokio::spawn(async move { serve.await }),
+            payments,
         })
     }
 
-    /// Takes no more calls, and answers those that came.
+    /// Takes no more calls, and answers those that have come whole; one that never does holds nobody up.
     async fn close(&mut self) -> Result<(), Failure> {
         self.stop.cancel();
-        let ended = (&mut self.task).await.map_err(Failure::of("HTTP"))?;
-        ended.map_err(Failure::of("HTTP"))
+        let answered = async {
+            self.payments.calls_answered().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            ended = &mut self.task => {
+                let ended = ended.map_err(Failure::of("HTTP"))?;
+                return ended.map_err(Failure::of("HTTP"));
+            }
+            () = answered => {}
+        }
+        self.task.abort();
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! A payment's way: the gateway approves, the topic gets it, and nobody's hanging up stops it between the two.
+//! A payment's way: written down as open, approved by the gateway, sent to the topic, and crossed out; nobody's hanging up
+//! stops it on its way, and the process' end only delays it to the next start.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,9 +7,13 @@ use std::time::Duration;
 
 use ottla::{Client, Delivery, Error, Producer, Record};
 use ottla_app::Failure;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::gateway::{Gateway, Refusal};
+use crate::intents::{Intents, Open};
 use crate::messages::{PaymentConfirmRequest, PaymentConfirmResponse, PaymentMessage, TYPE_ID};
 
 /// Where approved payments go.
@@ -20,10 +25,21 @@ pub const PARTITIONS: i32 = 3;
 /// Enough, as nothing is open any more when the producer is closed.
 const CLOSE: Duration = Duration::from_secs(10);
 
+/// How often open payments are looked up.
+const LOOK_UP: Duration = Duration::from_secs(30);
+
+/// The gateway's no to a younger one may come before the question: another process may be at it.
+const SETTLED: Duration = Duration::from_secs(30);
+
 /// Confirms payments.
 pub struct Payments {
     gateway: Arc<dyn Gateway>,
     producer: Producer,
+    intents: Intents,
+    /// Calls that have come whole and are not answered.
+    calls: TaskTracker,
+    /// Nothing is looked up any more.
+    ending: CancellationToken,
     /// Payments between the gateway and Kafka's acknowledgement.
     open: TaskTracker,
     counts: Counts,
@@ -36,6 +52,7 @@ struct Counts {
     unknown: AtomicU64,
     delivered: AtomicU64,
     undelivered: AtomicU64,
+    taken_up: AtomicU64,
 }
 
 /// What became of payments.
@@ -49,13 +66,20 @@ pub struct Totals {
     pub unknown: u64,
     /// Approved and acknowledged by Kafka.
     pub delivered: u64,
-    /// Approved and not acknowledged: the log was told the whole message, and who waited for it, too.
+    /// Approved and not acknowledged: the log was told the whole message, and who waited for it, too. They stay open, and
+    /// are sent after the next start.
     pub undelivered: u64,
+    /// Those among all of these that were open before, and were looked up at the gateway.
+    pub taken_up: u64,
 }
 
 /// Why a payment is not confirmed, or not in the topic.
 #[derive(Debug)]
 pub enum NotConfirmed {
+    /// It could not be written down, and the gateway was not asked.
+    NotBegun(Failure),
+    /// The application is ending, and the gateway was not asked.
+    Ending,
     /// There is no approval.
     Refused(Refusal),
     /// It is approved, and Kafka has not acknowledged it.
@@ -74,13 +98,82 @@ impl Payments {
     ///
     /// # Errors
     /// When the producer's settings are refused.
-    pub fn new(gateway: Arc<dyn Gateway>, client: &Client) -> Result<Arc<Self>, Failure> {
+    pub fn new(
+        gateway: Arc<dyn Gateway>,
+        client: &Client,
+        intents: Intents,
+    ) -> Result<Arc<Self>, Failure> {
         Ok(Arc::new(Self {
             gateway,
             producer: client.producer().build()?,
+            intents,
+            calls: TaskTracker::new(),
+            ending: CancellationToken::new(),
             open: TaskTracker::new(),
             counts: Counts::default(),
         }))
+    }
+
+    /// Looks open payments up, now and every 30 seconds: those of an earlier process, and those that the gateway gave no
+    /// answer to. Approved ones are sent.
+    pub fn take_up_open(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.open.spawn(async move {
+            while !this.ending.is_cancelled() {
+                if let Err(failure) = this.look_up_open().await {
+                    tracing::warn!(%failure, "open payments are looked up later");
+                }
+                tokio::select! {
+                    () = sleep(LOOK_UP) => {}
+                    () = this.ending.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    async fn look_up_open(self: &Arc<Self>) -> Result<(), Failure> {
+        for Open { request, age } in self.intents.take_open().await? {
+            if self.ending.is_cancelled() {
+                return Ok(());
+            }
+            let payment_key = &request.payment_key;
+            let answer = match self.gateway.look_up(&request).await {
+                Err(Refusal::Unknown(why)) => {
+                    tracing::warn!(payment_key, why, "an open payment stays open");
+                    self.intents.leave(payment_key);
+                    continue;
+                }
+                Err(Refusal::Declined(_)) if age < SETTLED => {
+                    self.intents.leave(payment_key);
+                    continue;
+                }
+                answer => answer,
+            };
+            count(&self.counts.taken_up);
+            tracing::info!(payment_key, "an open payment is taken up");
+            // What becomes of it is counted and logged; one after the other, so that their order stays.
+            let _ = Arc::clone(self).go_on(request, answer, true).await;
+        }
+        Ok(())
+    }
+
+    /// A call that has come whole: while this is held, it is waited for.
+    pub fn call(&self) -> TaskTrackerToken {
+        self.calls.token()
+    }
+
+    /// Waits until every call that has come whole is answered.
+    pub async fn calls_answered(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
+    /// How many payments are open: on their way, or to be looked up after the next start.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn count_open(&self) -> Result<u64, Failure> {
+        self.intents.count().await
     }
 
     /// Confirms a payment, and with `sync` waits until Kafka has it; else Kafka gets it in the background.
@@ -94,6 +187,9 @@ impl Payments {
         request: PaymentConfirmRequest,
         sync: bool,
     ) -> Result<PaymentConfirmResponse, NotConfirmed> {
+        if self.open.is_closed() {
+            return Err(NotConfirmed::Ending);
+        }
         let this = Arc::clone(self);
         let work = async move { this.approve_and_send(request, sync).await };
         match self.open.spawn(work).await {
@@ -107,12 +203,31 @@ impl Payments {
         request: PaymentConfirmRequest,
         sync: bool,
     ) -> Result<PaymentConfirmResponse, NotConfirmed> {
-        let response = match self.gateway.confirm(&request).await {
+        let begun = self.intents.begin(&request).await;
+        begun.map_err(NotConfirmed::NotBegun)?;
+        let answer = self.gateway.confirm(&request).await;
+        self.go_on(request, answer, sync).await
+    }
+
+    /// With what the gateway has said.
+    async fn go_on(
+        self: Arc<Self>,
+        request: PaymentConfirmRequest,
+        answer: Result<PaymentConfirmResponse, Refusal>,
+        sync: bool,
+    ) -> Result<PaymentConfirmResponse, NotConfirmed> {
+        let response = match answer {
             Ok(response) => response,
             Err(refusal) => {
                 match &refusal {
-                    Refusal::Declined(_) => count(&self.counts.declined),
-                    Refusal::Unknown(_) => count(&self.counts.unknown),
+                    Refusal::Declined(_) => {
+                        count(&self.counts.declined);
+                        self.intents.end(&request.payment_key).await;
+                    }
+                    Refusal::Unknown(_) => {
+                        count(&self.counts.unknown);
+                        self.intents.leave(&request.payment_key);
+                    }
                 }
                 return Err(NotConfirmed::Refused(refusal));
             }
@@ -148,13 +263,14 @@ impl Payments {
         match delivery.await {
             Ok(_) => {
                 count(&self.counts.delivered);
+                self.intents.end(&message.request.payment_key).await;
                 Ok(())
             }
             Err(error) => Err(self.not_delivered(message, error)),
         }
     }
 
-    /// The log gets the whole message: with it, and the gateway's records, the payment can be sent again.
+    /// The log gets the whole message; the payment stays open, and is sent after the next start.
     fn not_delivered(&self, message: PaymentMessage, error: Error) -> NotConfirmed {
         count(&self.counts.undelivered);
         let text = serde_json::to_string(&message).unwrap_or_else(|_| format!("{message:?}"));
@@ -177,6 +293,7 @@ impl Payments {
     /// # Errors
     /// When the producer was closed before.
     pub async fn finish(&self) -> Result<(), Failure> {
+        self.ending.cancel();
         self.open.close();
         self.producer.flush().await?;
         self.open.wait().await;
@@ -194,6 +311,7 @@ impl Counts {
             unknown: of(&self.unknown),
             delivered: of(&self.delivered),
             undelivered: of(&self.undelivered),
+            taken_up: of(&self.taken_up),
         }
     }
 }

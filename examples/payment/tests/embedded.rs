@@ -10,13 +10,16 @@ use std::fs;
 use std::time::Duration;
 
 use clap::Parser;
+use ottla_app::Database;
 use ottla_app_testing::{eventually, folder};
 use ottla_broker::{ApiKey, Cluster, Fault};
 use payment::{
-    GROUP, Options, PARTITIONS, PaymentMessage, Report, System, TOPIC, TYPE_ID, run_member,
+    GROUP, Options, PARTITIONS, PaymentMessage, Report, StandIn, System, TOPIC, TYPE_ID, run_member,
 };
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -290,6 +293,171 @@ async fn a_record_that_is_no_payment_is_left_out_and_told() -> Outcome {
     let report = run(&line).await?;
     assert_eq!((report.work.unreadable, report.saved.len()), (1, 86));
     assert!(!report.account().is_right());
+    Ok(())
+}
+
+/// How many rows a table has.
+async fn count(database: &str, table: &str) -> Result<i64, Box<dyn std::error::Error>> {
+    let database = Database::open(Some(database)).await?;
+    let select = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+    let count = sqlx::query_scalar(select)
+        .fetch_one(database.pool())
+        .await?;
+    database.pool().close().await;
+    Ok(count)
+}
+
+/// As `kill -9` does, after the gateway has approved and before Kafka has acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_payment_outlives_a_process_that_dies_before_it_is_sent() -> Outcome {
+    let cluster = Cluster::builder().topic(TOPIC, PARTITIONS).start().await?;
+    let (gateway, folder) = (StandIn::start().await?, folder("payment")?);
+    let database = format!("sqlite:{}/payments.db", folder.path().display());
+    let line = format!(
+        "--bootstrap {} --gateway {} --database {database} --payments 0",
+        cluster.bootstrap_servers(),
+        gateway.url()
+    );
+    let unsent = Fault::disconnect().on(ApiKey::Produce).always();
+    let unsent = cluster.faults().add(unsent);
+    let doomed = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    // A member of it would have to be missed first.
+    let first = options(&format!("{line} --members 0"));
+    let first = doomed.spawn(async move { System::open(&first).await });
+    let first = first.await??;
+    let url = format!("{}/payments/confirm", first.url());
+    for number in 1..=3 {
+        let (status, _) = post(&url, &request(&format!("k-{number}"), 42)).await?;
+        assert_eq!(status, StatusCode::OK);
+    }
+    // It was told, too, that another one is declined, and of one it was told nothing.
+    let (status, _) = post(&url, &request("decline-1", 42)).await?;
+    assert_eq!(status, StatusCode::PAYMENT_REQUIRED);
+    let (status, _) = post(&url, &request("lost-1", 42)).await?;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    doomed.shutdown_background();
+    drop(first);
+    cluster.faults().remove(unsent);
+    assert_eq!(log(&cluster), []);
+    assert_eq!(count(&database, "payment_intent").await?, 4);
+
+    let options = options(&line);
+    let system = System::open(&options).await?;
+    eventually(LIMIT, async || {
+        system.store().ending_in("-1").await.unwrap().len() == 2
+    })
+    .await;
+    let report = end(system, &options).await?;
+    assert_right(&report);
+    assert_eq!((report.counts.taken_up, report.counts.delivered), (4, 4));
+    assert_eq!((report.open, report.work.new), (0, 4));
+    let sent = log(&cluster);
+    let keys = sent.iter().map(|(_, record)| {
+        let message: PaymentMessage =
+            serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
+        message.request.payment_key
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), ["k-1", "k-2", "k-3", "lost-1"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_charged_is_never_taken_for_declined() -> Outcome {
+    let gateway = StandIn::start().await?;
+    let options = options(&format!("--gateway {} --payments 0", gateway.url()));
+    let system = System::open(&options).await?;
+    let url = format!("{}/payments/confirm?sync=true", system.url());
+    // The gateway approves, and its answer gets lost; asked again for the same payment, it says the same.
+    let (status, answer) = post(&url, &request("lost-1", 5)).await?;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{answer}");
+    assert_eq!(answer["code"], "GATEWAY_UNKNOWN");
+    let (status, answer) = post(&url, &request("lost-1", 5)).await?;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    // Somebody else has asked before, and the gateway answers 400 ALREADY_PROCESSED_PAYMENT.
+    let direct = format!("{}/v1/payments/confirm", gateway.url());
+    let body = json!({"paymentKey": "k-2", "orderId": "o-1", "amount": 50_000});
+    assert_eq!(post(&direct, &body).await?.0, StatusCode::OK);
+    let (status, answer) = post(&direct, &body).await?;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer["code"], "ALREADY_PROCESSED_PAYMENT");
+    let (status, answer) = post(&url, &request("k-2", 5)).await?;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["status"], "DONE");
+    let report = end(system, &options).await?;
+    assert_right(&report);
+    assert_eq!((report.counts.delivered, report.work.new), (2, 2));
+    assert_eq!((report.counts.declined, report.open), (0, 0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_table_does_not_take_is_set_aside_and_the_others_go_on() -> Outcome {
+    let cluster = Cluster::builder().topic(TOPIC, PARTITIONS).start().await?;
+    let folder = folder("payment")?;
+    let database = format!("sqlite:{}/payments.db", folder.path().display());
+    let client = ottla::Client::connect(cluster.bootstrap_servers()).await?;
+    let producer = client.producer().build()?;
+    let long = "x".repeat(256);
+    for (key, method) in [("a-1", "card"), ("a-2", long.as_str()), ("a-3", "card")] {
+        let response = payment::PaymentConfirmResponse {
+            payment_key: key.to_owned(),
+            order_id: "o-1".to_owned(),
+            status: "DONE".to_owned(),
+            total_amount: 1,
+            method: method.to_owned(),
+            approved_at: "2026-11-21T00:00:00Z".to_owned(),
+        };
+        let message = PaymentMessage::new(serde_json::from_value(request(key, 1))?, response);
+        let value = serde_json::to_string(&message)?;
+        producer
+            .send(ottla::Record::to(TOPIC).key("1").value(value))
+            .await?;
+    }
+    producer
+        .send(ottla::Record::to(TOPIC).key("1").value("no payment"))
+        .await?;
+    let line = format!(
+        "--bootstrap {} --database {database} --payments 7 --ticket-types 1",
+        cluster.bootstrap_servers()
+    );
+    let report = run(&line).await?;
+    assert_eq!((report.work.unfit, report.work.unreadable), (1, 1));
+    assert_eq!(report.work.new, 2 + 6);
+    let account = report.account().to_string();
+    assert!(
+        account.contains("wrong: 1 payments do not fit the table: see set_aside"),
+        "{account}"
+    );
+    assert_eq!(count(&database, "set_aside").await?, 2);
+    // And it does not come again.
+    let report = run(&line).await?;
+    assert_right(&report);
+    assert_eq!(count(&database, "payment").await?, 2 + 6 + 6);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_never_comes_whole_does_not_hold_up_the_end() -> Outcome {
+    let options = options("--payments 0");
+    let system = System::open(&options).await?;
+    let address = system.url().trim_start_matches("http://").to_owned();
+    let head = "POST /payments/confirm HTTP/1.1\r\nHost: x\r\n";
+    let mut half_a_head = TcpStream::connect(&address).await?;
+    half_a_head.write_all(head.as_bytes()).await?;
+    let mut half_a_body = TcpStream::connect(&address).await?;
+    let whole_head =
+        format!("{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{");
+    half_a_body.write_all(whole_head.as_bytes()).await?;
+    let url = format!("{}/payments/confirm", system.url());
+    // One that came whole, and takes its time, is answered.
+    let slow = tokio::spawn(async move { post(&url, &request("slow-1", 1)).await });
+    eventually(LIMIT, async || system.open_payments().await.unwrap() == 1).await;
+    let report = timeout(Duration::from_secs(8), end(system, &options)).await??;
+    assert_right(&report);
+    assert_eq!(slow.await??.0, StatusCode::OK);
+    assert_eq!(report.counts.delivered, 1);
     Ok(())
 }
 

@@ -11,8 +11,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use ottla_app_testing::{Outcome, Parts, Program, Suite, folder, until};
-use payment::{Options, System, TOPIC, TYPE_ID};
+use ottla_app_testing::{Outcome, Parts, ProducedRecord, Program, Suite, folder, until};
+use payment::{
+    Options, PaymentConfirmRequest, PaymentConfirmResponse, PaymentMessage, System, TOPIC, TYPE_ID,
+};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,11 @@ fn main() -> ExitCode {
         "while_kafka_is_frozen_no_payment_is_lost_without_a_word",
         1,
         frozen,
+    );
+    suite.test(
+        "what_mariadb_refuses_is_set_aside_and_a_transactions_mark_is_not_waited_for",
+        1,
+        refused_and_marked,
     );
     suite.run()
 }
@@ -218,5 +225,66 @@ async fn frozen(parts: Arc<Parts>) -> Outcome {
             assert!(!table.contains(&key), "{key} is in the table all the same");
         }
     }
+    Ok(())
+}
+
+/// A record of Java's with a payment of this key.
+fn paid(key: &str, method: &str) -> Result<ProducedRecord, serde_json::Error> {
+    let request = PaymentConfirmRequest {
+        payment_key: key.to_owned(),
+        order_id: "o".to_owned(),
+        amount: 1,
+        reservation_id: 7,
+        ticket_type_id: 4,
+        user_id: 3,
+    };
+    let response = PaymentConfirmResponse {
+        payment_key: key.to_owned(),
+        order_id: "o".to_owned(),
+        status: "DONE".to_owned(),
+        total_amount: 1,
+        method: method.to_owned(),
+        approved_at: "2026-11-21T00:00:00Z".to_owned(),
+    };
+    let value = serde_json::to_vec(&PaymentMessage::new(request, response))?;
+    Ok(ProducedRecord {
+        key: Some(b"4".to_vec()),
+        value: Some(value),
+        ..ProducedRecord::default()
+    })
+}
+
+/// The topic ends with a transaction's mark, behind which no commit comes.
+async fn refused_and_marked(parts: Arc<Parts>) -> Outcome {
+    let database = parts.database.create("payment")?;
+    let bootstrap = parts.kafka.bootstrap();
+    let line = format!("--bootstrap {bootstrap} --database {database} --payments 0 --members 1");
+    let options = options(&line);
+    let system = System::open(&options).await?;
+    let long = "x".repeat(256);
+    let records = [
+        ("b", "card"),
+        ("b ", "card"),
+        ("c", long.as_str()),
+        ("d", "card"),
+    ];
+    let records: Result<Vec<_>, _> = records
+        .iter()
+        .map(|(key, method)| paid(key, method))
+        .collect();
+    let java = parts
+        .kafka
+        .java_producer(&[("transactional.id", "payments")])?;
+    java.begin()?;
+    java.send(TOPIC, &records?)?;
+    java.commit()?;
+    let report = system.run(&options, CancellationToken::new()).await?;
+    assert_eq!((report.work.new, report.work.unfit), (3, 1));
+    assert_eq!(report.lag, Some(0));
+    // A blank at the end makes another key.
+    let keys = "SELECT COUNT(*) FROM payment.payment WHERE payment_key IN ('b', 'b ')";
+    assert_eq!(parts.database.count(keys)?, 2);
+    let aside = "SELECT COUNT(*) FROM payment.set_aside WHERE reason LIKE '%too long%'";
+    assert_eq!(parts.database.count(aside)?, 1);
     Ok(())
 }

@@ -94,8 +94,9 @@ async fn while_kafka_is_away_no_payment_is_lost_without_a_word() -> Outcome {
     let cluster = Cluster::start().await?;
     let folder = folder("payment")?;
     let config = folder.path().join("settings.toml");
+    // The pause before the next connection is shorter than what a payment waits once Kafka is back.
     let settings = "[kafka]\nretries = 2\nmax.block.ms = 5000\nlinger.ms = 20\n\
-         request.timeout.ms = 600\ndelivery.timeout.ms = 1000\n";
+         request.timeout.ms = 600\ndelivery.timeout.ms = 1000\nreconnect.backoff.max.ms = 100\n";
     fs::write(&config, settings)?;
     let mut program = start(&format!(
         "--serve 127.0.0.1:0 --bootstrap {} --config {}",

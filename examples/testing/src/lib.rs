@@ -10,6 +10,7 @@ mod suite;
 
 use std::time::{Duration, Instant};
 
+pub use kafka_cluster::ProducedRecord;
 pub use mariadb::MariaDb;
 pub use place::Folder;
 pub use program::{Ended, Program, folder};
