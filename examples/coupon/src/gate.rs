@@ -1,14 +1,28 @@
-//! Who is among the first: a counter that hands each number to one applicant alone.
+//! Who is among the first: a counter that hands each number to one user alone, and each user one number.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ottla_app::Failure;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client};
+use redis::{AsyncCommands, Client, RedisError};
 
 /// The counter's name in Redis.
 const COUNT: &str = "coupon_count";
+
+/// A hash in Redis: each user's number, or [`DONE`].
+const USERS: &str = "coupon_users";
+
+/// Instead of a number, once the user's record is delivered.
+const DONE: u64 = 0;
+
+/// Draws a number, unless the user has one: whether it is new, and which. In one step, whoever else asks.
+const DRAW: &str = "local known = redis.call('HGET', KEYS[2], ARGV[1]) \
+     if known then return {0, tonumber(known)} end \
+     local drawn = redis.call('INCR', KEYS[1]) \
+     redis.call('HSET', KEYS[2], ARGV[1], drawn) \
+     return {1, drawn}";
 
 /// How long Redis may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,10 +32,21 @@ const RETRIES: usize = 3;
 
 /// The counter.
 pub enum Gate {
-    /// For applicants of this process.
-    Process(AtomicU64),
+    /// For applicants of this process: each user's number, or 0 once the user's record is delivered.
+    Process(Mutex<HashMap<i64, u64>>),
     /// For applicants of every process.
     Redis(ConnectionManager),
+}
+
+/// A user's number, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// The next one.
+    New(u64),
+    /// The one that the user has drawn before; nobody knows that the record is delivered.
+    Before(u64),
+    /// The user's record is delivered.
+    Done,
 }
 
 impl Gate {
@@ -31,10 +56,9 @@ impl Gate {
     /// When the URL is no Redis', or Redis does not answer.
     pub async fn open(url: Option<&str>) -> Result<Self, Failure> {
         let Some(url) = url else {
-            return Ok(Self::Process(AtomicU64::new(0)));
+            return Ok(Self::Process(Mutex::default()));
         };
         let client = Client::open(url).map_err(|error| Failure::option("--redis", error))?;
-        // A count whose answer is given up on may be lost to everybody: it is worth waiting for.
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(PATIENCE))
             .set_number_of_retries(RETRIES);
@@ -42,18 +66,53 @@ impl Gate {
         manager.map(Self::Redis).map_err(Failure::of("Redis"))
     }
 
-    /// The applicant's number, from 1; nobody else has or gets it.
+    /// The user's number; asked again, as when the answer got lost, it is the same, and none is drawn.
     ///
     /// # Errors
-    /// When Redis does not answer: nobody can tell then whether a number was drawn.
-    pub async fn draw(&self) -> Result<u64, Failure> {
-        match self {
-            Self::Process(count) => Ok(count.fetch_add(1, Ordering::Relaxed) + 1),
+    /// When Redis does not answer.
+    pub async fn draw(&self, user_id: i64) -> Result<Drawn, Failure> {
+        let (new, number) = match self {
+            Self::Process(users) => {
+                let mut users = lock(users);
+                let next = users.len() as u64 + 1;
+                match users.insert(user_id, next) {
+                    None => (1, next),
+                    Some(known) => {
+                        users.insert(user_id, known);
+                        (0, known)
+                    }
+                }
+            }
             Self::Redis(redis) => {
-                let drawn = redis.clone().incr(COUNT, 1).await;
-                drawn.map_err(Failure::of("Redis, INCR coupon_count"))
+                let mut eval = redis::cmd("EVAL");
+                eval.arg(DRAW).arg(2).arg(COUNT).arg(USERS).arg(user_id);
+                let drawn: Result<(u8, u64), RedisError> =
+                    eval.query_async(&mut redis.clone()).await;
+                drawn.map_err(Failure::of("Redis, drawing a number"))?
+            }
+        };
+        Ok(match (new, number) {
+            (1, number) => Drawn::New(number),
+            (_, DONE) => Drawn::Done,
+            (_, number) => Drawn::Before(number),
+        })
+    }
+
+    /// The user's record is delivered: when the user asks again, it is not sent again.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn done(&self, user_id: i64) -> Result<(), Failure> {
+        match self {
+            Self::Process(users) => {
+                lock(users).insert(user_id, DONE);
+            }
+            Self::Redis(redis) => {
+                let set: Result<(), _> = redis.clone().hset(USERS, user_id, DONE).await;
+                set.map_err(Failure::of("Redis"))?;
             }
         }
+        Ok(())
     }
 
     /// How many numbers were drawn.
@@ -62,7 +121,7 @@ impl Gate {
     /// When Redis does not answer.
     pub async fn drawn(&self) -> Result<u64, Failure> {
         match self {
-            Self::Process(count) => Ok(count.load(Ordering::Relaxed)),
+            Self::Process(users) => Ok(lock(users).len() as u64),
             Self::Redis(redis) => {
                 let count: Result<Option<u64>, _> = redis.clone().get(COUNT).await;
                 Ok(count.map_err(Failure::of("Redis"))?.unwrap_or(0))
@@ -76,9 +135,9 @@ impl Gate {
     /// When Redis does not answer.
     pub async fn reset(&self) -> Result<(), Failure> {
         match self {
-            Self::Process(count) => count.store(0, Ordering::Relaxed),
+            Self::Process(users) => lock(users).clear(),
             Self::Redis(redis) => {
-                let deleted: Result<(), _> = redis.clone().del(COUNT).await;
+                let deleted: Result<(), _> = redis.clone().del(&[COUNT, USERS]).await;
                 deleted.map_err(Failure::of("Redis"))?;
             }
         }
@@ -93,4 +152,8 @@ impl Gate {
             Self::Redis(_) => "Redis",
         }
     }
+}
+
+fn lock(users: &Mutex<HashMap<i64, u64>>) -> MutexGuard<'_, HashMap<i64, u64>> {
+    users.lock().unwrap_or_else(PoisonError::into_inner)
 }

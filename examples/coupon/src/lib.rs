@@ -11,10 +11,10 @@ mod run;
 mod service;
 mod store;
 
-pub use gate::Gate;
+pub use gate::{Drawn, Gate};
 pub use member::{GROUP, run as run_member};
 pub use options::Options;
 pub use report::Report;
 pub use run::System;
-pub use service::{Applied, COUPONS, Coupons, TOPIC};
+pub use service::{Applied, COUPONS, Coupons, TOPIC, Won};
 pub use store::Store;

@@ -29,6 +29,10 @@ pub struct Report {
     pub drawn: u64,
     /// Winners of this run, whose records are in the topic.
     pub winners: u64,
+    /// Those among them who had won before, and whose record may not have arrived then.
+    pub resent: u64,
+    /// Applicants who had won before.
+    pub had_one: u64,
     /// Winners whose records may not be there, and why.
     pub undelivered: Vec<String>,
     /// Winners without a coupon in the table.
@@ -71,7 +75,10 @@ impl Report {
             );
         }
         account.line("won", self.winners);
-        account.line("too late", self.applications - self.winners);
+        if self.had_one > 0 {
+            account.line("won before", self.had_one);
+        }
+        account.line("too late", self.too_late());
         account.line(
             "saved",
             format!(
@@ -94,11 +101,23 @@ impl Report {
         account
     }
 
+    fn too_late(&self) -> u64 {
+        let others = self.winners + self.had_one + self.undelivered.len() as u64;
+        self.applications.saturating_sub(others)
+    }
+
     fn judge(&self, account: &mut Account) {
         account.check(self.users == self.coupons, "a user has two coupons");
         account.check(
             self.saved.unreadable == 0,
             format!("{} records are no user's id", self.saved.unreadable),
+        );
+        account.check(
+            self.saved.unfit == 0,
+            format!(
+                "{} coupons do not fit the table: see set_aside",
+                self.saved.unfit
+            ),
         );
         if self.asked == 0 {
             // This process has only saved, and cannot tell who has won.
@@ -108,7 +127,8 @@ impl Report {
             account.check(false, format!("not delivered: {undelivered}"));
         }
         let left = COUPONS.saturating_sub(self.drawn_before);
-        let due = left.min(self.applications) - self.undelivered.len() as u64;
+        let new = left.min(self.drawn.saturating_sub(self.drawn_before));
+        let due = (new + self.resent).saturating_sub(self.undelivered.len() as u64);
         account.check(
             self.winners == due,
             format!("{} applicants won, not {due}", self.winners),

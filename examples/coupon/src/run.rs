@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ottla::Delivery;
 use ottla_app::{Database, Done, Failure, Kafka, Members, Progress, Settings, say};
 use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
@@ -15,7 +14,7 @@ use crate::gate::Gate;
 use crate::member::{self, GROUP};
 use crate::options::Options;
 use crate::report::Report;
-use crate::service::{Applied, Coupons, TOPIC};
+use crate::service::{Applied, Coupons, TOPIC, Won};
 use crate::store::Store;
 
 /// The settings that come with the application.
@@ -139,6 +138,8 @@ impl System {
             undelivered: applied.undelivered,
             missing: applied.winners.difference(&users).count() as u64,
             winners: applied.winners.len() as u64,
+            resent: applied.resent,
+            had_one: applied.had_one,
             saved,
             coupons: self.store.count().await?,
             users: users.len() as u64,
@@ -154,6 +155,10 @@ struct Tally {
     applications: u64,
     /// Whose coupons are in the topic.
     winners: HashSet<i64>,
+    /// Those among them who had won before.
+    resent: u64,
+    /// Those who had won before, and were not sent again.
+    had_one: u64,
     /// Winners whose record may not have arrived.
     undelivered: Vec<String>,
 }
@@ -195,12 +200,14 @@ async fn apply_all(
     while let Some(work) = workers.join_next().await {
         let work = work.map_err(Failure::of("a worker"))?;
         tally.applications += work.applications;
-        for (user, delivery) in work.won {
-            match delivery.await {
-                Ok(_) => {
+        tally.had_one += work.had_one;
+        for (user, won) in work.won {
+            tally.resent += u64::from(won.again);
+            match deliver(coupons, user, won).await {
+                Ok(()) => {
                     tally.winners.insert(user);
                 }
-                Err(error) => tally.undelivered.push(format!("user {user}: {error}")),
+                Err(failure) => tally.undelivered.push(format!("user {user}: {failure}")),
             }
         }
         failure = failure.or(work.failure);
@@ -208,11 +215,25 @@ async fn apply_all(
     failure.map_or(Ok(tally), Err)
 }
 
+/// Waits until a winner is in the topic; who is told of an error applies again, as people do.
+async fn deliver(coupons: &Coupons, user: i64, won: Won) -> Result<(), Failure> {
+    let Err(failure) = coupons.delivered(won).await else {
+        return Ok(());
+    };
+    tracing::warn!(%failure, user, "not delivered: applying again");
+    match coupons.apply(user).await? {
+        Applied::Won(won) => coupons.delivered(won).await,
+        Applied::Before => Ok(()),
+        Applied::TooLate => Err(failure),
+    }
+}
+
 /// One worker's applications.
 #[derive(Default)]
 struct Work {
     applications: u64,
-    won: Vec<(i64, Delivery)>,
+    had_one: u64,
+    won: Vec<(i64, Won)>,
     failure: Option<Failure>,
 }
 
@@ -221,8 +242,10 @@ impl Work {
         match coupons.apply(user).await {
             Ok(applied) => {
                 self.applications += 1;
-                if let Applied::Won(delivery) = applied {
-                    self.won.push((user, delivery));
+                match applied {
+                    Applied::Won(won) => self.won.push((user, won)),
+                    Applied::Before => self.had_one += 1,
+                    Applied::TooLate => {}
                 }
             }
             Err(failure) => self.failure = Some(failure),

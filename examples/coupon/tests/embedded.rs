@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Parser;
 use coupon::{Applied, COUPONS, GROUP, Options, Report, System, TOPIC, run_member};
 use ottla_app_testing::{eventually, folder};
-use ottla_broker::{ApiKey, Cluster, Fault};
+use ottla_broker::{ApiKey, Cluster, ErrorCode, Fault};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -218,6 +218,62 @@ async fn a_broker_that_crashes_half_way_costs_no_coupon_and_makes_no_second_one(
     let report = timeout(LIMIT, system.run(&options, CancellationToken::new())).await??;
     assert_right(&report);
     assert_eq!((report.coupons, report.users), (100, 100));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_applies_twice_takes_nobody_elses_coupon() -> Outcome {
+    let options = options("coupon --applicants 1000");
+    let system = System::open(&options).await?;
+    // Of the same users as the run's, each with a double click, and one with a click for each coupon.
+    let coupons = system.coupons();
+    let clicks = (1..=60).flat_map(|user| [user, user]);
+    for user in clicks.chain([60; 100]) {
+        match coupons.apply(user).await? {
+            Applied::Won(won) => coupons.delivered(won).await?,
+            Applied::Before => {}
+            Applied::TooLate => panic!("user {user} came in time"),
+        }
+    }
+    assert_eq!(coupons.gate().drawn().await?, 60);
+    assert!(matches!(coupons.apply(1).await?, Applied::Before));
+    let report = timeout(LIMIT, system.run(&options, CancellationToken::new())).await??;
+    assert_right(&report);
+    assert_eq!((report.coupons, report.users), (100, 100));
+    assert_eq!(
+        (report.winners, report.had_one, report.drawn),
+        (40, 60, 1000)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_failed_costs_no_coupon() -> Outcome {
+    let cluster = Cluster::builder().topic(TOPIC, 1).start().await?;
+    let line = format!("coupon --bootstrap {}", cluster.bootstrap_servers());
+    let options = options(&line);
+    let system = System::open(&options).await?;
+    let coupons = system.coupons();
+    // For good: it is not tried again.
+    let refusal = || Fault::error(ErrorCode::INVALID_RECORD).on(ApiKey::Produce);
+    let refused = cluster.faults().add(refusal());
+    let Applied::Won(won) = coupons.apply(1).await? else {
+        panic!("the first one wins");
+    };
+    assert!(!won.again && coupons.delivered(won).await.is_err());
+    assert_eq!(cluster.faults().hits(refused), 1);
+    let Applied::Won(won) = coupons.apply(1).await? else {
+        panic!("the user has a number");
+    };
+    assert!(won.again);
+    coupons.delivered(won).await?;
+    // In the run, applicants who are told of an error apply again by themselves.
+    let refused = cluster.faults().add(refusal());
+    let report = timeout(LIMIT, system.run(&options, CancellationToken::new())).await??;
+    assert_right(&report);
+    assert_eq!(cluster.faults().hits(refused), 1);
+    assert_eq!((report.coupons, report.users), (100, 100));
+    assert_eq!(cluster.log(TOPIC, 0).len(), 100);
     Ok(())
 }
 
