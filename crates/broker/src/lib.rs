@@ -88,6 +88,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod about;
 mod api;
 mod builder;
 mod cluster;

@@ -2,7 +2,7 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::configs::{Told, TopicConfigs};
 use crate::state::topics::is_valid_name;
 use crate::state::{NodeId, State};

@@ -2,7 +2,7 @@
 
 use super::groups::code;
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::sessions::TopicRef;
 use crate::state::{NodeId, State};
 use crate::wire::{Malformed, Reader, TopicId, Writer};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::leaders;
 use super::{At, Call, Step, millis};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::sessions::{TopicRef, Wanted};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Reader, Writer};

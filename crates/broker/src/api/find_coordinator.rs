@@ -1,7 +1,7 @@
 //! FindCoordinator: which node knows a group.
 
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::groups::string_since;
 use super::{At, Call, Step, millis};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::groups::{GroupAnswer, Join, JoinAnswer};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};

@@ -1,7 +1,7 @@
 //! ListOffsets: the first, the last, or the offset at a time.
 
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::batch::Head;
 use crate::state::compression;
 use crate::state::log::{Log, Stored};

@@ -1,7 +1,7 @@
 //! Metadata: the nodes, and the topics with their leaders; makes topics when they are first asked for.
 
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::sessions::TopicRef;
 use crate::state::topics::{Partition, Topic, is_valid_name};
 use crate::state::{NodeId, State};

@@ -33,7 +33,7 @@ pub(crate) use tests::test_batch;
 
 use std::time::Duration;
 
-use crate::faults::About;
+use crate::about::About;
 use crate::state::{ConnectionId, NodeId, Now, State};
 use crate::wire::{ApiKey, ErrorCode, Header, Malformed, Name, Reader, Writer};
 

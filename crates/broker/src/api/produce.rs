@@ -2,7 +2,7 @@
 
 use super::leaders;
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::batch::{Flaw, NewBatch, Rejected};
 use crate::state::log::Appended;
 use crate::state::sessions::TopicRef;

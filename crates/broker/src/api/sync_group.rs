@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
-use crate::faults::About;
+use crate::about::About;
 use crate::state::groups::{GroupAnswer, Sync};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};

@@ -23,7 +23,8 @@ use sessions::Sessions;
 use topics::Topics;
 use waits::Waits;
 
-use crate::faults::{About, Facts, Plan, Rules};
+use crate::about::About;
+use crate::faults::{Facts, Plan, Rules};
 use crate::inspect::RequestSeen;
 use crate::settings::Settings;
 use crate::wire::{ErrorCode, Header, Name};
