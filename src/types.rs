@@ -182,6 +182,35 @@ impl fmt::Debug for Address {
     }
 }
 
+/// Why a member lost its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostReason {
+    /// The group forgot the member: no heartbeat arrived within `session.timeout.ms`, the member took longer than
+    /// `max.poll.interval.ms` to join again, or an administrator removed it. Kafka: `UNKNOWN_MEMBER_ID`.
+    Expired,
+    /// The group has gone on without the member. Kafka: `ILLEGAL_GENERATION`.
+    LeftBehind,
+    /// Another member has taken the same `group.instance.id`. Kafka: `FENCED_INSTANCE_ID`.
+    Fenced,
+    /// The application did not call `recv` or `poll` within `max.poll.interval.ms`; the member left its group.
+    PollInterval,
+    /// The group refused the member for good, such as for a missing permission.
+    Refused,
+}
+
+impl fmt::Display for LostReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "the group forgot the member",
+            Self::LeftBehind => "the group went on without the member",
+            Self::Fenced => "another member has taken its group.instance.id",
+            Self::PollInterval => "max.poll.interval.ms passed without a call of recv or poll",
+            Self::Refused => "the group refused the member",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,10 @@
 // A test that fails by a panic says where; its author need not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod embedded {
+    mod blocked;
+}
+
 use std::time::Duration;
 
 use ottla::{Acks, Client, OffsetReset, Record, TopicPartition};

@@ -87,8 +87,9 @@ impl Admin {
 
     async fn coordinator(&self, group: &Arc<str>) -> Result<Connection> {
         let cluster = &self.calls.cluster;
-        let id = find_by(&cluster.any().await?, group, self.calls.request_timeout()).await?;
-        cluster.broker(id, Purpose::Control).await
+        let connection = cluster.any().await?;
+        let found = find_by(&connection, group, self.calls.request_timeout()).await?;
+        cluster.at(&found.address, Purpose::Control).await
     }
 }
 

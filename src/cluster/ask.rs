@@ -53,37 +53,43 @@ where
 }
 
 /// The known brokers, those first that are likely to answer soon.
-pub(super) fn known(shared: &Shared) -> Vec<Address> {
+pub(super) fn known(shared: &Shared, purpose: Purpose) -> Vec<Address> {
     let topology = shared.topology();
     let mut all: Vec<(u8, u32, Address)> = topology
         .brokers
         .values()
-        .map(|address| (rank(shared, address), fastrand::u32(..), address.clone()))
+        .map(|address| {
+            (
+                rank(shared, address, purpose),
+                fastrand::u32(..),
+                address.clone(),
+            )
+        })
         .collect();
     all.sort_by_key(|(rank, random, _)| (*rank, *random));
     all.into_iter().map(|(_, _, address)| address).collect()
 }
 
-fn rank(shared: &Shared, address: &Address) -> u8 {
-    match shared.pool.live(address, Purpose::Control) {
+fn rank(shared: &Shared, address: &Address, purpose: Purpose) -> u8 {
+    match shared.pool.live(address, purpose) {
         Some(connection) if connection.in_flight() == 0 => 0,
         // One that owes an answer may be stuck.
-        Some(_) => 2,
-        None if shared.pool.is_backing_off(address) => 3,
-        None => 1,
+        Some(_) => 3,
+        None if shared.pool.is_backing_off(address) => 4,
+        // It was reached for something else.
+        None if shared.pool.live(address, Purpose::Control).is_some() => 1,
+        None => 2,
     }
 }
 
 /// A connection to some server: a known broker, or a bootstrap server when none is left.
-pub(super) async fn any(shared: &Arc<Shared>) -> Result<Connection, Error> {
+pub(super) async fn any(shared: &Arc<Shared>, purpose: Purpose) -> Result<Connection, Error> {
     let connect = |address: Address| {
         let pool = shared.pool.clone();
-        async move { pool.connection(&address, Purpose::Control).await }
+        async move { pool.connection(&address, purpose).await }
     };
-    let known = known(shared);
-    let likely = known
-        .first()
-        .and_then(|at| shared.pool.live(at, Purpose::Control));
+    let known = known(shared, purpose);
+    let likely = known.first().and_then(|at| shared.pool.live(at, purpose));
     if let Some(connection) = likely {
         return Ok(connection);
     }

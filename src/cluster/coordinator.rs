@@ -9,11 +9,18 @@ use tracing::debug;
 use super::{Cluster, Purpose};
 use crate::error::{Error, ErrorCode};
 use crate::net::Connection;
-use crate::types::BrokerId;
+use crate::types::{Address, BrokerId};
 use crate::wire::FindCoordinator;
 
 /// A broker that is silent for so long holds nobody up: the next try asks one that owes no answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A broker, as FindCoordinator names it: where it is now, whatever the metadata says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) id: BrokerId,
+    pub(crate) address: Address,
+}
 
 /// Asks this broker which one coordinates a group.
 ///
@@ -23,7 +30,7 @@ pub(crate) async fn find_by(
     connection: &Connection,
     group: &Arc<str>,
     limit: Duration,
-) -> Result<BrokerId, Error> {
+) -> Result<Node, Error> {
     let call = FindCoordinator {
         group: group.clone(),
     };
@@ -34,7 +41,7 @@ pub(crate) async fn find_by(
     };
     answer.code.ok().map_err(refused)?;
     match answer.node {
-        Some((id, _)) => Ok(id),
+        Some((id, address)) => Ok(Node { id, address }),
         None => Err(refused(ErrorCode::COORDINATOR_NOT_AVAILABLE)),
     }
 }
@@ -43,7 +50,9 @@ pub(crate) async fn find_by(
 pub(crate) struct Coordinator {
     cluster: Cluster,
     group: Arc<str>,
-    known: Mutex<Option<BrokerId>>,
+    /// By which connections it is looked for.
+    purpose: Purpose,
+    known: Arc<Mutex<Option<Node>>>,
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -52,12 +61,25 @@ impl Coordinator {
         Self {
             cluster,
             group,
-            known: Mutex::default(),
+            purpose: Purpose::Control,
+            known: Arc::default(),
             asking: tokio::sync::Mutex::default(),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<BrokerId>> {
+    /// The same coordinator for the thread of memberships, which waits for nothing that runs on another one; what
+    /// either finds both know.
+    pub(crate) fn for_members(&self) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            group: self.group.clone(),
+            purpose: Purpose::Seek,
+            known: self.known.clone(),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Node>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,13 +87,13 @@ impl Coordinator {
     ///
     /// # Errors
     /// The broker's or the connection's; there are no retries.
-    pub(crate) async fn get(&self) -> Result<BrokerId, Error> {
-        let known = *self.known();
+    pub(crate) async fn get(&self) -> Result<Node, Error> {
+        let known = self.known().clone();
         if let Some(known) = known {
             return Ok(known);
         }
         let _one_at_a_time = self.asking.lock().await;
-        let known = *self.known();
+        let known = self.known().clone();
         match known {
             Some(known) => Ok(known),
             None => self.ask().await,
@@ -82,31 +104,31 @@ impl Coordinator {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub(crate) async fn ask(&self) -> Result<BrokerId, Error> {
+    pub(crate) async fn ask(&self) -> Result<Node, Error> {
         let limit = self.cluster.settings().request_timeout;
-        let connection = self.cluster.any().await?;
+        let connection = self.cluster.any_for(self.purpose).await?;
         let answer = timeout(PATIENCE, find_by(&connection, &self.group, limit)).await;
-        let id = answer.map_err(|_| Error::RequestTimeout {
+        let node = answer.map_err(|_| Error::RequestTimeout {
             address: connection.address().to_string().into(),
             request: "FindCoordinator",
             timeout: PATIENCE,
         })??;
-        let before = self.known().replace(id);
-        if before != Some(id) {
-            debug!(group = %self.group, coordinator = id.0, "found the coordinator");
+        let before = self.known().replace(node.clone());
+        if before.as_ref() != Some(&node) {
+            debug!(group = %self.group, coordinator = node.id.0, address = %node.address, "found the coordinator");
         }
-        Ok(id)
+        Ok(node)
     }
 
     /// The broker is not the coordinator, or not to be reached; whoever asks next asks anew.
-    pub(crate) fn forget(&self, id: BrokerId) {
+    pub(crate) fn forget(&self, node: &Node) {
         let mut known = self.known();
-        if *known == Some(id) {
+        if known.as_ref() == Some(node) {
             *known = None;
         }
     }
 
-    /// A connection to the coordinator, and its id to [`forget`](Self::forget) if it is none.
+    /// A connection to the coordinator, which is to be [forgotten](Self::forget) if it is none.
     ///
     /// A broker that accepts connections and says nothing holds the caller up for `limit` at most.
     ///
@@ -116,29 +138,28 @@ impl Coordinator {
         &self,
         purpose: Purpose,
         limit: Duration,
-    ) -> Result<(BrokerId, Connection), Error> {
-        let id = self.get().await?;
-        let connection = self.connection_to(id, purpose, limit).await?;
-        Ok((id, connection))
+    ) -> Result<(Node, Connection), Error> {
+        let node = self.get().await?;
+        let connection = self.connection_to(&node, purpose, limit).await?;
+        Ok((node, connection))
     }
 
     /// The same to a broker that was the coordinator a moment ago.
     pub(crate) async fn connection_to(
         &self,
-        id: BrokerId,
+        node: &Node,
         purpose: Purpose,
         limit: Duration,
     ) -> Result<Connection, Error> {
-        let connecting = timeout(limit, self.cluster.broker(id, purpose)).await;
+        let connecting = timeout(limit, self.cluster.at(&node.address, purpose)).await;
         let connection = connecting.unwrap_or_else(|_| {
             Err(Error::Disconnected {
-                address: format!("broker {}", id.0).into(),
+                address: node.address.to_string().into(),
                 reason: format!("it did not answer a new connection within {limit:?}").into(),
             })
         });
         if connection.is_err() {
-            self.forget(id);
-            self.cluster.request_refresh();
+            self.forget(node);
         }
         connection
     }

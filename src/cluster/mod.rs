@@ -7,6 +7,7 @@ mod each;
 mod offsets;
 mod refresh;
 mod shared;
+mod thread;
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,10 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use crate::net::{Purpose, RoleId, next_role};
 pub(crate) use calls::{Calls, by_topic, is_transient, unanswered, unless_nobody_answered};
-pub(crate) use coordinator::{Coordinator, find_by};
+pub(crate) use coordinator::{Coordinator, Node, find_by};
 pub(crate) use each::each;
 pub use offsets::{OffsetSpec, PartitionOffset};
+pub(crate) use thread::Home;
 
 use crate::config::ClientSettings;
 use crate::error::{Error, ErrorCode};
@@ -207,22 +209,51 @@ impl Cluster {
     /// Why there is none just now; a refresh has then been asked for, since the broker may have moved.
     pub(crate) async fn broker(&self, id: BrokerId, purpose: Purpose) -> Result<Connection, Error> {
         let address = self.topology().brokers.get(&id).cloned();
-        let outcome = match address {
-            Some(address) => self.shared().pool.connection(&address, purpose).await,
-            None => Err(Error::Disconnected {
+        let Some(address) = address else {
+            self.request_refresh();
+            return Err(Error::Disconnected {
                 address: format!("broker {}", id.0).into(),
                 reason: "it is not in the cluster's metadata".into(),
-            }),
+            });
         };
+        self.at(&address, purpose).await
+    }
+
+    /// The connection to the broker at this address.
+    ///
+    /// # Errors
+    /// As [`broker`](Self::broker).
+    pub(crate) async fn at(
+        &self,
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<Connection, Error> {
+        let outcome = self.shared().pool.connection(address, purpose).await;
         if outcome.is_err() {
             self.request_refresh();
         }
         outcome
     }
 
+    /// The connection to the broker at this address, if it is open now and owes no answer.
+    pub(crate) fn idle_at(&self, address: &Address, purpose: Purpose) -> Option<Connection> {
+        let live = self.shared().pool.live(address, purpose);
+        live.filter(|connection| connection.in_flight() == 0)
+    }
+
     /// A connection to some broker that answers.
     pub(crate) async fn any(&self) -> Result<Connection, Error> {
-        ask::any(self.shared()).await
+        self.any_for(Purpose::Control).await
+    }
+
+    /// The same, which is used for one purpose alone.
+    pub(crate) async fn any_for(&self, purpose: Purpose) -> Result<Connection, Error> {
+        ask::any(self.shared(), purpose).await
+    }
+
+    /// Where the members of groups live for as long as this client does.
+    pub(crate) fn home(&self) -> Home {
+        self.shared().home()
     }
 
     /// A connection to the controller, or to a broker that passes requests on to it.

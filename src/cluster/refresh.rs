@@ -80,7 +80,7 @@ async fn pass(
     let settings = &shared.settings;
     let (topics, creates) = (&wanted.names, wanted.creates);
     let mut failures = Failures::new();
-    let servers = ask::known(shared);
+    let servers = ask::known(shared, Purpose::Control);
     if !servers.is_empty() {
         let asked = ask(shared, servers, topics, creates);
         // KIP-1102: brokers that neither answer nor fail are given up after the trigger's time.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::thread::Home;
 use crate::config::ClientSettings;
 use crate::error::Error;
 use crate::machine::interest::{Ask, Interest, Pace, Use};
@@ -35,6 +36,8 @@ struct State {
     users: Vec<Weak<dyn TopicUser>>,
     last_failure: Option<Error>,
     closed: Option<Error>,
+    /// Where the members of groups live, once there was one.
+    home: Option<Home>,
 }
 
 impl Shared {
@@ -57,6 +60,7 @@ impl Shared {
                 users: Vec::new(),
                 last_failure: None,
                 closed: None,
+                home: None,
             }),
         })
     }
@@ -73,15 +77,32 @@ impl Shared {
 
     /// Ends everything; whoever still asks for something is told `why`.
     pub(super) fn close(&self, why: Error) {
-        let sender = {
+        let (sender, home) = {
             let mut state = self.lock();
             state.closed.get_or_insert_with(|| why.clone());
-            state.sender.take()
+            (state.sender.take(), state.home.take())
         };
         if sender.is_some() {
             self.wake.notify_one();
             self.pool.close_all(why);
         }
+        // Only now: nothing that lives there is wanted any more.
+        drop(home);
+    }
+
+    /// Where members of groups live; the client's connections for them end before it does.
+    pub(super) fn home(&self) -> Home {
+        let known = self.lock().home.clone();
+        if let Some(home) = known {
+            return home;
+        }
+        let home = Home::new();
+        let mut state = self.lock();
+        // One that is closed keeps nothing alive any more.
+        if state.sender.is_some() {
+            state.home = Some(home.clone());
+        }
+        home
     }
 
     pub(super) fn topology(&self) -> Arc<Topology> {

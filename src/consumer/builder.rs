@@ -217,6 +217,9 @@ impl ConsumerBuilder {
 
     /// How long the group waits for a heartbeat before it gives the member's partitions to others.
     ///
+    /// Heartbeats come from a thread of their own: a handler that blocks its runtime's threads costs no partitions
+    /// before `max_poll_interval` is over.
+    ///
     /// Default 45 s; 1 ms to 2147483647 ms, and within the brokers' `group.min.session.timeout.ms` (6 s) and
     /// `group.max.session.timeout.ms` (30 min). Kafka: `session.timeout.ms`.
     pub fn session_timeout(mut self, limit: Duration) -> Self {
@@ -233,8 +236,10 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Longest time between two calls of `recv` or `poll`, after which the member leaves its group; also how long the
-    /// group waits for it in a rebalance.
+    /// Longest time between two calls of `recv` or `poll`, after which the member leaves its group and the next call
+    /// tells of it; also how long the group waits for it in a rebalance, and the longest time of a listener's callback.
+    ///
+    /// A call that waits for records counts for as long as its future is awaited.
     ///
     /// Default 5 min; 1 ms to 2147483647 ms. Kafka: `max.poll.interval.ms`.
     pub fn max_poll_interval(mut self, limit: Duration) -> Self {

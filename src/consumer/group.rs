@@ -10,6 +10,7 @@ use super::offsets::{Commit, Commits};
 use super::shared::Shared;
 use super::{ConsumerHandle, RebalanceListener};
 use crate::error::Error;
+use crate::machine::group::Loss;
 use crate::types::{TopicName, TopicPartition};
 
 /// A consumer of a group, with whoever listens to its rebalances.
@@ -67,6 +68,21 @@ impl Host for Grouped {
     fn calls(&self) -> (u64, bool) {
         let calls = self.shared().calls();
         (calls.count, calls.is_waiting)
+    }
+
+    fn nudge(&self) {
+        self.shared().ready.notify_one();
+    }
+
+    fn lost(&self, partitions: &[TopicPartition], why: Loss) {
+        // The others are told by errors of their own.
+        let is_news = matches!(why, Loss::Expired | Loss::LeftBehind);
+        if self.listener.is_none() && is_news {
+            self.shared().fail(Error::PartitionsLost {
+                partitions: partitions.into(),
+                reason: why.into(),
+            });
+        }
     }
 
     fn fail(&self, error: Error) {

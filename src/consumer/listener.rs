@@ -1,11 +1,12 @@
 //! What a group's member is told when its partitions come and go.
 
-use std::fmt;
 use std::pin::Pin;
 
 use super::ConsumerHandle;
 use crate::machine::group::Loss;
 use crate::types::TopicPartition;
+
+pub use crate::types::LostReason;
 
 /// What a callback of [`RebalanceListener`] returns: `Box::pin(async move { ... })`.
 pub type ListenerFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -73,23 +74,6 @@ fn nothing() -> ListenerFuture<'static> {
     Box::pin(std::future::ready(()))
 }
 
-/// Why a member lost its partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LostReason {
-    /// The group forgot the member: no heartbeat arrived within `session.timeout.ms`, the member took longer than
-    /// `max.poll.interval.ms` to join again, or an administrator removed it. Kafka: `UNKNOWN_MEMBER_ID`.
-    Expired,
-    /// The group has gone on without the member. Kafka: `ILLEGAL_GENERATION`.
-    LeftBehind,
-    /// Another member has taken the same `group.instance.id`. Kafka: `FENCED_INSTANCE_ID`.
-    Fenced,
-    /// The application did not call `recv` or `poll` within `max.poll.interval.ms`; the member left its group.
-    PollInterval,
-    /// The group refused the member for good, such as for a missing permission.
-    Refused,
-}
-
 impl From<Loss> for LostReason {
     fn from(loss: Loss) -> Self {
         match loss {
@@ -99,17 +83,5 @@ impl From<Loss> for LostReason {
             Loss::PollInterval => Self::PollInterval,
             Loss::Refused => Self::Refused,
         }
-    }
-}
-
-impl fmt::Display for LostReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Expired => "the group forgot the member",
-            Self::LeftBehind => "the group went on without the member",
-            Self::Fenced => "another member has taken its group.instance.id",
-            Self::PollInterval => "max.poll.interval.ms passed without a call of recv or poll",
-            Self::Refused => "the group refused the member",
-        })
     }
 }

@@ -1,8 +1,13 @@
-//! Membership in a group: the tasks around a [`Member`], which decides.
+//! Membership in a group: a driver around a [`Member`], which decides, on the thread of all memberships.
+//!
+//! What takes time and belongs to the application, its listener above all, is done on the application's own runtime.
 
+mod act;
+mod aside;
 mod contain;
 mod count;
 mod host;
+mod idle;
 mod send;
 mod work;
 
@@ -12,21 +17,21 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::offsets::{Manner, Offsets};
-use crate::cluster::Purpose;
+use crate::cluster::{Coordinator, Home, Node};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
-use crate::machine::group::{
-    Action, CallId, Classic, Event, Loss, Member, Request, Settings, Turn,
-};
-use crate::types::{BrokerId, TopicName, TopicPartition, after};
+use crate::machine::group::{Classic, Event, Member, Settings, Turn};
+use crate::types::{TopicName, after};
+use aside::orphaned;
 use count::Counting;
-use send::{Sent, send};
+use idle::{Idle, Seen};
 use work::Hands;
 
 pub(super) use host::{Host, Listening, News};
@@ -42,17 +47,22 @@ pub(super) struct Membership {
 enum Input {
     Event(Event),
     /// The coordinator.
-    Found(BrokerId),
+    Found(Node),
+    /// Partitions are assigned, or lost.
+    Done,
     /// Partitions are revoked; why their offsets were not committed.
     Revoked(Option<Error>),
+    /// The application's runtime has ended.
+    Orphaned,
 }
 
 impl Membership {
-    /// Starts; the member joins when there is something subscribed to.
+    /// Starts on the application's runtime; the member joins when there is something subscribed to.
     pub(super) fn spawn<H: Host>(
         host: Arc<H>,
         offsets: Offsets,
         settings: &Arc<ConsumerSettings>,
+        home: &Home,
     ) -> Self {
         let (inbox, inputs) = mpsc::unbounded_channel();
         let (end, left) = watch::channel(None);
@@ -62,6 +72,7 @@ impl Membership {
                 member_settings(settings, &offsets),
                 now.into_std(),
             )),
+            coordinator: Arc::new(offsets.coordinator().for_members()),
             hands: Hands {
                 commits: settings.auto_commit.is_some(),
                 host,
@@ -69,18 +80,16 @@ impl Membership {
             },
             settings: settings.clone(),
             inbox: inbox.clone(),
+            application: Handle::current(),
             tasks: JoinSet::new(),
             broker: None,
             counting: None,
-            idle: Idle {
-                calls: 0,
-                since: now,
-                look_at: now,
-            },
+            idle: Idle::new(settings.max_poll_interval, now),
             commit_failure: None,
+            is_orphaned: false,
             has_left: false,
         };
-        tokio::spawn(driver.run(inputs, end));
+        home.spawn(driver.run(inputs, end));
         Self { inbox, left }
     }
 
@@ -93,7 +102,7 @@ impl Membership {
         let mut left = self.left.clone();
         match left.wait_for(Option::is_some).await {
             Ok(left) => left.clone().unwrap_or(Ok(())),
-            Err(_) => Err(Error::RuntimeEnded { what: "consumer" }),
+            Err(_) => Err(orphaned()),
         }
     }
 }
@@ -119,38 +128,27 @@ fn member_settings(settings: &ConsumerSettings, offsets: &Offsets) -> Settings {
     }
 }
 
-/// Since when the application has not called.
-struct Idle {
-    calls: u64,
-    since: Instant,
-    /// When to look again.
-    look_at: Instant,
-}
-
-/// What to do with the application's partitions.
-enum Work {
-    Assign(Vec<TopicPartition>),
-    Revoke(Vec<TopicPartition>, Instant),
-    Lose(Vec<TopicPartition>, Loss),
-}
-
-/// How often it is looked whether an application that was given up is back.
-const RETURN_GLANCE: Duration = Duration::from_millis(20);
-
 /// The least time for one automatic commit.
 const LEAST_COMMIT: Duration = Duration::from_secs(1);
 
 struct Driver<H> {
     member: Box<dyn Member>,
     hands: Hands<H>,
+    /// As it is looked for from here.
+    coordinator: Arc<Coordinator>,
     settings: Arc<ConsumerSettings>,
     inbox: mpsc::UnboundedSender<Input>,
+    /// The application's runtime.
+    application: Handle,
+    /// On either runtime.
     tasks: JoinSet<()>,
     /// The coordinator, as the member knows it.
-    broker: Option<BrokerId>,
+    broker: Option<Node>,
     counting: Option<Counting>,
     idle: Idle,
+    /// Since the consumer is being closed.
     commit_failure: Option<Error>,
+    is_orphaned: bool,
     has_left: bool,
 }
 
@@ -163,9 +161,7 @@ impl<H: Host> Driver<H> {
         let mut refusals = self.hands.offsets.refusals();
         let mut subscription = self.hands.host.subscription();
         let mut topology = self.hands.offsets.cluster().changes();
-        if let Some(every) = self.settings.auto_commit {
-            self.tasks.spawn(auto_commit(self.hands.clone(), every));
-        }
+        self.watch_application();
         let topics = subscription.borrow_and_update().clone();
         self.subscribe(topics);
         while !self.has_left {
@@ -189,30 +185,60 @@ impl<H: Host> Driver<H> {
                 Some(_) = self.tasks.join_next() => {}
             }
         }
-        let until = after(Instant::now().into_std(), self.settings.api_timeout).into();
-        let failure = match self.commit_failure.take() {
-            Some(failure) => Some(failure),
-            // Of partitions that were chosen by hand: there was nothing to revoke.
-            None => self.hands.commit(None, until).await,
-        };
-        self.hands.offsets.background_done(until).await;
+        let failure = self.part().await;
         // Nothing may be connected to behind the connections' end, which comes now.
         self.tasks.shutdown().await;
         self.hands.host.left();
         end.send_replace(Some(failure.map_or(Ok(()), Err)));
     }
 
+    /// Commits what is left to be committed, on the application's runtime; why that failed.
+    async fn part(&mut self) -> Option<Error> {
+        let until = after(Instant::now().into_std(), self.settings.api_timeout).into();
+        let (hands, failure) = (self.hands.clone(), self.commit_failure.take());
+        let parting = self.application.spawn(async move {
+            let failure = match failure {
+                Some(failure) => Some(failure),
+                // Of partitions that were chosen by hand: there was nothing to revoke.
+                None => hands.commit(None, until).await,
+            };
+            hands.offsets.background_done(until).await;
+            failure
+        });
+        let failure = parting.await.unwrap_or_else(|_| Some(orphaned()));
+        if self.is_orphaned {
+            return Some(orphaned());
+        }
+        failure
+    }
+
     fn take(&mut self, input: Input) {
         match input {
-            Input::Event(event) => self.handle(event),
+            Input::Event(event) => {
+                if matches!(event, Event::Leave) {
+                    // What was not committed in earlier rebalances was told then.
+                    self.commit_failure = None;
+                    self.idle.ends(Instant::now());
+                }
+                self.handle(event);
+            }
             Input::Found(broker) => {
-                self.broker = Some(broker);
+                self.broker = Some(broker.clone());
                 self.prepare(broker);
                 self.handle(Event::Found);
             }
+            Input::Done => {
+                self.idle.worked();
+                self.handle(Event::Done);
+            }
             Input::Revoked(failure) => {
+                self.idle.worked();
                 self.commit_failure = failure;
                 self.handle(Event::Done);
+            }
+            Input::Orphaned => {
+                self.is_orphaned = true;
+                self.take(Input::Event(Event::Leave));
             }
         }
     }
@@ -224,16 +250,6 @@ impl<H: Host> Driver<H> {
             cluster.add_interest(topic, self.settings.auto_create_topics);
         }
         self.handle(Event::Subscribe(topics));
-    }
-
-    /// Opens the connection of commits and heartbeats while the member joins by another one.
-    fn prepare(&mut self, broker: BrokerId) {
-        let offsets = self.hands.offsets.clone();
-        self.tasks.spawn(async move {
-            let purpose = Purpose::Offsets(offsets.consumer());
-            // Whoever needs it tries again, and tells.
-            let _ = offsets.cluster().broker(broker, purpose).await;
-        });
     }
 
     fn handle(&mut self, event: Event) {
@@ -248,105 +264,12 @@ impl<H: Host> Driver<H> {
         // Before anything is done by which the application could come to commit.
         self.hands.offsets.stand(self.member.standing());
         if !was_paused && self.member.is_paused() {
-            (self.idle.calls, _) = self.hands.host.calls();
-            self.idle.look_at = Instant::now() + RETURN_GLANCE;
+            let (calls, _) = self.hands.host.calls();
+            self.idle.paused(calls, Instant::now());
         }
         for action in actions {
             self.act(action);
         }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Find => self.find(),
-            Action::Send {
-                call,
-                request,
-                timeout,
-            } => self.send(call, request, timeout),
-            Action::Count(topics) => {
-                let creates = self.settings.auto_create_topics;
-                let cluster = self.hands.offsets.cluster();
-                self.counting = Some(Counting::new(cluster, topics, creates));
-                self.count();
-            }
-            Action::Revoke { partitions, until } => {
-                self.work(Work::Revoke(partitions, until.into()))
-            }
-            Action::Assign(partitions) => {
-                // Of a rebalance that is over.
-                self.commit_failure = None;
-                self.work(Work::Assign(partitions));
-            }
-            Action::Lose { partitions, why } => self.work(Work::Lose(partitions, why)),
-            Action::Fail(error) => self.hands.host.fail(error),
-            Action::End(error) => self.hands.host.end(error),
-            Action::Unreadable { member_id, reason } => {
-                warn!(%member_id, %reason, "a member's metadata cannot be read: it is given nothing");
-            }
-            Action::Left => self.has_left = true,
-        }
-    }
-
-    fn find(&mut self) {
-        let offsets = self.hands.offsets.clone();
-        if let Some(not_any_more) = self.broker.take() {
-            offsets.coordinator().forget(not_any_more);
-        }
-        self.spawn(async move {
-            match offsets.coordinator().get().await {
-                Ok(broker) => Input::Found(broker),
-                Err(error) => Input::Event(Event::NotFound(error)),
-            }
-        });
-    }
-
-    fn send(&mut self, call: CallId, request: Request, timeout: Duration) {
-        let (offsets, broker) = (self.hands.offsets.clone(), self.broker);
-        let session = self.settings.session_timeout;
-        self.spawn(async move {
-            let Some(broker) = broker else {
-                let error = Error::Disconnected {
-                    address: "the coordinator".into(),
-                    reason: "it is not known".into(),
-                };
-                return Input::Event(Event::Answer(call, Err(error)));
-            };
-            match send(&offsets, broker, &request, timeout, session).await {
-                Sent::Answered(answer) => Input::Event(Event::Answer(call, answer)),
-                Sent::Moved => Input::Event(Event::Moved),
-            }
-        });
-    }
-
-    fn work(&mut self, work: Work) {
-        let (hands, group) = (self.hands.clone(), self.hands.offsets.group().clone());
-        self.spawn(async move {
-            match work {
-                Work::Assign(partitions) => {
-                    info!(%group, ?partitions, "partitions assigned");
-                    hands.assign(&partitions).await;
-                }
-                Work::Revoke(partitions, until) => {
-                    info!(%group, ?partitions, "partitions revoked");
-                    return Input::Revoked(hands.revoke(&partitions, until).await);
-                }
-                Work::Lose(partitions, why) => {
-                    warn!(%group, ?partitions, ?why, "partitions lost");
-                    hands.lose(&partitions, why).await;
-                }
-            }
-            Input::Event(Event::Done)
-        });
-    }
-
-    /// Does something aside, and is told of its outcome.
-    fn spawn(&mut self, task: impl Future<Output = Input> + Send + 'static) {
-        let inbox = self.inbox.clone();
-        self.tasks.spawn(async move {
-            // Nobody listens any more once the member has left.
-            let _ = inbox.send(task.await);
-        });
     }
 
     fn count(&mut self) {
@@ -359,24 +282,13 @@ impl<H: Host> Driver<H> {
 
     /// Looks whether the application still calls.
     fn look(&mut self) {
-        let now = Instant::now();
-        let limit = self.settings.max_poll_interval;
-        let often = if self.member.is_paused() {
-            RETURN_GLANCE
-        } else {
-            (limit / 20).clamp(Duration::from_millis(10), Duration::from_secs(1))
-        };
-        self.idle.look_at = now + often;
-        let (calls, is_waiting) = self.hands.host.calls();
-        if is_waiting || calls != self.idle.calls {
-            self.idle.calls = calls;
-            self.idle.since = now;
-            if self.member.is_paused() {
-                self.handle(Event::Polled);
-            }
-        } else if now.duration_since(self.idle.since) >= limit {
-            self.idle.since = now;
-            self.handle(Event::PollExpired(limit));
+        let calls = self.hands.host.calls();
+        let is_paused = self.member.is_paused();
+        match self.idle.look(Instant::now(), calls, is_paused) {
+            Seen::Nothing => {}
+            Seen::Back => self.handle(Event::Polled),
+            Seen::Unsure => self.hands.host.nudge(),
+            Seen::Gone => self.handle(Event::PollExpired(self.settings.max_poll_interval)),
         }
     }
 }

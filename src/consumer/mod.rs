@@ -93,7 +93,8 @@ impl Consumer {
         let handle = ConsumerHandle::new(shared.clone());
         let membership = shared.offsets.as_ref().map(|offsets| {
             let grouped = Arc::new(Grouped::new(handle.clone(), listener));
-            Membership::spawn(grouped, offsets.clone(), &shared.settings)
+            let home = shared.cluster.home();
+            Membership::spawn(grouped, offsets.clone(), &shared.settings, &home)
         });
         Self {
             handle,
@@ -119,9 +120,10 @@ impl Consumer {
     /// # Errors
     /// What the application must know, each once; the consumer goes on with the next call. [`Error::NoOffset`],
     /// [`Error::LogTruncated`], [`Error::Corrupt`] and [`Error::TooLargeToRead`] (again with each call until the
-    /// application seeks past it), [`Error::PollInterval`] (the member joins its group again with the next call), and a broker's refusal such as
-    /// `TOPIC_AUTHORIZATION_FAILED`; with `fail.on.missing.topics` also [`Error::UnknownTopic`]. What passes by itself is
-    /// tried again, and told by the log.
+    /// application seeks past it), [`Error::PollInterval`] (the member joins its group again with the next call),
+    /// [`Error::PartitionsLost`] (only without a listener), and a broker's refusal such as `TOPIC_AUTHORIZATION_FAILED`;
+    /// with `fail.on.missing.topics` also [`Error::UnknownTopic`]. What passes by itself is tried again, and told by the
+    /// log.
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>> {
         give_way().await;
         loop {

@@ -16,12 +16,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use crate::cluster::{Cluster, Coordinator, Purpose, RoleId};
+use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
 use crate::machine::topology::Topology;
-use crate::types::{BrokerId, OffsetAndMetadata, TopicId, TopicPartition, after};
+use crate::types::{OffsetAndMetadata, TopicId, TopicPartition, after};
 use crate::wire::{CommitPartition, OffsetCommit, OffsetCommitAnswer, commit_topics};
 use background::Background;
 use turns::{CommitTurn, Turns, UnderWay};
@@ -323,7 +323,7 @@ impl Offsets {
         }
         match worst {
             None => Attempt::Done,
-            Some((code, broker)) => self.judge(code, broker, identity.as_ref(), standing, manner),
+            Some((code, broker)) => self.judge(code, &broker, identity.as_ref(), standing, manner),
         }
     }
 
@@ -331,7 +331,7 @@ impl Offsets {
     fn judge(
         &self,
         code: ErrorCode,
-        broker: BrokerId,
+        broker: &Node,
         identity: Option<&Identity>,
         standing: &watch::Receiver<Standing>,
         manner: Manner,
@@ -387,7 +387,7 @@ impl Offsets {
         &self,
         offsets: &Commits,
         identity: Option<&Identity>,
-    ) -> Result<(BrokerId, OffsetCommitAnswer)> {
+    ) -> Result<(Node, OffsetCommitAnswer)> {
         let call = OffsetCommit {
             group: self.0.group.clone(),
             generation: identity.map_or(-1, |i| i.generation),
@@ -399,11 +399,11 @@ impl Offsets {
         let answer = connection
             .call(&call, self.0.settings.request_timeout)
             .await;
-        let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
+        let answer = answer.inspect_err(|_| self.0.coordinator.forget(&broker))?;
         Ok((broker, answer))
     }
 
-    async fn connection(&self) -> Result<(BrokerId, crate::net::Connection)> {
+    async fn connection(&self) -> Result<(Node, crate::net::Connection)> {
         let purpose = Purpose::Offsets(self.0.id);
         let limit = CONNECTING.min(self.0.settings.request_timeout);
         self.0.coordinator.connection(purpose, limit).await

@@ -1,5 +1,6 @@
-//! Brokers that coordinate a group of one member as a test tells them to, on streams in memory; and a consumer's
-//! other half that notes what is done to it.
+//! Brokers that coordinate a group of one member as a test tells them to, on streams in memory.
+
+mod notes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,18 +18,16 @@ use kafka_protocol::messages::{
     offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic},
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
-use super::membership::{Host, Listening, News};
-use super::offsets::{Commit, Commits};
 use crate::cluster::Cluster;
 use crate::config::{Assignor, Backoff, ConsumerSettings, IsolationLevel, OffsetReset};
-use crate::error::{Error, ErrorCode};
+use crate::error::ErrorCode;
 use crate::net::server::{Memory, Peer, Request, address, api_versions, settings};
-use crate::types::{OffsetAndMetadata, TopicId, TopicName, TopicPartition};
+use crate::types::{TopicId, TopicPartition};
 use crate::wire::{ALL, ApiKey};
+
+pub(super) use notes::Notes;
 
 /// Two brokers, `a` and `b` with ids 0 and 1.
 pub(super) struct Brokers {
@@ -378,142 +377,4 @@ pub(super) fn consumer_settings() -> ConsumerSettings {
 pub(super) fn partitions(numbers: impl IntoIterator<Item = i32>) -> Vec<TopicPartition> {
     let one = |n| TopicPartition::new("t", n);
     numbers.into_iter().map(one).collect()
-}
-
-/// A consumer that notes what is done to it.
-pub(super) struct Notes {
-    log: Mutex<Vec<String>>,
-    /// Offsets that the application is done with.
-    pub(super) done: Mutex<Commits>,
-    /// The application's calls, and whether one is waiting.
-    pub(super) calls: Mutex<(u64, bool)>,
-    /// Whether the application holds records.
-    pub(super) busy: watch::Sender<bool>,
-    pub(super) subscription: watch::Sender<Arc<[TopicName]>>,
-    panics: bool,
-    noted: Notify,
-}
-
-impl Notes {
-    pub(super) fn new() -> Arc<Self> {
-        Self::with(false)
-    }
-
-    /// With a listener that panics.
-    pub(super) fn panicking() -> Arc<Self> {
-        Self::with(true)
-    }
-
-    fn with(panics: bool) -> Arc<Self> {
-        Arc::new(Self {
-            log: Mutex::default(),
-            done: Mutex::default(),
-            calls: Mutex::new((0, true)),
-            busy: watch::Sender::new(false),
-            subscription: watch::Sender::new(["t".into()].into()),
-            panics,
-            noted: Notify::new(),
-        })
-    }
-
-    fn note(&self, text: &str, partitions: &[TopicPartition]) {
-        let names: String = partitions
-            .iter()
-            .map(|p| format!(" {}", p.partition()))
-            .collect();
-        self.log.lock().unwrap().push(format!("{text}{names}"));
-        self.noted.notify_one();
-    }
-
-    pub(super) fn log(&self) -> Vec<String> {
-        std::mem::take(&mut self.log.lock().unwrap())
-    }
-
-    /// Waits until something is noted that begins so; what was noted up to then.
-    pub(super) async fn until(&self, text: &str) -> Vec<String> {
-        let waiting = async {
-            let mut all = Vec::new();
-            while !all.iter().any(|line: &String| line.starts_with(text)) {
-                all.extend(self.log());
-                if !all.iter().any(|line| line.starts_with(text)) {
-                    self.noted.notified().await;
-                }
-            }
-            all
-        };
-        let limit = Duration::from_secs(200);
-        tokio::time::timeout(limit, waiting)
-            .await
-            .unwrap_or_else(|_| panic!("{text:?} was not noted: {:?}", self.log()))
-    }
-
-    pub(super) fn do_with(&self, partition: i32, offset: i64) {
-        let offset = OffsetAndMetadata::new(offset).into();
-        let mut done = self.done.lock().unwrap();
-        done.push((TopicPartition::new("t", partition), offset));
-    }
-}
-
-impl Host for Notes {
-    fn subscription(&self) -> watch::Receiver<Arc<[TopicName]>> {
-        self.subscription.subscribe()
-    }
-
-    fn hold(&self, partitions: &[TopicPartition]) {
-        self.note("hold", partitions);
-    }
-
-    fn begin(&self, partitions: &[TopicPartition]) {
-        self.note("begin", partitions);
-    }
-
-    fn stop(&self, partitions: &[TopicPartition]) {
-        self.note("stop", partitions);
-    }
-
-    async fn settled(&self, _partitions: &[TopicPartition], until: Instant) -> bool {
-        let mut busy = self.busy.subscribe();
-        timeout_at(until, busy.wait_for(|busy| !busy)).await.is_ok()
-    }
-
-    fn remove(&self, partitions: &[TopicPartition]) {
-        self.note("remove", partitions);
-    }
-
-    fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
-        let mut done = self.done.lock().unwrap().clone();
-        done.retain(|(partition, _)| partitions.is_none_or(|of| of.contains(partition)));
-        done
-    }
-
-    fn committed(&self, offsets: &[(TopicPartition, Commit)]) {
-        self.done
-            .lock()
-            .unwrap()
-            .retain(|one| !offsets.contains(one));
-        self.note("committed", &[]);
-    }
-
-    fn calls(&self) -> (u64, bool) {
-        *self.calls.lock().unwrap()
-    }
-
-    fn fail(&self, error: Error) {
-        self.note(&format!("fail {error}"), &[]);
-    }
-
-    fn end(&self, error: Error) {
-        self.note(&format!("end {error}"), &[]);
-    }
-
-    fn left(&self) {
-        self.note("left", &[]);
-    }
-
-    fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a> {
-        Box::pin(async move {
-            self.note(&format!("{news:?}"), partitions);
-            assert!(!self.panics, "the listener panics");
-        })
-    }
 }

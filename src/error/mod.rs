@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use code::ErrorCode;
 
 use crate::serdes::RawData;
-use crate::types::TopicPartition;
+use crate::types::{LostReason, TopicPartition};
 
 /// What this library's calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -194,15 +194,30 @@ pub enum Error {
         last: Option<Arc<Error>>,
     },
 
-    /// More than `max.poll.interval.ms` passed between two calls of `recv` or `poll`: the consumer has left its
-    /// group, and its partitions are lost; the next call joins again.
+    /// More than `max.poll.interval.ms` passed between two calls of `recv` or `poll`, or in a callback of the listener:
+    /// the consumer has left its group, and its partitions are lost; the next call joins again.
     #[error(
-        "max.poll.interval.ms = {limit:?} passed without a call of recv or poll: the member left its group and lost its \
-         partitions; handle records faster, take fewer at a time, or raise max.poll.interval.ms"
+        "max.poll.interval.ms = {limit:?} passed without a call of recv or poll, or in the listener: the member left its \
+         group and lost its partitions; handle records faster, take fewer at a time, or raise max.poll.interval.ms"
     )]
     PollInterval {
         /// The limit.
         limit: Duration,
+    },
+
+    /// The group took these partitions from this member without notice; told to consumers without a
+    /// [`RebalanceListener`](crate::RebalanceListener), whose `lost` is told otherwise. None of their records is handed
+    /// out any more, another member may have read them again from the last committed offset, and the member joins its
+    /// group anew by itself.
+    #[error(
+        "lost {}: {reason}; what was not committed is read again by whoever has them next",
+        listed(partitions)
+    )]
+    PartitionsLost {
+        /// The partitions.
+        partitions: Arc<[TopicPartition]>,
+        /// Why.
+        reason: LostReason,
     },
 
     /// A partition has no offset to go on from, and `auto.offset.reset` is `none`: seek, or commit one.
@@ -379,6 +394,20 @@ fn rounded(time: &Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// The first few of them, and how many more there are.
+fn listed(partitions: &[TopicPartition]) -> String {
+    const MOST: usize = 8;
+    let named: Vec<_> = partitions
+        .iter()
+        .take(MOST)
+        .map(ToString::to_string)
+        .collect();
+    match partitions.len().saturating_sub(MOST) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 fn suffix(message: Option<&str>) -> String {
     message.map(|m| format!(" ({m})")).unwrap_or_default()
 }
@@ -400,7 +429,8 @@ impl Error {
             | Self::BufferFull { .. }
             | Self::DeliveryTimeout { .. }
             | Self::Deadline { .. }
-            | Self::PollInterval { .. } => true,
+            | Self::PollInterval { .. }
+            | Self::PartitionsLost { .. } => true,
             Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),

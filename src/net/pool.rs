@@ -25,9 +25,13 @@ pub(crate) enum Purpose {
     Produce(RoleId),
     /// One consumer's fetches, which a broker keeps waiting for records.
     Fetch(RoleId),
+    /// Looking for groups' coordinators, by the thread on which their members live.
+    Seek,
     /// One consumer's membership in its group, whose joins a coordinator keeps waiting for the others.
     Group(RoleId),
-    /// One consumer's commits, which must not wait behind a join.
+    /// What the member says while a join waits.
+    Beside(RoleId),
+    /// One consumer's commits.
     Offsets(RoleId),
 }
 
@@ -43,8 +47,12 @@ pub(crate) fn next_role() -> RoleId {
 impl Purpose {
     fn role(self) -> Option<RoleId> {
         match self {
-            Self::Control => None,
-            Self::Produce(id) | Self::Fetch(id) | Self::Group(id) | Self::Offsets(id) => Some(id),
+            Self::Control | Self::Seek => None,
+            Self::Produce(id)
+            | Self::Fetch(id)
+            | Self::Group(id)
+            | Self::Beside(id)
+            | Self::Offsets(id) => Some(id),
         }
     }
 }

@@ -56,6 +56,12 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
     /// How often the application asked for records, and whether it is waiting for some now.
     fn calls(&self) -> (u64, bool);
 
+    /// Lets a call that waits show that it is awaited: it counts itself again.
+    fn nudge(&self);
+
+    /// These were lost: for an application without a listener that is told of it.
+    fn lost(&self, partitions: &[TopicPartition], why: Loss);
+
     /// An error for the application's next call.
     fn fail(&self, error: Error);
 

@@ -1,16 +1,15 @@
 //! Sends a member's requests, and notices when one waits at a broker that is not the coordinator any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::cluster::Purpose;
-use crate::consumer::offsets::Offsets;
+use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::error::Error;
 use crate::machine::group::{Answer, Joined, Request};
 use crate::net::Connection;
-use crate::types::BrokerId;
 use crate::wire::{Call, JoinGroupAnswer};
 
 /// The most often a waiting request's coordinator is looked up, and the least often.
@@ -24,25 +23,34 @@ pub(super) enum Sent {
     Moved,
 }
 
+/// The way to the coordinator of one member.
+pub(super) struct Line {
+    pub(super) cluster: Cluster,
+    pub(super) coordinator: Arc<Coordinator>,
+    pub(super) consumer: RoleId,
+    /// `session.timeout.ms`.
+    pub(super) session: Duration,
+}
+
+impl Line {
+    /// By which connection a request goes: brokers answer a connection's requests one by one, and a join is kept
+    /// waiting for the other members, so that what is said meanwhile has to go by another one.
+    fn purpose(&self, broker: &Node, request: &Request) -> Purpose {
+        let main = Purpose::Group(self.consumer);
+        let is_free = || self.cluster.idle_at(&broker.address, main).is_some();
+        match request {
+            Request::Join(_) | Request::Sync(_) => main,
+            Request::Heartbeat(_) | Request::Leave(_) if is_free() => main,
+            Request::Heartbeat(_) | Request::Leave(_) => Purpose::Beside(self.consumer),
+        }
+    }
+}
+
 /// Sends one request to the broker that is the coordinator as far as is known.
-///
-/// Heartbeats and leaves go by the commits' connection: brokers answer a connection's requests one by one, and a join
-/// is kept waiting for the other members.
-pub(super) async fn send(
-    offsets: &Offsets,
-    broker: BrokerId,
-    request: &Request,
-    timeout: Duration,
-    session: Duration,
-) -> Sent {
-    let consumer = offsets.consumer();
-    let purpose = match request {
-        Request::Join(_) | Request::Sync(_) => Purpose::Group(consumer),
-        Request::Heartbeat(_) | Request::Leave(_) => Purpose::Offsets(consumer),
-    };
-    let coordinator = offsets.coordinator();
-    let patience = timeout.min((session / 3).max(OFTEN));
-    let connecting = coordinator.connection_to(broker, purpose, patience);
+pub(super) async fn send(line: &Line, broker: &Node, request: &Request, timeout: Duration) -> Sent {
+    let patience = timeout.min((line.session / 3).max(OFTEN));
+    let purpose = line.purpose(broker, request);
+    let connecting = line.coordinator.connection_to(broker, purpose, patience);
     let connection = match connecting.await {
         Ok(connection) => connection,
         Err(error) => return Sent::Answered(Err(error)),
@@ -51,15 +59,15 @@ pub(super) async fn send(
     let answer = match request {
         Request::Heartbeat(_) | Request::Leave(_) => answer.await,
         Request::Join(_) | Request::Sync(_) => {
-            let every = (session / 3).clamp(OFTEN, SELDOM);
+            let every = (line.session / 3).clamp(OFTEN, SELDOM);
             tokio::select! {
                 answer = answer => answer,
-                () = moved(offsets, broker, every) => return Sent::Moved,
+                () = moved(&line.coordinator, broker, every) => return Sent::Moved,
             }
         }
     };
     if answer.is_err() {
-        coordinator.forget(broker);
+        line.coordinator.forget(broker);
     }
     Sent::Answered(answer)
 }
@@ -67,14 +75,15 @@ pub(super) async fn send(
 /// Waits until another broker is the coordinator.
 ///
 /// One that is frozen, or cut off, would otherwise keep the request for as long as a rebalance may take.
-async fn moved(offsets: &Offsets, broker: BrokerId, every: Duration) {
+async fn moved(coordinator: &Coordinator, broker: &Node, every: Duration) {
     loop {
         sleep(every).await;
-        match offsets.coordinator().ask().await {
-            Ok(now) if now != broker => {
+        match coordinator.ask().await {
+            Ok(now) if now != *broker => {
                 debug!(
-                    from = broker.0,
-                    to = now.0,
+                    from = broker.id.0,
+                    to = now.id.0,
+                    address = %now.address,
                     "the coordinator moved while a request waited"
                 );
                 return;

@@ -48,18 +48,20 @@ impl<H: Host> Hands<H> {
         self.host.begin(partitions);
     }
 
-    /// Returns why the last commit failed.
+    /// Gives these up, of which nothing is handed out any more; returns why the last commit failed.
     pub(super) async fn revoke(
         &self,
         partitions: &[TopicPartition],
         until: Instant,
     ) -> Option<Error> {
-        self.host.stop(partitions);
         if !self.host.settled(partitions, until).await {
             debug!("the application is not done with records of partitions that are revoked");
         }
         let failure = self.commit(Some(partitions), until).await;
         let news = failure.as_ref().and_then(loss);
+        if let Some(why) = news {
+            self.host.lost(partitions, why);
+        }
         self.tell(news.map_or(News::Revoked, News::Lost), partitions)
             .await;
         self.offsets.background_done(until).await;
@@ -69,8 +71,6 @@ impl<H: Host> Hands<H> {
     }
 
     pub(super) async fn lose(&self, partitions: &[TopicPartition], why: Loss) {
-        self.host.stop(partitions);
-        self.offsets.forget_background(partitions);
         self.tell(News::Lost(why), partitions).await;
         self.host.remove(partitions);
     }

@@ -75,10 +75,10 @@ impl Offsets {
         let answer = connection
             .call(&call, self.0.settings.request_timeout)
             .await;
-        let answer = answer.inspect_err(|_| self.0.coordinator.forget(broker))?;
+        let answer = answer.inspect_err(|_| self.0.coordinator.forget(&broker))?;
         let judge = |code: ErrorCode| {
             if verdict(code) == Verdict::Find {
-                self.0.coordinator.forget(broker);
+                self.0.coordinator.forget(&broker);
             }
             code.ok()
                 .map_err(|code| Error::broker(code, None, context()))

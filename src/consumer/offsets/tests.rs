@@ -87,7 +87,8 @@ async fn what_does_not_pass_fails_with_its_code() {
         assert!(!rejoining(&error));
     }
     brokers.fail("find", &[E::GROUP_AUTHORIZATION_FAILED]);
-    offsets.coordinator().forget(BrokerId(0));
+    let known = offsets.coordinator().get().await.unwrap();
+    offsets.coordinator().forget(&known);
     let error = offsets.commit(&at(&[1])).await.result.unwrap_err();
     assert_eq!(error.broker_code(), Some(E::GROUP_AUTHORIZATION_FAILED));
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use super::member::{Action, CallId, Event, Identity, Loss, Member, Request, Standing, Turn};
 use super::protocol::Subscription;
 use crate::config::{Assignor, Backoff};
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
 use beat::Beat;
@@ -222,11 +222,11 @@ impl Classic {
             Event::Polled if self.goal == Goal::Paused => self.goal = Goal::In,
             Event::Polled => {}
             Event::PollExpired(limit) => {
-                if self.goal == Goal::In {
-                    self.leave = "consumer poll timeout has expired.";
-                    self.fence(Loss::PollInterval, false);
-                    self.goal = Goal::Paused;
-                    turn.push(Action::Fail(Error::PollInterval { limit }));
+                let is_in = !matches!(self.phase, Phase::Outside | Phase::Leaving);
+                match self.goal {
+                    Goal::In => self.expire(limit, turn),
+                    Goal::Out | Goal::Closed if is_in => self.expire(limit, turn),
+                    _ => {}
                 }
             }
             Event::Found => {
@@ -238,16 +238,12 @@ impl Classic {
                 self.coordinator = Coordinator::Unknown;
                 self.obey(unanswered(Call::Find, &error), Call::Find, error, turn);
             }
-            Event::Moved => self.moved(),
+            Event::Moved => self.moved(turn),
             Event::Answer(call, answer) => self.answered(call, answer, turn),
             Event::Counts(counts) => self.counted(counts, turn),
             Event::Done => self.finish_work(),
             Event::Refused { generation, code } => {
-                // The group goes on before a member that joins hears of it: the join's answer decides.
-                let may_be_next = code == ErrorCode::ILLEGAL_GENERATION
-                    && matches!(self.phase, Phase::Joining)
-                    && self.pending.is_some();
-                if self.generation == Some(generation) && !may_be_next {
+                if self.generation == Some(generation) && !self.may_be_next(Some(code)) {
                     let error = Error::broker(code, None, "committing offsets");
                     self.obey(verdict(Call::Heartbeat, code), Call::Heartbeat, error, turn);
                 }
@@ -256,6 +252,21 @@ impl Classic {
                 self.goal = Goal::Closed;
                 self.leave = "the consumer is being closed";
             }
+        }
+    }
+
+    /// The group gets back what the member has, without a wait for the application or its listener: neither may return.
+    fn expire(&mut self, limit: Duration, turn: &mut Turn<'_>) {
+        self.leave = "consumer poll timeout has expired.";
+        self.fence(Loss::PollInterval, false, turn);
+        if self.goal != Goal::Closed {
+            turn.push(Action::Fail(Error::PollInterval { limit }));
+        }
+        if self.goal == Goal::In {
+            self.goal = Goal::Paused;
+        }
+        if !matches!(self.phase, Phase::Outside | Phase::Leaving) {
+            self.depart(turn);
         }
     }
 
@@ -399,8 +410,18 @@ impl Classic {
             if matches!(self.phase, Phase::Counting | Phase::Syncing) {
                 return false;
             }
+            // The group takes them for this member's: should it stay after all, it must join again to have them.
+            if self.phase == Phase::Stable {
+                self.rejoin = Some("partitions were given up while leaving".into());
+            }
             return self.revoke(self.owned.clone(), turn);
         }
+        self.depart(turn);
+        true
+    }
+
+    /// Out of the group, and the group is told if it can be.
+    fn depart(&mut self, turn: &mut Turn<'_>) {
         // A static member comes back, or its session ends (KIP-345).
         let is_known = !self.member_id.is_empty() && self.settings.instance_id.is_none();
         let member_id = std::mem::take(&mut self.member_id);
@@ -418,7 +439,6 @@ impl Classic {
             });
             self.pending = Some(self.send(request, self.beat_timeout(), turn));
         }
-        true
     }
 
     fn join(&mut self, turn: &mut Turn<'_>) {

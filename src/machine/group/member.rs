@@ -107,6 +107,8 @@ pub(crate) enum Action {
     },
     /// Tell how many partitions these topics have, now and when that changes: answered by `Counts`.
     Count(Vec<TopicName>),
+    /// Hand out nothing more of these, which are lost; asked for while something else is being done.
+    Stop(Vec<TopicPartition>),
     /// Stop these, let the application come to an end with them until then at the latest, commit, and take them away.
     Revoke {
         partitions: Vec<TopicPartition>,

@@ -19,9 +19,8 @@ impl Classic {
         answer: Result<Answer, Error>,
         turn: &mut Turn<'_>,
     ) {
-        if self.beat.pending == Some(call) {
-            self.beat.pending = None;
-            return self.beaten(answer, turn);
+        if let Some(sent) = self.beat.pending.take_if(|sent| sent.call == call) {
+            return self.beaten(&sent, answer, turn);
         }
         // Others are answers to a question that is void by now.
         if self.pending == Some(call) {
@@ -41,10 +40,7 @@ impl Classic {
             Ok(Answer::Join(code, joined)) => (code, joined),
             Ok(_) => return,
             Err(error) => {
-                // Until its connection ended the coordinator held the session.
-                if matches!(error, Error::Disconnected { .. }) {
-                    self.beat.heard = turn.now;
-                }
+                self.released(&error, turn);
                 return self.obey(unanswered(Call::Join, &error), Call::Join, error, turn);
             }
         };
@@ -68,6 +64,13 @@ impl Classic {
                     turn,
                 );
             }
+        }
+    }
+
+    /// A request that held the session is over: until its connection ended, the coordinator did.
+    fn released(&mut self, error: &Error, turn: &Turn<'_>) {
+        if matches!(error, Error::Disconnected { .. }) {
+            self.beat.heard = turn.now;
         }
     }
 
@@ -126,6 +129,7 @@ impl Classic {
             Ok(Answer::Sync(code, bytes)) => (code, bytes),
             Ok(_) => return,
             Err(error) => {
+                self.released(&error, turn);
                 return self.obey(unanswered(Call::Sync, &error), Call::Sync, error, turn);
             }
         };

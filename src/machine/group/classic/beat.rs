@@ -1,9 +1,10 @@
 //! Heartbeats, and the session that ends without them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Classic, Coordinator, Goal, Phase};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::machine::group::classic::verdict::{Call, Verdict, unanswered, verdict};
 use crate::machine::group::member::{Answer, CallId, Loss, Request, Turn};
 use crate::types::after;
@@ -12,11 +13,19 @@ use crate::wire::Heartbeat;
 #[derive(Debug)]
 pub(super) struct Beat {
     /// The one that is not answered yet.
-    pub(super) pending: Option<CallId>,
+    pub(super) pending: Option<Sent>,
     /// When the next one is due.
     pub(super) next: Instant,
     /// When the coordinator last said that it knows the member.
     pub(super) heard: Instant,
+}
+
+/// A heartbeat on its way, and as whom it was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) call: CallId,
+    generation: i32,
+    member_id: Arc<str>,
 }
 
 impl Beat {
@@ -53,22 +62,23 @@ impl Classic {
         is_due.then_some(self.beat.next.max(self.retry_at.unwrap_or(self.beat.next)))
     }
 
+    /// Whether a join or a sync that waits at the coordinator holds the session.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Joining | Phase::Syncing) && self.pending.is_some()
+    }
+
     /// When the coordinator must be taken to have given the member up.
     pub(super) fn session_end(&self) -> Option<Instant> {
-        let is_held = match self.phase {
-            Phase::Joining | Phase::Syncing => self.pending.is_some(),
-            Phase::Outside | Phase::Leaving => true,
-            _ => false,
-        };
-        let lasts = self.generation.is_some() && !is_held;
+        let is_out = matches!(self.phase, Phase::Outside | Phase::Leaving);
+        let lasts = self.generation.is_some() && !is_out && !self.is_held();
         lasts.then_some(after(self.beat.heard, self.settings.session_timeout))
     }
 
-    pub(super) fn check_session(&mut self, turn: &Turn<'_>) {
+    pub(super) fn check_session(&mut self, turn: &mut Turn<'_>) {
         if self.session_end().is_some_and(|end| end <= turn.now) {
             self.rejoin = Some("session timed out without receiving a heartbeat response".into());
             self.coordinator = Coordinator::Unknown;
-            self.fence(Loss::Expired, false);
+            self.fence(Loss::Expired, false, turn);
         }
     }
 
@@ -90,7 +100,11 @@ impl Classic {
             instance_id: self.settings.instance_id.clone(),
         });
         self.beat.next = after(turn.now, self.settings.heartbeat_interval);
-        self.beat.pending = Some(self.send(request, self.beat_timeout(), turn));
+        self.beat.pending = Some(Sent {
+            call: self.send(request, self.beat_timeout(), turn),
+            generation,
+            member_id: self.member_id.clone(),
+        });
     }
 
     /// A broker that is silent must leave time to find another one before the session ends.
@@ -100,6 +114,13 @@ impl Classic {
             .min(self.settings.request_timeout)
     }
 
+    /// Whether a refusal of the generation may be due to the next one, in which the group counts this member already:
+    /// the join's answer decides.
+    pub(super) fn may_be_next(&self, code: Option<ErrorCode>) -> bool {
+        let is_joining = self.phase == Phase::Joining && self.pending.is_some();
+        is_joining && code == Some(ErrorCode::ILLEGAL_GENERATION)
+    }
+
     /// The coordinator has the member.
     pub(super) fn heard(&mut self, turn: &Turn<'_>) {
         self.beat.heard = turn.now;
@@ -107,7 +128,12 @@ impl Classic {
         self.retry_at = None;
     }
 
-    pub(super) fn beaten(&mut self, answer: Result<Answer, Error>, turn: &mut Turn<'_>) {
+    pub(super) fn beaten(
+        &mut self,
+        sent: &Sent,
+        answer: Result<Answer, Error>,
+        turn: &mut Turn<'_>,
+    ) {
         let (verdict, error) = match answer {
             Ok(Answer::Heartbeat(code)) => {
                 let context = format!("heartbeat in group {}", self.settings.group);
@@ -119,6 +145,13 @@ impl Classic {
             Ok(_) => return,
             Err(error) => (unanswered(Call::Heartbeat, &error), error),
         };
+        // What the coordinator said of an earlier generation says nothing of this one.
+        let is_of_now =
+            self.generation == Some(sent.generation) && self.member_id == sent.member_id;
+        let concerns_member = matches!(verdict, Verdict::Rejoin | Verdict::Lost { .. });
+        if concerns_member && (!is_of_now || self.may_be_next(error.broker_code())) {
+            return;
+        }
         if matches!(verdict, Verdict::Accept | Verdict::Rejoin) {
             self.heard(turn);
         }

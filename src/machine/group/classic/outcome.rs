@@ -1,7 +1,7 @@
 //! What follows from an answer that was none to go on with: another try, another coordinator, or the end.
 
 use super::verdict::{Call, Verdict};
-use super::{Classic, Coordinator, Goal, Phase};
+use super::{Classic, Coordinator, Goal, Phase, Work};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Loss, Turn};
 use crate::types::after;
@@ -9,8 +9,11 @@ use crate::types::after;
 use std::sync::Arc;
 
 impl Classic {
-    /// What waits for an answer waits in vain.
-    pub(super) fn moved(&mut self) {
+    /// What waits for an answer waits in vain. The new coordinator gives everybody a new session.
+    pub(super) fn moved(&mut self, turn: &Turn<'_>) {
+        if self.is_held() {
+            self.beat.heard = turn.now;
+        }
         self.forget_calls();
         self.coordinator = Coordinator::Unknown;
         match self.phase {
@@ -27,7 +30,15 @@ impl Classic {
     }
 
     /// This is no member of its generation any more.
-    pub(super) fn fence(&mut self, why: Loss, forget_id: bool) {
+    pub(super) fn fence(&mut self, why: Loss, forget_id: bool, turn: &mut Turn<'_>) {
+        // Otherwise they are lost at once.
+        if let Some(work) = &self.work {
+            let mut theirs = self.owned.clone();
+            if let Work::Assign(coming) = work {
+                theirs.extend_from_slice(coming);
+            }
+            turn.push(Action::Stop(theirs));
+        }
         self.generation = None;
         self.lead = None;
         self.lost = Some(why);
@@ -62,7 +73,7 @@ impl Classic {
                     Loss::LeftBehind
                 };
                 self.rejoin = Some(error.to_string().into());
-                self.fence(why, forget);
+                self.fence(why, forget, turn);
             }
             Verdict::Find | Verdict::Retry => {
                 if verdict == Verdict::Find {
@@ -84,6 +95,7 @@ impl Classic {
                         Loss::Refused
                     },
                     false,
+                    turn,
                 );
                 self.back_off(turn);
                 self.goal = match (self.goal, verdict) {

@@ -2,6 +2,7 @@ use super::script::Script;
 use super::*;
 use crate::error::ErrorCode as E;
 
+const EAGER: &[Assignor] = &[Assignor::Range, Assignor::CooperativeSticky];
 const COOPERATIVE: &[Assignor] = &[Assignor::CooperativeSticky];
 
 #[test]
@@ -44,4 +45,98 @@ fn a_fenced_member_is_told_that_this_is_the_end() {
     let mut script = Script::stable(fixed, "t0");
     let said = script.beat(E::FENCED_INSTANCE_ID);
     assert!(said.contains("end FENCED_INSTANCE_ID"), "{said}");
+}
+
+#[test]
+fn a_late_answer_to_a_heartbeat_of_an_earlier_generation_costs_nothing() {
+    for (code, is_early) in [
+        (E::ILLEGAL_GENERATION, true),
+        (E::ILLEGAL_GENERATION, false),
+        (E::REBALANCE_IN_PROGRESS, false),
+        (E::UNKNOWN_MEMBER_ID, false),
+    ] {
+        let mut script = Script::stable(settings(COOPERATIVE), "t0");
+        assert_eq!(script.wake(), "beat 1");
+        let rebalance = Event::Refused {
+            generation: 1,
+            code: E::REBALANCE_IN_PROGRESS,
+        };
+        assert_eq!(script.event(rebalance), "join as 'm1' with t0");
+        if is_early {
+            assert_eq!(
+                script.refused("beat", code),
+                "",
+                "the join's answer decides"
+            );
+        }
+        assert_eq!(script.joined(2, "m1", "m0"), "sync 2");
+        assert_eq!(script.synced("t0"), "");
+        if !is_early {
+            assert_eq!(script.refused("beat", code), "", "{code}");
+        }
+        assert_eq!(script.generation(), Some(2));
+        assert_eq!(script.beat(E::NONE), "", "those of this one go on");
+    }
+}
+
+#[test]
+fn a_join_that_waited_for_longer_than_a_session_is_made_again_without_a_loss() {
+    for ends in ["moved", "join", "sync"] {
+        let mut script = Script::stable(settings(COOPERATIVE), "t0");
+        script.beat(E::REBALANCE_IN_PROGRESS);
+        if ends == "sync" {
+            script.joined(2, "m1", "m0");
+        }
+        script.now += ms(29_000);
+        let mut said = match ends {
+            "moved" => script.event(Event::Moved),
+            call => script.fails(call),
+        };
+        if said.is_empty() {
+            said = script.wake();
+        }
+        assert_eq!(said, "find", "{ends}");
+        script.now += ms(9_000);
+        assert_eq!(script.event(Event::Found), "join as 'm1' with t0", "{ends}");
+    }
+}
+
+#[test]
+fn an_application_that_hangs_in_a_rebalance_is_out_at_once() {
+    let mut script = Script::stable(settings(&[Assignor::Range]), "t0");
+    assert_eq!(script.beat(E::REBALANCE_IN_PROGRESS), "revoke t0");
+    let said = script.event(Event::PollExpired(ms(60_000)));
+    assert!(
+        said.starts_with("stop t0, fail max.poll.interval.ms"),
+        "{said}"
+    );
+    assert!(said.ends_with("leave m1"), "{said}");
+    assert_eq!(script.member.standing(), Standing::Outside);
+    assert_eq!(script.refused("leave", E::NONE), "");
+    assert_eq!(script.event(Event::Polled), "", "one thing after the other");
+    assert_eq!(script.done(), "join as '' with");
+}
+
+#[test]
+fn an_application_that_hangs_while_the_consumer_closes_is_out_at_once() {
+    let mut script = Script::stable(settings(COOPERATIVE), "t0 t1");
+    assert_eq!(script.event(Event::Leave), "revoke t0 t1");
+    let said = script.event(Event::PollExpired(ms(60_000)));
+    assert_eq!(said, "stop t0 t1, leave m1");
+    assert_eq!(script.refused("leave", E::NONE), "");
+    assert_eq!(script.done(), "left");
+}
+
+#[test]
+fn topics_that_are_wanted_again_while_they_are_given_up_are_joined_for_again() {
+    for assignors in [EAGER, COOPERATIVE] {
+        let mut script = Script::stable(settings(assignors), "t0");
+        assert_eq!(script.subscribe(""), "revoke t0");
+        assert_eq!(script.subscribe("t"), "");
+        assert_eq!(script.done(), "join as 'm1' with");
+        assert_eq!(script.joined(2, "m1", "m0"), "sync 2");
+        assert_eq!(script.synced("t0"), "assign t0");
+        script.done();
+        assert_eq!(script.beat(E::NONE), "", "once");
+    }
 }

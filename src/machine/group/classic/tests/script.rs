@@ -71,6 +71,7 @@ impl Script {
                 text
             }
             Action::Count(topics) => format!("count {}", topics.join(" ")),
+            Action::Stop(partitions) => format!("stop{}", names(&partitions)),
             Action::Revoke { partitions, .. } => format!("revoke{}", names(&partitions)),
             Action::Assign(partitions) => format!("assign{}", names(&partitions)),
             Action::Lose { partitions, why } => format!("lose{} {why:?}", names(&partitions)),

@@ -16,6 +16,8 @@ struct Node {
     /// What the application has.
     has: BTreeSet<TopicPartition>,
     work: Option<(Instant, Action)>,
+    /// How long its next work takes.
+    dawdles: Option<Duration>,
     counts_wanted: bool,
     is_dead: bool,
     has_left: bool,
@@ -30,6 +32,8 @@ pub(super) struct World {
     found: Vec<(Instant, usize)>,
     /// Until then requests are lost.
     is_down_until: Instant,
+    /// Until then heartbeats are answered late, by up to so long.
+    beats_late: (Instant, Duration),
     random: u64,
     is_cooperative: bool,
 }
@@ -45,6 +49,7 @@ impl World {
             answers: Vec::new(),
             found: Vec::new(),
             is_down_until: now,
+            beats_late: (now, Duration::ZERO),
             random: seed | 1,
             is_cooperative,
         }
@@ -67,6 +72,7 @@ impl World {
             member: Classic::new(settings(&assignors), self.now),
             has: BTreeSet::new(),
             work: None,
+            dawdles: None,
             counts_wanted: false,
             is_dead: false,
             has_left: false,
@@ -93,6 +99,7 @@ impl World {
         let soon = self.now + TICK * (1 + self.random(3) as u32);
         match action {
             Action::Find => self.found.push((soon, node)),
+            Action::Stop(_) => {}
             Action::Send {
                 call,
                 request,
@@ -105,6 +112,7 @@ impl World {
             }
             Action::Revoke { .. } | Action::Assign(_) | Action::Lose { .. } => {
                 let takes = TICK * (1 + self.random(300) as u32);
+                let takes = self.nodes[node].dawdles.take().unwrap_or(takes);
                 let work = &mut self.nodes[node].work;
                 assert!(work.is_none(), "two works at a time");
                 *work = Some((self.now + takes, action));
@@ -156,7 +164,14 @@ impl World {
                         }
                     }
                 };
-                self.answer(node, call, Answer::Heartbeat(code));
+                let (until, most) = self.beats_late;
+                let late = if self.now < until {
+                    TICK * self.random(most.as_millis() as u64 / 10) as u32
+                } else {
+                    TICK
+                };
+                let answer = Ok(Answer::Heartbeat(code));
+                self.answers.push((self.now + late, node, call, answer));
             }
             Request::Leave(leave) => {
                 for (id, _) in leave.members {
@@ -262,6 +277,22 @@ impl World {
         }
     }
 
+    /// Whatever waits, waits in vain, and its members notice after that time.
+    fn move_away(&mut self, time: Duration) {
+        let mut waiting = BTreeSet::new();
+        for member in self.group.members.values_mut() {
+            waiting.extend(member.joining.take().map(|(node, _)| node));
+            waiting.extend(member.syncing.take().map(|(node, _)| node));
+            member.session_end = Some(self.now + time + ms(10_000));
+        }
+        self.run(time);
+        for node in waiting {
+            if !self.nodes[node].is_dead {
+                self.tell(node, Event::Moved);
+            }
+        }
+    }
+
     fn grow(&mut self) {
         for count in self.counts.values_mut() {
             *count += 1;
@@ -302,6 +333,22 @@ impl World {
                 }
             }
             Fault::Down(millis) => self.fail(ms(millis)),
+            Fault::Move(millis) => self.move_away(ms(millis)),
+            Fault::Resubscribe(which, ticks) => {
+                if let Some(node) = self.pick(which) {
+                    self.tell(node, Event::Subscribe(Arc::default()));
+                    self.run(TICK * ticks);
+                    self.tell(node, Event::Subscribe(["t".into()].into()));
+                }
+            }
+            Fault::LateBeats(millis) => {
+                self.beats_late = (self.now + ms(20_000), ms(millis));
+            }
+            Fault::Slow(which, millis) => {
+                if let Some(node) = self.pick(which) {
+                    self.nodes[node].dawdles = Some(ms(millis));
+                }
+            }
             Fault::Grow => self.grow(),
         }
     }
@@ -344,7 +391,16 @@ enum Fault {
     Leave(usize),
     Kill(usize),
     Dawdle(usize),
+    /// The coordinator dies.
     Down(u64),
+    /// Another broker is the coordinator, which is noticed so much later.
+    Move(u64),
+    /// Out of the group and in again, so many ticks later.
+    Resubscribe(usize, u32),
+    /// For a while heartbeats are answered late.
+    LateBeats(u64),
+    /// The next thing that is asked of the application takes so long.
+    Slow(usize, u64),
     Grow,
 }
 
@@ -355,6 +411,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => any::<usize>().prop_map(Fault::Kill),
         1 => any::<usize>().prop_map(Fault::Dawdle),
         2 => prop_oneof![10u64..2_000, 5_000u64..25_000].prop_map(Fault::Down),
+        1 => (100u64..6_000).prop_map(Fault::Move),
+        2 => (any::<usize>(), 0u32..300).prop_map(|(w, n)| Fault::Resubscribe(w, n)),
+        1 => (10u64..3_300).prop_map(Fault::LateBeats),
+        1 => (any::<usize>(), 3_000u64..40_000).prop_map(|(w, n)| Fault::Slow(w, n)),
         1 => Just(Fault::Grow),
     ]
 }
