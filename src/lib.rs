@@ -150,8 +150,8 @@ mod wire;
 pub use admin::{
     Admin, BrokerDescription, ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource,
     ConfigSource, CreatedTopic, GroupDescription, GroupKind, GroupListing, GroupState,
-    MemberDescription, NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionOffset,
-    TopicDescription,
+    MemberDescription, NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionLag,
+    PartitionOffset, TopicDescription,
 };
 pub use client::Client;
 pub use config::{Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ottla::{
-    Admin, Error, ErrorCode, GroupDescription, GroupState, IsolationLevel, OffsetSpec, Result,
-    TopicPartition,
+    Admin, Error, ErrorCode, GroupDescription, GroupKind, GroupState, IsolationLevel, OffsetSpec,
+    Result, TopicPartition,
 };
 
 use crate::table::{Table, or_dash};
@@ -48,12 +48,8 @@ impl Progress {
 
 impl Described {
     pub(crate) async fn ask(admin: &Admin, group: &str) -> Result<Self> {
-        let mut described = admin.describe_groups([group]).await?;
-        let described = described.pop().unwrap_or(Err(Error::Closed {
-            what: "the runtime",
-        }))?;
         let mut described = Self {
-            group: described,
+            group: admin.describe_group(group).await?,
             partitions: BTreeMap::new(),
             failures: Vec::new(),
         };
@@ -63,7 +59,13 @@ impl Described {
                 progress.or_default().member = Some(place);
             }
         }
-        for (partition, committed) in admin.list_group_offsets(group).await? {
+        let has_offsets = described.group.kind != GroupKind::Share;
+        let committed = if has_offsets {
+            admin.list_group_offsets(group).await?
+        } else {
+            Vec::new()
+        };
+        for (partition, committed) in committed {
             let progress = described.partitions.entry(partition).or_default();
             match committed {
                 Ok(committed) => progress.committed = Some(committed.offset),
@@ -107,8 +109,12 @@ impl Described {
         let members = self.group.members.iter();
         let idle = members.filter(|member| member.assignment.as_ref().is_some_and(Vec::is_empty));
         let idle = idle.map(|idle| format!("member {} has no partition", idle.member_id));
+        let share = (self.group.kind == GroupKind::Share).then(|| {
+            format!("group {name} shares records: it acknowledges them one by one, and commits no offsets")
+        });
         let failures = self.failures.iter().map(Error::to_string);
-        state.into_iter().chain(idle).chain(failures).collect()
+        let notes = state.into_iter().chain(share).chain(idle);
+        notes.chain(failures).collect()
     }
 
     pub(crate) fn table(&self) -> Table {

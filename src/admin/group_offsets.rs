@@ -1,18 +1,77 @@
 //! Listing, changing and deleting a group's committed offsets.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{Admin, refusal, retry_all};
+use super::{Admin, OffsetSpec, PartitionOffset, refusal, retry_all};
 use crate::cluster::{by_topic, unanswered};
+use crate::config::IsolationLevel;
 use crate::error::{ErrorCode, Result};
 use crate::types::{OffsetAndMetadata, TopicId, TopicName, TopicPartition};
 use crate::wire::{
     CommitPartition, FetchedOffset, OffsetCommit, OffsetDelete, OffsetFetch, commit_topics,
 };
 
+/// How far a group is in one partition; from [`Admin::group_lag`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionLag {
+    /// The offset that the group has committed, where it has.
+    pub committed: Option<i64>,
+    /// The offset of the next record that is written.
+    pub end: i64,
+}
+
+impl PartitionLag {
+    /// How many offsets are left to read; `None` where nothing is committed. Below zero where the log was cut off,
+    /// or offsets were set by hand. Offsets that are no records, such as transactions' markers, count.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        self.committed.map(|committed| self.end - committed)
+    }
+}
+
 impl Admin {
+    /// How far a group is in each partition that a member of it has, or that it has committed an offset for, by topic
+    /// and partition; each has its own result. Kafka's tool: `kafka-consumer-groups --describe`.
+    ///
+    /// # Errors
+    /// When no broker could be asked, or it refused: `GROUP_ID_NOT_FOUND` for a group that does not exist. A
+    /// partition's own result has the broker's error, such as `UNKNOWN_TOPIC_OR_PARTITION` for one of a topic that was
+    /// deleted.
+    pub async fn group_lag(
+        &self,
+        group: impl AsRef<str>,
+    ) -> Result<Vec<(TopicPartition, Result<PartitionLag>)>> {
+        let group = group.as_ref();
+        let described = self.describe_group(group).await?;
+        let members = described.members.iter();
+        let assigned = members.flat_map(|member| member.assignment.iter().flatten());
+        let mut committed: BTreeMap<TopicPartition, Result<Option<i64>>> =
+            assigned.map(|given| (given.clone(), Ok(None))).collect();
+        for (partition, offset) in self.list_group_offsets(group).await? {
+            committed.insert(partition, offset.map(|offset| Some(offset.offset)));
+        }
+        let asked: Vec<_> = committed
+            .keys()
+            .map(|partition| (partition.clone(), OffsetSpec::Latest))
+            .collect();
+        let ends = self
+            .list_offsets(asked, IsolationLevel::ReadUncommitted)
+            .await?;
+        let lag = |((partition, committed), end): ((_, Result<_>), Result<PartitionOffset>)| {
+            let lag = committed.and_then(|committed| {
+                // A log always has an end.
+                let end = end?.offset.unwrap_or(0);
+                Ok(PartitionLag { committed, end })
+            });
+            (partition, lag)
+        };
+        Ok(committed.into_iter().zip(ends).map(lag).collect())
+    }
+
     /// Lists what a group has committed, by topic and partition; each has its own result. Kafka: `OffsetFetch`.
     ///
     /// A group that does not exist has committed nothing.

@@ -1,4 +1,4 @@
-//! Listing, describing and deleting groups.
+//! Listing and deleting groups, and what is told of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,16 +7,9 @@ use hashbrown::HashMap;
 
 use super::{Admin, refusal};
 use crate::cluster::{Purpose, each, unanswered, unless_nobody_answered};
-use crate::error::{Error, ErrorCode, Result};
-use crate::machine::group::protocol::{Assignment, Subscription};
+use crate::error::Result;
 use crate::types::{BrokerId, TopicPartition};
-use crate::wire::{
-    DeleteGroups, DescribeGroups, DescribedGroup, DescribedMember, ListGroups, ListedGroup,
-    MetadataTopics,
-};
-
-/// The protocol type of consumers.
-const CONSUMERS: &str = "consumer";
+use crate::wire::{DeleteGroups, ListGroups, ListedGroup, MetadataTopics};
 
 /// A group that the cluster knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +91,7 @@ pub enum GroupState {
 }
 
 impl GroupState {
-    fn of(word: &str) -> Self {
+    pub(super) fn of(word: &str) -> Self {
         match word {
             "Empty" => Self::Empty,
             "PreparingRebalance" => Self::PreparingRebalance,
@@ -134,11 +127,15 @@ impl fmt::Display for GroupState {
 pub struct GroupDescription {
     /// Its name.
     pub group: Arc<str>,
+    /// How its members are kept.
+    pub kind: GroupKind,
     /// What it is doing.
     pub state: GroupState,
-    /// What its members are: `consumer` for consumers; empty for a group that only keeps offsets.
+    /// What its members are: `consumer` for consumers, `share` for those of a share group; empty for a group that
+    /// only keeps offsets.
     pub protocol_type: Arc<str>,
-    /// The assignor that its members agreed on, such as `range`; `None` without members.
+    /// The assignor that its members agreed on, such as `range`, or that its coordinator uses, such as `uniform`;
+    /// `None` for a classic group without members.
     pub assignor: Option<Arc<str>>,
     /// Its members, by client id and member id.
     pub members: Vec<MemberDescription>,
@@ -158,6 +155,8 @@ pub struct MemberDescription {
     pub host: Arc<str>,
     /// The topics that it subscribed to, sorted; `None` for one that is no consumer, or whose bytes cannot be read.
     pub topics: Option<Vec<Arc<str>>>,
+    /// The pattern of topics that it subscribed to, where it did (KIP-848).
+    pub topic_regex: Option<Arc<str>>,
     /// The partitions that it was given, sorted; `None` for one that is no consumer, or whose bytes cannot be read.
     /// Empty while its group rebalances.
     pub assignment: Option<Vec<TopicPartition>>,
@@ -225,42 +224,6 @@ impl Admin {
         Ok(answer.groups)
     }
 
-    /// Describes classic groups; each has its own result, in order. Kafka: `DescribeGroups`.
-    ///
-    /// # Errors
-    /// When no broker could be asked. A group's own result has the broker's error: `GROUP_ID_NOT_FOUND` for one that
-    /// does not exist or is of another kind.
-    pub async fn describe_groups<N: AsRef<str>>(
-        &self,
-        groups: impl IntoIterator<Item = N>,
-    ) -> Result<Vec<Result<GroupDescription>>> {
-        let groups = groups.into_iter().map(|group| group.as_ref().into());
-        let deadline = self.calls.deadline();
-        let outcomes = each(groups.collect(), |group: Arc<str>| {
-            let admin = self.clone();
-            async move {
-                let context = || format!("describing group {group}");
-                let call = DescribeGroups {
-                    groups: vec![Arc::clone(&group)],
-                };
-                let what = "describe groups";
-                let mut answer = admin
-                    .at_coordinator(deadline, what, &group, &call, |answer| {
-                        let told = answer.groups.first();
-                        told.map_or(Ok(()), |told| {
-                            refusal(told.code, told.message.as_ref(), context)
-                        })
-                    })
-                    .await?;
-                let told = answer.groups.pop().ok_or_else(|| unanswered(context()))?;
-                describe(told)
-                    .ok_or_else(|| Error::broker(ErrorCode::GROUP_ID_NOT_FOUND, None, context()))
-            }
-        })
-        .await;
-        unless_nobody_answered(outcomes)
-    }
-
     /// Deletes groups with their offsets; each has its own result, in order. Kafka: `DeleteGroups`.
     ///
     /// # Errors
@@ -303,119 +266,13 @@ fn list(group: ListedGroup) -> GroupListing {
     }
 }
 
-/// `None` for a group that does not exist, which brokers before Kafka 4.0 describe as a dead one.
-fn describe(told: DescribedGroup) -> Option<GroupDescription> {
-    let state = GroupState::of(&told.state);
-    if state == GroupState::Dead && told.members.is_empty() {
-        return None;
-    }
-    let consumers = &*told.protocol_type == CONSUMERS;
-    let mut members: Vec<_> = told
-        .members
-        .into_iter()
-        .map(|member| describe_member(member, consumers))
-        .collect();
-    members.sort_by(|a, b| (&a.client_id, &a.member_id).cmp(&(&b.client_id, &b.member_id)));
-    Some(GroupDescription {
-        group: told.group,
-        state,
-        protocol_type: told.protocol_type,
-        assignor: Some(told.protocol).filter(|name| !name.is_empty()),
-        members,
-    })
-}
-
-fn describe_member(member: DescribedMember, consumers: bool) -> MemberDescription {
-    let topics = || {
-        let read = Subscription::decode(member.subscription).ok()?;
-        Some(read.topics)
-    };
-    let assignment = || {
-        // Until the leader has shared the partitions out there are no bytes.
-        if member.assignment.is_empty() {
-            return Some(Vec::new());
-        }
-        Some(Assignment::decode(member.assignment).ok()?.partitions)
-    };
-    MemberDescription {
-        member_id: member.member_id,
-        instance_id: member.instance_id,
-        client_id: member.client_id,
-        host: member.host,
-        topics: consumers.then(topics).flatten(),
-        assignment: consumers.then(assignment).flatten(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
-    fn member(id: &str, subscription: Bytes, assignment: Bytes) -> DescribedMember {
-        DescribedMember {
-            member_id: id.into(),
-            instance_id: None,
-            client_id: "c".into(),
-            host: "/h".into(),
-            subscription,
-            assignment,
-        }
-    }
-
-    fn group(state: &str, protocol_type: &str, members: Vec<DescribedMember>) -> DescribedGroup {
-        DescribedGroup {
-            code: ErrorCode::NONE,
-            message: None,
-            group: "g".into(),
-            state: state.into(),
-            protocol_type: protocol_type.into(),
-            protocol: "range".into(),
-            members,
-        }
-    }
-
     #[test]
-    fn what_a_member_wrote_that_cannot_be_read_costs_nothing_else() {
-        let partitions = vec![TopicPartition::new("t", 0), TopicPartition::new("t", 2)];
-        let subscription = Subscription {
-            topics: vec!["t".into()],
-            ..Subscription::default()
-        };
-        let assignment = Assignment {
-            partitions: partitions.clone(),
-        };
-        let garbage = Bytes::from_static(b"\x00\x01garbage");
-        let members = vec![
-            member("b", subscription.encode(), garbage.clone()),
-            member("a", subscription.encode(), assignment.encode()),
-            member("c", garbage, Bytes::new()),
-        ];
-        let described = describe(group("Stable", "consumer", members.clone())).unwrap();
-        assert_eq!(described.state, GroupState::Stable);
-        let told: Vec<_> = described
-            .members
-            .iter()
-            .map(|m| (&*m.member_id, m.topics.clone(), m.assignment.clone()))
-            .collect();
-        let topics = Some(vec!["t".into()]);
-        let expected = [
-            ("a", topics.clone(), Some(partitions)),
-            ("b", topics, None),
-            ("c", None, Some(vec![])),
-        ];
-        assert_eq!(told, expected);
-        // Others' bytes are not tried.
-        let described = describe(group("Stable", "connect", members)).unwrap();
-        assert!(described.members.iter().all(|m| m.assignment.is_none()));
-    }
-
-    #[test]
-    fn a_dead_group_is_none_and_a_state_that_is_not_known_is_shown_as_that() {
-        assert_eq!(describe(group("Dead", "", vec![])), None);
-        let described = describe(group("Sleeping", "consumer", vec![])).unwrap();
-        assert_eq!(described.state, GroupState::Other);
+    fn words_that_are_not_known_are_shown_as_that() {
+        assert_eq!(GroupState::of("Sleeping"), GroupState::Other);
         for word in [
             "Empty",
             "PreparingRebalance",

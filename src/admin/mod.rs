@@ -2,6 +2,7 @@
 
 mod cluster;
 mod configs;
+mod describe_groups;
 mod group_offsets;
 mod groups;
 mod topics;
@@ -22,6 +23,7 @@ use crate::wire::Call;
 pub use crate::cluster::{OffsetSpec, PartitionOffset};
 pub use cluster::{BrokerDescription, ClusterDescription};
 pub use configs::{ConfigChanges, ConfigEntry, ConfigResource, ConfigSource};
+pub use group_offsets::PartitionLag;
 pub use groups::{GroupDescription, GroupKind, GroupListing, GroupState, MemberDescription};
 pub use topics::{CreatedTopic, NewPartitions, NewTopic, PartitionDescription, TopicDescription};
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+use tokio::time::{Instant, sleep, timeout_at};
+
 use super::{Admin, refusal, retry_all};
 use crate::cluster::unanswered;
 use crate::error::{Error, ErrorCode, Result};
@@ -204,6 +207,68 @@ impl Admin {
         Ok(call.topics.iter().map(result).collect())
     }
 
+    /// Makes sure that topics are there, and each of their partitions has a leader; each has its own result, in order.
+    ///
+    /// Those that do not exist are created. Those that do stay as they are, and may be other than asked for: the
+    /// result tells. Waits for leaders until the timeout.
+    ///
+    /// # Errors
+    /// When no broker could be asked. A topic's own result has the broker's error, such as
+    /// `TOPIC_AUTHORIZATION_FAILED`, or [`Error::Deadline`] where leaders were not elected in time.
+    pub async fn ensure_topics(
+        &self,
+        topics: impl IntoIterator<Item = NewTopic>,
+    ) -> Result<Vec<Result<TopicDescription>>> {
+        let topics: Vec<_> = topics.into_iter().collect();
+        let deadline = self.calls.deadline();
+        let names: Vec<_> = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+        let mut found = self.topics_until(deadline, &names).await?;
+        let is_missing = |told: &Result<TopicDescription>| {
+            let code = told.as_ref().err().and_then(Error::broker_code);
+            code == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        };
+        let missing = topics.iter().zip(&found);
+        let missing = missing.filter(|(_, told)| is_missing(told));
+        let missing: Vec<_> = missing.map(|(topic, _)| topic.clone()).collect();
+        let mut refused = HashMap::new();
+        if !missing.is_empty() {
+            let created = self.create_topics(missing.clone()).await?;
+            for (topic, created) in missing.iter().zip(created) {
+                match created {
+                    // Somebody else was faster.
+                    Err(error) if error.broker_code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {}
+                    Err(error) => drop(refused.insert(Arc::clone(&topic.name), error)),
+                    Ok(_) => {}
+                }
+            }
+        }
+        let backoff = self.calls.cluster.settings().retry_backoff;
+        let mut failures = 0;
+        while found.iter().zip(&names).any(|(told, name)| {
+            !refused.contains_key(name) && (is_missing(told) || !has_leaders(told))
+        }) {
+            failures += 1;
+            let pause = sleep(backoff.delay(failures, fastrand::f64()));
+            if timeout_at(deadline, pause).await.is_err() {
+                break;
+            }
+            found = self.topics_until(deadline, &names).await?;
+        }
+        let late = || Error::Deadline {
+            what: "ensure topics",
+            limit: self.calls.timeout,
+        };
+        let told = names
+            .iter()
+            .zip(found)
+            .map(|(name, told)| match refused.get(name) {
+                Some(error) => Err(error.clone()),
+                None if is_missing(&told) || !has_leaders(&told) => Err(late()),
+                None => told,
+            });
+        Ok(told.collect())
+    }
+
     /// Deletes topics with all their records; each has its own result, in order. Kafka: `DeleteTopics`.
     ///
     /// # Errors
@@ -284,10 +349,28 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<Result<TopicDescription>>> {
         let names: Vec<Arc<str>> = names.into_iter().map(|name| name.as_ref().into()).collect();
-        let asked = MetadataTopics::Names(names.clone());
+        self.topics_until(self.calls.deadline(), &names).await
+    }
+
+    /// Describes one topic: see [`describe_topics`](Self::describe_topics).
+    ///
+    /// # Errors
+    /// When no broker could be asked, or it refused, such as with `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub async fn describe_topic(&self, name: impl AsRef<str>) -> Result<TopicDescription> {
+        let described = self.describe_topics([name.as_ref()]).await?;
+        let first = described.into_iter().next();
+        first.unwrap_or_else(|| Err(unanswered(format!("describing topic {}", name.as_ref()))))
+    }
+
+    async fn topics_until(
+        &self,
+        deadline: Instant,
+        names: &[Arc<str>],
+    ) -> Result<Vec<Result<TopicDescription>>> {
+        let asked = MetadataTopics::Names(names.to_vec());
         let answer = self
             .calls
-            .metadata(self.calls.deadline(), "describe topics", asked)
+            .metadata(deadline, "describe topics", asked)
             .await?;
         let find = |name: Arc<str>| {
             let told = answer
@@ -304,7 +387,7 @@ impl Admin {
                 )),
             }
         };
-        Ok(names.into_iter().map(find).collect())
+        Ok(names.iter().cloned().map(find).collect())
     }
 
     /// Describes every topic that the client may see, Kafka's own ones included. Kafka: `ListTopics`.
@@ -322,6 +405,14 @@ impl Admin {
             .collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
+    }
+}
+
+/// Of a topic that cannot be described there is nothing to wait for.
+fn has_leaders(told: &Result<TopicDescription>) -> bool {
+    match told {
+        Ok(topic) => topic.partitions.iter().all(|p| p.leader.is_some()),
+        Err(error) => error.broker_code() != Some(ErrorCode::LEADER_NOT_AVAILABLE),
     }
 }
 

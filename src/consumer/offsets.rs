@@ -2,6 +2,7 @@
 
 mod background;
 mod fetch;
+mod job;
 mod turns;
 mod verdict;
 
@@ -20,11 +21,11 @@ use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{Identity, Standing};
-use crate::machine::topology::Topology;
 use crate::types::{OffsetAndMetadata, TopicId, TopicPartition, after};
-use crate::wire::{CommitPartition, OffsetCommit, OffsetCommitAnswer, commit_topics};
+use crate::wire::{OffsetCommit, OffsetCommitAnswer, commit_topics};
 use background::Background;
-use turns::{CommitTurn, Turns, UnderWay};
+use job::{Job, is_outdated, lines, recreated, weight};
+use turns::{CommitTurn, Turns};
 use verdict::{Verdict, verdict};
 
 /// How long the coordinator may take to accept a connection.
@@ -433,89 +434,6 @@ impl Offsets {
     }
 }
 
-/// A commit that is being made.
-struct Job<'a> {
-    under_way: UnderWay<'a>,
-    left: Commits,
-    committed: Commits,
-    /// The error of one that is of a topic which is gone.
-    outdated: Option<Error>,
-    manner: Manner,
-}
-
-impl Job<'_> {
-    /// Leaves out what a later commit has made needless, and what is of a topic whose name another one has by now.
-    fn leave_out(&mut self, topology: &Topology) {
-        self.under_way.leave_out_overtaken(&mut self.left);
-        let outdated = &mut self.outdated;
-        self.left.retain(|(partition, commit)| {
-            let is_outdated = is_outdated(topology, partition, commit);
-            if is_outdated {
-                debug!(%partition, "its topic was made anew: the offset is not committed");
-                outdated.get_or_insert_with(|| recreated(partition));
-            }
-            !is_outdated
-        });
-    }
-
-    /// What is left of topics with or without an id.
-    fn part(&self, has_id: bool) -> Commits {
-        let part = self.left.iter();
-        let part = part.filter(|(_, commit)| commit.topic_id.is_zero() != has_id);
-        part.cloned().collect()
-    }
-
-    /// Takes an answer in; the code that decides of those that are still left.
-    fn take_in(&mut self, part: &Commits, answer: &OffsetCommitAnswer) -> Option<ErrorCode> {
-        let codes = answer.codes();
-        let code_of = |partition: &TopicPartition, commit: &Commit| {
-            let told = codes.of(partition, commit.topic_id);
-            told.unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR)
-        };
-        let (committed, under_way) = (&mut self.committed, &self.under_way);
-        let has_id = part
-            .first()
-            .is_some_and(|(_, commit)| !commit.topic_id.is_zero());
-        let mut worst = None;
-        self.left.retain(|(partition, commit)| {
-            if commit.topic_id.is_zero() == has_id {
-                return true;
-            }
-            let code = code_of(partition, commit);
-            match verdict(code) {
-                Verdict::Done => {
-                    under_way.made(partition);
-                    committed.push((partition.clone(), commit.clone()));
-                    false
-                }
-                Verdict::Absent if self.manner != Manner::Asked => {
-                    debug!(%partition, %code, "the offset is not committed");
-                    false
-                }
-                verdict => {
-                    worst = worst.filter(|other| weight(self::verdict(*other)) >= weight(verdict));
-                    worst.get_or_insert(code);
-                    true
-                }
-            }
-        });
-        worst
-    }
-}
-
-/// Whether the topic that was read is another one than the one that has its name.
-fn is_outdated(topology: &Topology, partition: &TopicPartition, commit: &Commit) -> bool {
-    let known = topology.topics.get(partition.topic());
-    let known = known.map_or(TopicId::ZERO, |topic| topic.id);
-    !known.is_zero() && !commit.topic_id.is_zero() && known != commit.topic_id
-}
-
-fn recreated(partition: &TopicPartition) -> Error {
-    Error::TopicRecreated {
-        partition: partition.clone(),
-    }
-}
-
 /// What became of one try.
 enum Attempt {
     Done,
@@ -541,32 +459,4 @@ pub(super) fn is_passing(error: &Error) -> bool {
         Error::Closed { .. } | Error::RuntimeEnded { .. } => false,
         error => error.is_retriable(),
     }
-}
-
-/// Of several partitions' codes the one that decides.
-fn weight(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Done => 0,
-        Verdict::Absent => 1,
-        Verdict::Retry => 2,
-        Verdict::Find => 3,
-        Verdict::Fail => 4,
-        Verdict::Rebalancing => 5,
-        Verdict::Fenced => 6,
-    }
-}
-
-/// By topic and partition.
-fn lines(offsets: &Commits) -> impl Iterator<Item = (&TopicPartition, TopicId, CommitPartition)> {
-    let mut sorted: Vec<_> = offsets.iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    sorted.into_iter().map(|(partition, commit)| {
-        let line = CommitPartition {
-            partition: partition.partition(),
-            offset: commit.offset.offset,
-            leader_epoch: commit.offset.leader_epoch.unwrap_or(-1),
-            metadata: commit.offset.metadata.clone(),
-        };
-        (partition, commit.topic_id, line)
-    })
 }

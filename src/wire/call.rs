@@ -50,6 +50,8 @@ pub(crate) enum ApiKey {
     IncrementalAlterConfigs = 44,
     OffsetDelete = 47,
     DescribeCluster = 60,
+    ConsumerGroupDescribe = 69,
+    ShareGroupDescribe = 77,
 }
 
 /// For a call without a flexible version.
@@ -101,6 +103,8 @@ impl ApiKey {
             Self::IncrementalAlterConfigs => api("IncrementalAlterConfigs", 1, 1, 1),
             Self::OffsetDelete => api("OffsetDelete", 0, 0, NEVER),
             Self::DescribeCluster => api("DescribeCluster", 0, 1, 0),
+            Self::ConsumerGroupDescribe => api("ConsumerGroupDescribe", 0, 1, 0),
+            Self::ShareGroupDescribe => api("ShareGroupDescribe", 1, 1, 0),
         }
     }
 }

@@ -21,6 +21,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod metadata;
+mod modern_groups;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
@@ -56,6 +57,9 @@ pub(crate) use list_groups::{ListGroups, ListedGroup};
 pub(crate) use list_offsets::{ListOffset, ListOffsets, ListedOffset};
 pub(crate) use metadata::{
     BrokerMeta, MetadataAnswer, MetadataCall, MetadataTopics, PartitionMeta, TopicMeta,
+};
+pub(crate) use modern_groups::{
+    ConsumerGroupDescribe, ModernGroup, ModernGroups, ModernMember, ShareGroupDescribe,
 };
 pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer, commit_topics};
 pub(crate) use offset_delete::OffsetDelete;

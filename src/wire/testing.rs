@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 24] = [
+pub(crate) const ALL: [ApiKey; 26] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -33,6 +33,8 @@ pub(crate) const ALL: [ApiKey; 24] = [
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupDescribe,
+    ApiKey::ShareGroupDescribe,
 ];
 
 pub(super) fn versions(key: ApiKey) -> RangeInclusive<i16> {
@@ -148,6 +150,8 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::IncrementalAlterConfigs => with::<super::IncrementalAlterConfigs>,
         ApiKey::OffsetDelete => with::<super::OffsetDelete>,
         ApiKey::DescribeCluster => with::<super::DescribeCluster>,
+        ApiKey::ConsumerGroupDescribe => with::<super::ConsumerGroupDescribe>,
+        ApiKey::ShareGroupDescribe => with::<super::ShareGroupDescribe>,
         ApiKey::OffsetCommit => with::<super::OffsetCommit>,
         ApiKey::OffsetFetch => with::<super::OffsetFetch>,
         ApiKey::FindCoordinator => with::<super::FindCoordinator>,

@@ -8,6 +8,8 @@ use tokio::time::sleep;
 use super::support::{Kafka, Outcome, Suite, codes, random_bytes, within};
 
 pub(crate) fn promises(suite: &mut Suite) {
+    let ensured = "admin::ensured_topics_are_there_and_led_whoever_made_them";
+    suite.shared(ensured, ensure);
     suite.shared("admin::a_created_topic_is_as_it_was_asked_for", create);
     suite.shared("admin::each_topic_has_its_own_result_in_order", results);
     suite.shared("admin::deletions_have_their_own_results_in_order", delete);
@@ -20,6 +22,30 @@ pub(crate) fn promises(suite: &mut Suite) {
         "admin::a_call_keeps_its_timeout_while_the_broker_hangs",
         timeout,
     );
+}
+
+async fn ensure(kafka: &Kafka) -> Outcome {
+    let admin = kafka.client().await?.admin();
+    let new = |partitions| {
+        let new = NewTopic::new("admin-ensured");
+        new.partitions(partitions).replication(1)
+    };
+    let made = admin
+        .ensure_topics([new(3), NewTopic::new("bad name")])
+        .await?;
+    let first = made[0].as_ref().unwrap();
+    assert_eq!(first.partitions.len(), 3);
+    assert!(first.partitions.iter().all(|p| p.leader.is_some()));
+    let refusal = made[1].as_ref().unwrap_err().broker_code();
+    assert_eq!(refusal, Some(ErrorCode::INVALID_TOPIC_EXCEPTION));
+    let again = admin.ensure_topics([new(5)]).await?.remove(0)?;
+    assert_eq!(
+        (again.id, again.partitions.len()),
+        (first.id, 3),
+        "it stays as it was"
+    );
+    assert_eq!(admin.describe_topic("admin-ensured").await?, again);
+    Ok(())
 }
 
 /// Describes a topic that was created a moment ago.

@@ -9,7 +9,10 @@ use ottla::{
 };
 use tokio::time::sleep;
 
-use super::support::{JavaMember, Kafka, Outcome, Suite, codes, java_describes, within};
+use super::support::{
+    JavaMember, Kafka, Outcome, Suite, codes, eventually, example, java_describes, run_example,
+    within,
+};
 
 const JAVA_GROUP: &str = "admin-java-group";
 const JAVA_TOPIC: &str = "admin-java-topic";
@@ -19,6 +22,8 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(offsets, group_offsets);
     let members = "admin_groups::javas_members_are_shown_and_keep_what_is_theirs";
     suite.shared(members, java_members);
+    let kinds = "admin_groups::groups_of_the_newer_protocol_and_share_groups_are_described";
+    suite.shared(kinds, newer_kinds);
     let many = "admin_groups::many_groups_have_their_own_results_in_order";
     suite.shared(many, many_groups);
 }
@@ -34,6 +39,52 @@ async fn all(kafka: &Kafka) -> Outcome {
     group_offsets(kafka).await?;
     java_members(kafka).await?;
     many_groups(kafka).await
+}
+
+async fn newer_kinds(kafka: &Kafka) -> Outcome {
+    let (modern, sharing) = ("admin-modern-group", "admin-share-group");
+    let topic = kafka.topic("admin-kinds-topic", 2, &[])?;
+    let admin = kafka.client().await?.admin();
+    let _modern = JavaMember::modern(kafka, modern, topic)?;
+    let _sharing = JavaMember::sharing(kafka, sharing, topic)?;
+    for (group, kind) in [(modern, GroupKind::Consumer), (sharing, GroupKind::Share)] {
+        let described = within(Duration::from_secs(60), group, async {
+            loop {
+                match admin.describe_group(group).await {
+                    Ok(told) if told.state == GroupState::Stable => return Ok(told),
+                    Ok(_) => {}
+                    Err(error) if error.broker_code() == Some(ErrorCode::GROUP_ID_NOT_FOUND) => {}
+                    Err(error) => return Err(error),
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        })
+        .await??;
+        assert_eq!(described.kind, kind);
+        assert_eq!(described.members.len(), 1, "{described:?}");
+        let member = &described.members[0];
+        assert_eq!(member.topics, Some(vec![topic.into()]));
+        assert!(member.assignment.is_some());
+        let listed = admin.list_groups().await?;
+        let listed = listed.iter().find(|listed| &*listed.group == group);
+        assert_eq!(listed.and_then(|listed| listed.kind), Some(kind));
+        let mut command = example("groups")?;
+        let servers = format!("bootstrap.servers={}", kafka.bootstrap());
+        command.args(["-X", &servers, "--group", group]);
+        let output = run_example(command).await?;
+        assert!(output.status.success(), "{output:?}");
+    }
+    // What a member has and nothing is committed for.
+    eventually("the member's partitions", async || {
+        let lag = admin.group_lag(modern).await;
+        lag.is_ok_and(|lag| {
+            let ends = lag
+                .iter()
+                .map(|(_, lag)| lag.as_ref().map_or(-1, |lag| lag.end));
+            ends.collect::<Vec<_>>() == [0, 0]
+        })
+    })
+    .await
 }
 
 async fn group_offsets(kafka: &Kafka) -> Outcome {
@@ -68,6 +119,12 @@ async fn group_offsets(kafka: &Kafka) -> Outcome {
         (at(2), noted.clone()),
     ];
     assert_eq!(listed().await?, expected);
+    let lag = admin.group_lag(group).await?;
+    let lag: Vec<_> = lag
+        .iter()
+        .map(|(partition, lag)| (partition.partition(), lag.as_ref().unwrap().lag()))
+        .collect();
+    assert_eq!(lag, [(0, Some(-1234)), (1, Some(-5)), (2, Some(-7))]);
     let shown = java_describes(kafka, group)?;
     for (partition, offset) in [("0", "1234"), ("1", "5"), ("2", "7")] {
         let line = shown

@@ -46,10 +46,33 @@ impl JavaMember {
             Version::V2_5_0 => "kafka.tools.ConsoleConsumer",
             _ => "org.apache.kafka.tools.consumer.ConsoleConsumer",
         };
+        Self::of(kafka, class, group, topic, &[])
+    }
+
+    /// A member whose group's coordinator shares out (KIP-848).
+    pub(crate) fn modern(kafka: &Kafka, group: &str, topic: &str) -> Result<Self, Failed> {
+        let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+        let protocol = ["--consumer-property", "group.protocol=consumer"];
+        Self::of(kafka, class, group, topic, &protocol)
+    }
+
+    /// A member of a share group (KIP-932).
+    pub(crate) fn sharing(kafka: &Kafka, group: &str, topic: &str) -> Result<Self, Failed> {
+        let class = "org.apache.kafka.tools.consumer.ConsoleShareConsumer";
+        Self::of(kafka, class, group, topic, &[])
+    }
+
+    fn of(
+        kafka: &Kafka,
+        class: &str,
+        group: &str,
+        topic: &str,
+        options: &[&str],
+    ) -> Result<Self, Failed> {
         let bootstrap = kafka.bootstrap();
         let mut command = tool_command(kafka.version(), class)?;
         command.args(["--bootstrap-server", &bootstrap, "--group", group]);
-        command.args(["--topic", topic]);
+        command.args(["--topic", topic]).args(options);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
         Ok(Self(quiet.stderr(Stdio::null()).spawn()?))
     }
