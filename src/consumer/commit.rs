@@ -48,6 +48,11 @@ impl ConsumerHandle {
     /// [`commit_in_background`](Self::commit_in_background), it costs less. Retried for up to
     /// `default.api.timeout.ms`; a later commit of the same partition that is made meanwhile takes its place.
     ///
+    /// What follows the record and is handed to nobody, a transaction's marker or the records of an aborted one, is done
+    /// with too where it has been fetched: the group then has no lag behind its last record. With `read_uncommitted`
+    /// the marker comes later than the record: the next commit, or one of the [positions](Self::commit_positions)
+    /// when the marker was passed, goes behind it.
+    ///
     /// The commit is for the topic that the record was read from. Where the topic was deleted since, and one of the
     /// same name made anew, nothing is committed: brokers from Kafka 4.1 on check the topic's id; with older ones the
     /// id is compared with that of the newest metadata, which may be as old as `metadata.max.age.ms`; brokers before
@@ -58,7 +63,7 @@ impl ConsumerHandle {
     /// [`Error::TopicRecreated`]; [`Error::NotAssigned`] when the partition is not this consumer's any more;
     /// [`Error::Config`] without a group. Some of the offsets may have been committed all the same.
     pub async fn commit(&self, records: &impl Committable) -> Result<()> {
-        self.make(behind(records)).await
+        self.make(self.behind(records)).await
     }
 
     /// Commits every position: all records that were handed out up to now, also those that the application may not
@@ -83,6 +88,27 @@ impl ConsumerHandle {
         self.make(of_no_topic(offsets)).await
     }
 
+    /// The offsets behind records, and behind what follows them that nobody is handed, as far as that was seen.
+    fn behind(&self, records: &impl Committable) -> Commits {
+        let mut state = self.shared().lock();
+        let ends = records.ends().into_iter();
+        let behind = ends.map(|record| {
+            let (partition, topic_id) = (record.topic_partition(), record.topic_id());
+            let (end, epoch) = (record.offset() + 1, record.leader_epoch());
+            let read = state.find(partition).filter(|p| p.topic_id == topic_id);
+            let unseen = read.and_then(|partition| partition.behind(end));
+            let offset = OffsetAndMetadata {
+                offset: unseen.map_or(end, |unseen| unseen.offset),
+                leader_epoch: unseen.map_or(epoch, |unseen| {
+                    (unseen.leader_epoch >= 0).then_some(unseen.leader_epoch)
+                }),
+                metadata: None,
+            };
+            (partition.clone(), Commit { offset, topic_id })
+        });
+        behind.collect()
+    }
+
     async fn make(&self, chosen: Commits) -> Result<()> {
         let outcome = self.permit(&chosen)?.commit(&chosen).await;
         self.shared().committed(&outcome.committed);
@@ -96,7 +122,7 @@ impl ConsumerHandle {
     /// # Errors
     /// [`Error::NotAssigned`]; [`Error::TopicRecreated`]; [`Error::Config`] without a group.
     pub fn commit_in_background(&self, records: &impl Committable) -> Result<()> {
-        self.make_in_background(behind(records))
+        self.make_in_background(self.behind(records))
     }
 
     /// As [`commit_positions`](Self::commit_positions), without waiting for it: see
@@ -174,22 +200,6 @@ impl ConsumerHandle {
     }
 }
 
-/// The offsets behind records.
-fn behind(records: &impl Committable) -> Commits {
-    let ends = records.ends().into_iter();
-    let behind = ends.map(|record| {
-        let offset = OffsetAndMetadata {
-            offset: record.offset() + 1,
-            leader_epoch: record.leader_epoch(),
-            metadata: None,
-        };
-        let topic_id = record.topic_id();
-        let commit = Commit { offset, topic_id };
-        (record.topic_partition().clone(), commit)
-    });
-    behind.collect()
-}
-
 /// Offsets of which nothing tells what topic they are of.
 fn of_no_topic(offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>) -> Commits {
     let offsets = offsets.into_iter();
@@ -200,9 +210,12 @@ fn of_no_topic(offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetad
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::Compression;
-    use crate::consumer::feed::{batch, consumer, feed};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use crate::config::{Compression, ConsumerSettings};
+    use crate::consumer::feed::{batch, consumer, feed, marker, of_group};
     use crate::consumer::testing::{consumer_settings, partitions};
 
     #[tokio::test]
@@ -226,11 +239,44 @@ mod tests {
             })
             .collect();
         assert_eq!(told, [(0, vec![0, 1, 2, 3, 4]), (1, vec![0, 1, 2])]);
-        let commits: Vec<_> = behind(&records)
+        let commits: Vec<_> = consumer
+            .behind(&records)
             .into_iter()
             .map(|(partition, commit)| (partition, commit.offset.offset))
             .collect();
         let expected = partitions(0..2).into_iter().zip([5, 3]);
         assert_eq!(commits, expected.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_commit_of_a_record_goes_behind_what_nobody_is_handed() {
+        let settings = ConsumerSettings {
+            auto_commit: None,
+            ..consumer_settings()
+        };
+        let mut consumer = of_group(1, settings, Some("g")).await;
+        let plain = |base, records| batch(base, records, 10, Compression::None);
+        feed(&consumer, 0, &[plain(0, 2), marker(2), plain(3, 1)]);
+        let mut records = Vec::new();
+        for _ in 0..3 {
+            records.push(consumer.recv().await.unwrap().unwrap());
+        }
+        let behind = |consumer: &crate::Consumer, record: &crate::ConsumerRecord| {
+            consumer.behind(record)[0].1.offset.offset
+        };
+        assert_eq!(behind(&consumer, &records[0]), 1, "a record follows");
+        assert_eq!(behind(&consumer, &records[1]), 3, "at once");
+        assert_eq!(behind(&consumer, &records[2]), 4);
+        // What comes later counts when it was passed.
+        feed(&consumer, 0, &[marker(4)]);
+        feed(&consumer, 0, &[marker(5)]);
+        let next = timeout(Duration::ZERO, consumer.recv());
+        assert!(next.await.is_err(), "there is no record");
+        assert_eq!(behind(&consumer, &records[2]), 6);
+        assert_eq!(behind(&consumer, &records[1]), 2, "long ago");
+        // By many at a time, as well.
+        feed(&consumer, 0, &[plain(6, 2), marker(8)]);
+        let many = consumer.poll().await.unwrap().unwrap();
+        assert_eq!(consumer.behind(&many)[0].1.offset.offset, 9);
     }
 }

@@ -9,8 +9,17 @@ use crate::types::{BrokerId, ProducerId, TopicId};
 
 /// Reads `t-0`, `t-1` and so on, as many as told, from 0 on, from the leader of epoch 3.
 pub(super) async fn consumer(count: i32, settings: ConsumerSettings) -> Consumer {
+    of_group(count, settings, None).await
+}
+
+/// The same, of a group.
+pub(super) async fn of_group(
+    count: i32,
+    settings: ConsumerSettings,
+    group: Option<&str>,
+) -> Consumer {
     let cluster = Brokers::start(count).cluster().await;
-    let shared = Shared::new(9, cluster, settings, None);
+    let shared = Shared::new(9, cluster, settings, group.map(Into::into));
     let names = partitions(0..count);
     let mut state = shared.lock();
     state.hold(&names);
@@ -45,7 +54,9 @@ pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
     });
     let name = wanted.partition.clone();
     partition.answered(Answered {
-        chunk: Some(Chunk::new(name, wanted.offset, -1, records, Vec::new())),
+        chunk: Some(
+            Chunk::new(name, wanted.offset, -1, records, Vec::new()).of_topic(wanted.topic_id),
+        ),
         next,
         is_damaged: false,
         high_watermark: 1_000_000,
@@ -55,6 +66,15 @@ pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
     state.queue(index);
     drop(state);
     consumer.shared().ready.notify_one();
+}
+
+/// A transaction's marker at this offset.
+pub(super) fn marker(offset: i64) -> Vec<u8> {
+    let mut bytes = batch(offset, 1, 4, Compression::None);
+    bytes[22] |= 0x30;
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes
 }
 
 /// A batch of so many records of so many zeros each, from offset `base` on.

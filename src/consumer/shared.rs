@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) cluster: Cluster,
     pub(super) settings: Arc<ConsumerSettings>,
     pub(super) filter: Filter,
+    /// The application commits what it is handed: it is to be known at once what of the log nobody is handed.
+    pub(super) looks_ahead: bool,
     /// The group's, if the consumer has one.
     pub(super) offsets: Option<Offsets>,
     state: Mutex<State>,
@@ -61,6 +63,7 @@ impl Shared {
         Arc::new(Self {
             id,
             cluster,
+            looks_ahead: offsets.is_some() && settings.auto_commit.is_none(),
             settings,
             filter,
             offsets,

@@ -277,6 +277,17 @@ impl State {
         }
     }
 
+    /// Nothing that the application could be handed is before `position`.
+    pub(super) fn pass(&mut self, index: u32, version: u64, position: (i64, i32)) {
+        let partition = self.get(index).filter(|p| p.version == version);
+        if let Some(partition) = partition {
+            partition.pass(position);
+            if self.outstanding.last() != Some(&index) {
+                self.outstanding.push(index);
+            }
+        }
+    }
+
     /// Whether the application holds records of these.
     pub(super) fn holds_any(&self, partitions: &[TopicPartition]) -> bool {
         let mut indexes = partitions.iter().filter_map(|name| self.index(name));

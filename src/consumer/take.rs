@@ -40,6 +40,16 @@ impl Active {
         }
     }
 
+    /// A commit of the last record that was taken is to go behind what follows it that nobody is handed.
+    fn pass_unseen(&mut self, shared: &Shared) {
+        let before = self.chunk.position();
+        self.chunk.pass_unseen(&shared.filter);
+        let behind = self.chunk.position();
+        if behind != before {
+            shared.lock().pass(self.index, self.version, behind);
+        }
+    }
+
     /// Whether records of the chunk may still be handed out.
     fn stand(&mut self, state: &mut State) -> Standing {
         if self.epoch == state.epoch {
@@ -115,6 +125,10 @@ impl Consumer {
             if let Some((block, slot)) = active.chunk.take() {
                 let record = ConsumerRecord::new(block.clone(), slot);
                 state.hand_out(active.index, active.chunk.position());
+                drop(state);
+                if shared.looks_ahead && active.chunk.is_drained() {
+                    active.pass_unseen(shared);
+                }
                 return Ok(Some(record));
             }
             drop(state);
@@ -248,6 +262,12 @@ impl Consumer {
             }
         }
         self.confirm(&mut records, &parts, ended, unpacked);
+        if let Some(active) = &mut self.active {
+            let shared = self.handle.shared();
+            if shared.looks_ahead && active.chunk.is_drained() {
+                active.pass_unseen(shared);
+            }
+        }
         damaged
             .and_then(|damage| self.damaged(damage))
             .map_or(Ok(records), Err)
@@ -323,7 +343,7 @@ fn close_chunk(state: &mut State, active: &Active) {
     };
     if partition.version == active.version {
         partition.release(active.chunk.size());
-        state.hand_out(active.index, active.chunk.position());
+        state.pass(active.index, active.version, active.chunk.position());
         state.queue(active.index);
         state.freed(active.index, active.chunk.size(), Instant::now());
     }

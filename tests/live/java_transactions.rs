@@ -29,6 +29,45 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(exact, transactions);
     let stable = "java_transactions::a_groups_offset_in_an_open_transaction_is_waited_for";
     suite.shared(stable, pending_offset);
+    let behind =
+        "java_transactions::a_group_that_commits_its_last_record_has_no_lag_behind_markers";
+    suite.shared(behind, no_lag);
+}
+
+async fn no_lag(kafka: &Kafka) -> Outcome {
+    let topic = kafka.topic("java-no-lag", 1, &[])?;
+    let producer = transactional(kafka, "java-no-lag")?;
+    let records: Vec<_> = (0..3)
+        .map(|n| Message::of(format!("{n}")).for_java())
+        .collect();
+    producer.begin()?;
+    producer.send(topic, &records)?;
+    producer.commit()?;
+    producer.begin()?;
+    producer.send(topic, &records)?;
+    producer.abort()?;
+    let client = kafka.client().await?;
+    let mut consumer = client
+        .consumer(topic)
+        .auto_commit(false)
+        .isolation(IsolationLevel::ReadCommitted)
+        .offset_reset(OffsetReset::Earliest)
+        .assign(all_of(topic, 1))
+        .build()
+        .await?;
+    for _ in 0..3 {
+        let record = timeout(SOON, consumer.recv()).await??.ok_or("the end")?;
+        consumer.commit(&record).await?;
+    }
+    let lag = client.admin().group_lag(topic).await?.remove(0).1?;
+    assert_eq!(
+        (lag.end, lag.lag()),
+        (8, Some(0)),
+        "three, their marker, three, their marker"
+    );
+    assert_eq!(consumer.lag(&all_of(topic, 1)[0])?, Some(0));
+    consumer.close(SOON).await?;
+    Ok(())
 }
 
 async fn all(kafka: &Kafka) -> Outcome {

@@ -190,6 +190,47 @@ impl Chunk {
         step
     }
 
+    /// Whether all that `step` has found was taken.
+    #[inline]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.at >= self.slots.len()
+    }
+
+    /// Passes over what nobody is handed right behind what was taken: markers, and batches of aborted transactions.
+    pub(crate) fn pass_unseen(&mut self, filter: &Filter) {
+        if !self.is_drained() || self.damage.is_some() {
+            return;
+        }
+        match self.decode() {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(damage) => {
+                self.damage = Some(damage);
+                return;
+            }
+        }
+        while self.batches.left() > 0 {
+            let before = self.batches.clone();
+            let at = self.set.len() - before.left();
+            let is_passed = match self.batches.next() {
+                Some(Ok(batch)) => {
+                    self.is_unseen(&batch, filter) && self.enter(&batch, at, filter).is_ok()
+                }
+                Some(Err(_)) | None => false,
+            };
+            if !is_passed {
+                // To be handed out, or told as damaged, when its turn comes.
+                self.batches = before;
+                return;
+            }
+        }
+    }
+
+    fn is_unseen(&mut self, batch: &Batch, filter: &Filter) -> bool {
+        let header = batch.header();
+        header.is_control() || filter.read_committed && self.aborted.leaves_out(header)
+    }
+
     fn advance(&mut self, filter: &Filter) -> Result<Step, Damage> {
         loop {
             if self.decode()? {

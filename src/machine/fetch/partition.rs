@@ -49,6 +49,8 @@ pub(crate) struct Partition {
     pub(crate) handed: Position,
     /// Behind the last record that the application is done with.
     pub(crate) done: Position,
+    /// The last offsets that nothing which could be handed out was at: the first, and the position behind them.
+    unseen: Option<(i64, Position)>,
     /// As committed last, by this consumer or whoever had the partition before.
     pub(crate) committed: Option<i64>,
     /// Waits in the line of those that have something to hand out.
@@ -94,6 +96,7 @@ impl Partition {
             stopped: false,
             handed: NOWHERE,
             done: NOWHERE,
+            unseen: None,
             committed: None,
             in_line: false,
             high_watermark: -1,
@@ -215,6 +218,7 @@ impl Partition {
     pub(crate) fn forget(&mut self) {
         (self.handed, self.done, self.next) = (NOWHERE, NOWHERE, NOWHERE);
         self.committed = None;
+        self.unseen = None;
     }
 
     fn void(&mut self, version: u64) -> usize {
@@ -229,6 +233,7 @@ impl Partition {
 
     fn move_to(&mut self, position: Position) {
         (self.handed, self.done, self.next) = (position, position, position);
+        self.unseen = None;
         self.stage = Stage::Fetching;
         self.failures = 0;
         self.not_before = None;
@@ -455,6 +460,30 @@ impl Partition {
     /// A chunk of so many bytes was used up.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.buffered = self.buffered.saturating_sub(bytes);
+    }
+
+    /// There is nothing to hand out before `position`, from where was handed out up to.
+    pub(crate) fn pass(&mut self, (offset, leader_epoch): (i64, i32)) {
+        let from = self.handed.offset;
+        if offset <= from {
+            return;
+        }
+        self.handed = Position {
+            offset,
+            leader_epoch,
+        };
+        let first = match self.unseen {
+            Some((first, end)) if end.offset == from => first,
+            _ => from,
+        };
+        self.unseen = Some((first, self.handed));
+    }
+
+    /// The position behind a record and what follows it that nobody is handed, as far as that was seen; `offset` is
+    /// the one behind the record itself.
+    pub(crate) fn behind(&self, offset: i64) -> Option<Position> {
+        let (first, end) = self.unseen?;
+        (first == offset).then_some(end)
     }
 
     /// Records before `position` were handed out.
