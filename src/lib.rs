@@ -161,7 +161,7 @@ pub use consumer::{
     TimestampType,
 };
 pub use error::{Error, ErrorCode, Result};
-pub use metrics::{BrokerMetrics, Latency, ProducerMetrics};
+pub use metrics::{BrokerMetrics, ConsumerMetrics, Latency, ProducerMetrics};
 pub use net::{Connecting, Connector, Endpoint, Resolving, TcpConnector, Transport};
 pub use producer::{
     Delivery, Enqueue, Flushed, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,

@@ -70,11 +70,16 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     forgotten: asked.forgotten,
                     rack: settings.rack.clone().unwrap_or_default(),
                 };
+                let began = Instant::now();
                 let answer = tokio::select! {
                     answer = ask(&shared, broker, &call) => answer,
                     () = shared.closing() => break,
                 };
                 hurry = false;
+                if let Ok(answer) = &answer {
+                    let after = began.elapsed();
+                    shared.lock().counts.fetched(bytes_of(answer), after);
+                }
                 match answer.and_then(|answer| take(&shared, broker, &mut session, answer)) {
                     Ok(is_awaited) => {
                         failures = 0;
@@ -230,8 +235,7 @@ fn take(
             return Err(Error::broker(code, None, context));
         }
     }
-    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-    let frame: usize = partitions.map(|partition| partition.records.len()).sum();
+    let frame = bytes_of(&answer);
     let mut seen = Vec::new();
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -276,6 +280,12 @@ fn take(
         shared.work.notify_one();
     }
     Ok(is_awaited)
+}
+
+/// Bytes of all the answer's records.
+fn bytes_of(answer: &FetchAnswer) -> usize {
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|partition| partition.records.len()).sum()
 }
 
 /// What is to be done once the lock is released.

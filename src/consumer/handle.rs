@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::metrics::lag;
 use super::shared::Shared;
 use super::state::Choice;
 use crate::error::{Error, Result};
@@ -192,15 +193,7 @@ impl ConsumerHandle {
     /// [`Error::NotAssigned`].
     pub fn lag(&self, partition: &TopicPartition) -> Result<Option<u64>> {
         let read_committed = self.0.filter.read_committed;
-        self.ask(partition, |partition| {
-            let end = if read_committed {
-                partition.last_stable_offset
-            } else {
-                partition.high_watermark
-            };
-            let position = partition.position()?;
-            (end >= 0).then(|| end.saturating_sub(position.offset).try_into().unwrap_or(0))
-        })
+        self.ask(partition, |partition| lag(partition, read_committed))
     }
 
     fn ask<T>(

@@ -10,6 +10,7 @@ mod handle;
 mod listener;
 mod lookup;
 mod membership;
+mod metrics;
 mod offsets;
 mod positions;
 mod record;
@@ -118,7 +119,8 @@ impl Consumer {
     /// The future may be dropped at any point: no record is lost by that, and none handed out twice.
     ///
     /// # Errors
-    /// What the application must know, each once; the consumer goes on with the next call. [`Error::NoOffset`],
+    /// What the application must know, each once; the consumer goes on with the next call, unless
+    /// [`Error::ends_consumer`] says otherwise, which shows how a service reads. [`Error::NoOffset`],
     /// [`Error::LogTruncated`], [`Error::Corrupt`] and [`Error::TooLargeToRead`] (again with each call until the
     /// application seeks past it), [`Error::PollInterval`] (the member joins its group again with the next call),
     /// [`Error::PartitionsLost`] (only without a listener), and a broker's refusal such as `TOPIC_AUTHORIZATION_FAILED`;

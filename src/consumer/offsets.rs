@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
+use super::metrics::GroupCounts;
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
@@ -93,6 +94,7 @@ struct Inner {
     refusals: Mutex<Option<mpsc::UnboundedSender<Refusal>>>,
     turns: Turns,
     background: Background,
+    counts: GroupCounts,
     /// Where work in the background runs, whoever asks for it.
     runtime: Handle,
 }
@@ -114,6 +116,7 @@ impl Offsets {
             refusals: Mutex::default(),
             turns: Turns::default(),
             background: Background::default(),
+            counts: GroupCounts::default(),
             runtime: Handle::current(),
         }))
     }
@@ -134,8 +137,15 @@ impl Offsets {
         self.0.id
     }
 
+    pub(super) fn counts(&self) -> &GroupCounts {
+        &self.0.counts
+    }
+
     /// As what offsets are committed from now on.
     pub(super) fn stand(&self, standing: Standing) {
+        if let Standing::Member(identity) = &standing {
+            self.0.counts.generation(identity.generation);
+        }
         self.0.standing.send_if_modified(|current| {
             let changed = *current != standing;
             *current = standing;
@@ -215,7 +225,7 @@ impl Offsets {
             outdated: None,
             manner,
         };
-        let mut last = None;
+        let (mut last, asked) = (None, Instant::now());
         let trying = async {
             let mut turn = Some(turn);
             let mut standing = self.0.standing.subscribe();
@@ -254,6 +264,7 @@ impl Offsets {
         let done = timeout_at(until, trying).await;
         let late = || Err(refused(last.unwrap_or_else(|| self.late()), false));
         let result = done.unwrap_or_else(|_| late());
+        self.0.counts.commit(result.is_ok(), asked.elapsed());
         let outdated = job.outdated.filter(|_| manner == Manner::Asked);
         Outcome {
             committed: job.committed,

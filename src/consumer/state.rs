@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::machine::fetch::{Chunk, Growth, Partition, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
+use super::metrics::Counts;
+
 pub(super) use plan::{Plan, Source};
 
 /// Who chooses the partitions.
@@ -45,6 +47,7 @@ pub(super) struct State {
     outstanding: Vec<u32>,
     /// Calls of `recv` and `poll` so far.
     pub(super) calls: u64,
+    pub(super) counts: Counts,
     /// Somebody waits for the application to be done with its records.
     pub(super) is_awaited: bool,
     /// A call is waiting for records.

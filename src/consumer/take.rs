@@ -125,6 +125,7 @@ impl Consumer {
             if let Some((block, slot)) = active.chunk.take() {
                 let record = ConsumerRecord::new(block.clone(), slot);
                 state.hand_out(active.index, active.chunk.position());
+                state.counts.records += 1;
                 drop(state);
                 if shared.looks_ahead && active.chunk.is_drained() {
                     active.pass_unseen(shared);
@@ -191,6 +192,7 @@ impl Consumer {
                 let shared = self.handle.shared();
                 let mut state = shared.lock();
                 shared.enter(&mut state);
+                state.counts.called_at = Some(Instant::now());
                 if let Some(error) = state.next_error() {
                     return Err(error);
                 }
@@ -294,10 +296,10 @@ impl Consumer {
         for active in ended {
             close_chunk(&mut state, &active);
         }
-        drop(state);
         if valid.contains(&false) {
             records.retain(|part| valid.get(part).copied().unwrap_or(false));
         }
+        state.counts.records += records.len() as u64;
     }
 }
 

@@ -472,6 +472,46 @@ impl Error {
         }
     }
 
+    /// Whether a consumer that returned it from [`recv`](crate::Consumer::recv), [`poll`](crate::Consumer::poll) or its
+    /// stream hands out nothing more, and returns it again with each call; after every other error it goes on with the
+    /// next call.
+    ///
+    /// `true` for what was [closed](Self::Closed) and for a member whose `group.instance.id` another one has taken. A
+    /// loop that ends with every error, such as `while let Some(record) = consumer.recv().await?`, ends a service where
+    /// a topic's name was mistyped, or a partition is to be sought in:
+    ///
+    /// ```no_run
+    /// # async fn handle(_: ottla::ConsumerRecord) {}
+    /// # async fn example(mut consumer: ottla::Consumer) -> ottla::Result<()> {
+    /// use ottla::Error;
+    ///
+    /// loop {
+    ///     match consumer.recv().await {
+    ///         Ok(Some(record)) => handle(record).await,
+    ///         // The consumer was stopped.
+    ///         Ok(None) => return Ok(()),
+    ///         Err(error) if error.ends_consumer() => return Err(error),
+    ///         // Told again with each call until the damage is passed.
+    ///         Err(
+    ///             Error::Corrupt { partition, next_offset, .. }
+    ///             | Error::TooLargeToRead { partition, next_offset, .. },
+    ///         ) => {
+    ///             consumer.seek(&partition, next_offset)?;
+    ///         }
+    ///         Err(error) => eprintln!("reading goes on: {error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ends_consumer(&self) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            Self::Commit { cause, .. } => cause.ends_consumer(),
+            error => error.broker_code() == Some(ErrorCode::FENCED_INSTANCE_ID),
+        }
+    }
+
     /// Whether a record that failed with this error may be in the log all the same.
     ///
     /// `false` is a promise: the record is not in the log and never will be. Sending it again is
