@@ -5,6 +5,7 @@
 
 mod embedded {
     mod blocked;
+    mod pausing;
 }
 
 use std::time::Duration;

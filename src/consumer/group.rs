@@ -53,6 +53,14 @@ impl Host for Grouped {
         self.shared().settled(partitions, until).await
     }
 
+    fn give_up(&self, partitions: &[TopicPartition]) {
+        self.shared().give_up(partitions);
+    }
+
+    fn rest(&self) {
+        self.shared().lock().rest();
+    }
+
     fn remove(&self, partitions: &[TopicPartition]) {
         self.shared().remove(partitions);
     }

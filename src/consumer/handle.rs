@@ -102,7 +102,8 @@ impl ConsumerHandle {
             .collect()
     }
 
-    /// Hands out nothing of this partition until [`resume`](Self::resume). What is buffered is kept. Kafka: `pause`.
+    /// Hands out nothing of this partition until [`resume`](Self::resume). What is buffered is kept. A member that keeps
+    /// the partition in a rebalance keeps the pause, whatever the assignor. Kafka: `pause`.
     ///
     /// # Errors
     /// [`Error::NotAssigned`].

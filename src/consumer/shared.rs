@@ -235,8 +235,21 @@ impl Shared {
 
     /// Gives partitions up.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
+        self.remove_by(partitions, State::remove);
+    }
+
+    /// The same with partitions that are paused again if they come back with the next assignment.
+    pub(super) fn give_up(&self, partitions: &[TopicPartition]) {
+        self.remove_by(partitions, State::give_up);
+    }
+
+    fn remove_by(
+        &self,
+        partitions: &[TopicPartition],
+        remove: impl FnOnce(&mut State, &[TopicPartition]),
+    ) {
         let mut state = self.lock();
-        state.remove(partitions);
+        remove(&mut state, partitions);
         // What was buffered of them is room for others.
         state.wake_sources();
         drop(state);

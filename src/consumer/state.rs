@@ -4,7 +4,7 @@ mod plan;
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Chunk, Growth, Partition, Position, Start};
@@ -29,6 +29,8 @@ pub(super) struct State {
     /// The assigned partitions; an index is given again only after its partition is gone.
     slab: Vec<Option<Partition>>,
     free: Vec<u32>,
+    /// Paused ones that were given up, until it is known whether they come back.
+    paused: HashSet<TopicPartition>,
     names: HashMap<TopicName, HashMap<i32, u32>>,
     /// How many partitions the topics of interest had.
     pub(super) growth: Growth,
@@ -127,7 +129,8 @@ impl State {
             if self.index(name).is_some() {
                 continue;
             }
-            let partition = Partition::held(name.clone(), self.next_version());
+            let mut partition = Partition::held(name.clone(), self.next_version());
+            partition.pause(self.paused.remove(name));
             let index = self.free.pop().unwrap_or_else(|| {
                 self.slab.push(None);
                 (self.slab.len() - 1) as u32
@@ -152,6 +155,21 @@ impl State {
             }
         }
         self.epoch += 1;
+    }
+
+    /// Removes partitions that may come back with the next assignment, and are paused then as they are now.
+    pub(super) fn give_up(&mut self, partitions: &[TopicPartition]) {
+        for name in partitions {
+            if self.find(name).is_some_and(|partition| partition.paused) {
+                self.paused.insert(name.clone());
+            }
+        }
+        self.remove(partitions);
+    }
+
+    /// What was given up and has not come back is another member's.
+    pub(super) fn rest(&mut self) {
+        self.paused = HashSet::new();
     }
 
     pub(super) fn remove(&mut self, partitions: &[TopicPartition]) {
@@ -334,6 +352,25 @@ mod tests {
     use super::*;
     use crate::consumer::testing::partitions;
     use crate::error::ErrorCode;
+
+    #[test]
+    fn a_paused_partition_that_comes_back_with_the_next_assignment_is_paused_still() {
+        let mut state = State::default();
+        let all = partitions(0..3);
+        state.hold(&all);
+        state.pause(&all[0], true);
+        state.pause(&all[1], true);
+        state.give_up(&all);
+        state.hold(&all[..1]);
+        state.rest();
+        state.hold(&all[1..]);
+        let paused: Vec<_> = state.all().filter(|(_, p)| p.paused).collect();
+        assert_eq!(paused.len(), 1, "that which came back at once");
+        assert_eq!(paused[0].1.name, all[0]);
+        state.remove(&all);
+        state.hold(&all);
+        assert!(state.all().all(|(_, partition)| !partition.paused));
+    }
 
     #[test]
     fn of_many_errors_none_is_lost_but_those_that_say_the_same() {

@@ -38,6 +38,7 @@ pub(super) struct Brokers {
 #[derive(Default)]
 struct State {
     coordinator: i32,
+    hides: bool,
     partitions: i32,
     generation: i32,
     /// What was asked, in order, such as `0 join`.
@@ -102,6 +103,11 @@ impl Brokers {
 
     pub(super) fn freeze(&self, id: i32) {
         self.lock().frozen.push(id);
+    }
+
+    /// Whether metadata says that there is no topic `t`.
+    pub(super) fn hide(&self, hides: bool) {
+        self.lock().hides = hides;
     }
 
     pub(super) fn grow(&self, partitions: i32) {
@@ -208,12 +214,13 @@ impl Brokers {
                 .with_host(StrBytes::from_static_str(name))
                 .with_port(9092)
         });
-        let (partitions, topic_id) = {
+        let (partitions, topic_id, hides) = {
             let state = self.lock();
-            (state.partitions, state.topic_id)
+            (state.partitions, state.topic_id, state.hides)
         };
         let topics = asked.topics.into_iter().flatten().map(|topic| {
-            let is_known = topic.name.as_ref().is_some_and(|name| **name == *"t");
+            let is_t = topic.name.as_ref().is_some_and(|name| **name == *"t");
+            let is_known = is_t && !hides;
             let code = if is_known { 0 } else { 3 };
             let one = |n| {
                 MetadataResponsePartition::default()

@@ -1,5 +1,6 @@
 //! Members of a group share partitions, resume where the group stopped, and commit nothing that was not handed out.
 
+mod blocked;
 mod calls;
 mod offsets;
 mod sharing;
@@ -23,6 +24,10 @@ use super::support::{Kafka, Outcome, Suite};
 const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) fn promises(suite: &mut Suite) {
+    suite.exclusive(
+        "groups::handlers_that_block_every_worker_keep_their_groups_when_the_coordinator_restarts",
+        blocked::blocked,
+    );
     suite.shared("groups::a_restart_resumes_at_the_committed_offset", restart);
     suite.shared(
         "groups::a_dropped_consumer_hands_its_last_record_to_the_next",

@@ -31,7 +31,8 @@ impl<H: Host> Driver<H> {
             Action::Count(topics) => {
                 let creates = self.settings.auto_create_topics;
                 let cluster = self.hands.offsets.cluster();
-                self.counting = Some(Counting::new(cluster, topics, creates));
+                let before = self.counting.take();
+                self.counting = Some(Counting::new(cluster, topics, creates, before));
                 self.count();
             }
             Action::Stop(partitions) => self.hands.host.stop(&partitions),
@@ -40,6 +41,7 @@ impl<H: Host> Driver<H> {
             }
             Action::Assign(partitions) => self.work(Work::Assign(partitions)),
             Action::Lose { partitions, why } => self.work(Work::Lose(partitions, why)),
+            Action::Rest => self.hands.host.rest(),
             Action::Fail(error) => self.hands.host.fail(error),
             Action::End(error) => self.hands.host.end(error),
             Action::Unreadable { member_id, reason } => {

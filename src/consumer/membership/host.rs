@@ -44,6 +44,12 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
         until: Instant,
     ) -> impl Future<Output = bool> + Send;
 
+    /// Takes these away, which may come back with the next assignment and are paused then as they were.
+    fn give_up(&self, partitions: &[TopicPartition]);
+
+    /// What is given up does not come back any more.
+    fn rest(&self);
+
     /// Takes these away.
     fn remove(&self, partitions: &[TopicPartition]);
 

@@ -7,14 +7,17 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
-use crate::error::Error;
-use crate::machine::group::{Answer, Joined, Request};
+use crate::error::{Error, ErrorCode};
+use crate::machine::group::{Answer, Described, Joined, Request};
 use crate::net::Connection;
-use crate::wire::{Call, JoinGroupAnswer};
+use crate::wire::{Call, DescribeGroups, JoinGroupAnswer};
 
 /// The most often a waiting request's coordinator is looked up, and the least often.
 const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(5);
+
+/// How long a group may take to say why it refuses a member.
+const DESCRIBING: Duration = Duration::from_secs(2);
 
 /// What became of a request.
 pub(super) enum Sent {
@@ -108,7 +111,13 @@ async fn ask(
     Ok(match request {
         Request::Join(join) => {
             let answer = call(connection, join, timeout).await?;
-            Answer::Join(answer.code, joined(answer))
+            let code = answer.code;
+            let group = if code == ErrorCode::INCONSISTENT_GROUP_PROTOCOL {
+                described(connection, &join.group).await
+            } else {
+                None
+            };
+            Answer::Join(code, joined(answer, group))
         }
         Request::Sync(sync) => {
             let answer = call(connection, sync, timeout).await?;
@@ -126,8 +135,23 @@ async fn ask(
     })
 }
 
-fn joined(answer: JoinGroupAnswer) -> Joined {
+/// What a group says of itself, if it may be asked.
+async fn described(connection: &Connection, group: &Arc<str>) -> Option<Described> {
+    let call = DescribeGroups {
+        groups: vec![group.clone()],
+    };
+    let answer = connection.call(&call, DESCRIBING).await.ok()?;
+    let told = answer.groups.into_iter().next()?;
+    let is_told = told.code == ErrorCode::NONE;
+    is_told.then_some(Described {
+        kind: told.protocol_type,
+        assignor: told.protocol,
+    })
+}
+
+fn joined(answer: JoinGroupAnswer, group: Option<Described>) -> Joined {
     Joined {
+        group,
         generation: answer.generation,
         protocol: answer.protocol,
         leader: answer.leader,

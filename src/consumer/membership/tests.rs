@@ -297,6 +297,31 @@ async fn the_leader_joins_again_when_a_topic_grows_or_appears() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_that_appears_is_read_within_four_seconds() {
+    let group = start(0, Notes::new(), consumer_settings()).await;
+    sleep(ms(60_000)).await;
+    group.brokers.grow(1);
+    let began = Instant::now();
+    group.notes.until("begin").await;
+    assert!(began.elapsed() < ms(4_000), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_missing_for_a_moment_is_not_dropped() {
+    let group = joined(1).await;
+    group.brokers.hide(true);
+    group.offsets.cluster().request_refresh();
+    sleep(ms(1_000)).await;
+    group.brokers.fail("beat", &[E::REBALANCE_IN_PROGRESS]);
+    group.notes.until("remove").await;
+    sleep(ms(2_000)).await;
+    assert_eq!(group.brokers.log(), ["0 join"], "the leader waits");
+    group.brokers.hide(false);
+    let noted = group.notes.until("begin").await;
+    assert_eq!(noted, ["hold 0", "Assigned 0", "begin 0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_join_at_a_frozen_broker_goes_to_the_one_that_took_over() {
     let group = start(1, Notes::new(), consumer_settings()).await;
     group.brokers.freeze(0);

@@ -65,7 +65,7 @@ impl<H: Host> Hands<H> {
         self.tell(news.map_or(News::Revoked, News::Lost), partitions)
             .await;
         self.offsets.background_done(until).await;
-        self.host.remove(partitions);
+        self.host.give_up(partitions);
         self.offsets.forget_background(partitions);
         failure
     }

@@ -114,6 +114,12 @@ impl Host for Notes {
         timeout_at(until, busy.wait_for(|busy| !busy)).await.is_ok()
     }
 
+    fn give_up(&self, partitions: &[TopicPartition]) {
+        self.note("remove", partitions);
+    }
+
+    fn rest(&self) {}
+
     fn remove(&self, partitions: &[TopicPartition]) {
         self.note("remove", partitions);
     }

@@ -16,6 +16,7 @@
 //!
 //! Invariant: `owned` changes only when the work that was asked for is done.
 
+mod advice;
 mod answer;
 mod beat;
 mod lead;
@@ -349,6 +350,7 @@ impl Classic {
         let new = without(assignment, &self.owned);
         if new.is_empty() {
             self.phase = Phase::Stable;
+            turn.push(Action::Rest);
             return true;
         }
         self.work = Some(Work::Assign(new.clone()));
@@ -430,6 +432,7 @@ impl Classic {
         self.lead = None;
         self.rejoin = None;
         self.phase = Phase::Outside;
+        turn.push(Action::Rest);
         if is_known && self.coordinator == Coordinator::Known {
             self.phase = Phase::Leaving;
             let request = Request::Leave(LeaveGroup {

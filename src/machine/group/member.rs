@@ -92,6 +92,17 @@ pub(crate) struct Joined {
     pub(crate) member_id: Arc<str>,
     /// For the leader alone.
     pub(crate) members: Vec<GroupMember>,
+    /// Of a group with which the member has no assignor in common, if the group could be asked.
+    pub(crate) group: Option<Described>,
+}
+
+/// What a group says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// Of which kind its members are: `consumer` for consumers.
+    pub(crate) kind: Arc<str>,
+    /// What its members agreed on.
+    pub(crate) assignor: Arc<str>,
 }
 
 /// What is to be done.
@@ -121,6 +132,8 @@ pub(crate) enum Action {
         partitions: Vec<TopicPartition>,
         why: Loss,
     },
+    /// An assignment is carried out, or the group is left: what was given up before does not come back any more.
+    Rest,
     /// Tell the application; the member may go on.
     Fail(Error),
     /// Tell the application that the member will not go on.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::advice::advised;
 use super::lead::Lead;
 use super::verdict::{Call, Verdict, unanswered, verdict};
 use super::{Classic, Phase};
@@ -57,12 +58,9 @@ impl Classic {
             }
             verdict => {
                 let context = format!("joining group {}", self.settings.group);
-                self.obey(
-                    verdict,
-                    Call::Join,
-                    Error::broker(code, None, context),
-                    turn,
-                );
+                let error = Error::broker(code, None, context);
+                let error = advised(error, &self.settings, joined.group.as_ref());
+                self.obey(verdict, Call::Join, error, turn);
             }
         }
     }

@@ -1,12 +1,21 @@
 //! What follows from an answer that was none to go on with: another try, another coordinator, or the end.
 
+use super::advice::advised;
 use super::verdict::{Call, Verdict};
 use super::{Classic, Coordinator, Goal, Phase, Work};
+use crate::config::Backoff;
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Loss, Turn};
 use crate::types::after;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Between tries that somebody has to do something for, and is told each time.
+const TELLING: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
 
 impl Classic {
     /// What waits for an answer waits in vain. The new coordinator gives everybody a new session.
@@ -86,6 +95,7 @@ impl Classic {
                 }
             }
             Verdict::Tell | Verdict::Stop => {
+                let error = advised(error, &self.settings, None);
                 let is_fenced = error.broker_code() == Some(ErrorCode::FENCED_INSTANCE_ID);
                 self.leave = "the member cannot go on";
                 self.fence(
@@ -97,7 +107,7 @@ impl Classic {
                     false,
                     turn,
                 );
-                self.back_off(turn);
+                self.back_off_by(TELLING, turn);
                 self.goal = match (self.goal, verdict) {
                     (Goal::Closed, _) => Goal::Closed,
                     (Goal::In, Verdict::Tell) => Goal::Paused,
@@ -113,8 +123,12 @@ impl Classic {
     }
 
     pub(super) fn back_off(&mut self, turn: &Turn<'_>) {
+        self.back_off_by(self.settings.backoff, turn);
+    }
+
+    fn back_off_by(&mut self, backoff: Backoff, turn: &Turn<'_>) {
         self.failures = self.failures.saturating_add(1);
-        let delay = self.settings.backoff.delay(self.failures, turn.jitter);
+        let delay = backoff.delay(self.failures, turn.jitter);
         self.retry_at = Some(after(turn.now, delay));
     }
 

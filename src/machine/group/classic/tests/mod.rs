@@ -16,7 +16,7 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn settings(assignors: &[Assignor]) -> Settings {
+pub(super) fn settings(assignors: &[Assignor]) -> Settings {
     Settings {
         group: "g".into(),
         instance_id: None,

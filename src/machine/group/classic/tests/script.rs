@@ -43,6 +43,7 @@ impl Script {
         self.member.handle(event, &mut turn);
         let told: Vec<_> = actions
             .into_iter()
+            .filter(|action| !matches!(action, Action::Rest))
             .map(|action| self.tell(action))
             .collect();
         told.join(", ")
@@ -84,6 +85,7 @@ impl Script {
                 None => format!("end {error}"),
             },
             Action::Unreadable { member_id, .. } => format!("unreadable {member_id}"),
+            Action::Rest => "rest".into(),
             Action::Left => "left".into(),
         }
     }

@@ -101,7 +101,7 @@ fn a_leader_that_the_coordinator_spares_assigns_nothing() {
         leader: "m1".into(),
         member_id: "m1".into(),
         skip_assignment: true,
-        members: vec![],
+        ..Joined::default()
     };
     script.answer("join", Answer::Join(E::NONE, joined));
     script.event(Event::Counts([("t".into(), 1)].into()));

@@ -99,7 +99,7 @@ impl World {
         let soon = self.now + TICK * (1 + self.random(3) as u32);
         match action {
             Action::Find => self.found.push((soon, node)),
-            Action::Stop(_) => {}
+            Action::Stop(_) | Action::Rest => {}
             Action::Send {
                 call,
                 request,
