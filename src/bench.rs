@@ -19,15 +19,23 @@
 mod parts {
     pub(super) mod accept;
     pub(super) mod answer;
+    pub(super) mod clock;
+    pub(super) mod flushed;
     pub(super) mod identity;
     pub(super) mod lane;
     pub(super) mod memory;
     pub(super) mod metrics;
     pub(super) mod outcome;
+    pub(super) mod pack;
     pub(super) mod sender;
     pub(super) mod shared;
+    pub(super) mod sizes;
+    pub(super) mod split;
+    pub(super) mod submit;
     pub(super) mod topic_map;
     pub(super) mod topics;
+    pub(super) mod usage;
+    pub(super) mod wait;
     pub(super) mod watch;
 }
 
@@ -155,7 +163,7 @@ impl Batching {
             return;
         };
         for lane in self.shared.all_lanes() {
-            while lane.has_due(Instant::now().into_std()) {
+            while lane.has_due(Instant::now().into_std(), false) {
                 self.send(&lane);
             }
         }
@@ -164,9 +172,8 @@ impl Batching {
 
     fn send(&self, lane: &Lane) {
         let request = lane.next_request();
-        let due = lane.due(Instant::now().into_std());
-        let flying: Vec<_> = due
-            .into_iter()
+        let mut sweep = lane.sweep(Instant::now().into_std(), false);
+        let flying: Vec<_> = std::iter::from_fn(|| lane.next_due(&mut sweep))
             .filter_map(|listed| self.take(listed, request))
             .collect();
         if !flying.is_empty() {
@@ -189,7 +196,9 @@ impl Batching {
             {
                 Take::Send(taken) => Some(taken),
                 Take::Nothing(_) => None,
-                Take::Pack(_) | Take::GivenUp(_) => panic!("nothing is compressed or refused here"),
+                Take::Pack(_) | Take::Split(..) | Take::GivenUp(_) => {
+                    panic!("nothing is compressed or refused here")
+                }
             }
         };
         let plan = self.shared.plan(&queue, &mut slot);

@@ -381,3 +381,61 @@ async fn a_producers_slow_requests_hold_up_no_other_producer_of_the_client() {
     timeout(SOON, waiting).await.unwrap().unwrap();
     assert!(bulk.metrics().retries > 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_fill_and_nobody_starves_while_hundreds_wait_for_memory() {
+    const TASKS: usize = 600;
+    const EACH: usize = 15;
+    const MEMORY: usize = 150_000;
+    let cluster = Cluster::builder().topic("t", 4).start().await.unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let builder = client.producer().buffer_memory(MEMORY).batch_size(16_384);
+    let producer = builder.build().unwrap();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let producer = producer.clone();
+            tokio::spawn(async move {
+                let value = vec![b'v'; 1000];
+                for number in 0..EACH {
+                    let key = format!("{task} {number}");
+                    let record = Record::to("t").key(&key).value(&value);
+                    timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+                    assert!(producer.metrics().buffer_used <= MEMORY);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let metrics = producer.metrics();
+    assert_eq!(metrics.records, (TASKS * EACH) as u64);
+    assert!(metrics.buffer_waits > 0 && metrics.buffer_used == 0);
+    assert!(metrics.batch_fill >= 0.3, "{metrics:?}");
+}
+
+#[tokio::test]
+async fn one_who_only_tries_gets_memory_back_without_waiting_for_linger() {
+    let cluster = Cluster::builder().topic("t", 4).start().await.unwrap();
+    let client = Client::connect(cluster.bootstrap_servers()).await.unwrap();
+    let builder = client.producer().buffer_memory(100_000).batch_size(32_768);
+    let producer = builder.linger(Duration::from_secs(60)).build().unwrap();
+    producer.prepare("t").await.unwrap();
+    let value = vec![b'v'; 1000];
+    let mut accepted = 0;
+    let all = async {
+        while accepted < 1000 {
+            let record = Record::to("t").partition(accepted % 4).value(&value);
+            match producer.try_enqueue(record) {
+                Ok(_) => accepted += 1,
+                Err(refused) => {
+                    assert!(refused.error.is_retriable(), "{refused}");
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    };
+    timeout(SOON, all).await.unwrap();
+    timeout(SOON, producer.flush()).await.unwrap().unwrap();
+    assert_eq!(producer.metrics().records, 1000);
+}

@@ -7,14 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::memory::{Grant, Taker};
+use super::clock::TICKER;
+use super::memory::Taker;
 use super::outcome::{Delivery, Outcome};
 use super::sender;
 use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
+use super::wait::{NoMemory, Turn, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::config::PartitionerChoice;
 use crate::error::{Error, ErrorCode, Result};
+use crate::machine::produce::line::Key;
 use crate::machine::produce::{self, Append, Room};
 use crate::record::{Data, Record, millis};
 use crate::types::{after, is_legal_name};
@@ -25,8 +28,8 @@ pub(crate) enum Refused {
     UnknownTopic,
     /// The topic has no such partition, as far as is known.
     UnknownPartition(u32),
-    /// That many bytes of memory are wanted.
-    Full(usize),
+    /// There is no memory for a record of so many bytes in a batch of that partition.
+    Full(Key, usize),
     /// For good.
     Error(Error),
 }
@@ -38,12 +41,16 @@ struct QueueRoom<'a> {
 }
 
 impl Room<Arc<Outcome>> for QueueRoom<'_> {
-    fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>> {
-        self.taker.buffer(capacity)
+    fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
+        self.taker.buffer(least, most)
     }
 
-    fn grow(&mut self, more: usize) -> bool {
-        self.taker.take(more)
+    fn grow(&mut self, least: usize, most: usize) -> Option<usize> {
+        self.taker.grow(least, most)
+    }
+
+    fn others(&mut self) -> Option<usize> {
+        self.taker.others()
     }
 
     fn outcome(&mut self) -> Arc<Outcome> {
@@ -52,12 +59,12 @@ impl Room<Arc<Outcome>> for QueueRoom<'_> {
 }
 
 impl Shared {
-    /// Accepts a record without waiting.
+    /// Accepts a record without waiting, or in the turn that one has waited for.
     #[inline]
     pub(crate) fn accept(
         self: &Arc<Self>,
         record: &Record<'_>,
-        grant: Option<Grant<'_>>,
+        turn: Option<Turn>,
     ) -> Result<Delivery, Refused> {
         self.check_open().map_err(Refused::Error)?;
         let topic = self
@@ -74,10 +81,6 @@ impl Shared {
         let bound = size_bound(&parts);
         self.check_size(bound).map_err(Refused::Error)?;
         let chosen = self.choose(record, topic)?;
-        let mut taker = Taker {
-            memory: &self.memory,
-            grant,
-        };
         loop {
             let partition = chosen.unwrap_or_else(|| topic.sticky());
             let known = topic
@@ -91,27 +94,43 @@ impl Shared {
             let slot = &mut *guard;
             parts.timestamp = match record.timestamp {
                 Some(timestamp) => timestamp,
-                None => slot
-                    .clock
-                    .now(!slot.queue.has_open(), || millis(SystemTime::now())),
+                None => {
+                    slot.clock.now(
+                        &TICKER,
+                        !slot.queue.has_open(),
+                        || millis(SystemTime::now()),
+                    )
+                }
             };
             let now = || Instant::now().into_std();
+            let taker = Taker {
+                memory: &self.memory,
+                turn,
+            };
             let mut room = QueueRoom { taker, queue };
             let result = slot
                 .queue
                 .append(&parts, bound, chosen.is_none(), now, &mut room);
-            taker = room.taker;
             let added = match result {
                 Append::Added(added) => added,
                 other => {
                     if let Append::Switch = other {
                         topic.switch_sticky(partition, self.settings.adaptive);
                     }
-                    let plan = self.plan(queue, slot);
+                    // Nothing has changed where many wait for what is on its way already.
+                    let as_before = slot.queue.has_open() || slot.is_listed();
+                    let plan = if as_before {
+                        queue.publish_backlog(slot);
+                        None
+                    } else {
+                        self.plan(queue, slot)
+                    };
                     drop(guard);
                     self.hand_over(queue, plan);
                     match other {
-                        Append::Full { wanted } => return Err(Refused::Full(wanted)),
+                        Append::Full => {
+                            return Err(Refused::Full(queue.key(), bound));
+                        }
                         Append::Closed => return Err(Refused::Error(self.why_closed())),
                         Append::Switch | Append::Added(_) => continue,
                     }
@@ -122,6 +141,7 @@ impl Shared {
                 if chosen.is_none() && slot.queue.leader().is_none() {
                     topic.leave_leaderless(self.settings.adaptive);
                 }
+                self.busy.add(queue, slot);
                 let plan = self.plan(queue, slot);
                 drop(guard);
                 self.opened(topic, queue, plan, added.first);
@@ -223,16 +243,16 @@ impl Shared {
         }
     }
 
-    /// Accepts a record, waiting for metadata and memory up to `max.block.ms` in all.
+    /// Accepts a record, waiting for metadata and memory up to `max.block.ms` in all since `began`.
     pub(crate) async fn accept_slowly(
         self: &Arc<Self>,
         record: &Record<'_>,
         mut refused: Refused,
+        began: Instant,
     ) -> Result<Delivery> {
-        let began = Instant::now();
         let deadline: Instant = after(began.into_std(), self.settings.max_block).into();
+        let mut wait = None::<Wait<'_>>;
         loop {
-            let mut grant = None;
             match refused {
                 Refused::Error(error) => return Err(error),
                 Refused::UnknownTopic => {
@@ -242,19 +262,40 @@ impl Shared {
                     let wait = self.wait_for_partition(record.topic(), partition, deadline);
                     self.while_open(wait).await?;
                 }
-                Refused::Full(wanted) => {
-                    let rush = || self.all_lanes().iter().for_each(|lane| lane.rush());
-                    let charge = self.memory.charge(wanted, deadline, rush);
-                    grant = self.while_open(async { Ok(charge.await) }).await?;
-                    if grant.is_none() {
-                        return Err(self.buffer_full(wanted, began.elapsed()));
+                Refused::Full(key, bytes) => {
+                    if let Some(wait) = &mut wait {
+                        wait.again(key);
                     }
+                    let wait = wait.get_or_insert_with(|| self.wait(key, bytes, began));
+                    std::future::poll_fn(|cx| wait.poll(cx, || self.rush()))
+                        .await
+                        .map_err(|why| self.without_memory(why, bytes, began))?;
                 }
             }
-            match self.accept(record, grant) {
+            let turn = wait.as_ref().and_then(Wait::turn);
+            match self.accept(record, turn) {
                 Ok(delivery) => return Ok(delivery),
                 Err(again) => refused = again,
             }
+        }
+    }
+
+    /// The wait for memory for a record of so many bytes.
+    pub(crate) fn wait(&self, key: Key, bytes: usize, began: Instant) -> Wait<'_> {
+        let limit = self.settings.max_block;
+        Wait::new(&self.memory, key, bytes, began.into_std(), limit)
+    }
+
+    /// Somebody begins to wait for memory: what lingers is sent where nothing is on the way.
+    pub(crate) fn rush(&self) {
+        self.all_lanes().iter().for_each(|lane| lane.rush());
+    }
+
+    /// Why a record of so many bytes was not accepted.
+    pub(crate) fn without_memory(&self, why: NoMemory, bytes: usize, began: Instant) -> Error {
+        match why {
+            NoMemory::TimedOut => self.buffer_full(bytes, began.elapsed()),
+            NoMemory::Closed => self.why_closed(),
         }
     }
 
@@ -292,9 +333,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn buffer_full(&self, size: usize, waited: Duration) -> Error {
+    pub(crate) fn buffer_full(&self, bytes: usize, waited: Duration) -> Error {
         Error::BufferFull {
-            size,
+            size: bytes + HEADER_LEN,
             limit: self.memory.limit(),
             waited,
         }

@@ -109,7 +109,7 @@ type Decided = (Arc<PartitionQueue>, Answered<Arc<Outcome>>);
 /// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
 /// hears of it: who sends the next record as soon as the last one is acknowledged shall find the lane idle.
 fn landed(shared: &Arc<Shared>, lane: &Lane, decided: Vec<Decided>) {
-    lane.landed();
+    lane.landed(shared.in_a_hurry());
     for (queue, result) in decided {
         finish(shared, &queue, result);
     }

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
+
+use super::accept::Refused;
 use super::outcome::Delivery;
 use super::shared::Shared;
+use super::wait::Wait;
 use crate::error::Result;
 use crate::record::Record;
 
@@ -20,7 +24,16 @@ pub struct Enqueue<'a> {
 }
 
 enum Step<'a> {
-    Record { record: Record<'a>, yielded: bool },
+    Record {
+        record: Record<'a>,
+        yielded: bool,
+    },
+    /// For memory: in place too, for it may be many who wait.
+    InLine {
+        record: Record<'a>,
+        wait: Wait<'a>,
+        began: Instant,
+    },
     Waiting(Pin<Box<dyn Future<Output = Result<Delivery>> + Send + 'a>>),
     Done,
 }
@@ -57,26 +70,94 @@ impl Future for Enqueue<'_> {
                     this.step = Step::Done;
                     return Poll::Ready(Ok(delivery));
                 }
-                Err(refused) => {
-                    if let Step::Record { record, .. } =
-                        std::mem::replace(&mut this.step, Step::Done)
-                    {
-                        let shared = this.shared;
-                        this.step = Step::Waiting(Box::pin(async move {
-                            shared.accept_slowly(&record, refused).await
-                        }));
-                    }
-                }
+                Err(refused) => this.refused(refused),
             }
         }
-        match &mut this.step {
-            Step::Waiting(waiting) => {
-                let accepted = ready!(waiting.as_mut().poll(cx));
-                this.step = Step::Done;
-                Poll::Ready(accepted)
+        this.poll_slowly(cx)
+    }
+}
+
+impl<'a> Enqueue<'a> {
+    /// Waits for what the record was refused for.
+    #[cold]
+    fn refused(&mut self, refused: Refused) {
+        let shared = self.shared;
+        self.step = match (std::mem::replace(&mut self.step, Step::Done), refused) {
+            (Step::Record { record, .. }, Refused::Full(key, bytes)) => {
+                let began = Instant::now();
+                let wait = shared.wait(key, bytes, began);
+                Step::InLine {
+                    record,
+                    wait,
+                    began,
+                }
             }
-            // As a fused future would: the record was handed over once and is not again.
-            Step::Record { .. } | Step::Done => Poll::Pending,
+            (
+                Step::InLine {
+                    record,
+                    mut wait,
+                    began,
+                },
+                Refused::Full(key, _),
+            ) => {
+                wait.again(key);
+                Step::InLine {
+                    record,
+                    wait,
+                    began,
+                }
+            }
+            (Step::Record { record, .. }, refused) => {
+                let began = Instant::now();
+                Step::Waiting(Box::pin(async move {
+                    shared.accept_slowly(&record, refused, began).await
+                }))
+            }
+            (Step::InLine { record, began, .. }, refused) => Step::Waiting(Box::pin(async move {
+                shared.accept_slowly(&record, refused, began).await
+            })),
+            (other, _) => other,
+        };
+    }
+
+    #[cold]
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery>> {
+        let shared = self.shared;
+        loop {
+            match &mut self.step {
+                Step::InLine {
+                    record,
+                    wait,
+                    began,
+                } => {
+                    let accepted = match ready!(wait.poll(cx, || shared.rush())) {
+                        Ok(()) => shared.accept(record, wait.turn()),
+                        Err(why) => {
+                            let (bytes, began) = (wait.bytes(), *began);
+                            let error = shared.without_memory(why, bytes, began);
+                            Err(Refused::Error(error))
+                        }
+                    };
+                    match accepted {
+                        Err(Refused::Error(error)) => {
+                            self.step = Step::Done;
+                            return Poll::Ready(Err(error));
+                        }
+                        Err(refused) => self.refused(refused),
+                        Ok(delivery) => {
+                            self.step = Step::Done;
+                            return Poll::Ready(Ok(delivery));
+                        }
+                    }
+                }
+                Step::Waiting(waiting) => {
+                    let accepted = ready!(waiting.as_mut().poll(cx));
+                    self.step = Step::Done;
+                    return Poll::Ready(accepted);
+                }
+                // As a fused future would: the record was handed over once and is not again.
+                Step::Record { .. } | Step::Done => return Poll::Pending,
+            }
         }
     }
 }

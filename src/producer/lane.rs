@@ -56,7 +56,10 @@ impl Drop for Turn<'_> {
 #[derive(Default)]
 struct List {
     now: VecDeque<Listed>,
+    /// Queues that wait before they try again.
     later: BinaryHeap<Reverse<Later>>,
+    /// Queues whose open batch lingers, by the time when that ends.
+    lingering: VecDeque<Later>,
     /// The broker asked for less: nothing is sent before.
     muted_until: Option<Instant>,
 }
@@ -91,6 +94,26 @@ impl Ord for Later {
 pub(crate) struct Listed {
     pub(crate) queue: Arc<PartitionQueue>,
     pub(crate) timer: Option<Instant>,
+}
+
+/// How much is left of one look at the queues that are due.
+pub(crate) struct Sweep {
+    now: Instant,
+    ready: usize,
+    lingering: usize,
+}
+
+impl List {
+    fn is_later_due(&self, now: Instant) -> bool {
+        let first = self.later.peek();
+        first.is_some_and(|Reverse(first)| first.at <= now)
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        let later = self.later.peek().map(|Reverse(first)| first.at);
+        let lingers = self.lingering.front().map(|first| first.at);
+        later.into_iter().chain(lingers).min()
+    }
 }
 
 impl Lane {
@@ -164,7 +187,7 @@ impl Lane {
     pub(crate) fn list_at(&self, at: Instant, queue: Arc<PartitionQueue>) {
         let soonest = {
             let mut list = self.list();
-            let soonest = list.later.peek().is_none_or(|Reverse(first)| at < first.at);
+            let soonest = list.next_time().is_none_or(|first| at < first);
             list.later.push(Reverse(Later { at, queue }));
             soonest
         };
@@ -173,62 +196,92 @@ impl Lane {
         }
     }
 
-    /// Lists every queue as ready, whatever its time: somebody waits for memory.
-    pub(crate) fn rush(&self) {
-        {
+    /// Lists a queue whose open batch lingers until `at`.
+    pub(crate) fn list_lingering(&self, at: Instant, queue: Arc<PartitionQueue>) {
+        let soonest = {
             let mut list = self.list();
-            let later = std::mem::take(&mut list.later);
-            let rushed = later
-                .into_iter()
-                .map(|Reverse(Later { at, queue })| Listed {
-                    queue,
-                    timer: Some(at),
-                });
-            list.now.extend(rushed);
+            let soonest = list.next_time().is_none_or(|first| at < first);
+            // All linger for the same time: nearly always it is the last one.
+            let behind = list
+                .lingering
+                .iter()
+                .rev()
+                .take_while(|l| l.at > at)
+                .count();
+            let place = list.lingering.len() - behind;
+            list.lingering.insert(place, Later { at, queue });
+            soonest
+        };
+        if soonest {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
     }
 
-    /// The queues to look at now: those listed as ready, and those whose time has come.
-    pub(crate) fn due(&self, now: Instant) -> Vec<Listed> {
-        let mut list = self.list();
-        let mut due: Vec<_> = list.now.drain(..).collect();
-        while list
-            .later
-            .peek()
-            .is_some_and(|Reverse(first)| first.at <= now)
-        {
-            if let Some(Reverse(Later { at, queue })) = list.later.pop() {
-                due.push(Listed {
-                    queue,
-                    timer: Some(at),
-                });
-            }
+    /// Lets the sender look at what lingers: somebody waits for memory. While a request is on the way its answer does.
+    pub(crate) fn rush(&self) {
+        if self.in_flight() == 0 {
+            self.wake.notify_one();
         }
-        due
+    }
+
+    /// Whether nothing is on the way: when somebody waits for memory, batches are sent before they have lingered. While
+    /// something is, they grow.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight() == 0
+    }
+
+    /// Begins to look at the queues that are due: those listed as ready, those whose time has come, and if `rush` those
+    /// that linger. What is listed meanwhile is for the next sweep.
+    pub(crate) fn sweep(&self, now: Instant, rush: bool) -> Sweep {
+        let list = self.list();
+        Sweep {
+            now,
+            ready: list.now.len(),
+            lingering: if rush {
+                list.lingering.len()
+            } else {
+                list.lingering.partition_point(|first| first.at <= now)
+            },
+        }
+    }
+
+    /// The sweep's next queue.
+    pub(crate) fn next_due(&self, sweep: &mut Sweep) -> Option<Listed> {
+        let mut list = self.list();
+        if sweep.ready > 0 {
+            sweep.ready -= 1;
+            return list.now.pop_front();
+        }
+        let later = if list.is_later_due(sweep.now) {
+            list.later.pop().map(|Reverse(later)| later)
+        } else if sweep.lingering > 0 {
+            sweep.lingering -= 1;
+            list.lingering.pop_front()
+        } else {
+            None
+        };
+        later.map(|Later { at, queue }| Listed {
+            queue,
+            timer: Some(at),
+        })
     }
 
     /// Puts back what was taken but not used, before everything else.
-    pub(crate) fn put_back(&self, unused: impl DoubleEndedIterator<Item = Listed>) {
-        let mut list = self.list();
-        for listed in unused.rev() {
-            list.now.push_front(listed);
-        }
+    pub(crate) fn put_back(&self, unused: Listed) {
+        self.list().now.push_front(unused);
     }
 
     /// Whether there is a queue to look at now.
-    pub(crate) fn has_due(&self, now: Instant) -> bool {
+    pub(crate) fn has_due(&self, now: Instant, rush: bool) -> bool {
         let list = self.list();
         !list.now.is_empty()
-            || list
-                .later
-                .peek()
-                .is_some_and(|Reverse(first)| first.at <= now)
+            || list.is_later_due(now)
+            || list.lingering.front().is_some_and(|l| rush || l.at <= now)
     }
 
     /// When to look again without being woken.
     pub(crate) fn next_time(&self) -> Option<Instant> {
-        self.list().later.peek().map(|Reverse(first)| first.at)
+        self.list().next_time()
     }
 
     pub(crate) fn mute(&self, until: Instant) {
@@ -287,10 +340,11 @@ impl Lane {
         self.in_flight() < self.max_in_flight
     }
 
-    /// A request was answered, or never will be.
-    pub(crate) fn landed(&self) {
-        // Only a sender that may not send waits for this.
-        if self.in_flight.fetch_sub(1, Ordering::AcqRel) >= self.max_in_flight {
+    /// A request was answered, or never will be; `rush` tells that somebody waits for memory.
+    pub(crate) fn landed(&self, rush: bool) {
+        let before = self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        // Only a sender that may not send waits for this, or one that lets batches grow as long as something is sent.
+        if before >= self.max_in_flight || (rush && before == 1) {
             self.wake.notify_one();
         }
     }
@@ -336,16 +390,77 @@ mod tests {
         assert!(!is_woken(&lane), "nobody asked again");
     }
 
+    fn queues(count: usize) -> Vec<Arc<PartitionQueue>> {
+        let limits = crate::machine::produce::Limits {
+            batch_size: 1,
+            linger: std::time::Duration::ZERO,
+            delivery_timeout: std::time::Duration::ZERO,
+            retries: 0,
+            compressed: false,
+            idempotent: false,
+        };
+        let topic = super::super::topics::tests::topic(count);
+        super::super::topics::TopicQueues::new(&topic, None, limits).queues
+    }
+
+    fn swept(lane: &Lane, now: Instant, rush: bool) -> Vec<i32> {
+        let mut sweep = lane.sweep(now, rush);
+        let due = std::iter::from_fn(|| lane.next_due(&mut sweep));
+        due.map(|listed| listed.queue.target.partition()).collect()
+    }
+
+    #[test]
+    fn what_lingers_is_due_in_its_time_or_when_somebody_waits_for_memory_and_backoffs_are_not() {
+        let (lane, queues, now) = (Lane::new(BrokerId(1), 5), queues(4), Instant::now());
+        let at = |ms| now + std::time::Duration::from_millis(ms);
+        lane.list_lingering(at(3), Arc::clone(&queues[0]));
+        lane.list_lingering(at(1), Arc::clone(&queues[1]));
+        lane.list_lingering(at(2), Arc::clone(&queues[2]));
+        lane.list_at(at(2), Arc::clone(&queues[3]));
+        assert_eq!(lane.next_time(), Some(at(1)));
+        assert!(!lane.has_due(now, false) && lane.has_due(now, true));
+        assert_eq!(swept(&lane, at(1), false), [1]);
+        assert_eq!(swept(&lane, at(1), true), [2, 0]);
+        assert!(!lane.has_due(at(1), true), "no backoff ends earlier");
+        assert_eq!(swept(&lane, at(2), false), [3]);
+    }
+
+    #[test]
+    fn sweep_sees_only_what_was_listed_when_it_began() {
+        let (lane, queues, now) = (Lane::new(BrokerId(1), 5), queues(3), Instant::now());
+        lane.list_now(Arc::clone(&queues[0]));
+        let mut sweep = lane.sweep(now, true);
+        lane.list_now(Arc::clone(&queues[1]));
+        lane.list_lingering(now, Arc::clone(&queues[2]));
+        assert!(lane.next_due(&mut sweep).is_some());
+        assert!(lane.next_due(&mut sweep).is_none());
+        assert_eq!(swept(&lane, now, false), [1, 2]);
+    }
+
+    #[test]
+    fn answer_wakes_the_sender_for_what_lingers_when_nothing_else_is_on_the_way() {
+        let lane = Lane::new(BrokerId(1), 5);
+        lane.sending();
+        lane.sending();
+        lane.landed(true);
+        lane.rush();
+        assert!(!is_woken(&lane), "batches grow meanwhile");
+        lane.landed(true);
+        assert!(is_woken(&lane) && lane.is_idle());
+        lane.rush();
+        assert!(is_woken(&lane));
+    }
+
     #[test]
     fn answer_wakes_the_sender_when_no_more_could_be_in_flight() {
         let lane = Lane::new(BrokerId(1), 2);
         lane.sending();
-        lane.landed();
+        lane.landed(false);
         assert!(!is_woken(&lane));
         lane.sending();
         lane.sending();
         assert!(!lane.has_room());
-        lane.landed();
+        lane.landed(false);
         assert!(is_woken(&lane) && lane.has_room());
     }
 }

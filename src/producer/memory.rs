@@ -1,10 +1,14 @@
 //! `buffer.memory`: who may buffer how much, in order of asking, and buffers for reuse.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
 
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+
+use super::wait::Turn;
+use crate::machine::produce::line::{BATCH_COST, Key, Line};
 
 /// How far buffers that are kept for reuse may exceed the limit.
 ///
@@ -15,23 +19,40 @@ const SLACK: usize = 4 << 20;
 /// The producer's memory.
 pub(crate) struct Memory {
     limit: usize,
-    /// One permit a byte; it serves waiters first come, first served.
-    bytes: Semaphore,
-    waiting: AtomicUsize,
-    waits: AtomicUsize,
     batch_size: usize,
+    state: Mutex<State>,
+    /// What the line says, for who does not lock it.
+    free: AtomicUsize,
+    waiting: AtomicUsize,
+    pub(super) waits: AtomicUsize,
+    /// Somebody who does not wait found no memory since some was given back.
+    tried: AtomicBool,
+    /// The soonest deadline of those who wait is another.
+    pub(super) look: Notify,
     /// Buffers of exactly `batch_size`; with what is charged they stay below the limit and `SLACK`.
-    spare: Mutex<Vec<Vec<u8>>>,
+    pub(super) spare: Mutex<Vec<Vec<u8>>>,
+}
+
+pub(super) struct State {
+    pub(super) line: Line<Waker>,
+    /// Nobody is given anything any more.
+    pub(super) closed: bool,
 }
 
 impl Memory {
     pub(crate) fn new(limit: usize, batch_size: usize) -> Self {
         Self {
             limit,
-            bytes: Semaphore::new(limit),
+            batch_size,
+            state: Mutex::new(State {
+                line: Line::new(limit, batch_size),
+                closed: false,
+            }),
+            free: AtomicUsize::new(limit),
             waiting: AtomicUsize::new(0),
             waits: AtomicUsize::new(0),
-            batch_size,
+            tried: AtomicBool::new(false),
+            look: Notify::new(),
             spare: Mutex::default(),
         }
     }
@@ -40,13 +61,22 @@ impl Memory {
         self.limit
     }
 
+    #[inline]
     pub(crate) fn used(&self) -> usize {
-        self.limit - self.bytes.available_permits().min(self.limit)
+        self.limit - self.free.load(Ordering::Relaxed).min(self.limit)
     }
 
-    /// Whether somebody waits for memory.
+    /// Whether somebody waits for memory, or would have some at once.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting.load(Ordering::Relaxed) > 0 || self.tried.load(Ordering::Relaxed)
+    }
+
+    /// Notes that somebody who does not wait found no memory; tells whether that is news.
+    pub(crate) fn tried(&self) -> bool {
+        let is_news = !self.tried.swap(true, Ordering::Relaxed);
+        // As for who begins to wait.
+        fence(Ordering::SeqCst);
+        is_news
     }
 
     /// How often somebody had to wait.
@@ -54,49 +84,75 @@ impl Memory {
         self.waits.load(Ordering::Relaxed)
     }
 
-    /// Charges `bytes` unless that would exceed the limit or overtake a waiter.
-    fn try_charge(&self, bytes: usize) -> bool {
-        let Ok(permits) = u32::try_from(bytes) else {
-            return false;
-        };
-        match self.bytes.try_acquire_many(permits) {
-            Ok(charge) => {
-                charge.forget();
-                true
-            }
-            Err(_) => false,
-        }
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits in line for `bytes`; `None` when `deadline` comes first. Dropping the future leaves the line.
-    ///
-    /// `on_wait` is called once [`is_wanted`](Self::is_wanted) tells of the wait.
-    pub(crate) async fn charge(
-        &self,
-        bytes: usize,
-        deadline: Instant,
-        on_wait: impl FnOnce(),
-    ) -> Option<Grant<'_>> {
-        let permits = u32::try_from(bytes).ok()?;
-        self.waits.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting::new(&self.waiting);
-        on_wait();
-        let charge = tokio::time::timeout_at(deadline, self.bytes.acquire_many(permits)).await;
-        charge.ok()?.ok()?.forget();
-        Some(Grant {
-            memory: self,
-            bytes,
-        })
+    /// Publishes what has changed.
+    pub(super) fn publish(&self, state: &State) {
+        self.free.store(state.line.free(), Ordering::Relaxed);
+        self.waiting.store(state.line.waiting(), Ordering::Relaxed);
+    }
+
+    /// Changes the line, and wakes those whose turn has come by that.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut woken = Vec::new();
+        let result = {
+            let mut state = self.lock();
+            let result = change(&mut state);
+            if !state.closed {
+                state.line.call(&mut woken);
+            }
+            self.publish(&state);
+            result
+        };
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// Takes as much as there is of `least` to `most` bytes, out of turn only when nobody waits.
+    fn take(&self, called: Option<Key>, least: usize, most: usize) -> Option<usize> {
+        if called.is_none() && self.waiting.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let mut state = self.lock();
+        let taken = state.line.take(called, least, most);
+        self.publish(&state);
+        taken
     }
 
     pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
-            self.bytes.add_permits(bytes);
+            self.tried.store(false, Ordering::Relaxed);
+            self.change(|state| state.line.release(bytes));
         }
     }
 
+    /// Gives nobody anything any more: those who wait are told.
+    pub(crate) fn close(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.line.wakers()
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes those who have waited for too long; tells when to look again.
+    pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut woken = Vec::new();
+        let next = self.lock().line.expire(now, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    /// Waits until [`expire`](Self::expire) is due earlier than it said.
+    pub(crate) async fn deadline_changed(&self) {
+        self.look.notified().await;
+    }
+
     /// A buffer for `capacity` bytes that have been charged.
-    fn buffer(&self, capacity: usize) -> Vec<u8> {
+    pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
         // Any other size takes the place of a spare buffer when it would not fit beside it.
         let spare = {
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,144 +180,34 @@ impl Memory {
     }
 }
 
-/// Memory already charged for someone who waited; what is not used goes back.
-pub(crate) struct Grant<'a> {
-    memory: &'a Memory,
-    bytes: usize,
-}
-
-impl Drop for Grant<'_> {
-    fn drop(&mut self) {
-        self.memory.release(self.bytes);
-    }
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Takes memory for an append, from the grant first.
+/// Takes memory for an append.
 pub(crate) struct Taker<'a> {
     pub(crate) memory: &'a Memory,
-    pub(crate) grant: Option<Grant<'a>>,
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Taker<'_> {
-    pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        let granted = self.grant.as_ref().map_or(0, |grant| grant.bytes);
-        if bytes > granted && !self.memory.try_charge(bytes - granted) {
-            return false;
-        }
-        if let Some(grant) = &mut self.grant {
-            grant.bytes -= granted.min(bytes);
-        }
-        true
+    pub(crate) fn grow(&self, least: usize, most: usize) -> Option<usize> {
+        self.memory.take(self.called(), least, most)
     }
 
-    pub(crate) fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>> {
-        self.take(capacity).then(|| self.memory.buffer(capacity))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(10)
+    /// A buffer, and what was charged for it and for a batch's other costs.
+    pub(crate) fn buffer(&self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
+        // A limit that is smaller than that still holds one batch.
+        let charge = |capacity: usize| (capacity + BATCH_COST).min(self.memory.limit);
+        let charged = self
+            .memory
+            .take(self.called(), charge(least), charge(most.max(least)))?;
+        let capacity = charged.saturating_sub(BATCH_COST).max(least);
+        Some((self.memory.buffer(capacity), charged))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn waiters_are_served_in_order_and_nobody_overtakes_them() {
-        let memory = Memory::new(100, 50);
-        let mut taker = Taker {
-            memory: &memory,
-            grant: None,
-        };
-        assert!(taker.take(90));
-        let first = memory.charge(60, later(), || ());
-        let second = memory.charge(10, later(), || ());
-        tokio::pin!(first, second);
-        assert!(poll_once(first.as_mut()).await.is_none());
-        assert!(poll_once(second.as_mut()).await.is_none());
-        assert!(memory.is_wanted());
-        memory.release(5);
-        assert!(
-            !taker.take(1),
-            "a latecomer must not overtake those who wait"
-        );
-        memory.release(45);
-        let grant = poll_once(first.as_mut())
-            .await
-            .expect("60 bytes are free")
-            .expect("in time");
-        assert!(poll_once(second.as_mut()).await.is_none());
-        drop(grant);
-        assert!(poll_once(second.as_mut()).await.is_some());
+    /// Bytes of the records of others whose turn it is too; `None` for who has no turn.
+    pub(crate) fn others(&self) -> Option<usize> {
+        self.turn.map(|turn| turn.others)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn charge_ends_at_its_deadline_and_leaves_nothing_behind() {
-        let memory = Memory::new(100, 50);
-        let mut taker = Taker {
-            memory: &memory,
-            grant: None,
-        };
-        assert!(taker.take(100));
-        assert!(
-            memory
-                .charge(1, Instant::now() + Duration::from_millis(50), || ())
-                .await
-                .is_none()
-        );
-        memory.release(100);
-        assert_eq!(memory.used(), 0);
-        assert!(!memory.is_wanted());
-    }
-
-    #[tokio::test]
-    async fn grant_is_used_first_and_the_rest_goes_back() {
-        let memory = Memory::new(100, 50);
-        let grant = memory.charge(60, later(), || ()).await;
-        let mut taker = Taker {
-            memory: &memory,
-            grant,
-        };
-        assert!(taker.buffer(50).is_some());
-        drop(taker);
-        assert_eq!(memory.used(), 50);
-    }
-
-    #[test]
-    fn buffers_of_the_batch_size_are_used_again() {
-        let memory = Memory::new(1000, 50);
-        memory.recycle(Vec::with_capacity(50));
-        memory.recycle(Vec::with_capacity(49));
-        assert_eq!(memory.spare.lock().unwrap().len(), 1);
-        assert_eq!(memory.buffer(50).capacity(), 50);
-        assert!(memory.spare.lock().unwrap().is_empty());
-    }
-
-    /// Polls once.
-    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
-        std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(match future.as_mut().poll(cx) {
-                std::task::Poll::Ready(output) => Some(output),
-                std::task::Poll::Pending => None,
-            })
-        })
-        .await
+    fn called(&self) -> Option<Key> {
+        self.turn.map(|turn| turn.key)
     }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod builder;
+mod clock;
 mod enqueue;
 mod flushed;
 mod identity;
@@ -10,16 +11,19 @@ mod lane;
 mod memory;
 mod metrics;
 mod outcome;
+mod pack;
 mod partitioner;
 mod sender;
 mod shared;
 mod sizes;
 mod split;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod topic_map;
 mod topics;
 mod usage;
+mod wait;
 mod watch;
 
 use std::fmt;
@@ -174,7 +178,12 @@ impl Producer {
                 shared.cluster.refresh_topic(record.topic());
                 unknown(format!("partition {partition} of topic {}", record.topic()))
             }
-            Refused::Full(wanted) => shared.buffer_full(wanted, Duration::ZERO),
+            Refused::Full(_, bytes) => {
+                if shared.memory.tried() {
+                    shared.rush();
+                }
+                shared.buffer_full(bytes, Duration::ZERO)
+            }
         };
         Err(NotEnqueued { record, error })
     }

@@ -3,37 +3,28 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::answer::{self, Flying};
+use super::answer;
 use super::lane::Lane;
 use super::outcome::Outcome;
+use super::pack::{at_once, pack, pack_elsewhere};
 use super::shared::Shared;
 use super::split;
+use super::submit::{submit, topic_id};
 use super::topics::{PartitionQueue, Slot};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{Batch, Body, Readiness, Take, Taken};
+use crate::machine::produce::{Readiness, Take, Taken};
 use crate::machine::topology::Topology;
-use crate::net::{Connection, RequestError};
-use crate::types::{ProducerId, TopicId};
-use crate::wire::{ApiKey, ProducePart, encode_produce};
-
-type OurBatch = Batch<Arc<Outcome>>;
+use crate::net::Connection;
+use crate::types::TopicId;
 
 /// What a request costs beside its batches: header, names, counts.
 const REQUEST_OVERHEAD: usize = 512;
 /// What a batch costs in a request beside its bytes.
 const BATCH_OVERHEAD: usize = 64;
-
-/// Batches at least this large are compressed on the blocking pool, where they hold up no worker.
-fn offload_from(compression: Compression) -> usize {
-    match compression {
-        Compression::None | Compression::Lz4(_) | Compression::Snappy => 48 << 10,
-        Compression::Gzip(_) | Compression::Zstd(_) => 8 << 10,
-    }
-}
 
 /// Sends until the producer is closed.
 pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
@@ -48,7 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             tokio::select! {
                 biased;
                 () = ended(&mut closed) => lost(&shared, &lane).await,
-                () = wait(&lane, next) => {}
+                () = wait(&shared, &lane, next) => {}
             }
         };
         tokio::select! {
@@ -88,7 +79,7 @@ enum Next {
 
 /// Sends what may be sent now.
 async fn advance(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Next {
-    if may_send(lane) {
+    if may_send(shared, lane) {
         match ready_connection(shared, lane).await {
             Ok(connection) => {
                 lane.note_trouble(None);
@@ -118,17 +109,18 @@ async fn lost(shared: &Shared, lane: &Lane) {
 }
 
 /// Whether a request may go out now and there is something to look at.
-fn may_send(lane: &Lane) -> bool {
+fn may_send(shared: &Shared, lane: &Lane) -> bool {
     let now = tokio::time::Instant::now().into_std();
-    lane.has_room() && lane.has_due(now) && lane.muted_until(now).is_none()
+    let rush = shared.rushes(lane);
+    lane.has_room() && lane.has_due(now, rush) && lane.muted_until(now).is_none()
 }
 
 /// Waits until something is listed, answered, or due; not at all when something may be sent now.
-async fn wait(lane: &Lane, next: Next) {
+async fn wait(shared: &Shared, lane: &Lane, next: Next) {
     if let Next::Turn = next {
         return lane.woken().await;
     }
-    if may_send(lane) {
+    if may_send(shared, lane) {
         return;
     }
     let now = tokio::time::Instant::now().into_std();
@@ -214,11 +206,13 @@ async fn recover(shared: &Arc<Shared>, lane: &Lane, error: Error) {
 
 /// Leaves queues that another broker leads by now to its sender.
 fn hand_over(shared: &Arc<Shared>, lane: &Lane) {
-    let due = lane.due(tokio::time::Instant::now().into_std());
-    let (ours, gone): (Vec<_>, Vec<_>) = due
-        .into_iter()
-        .partition(|listed| listed.queue.lock().queue.leader() == Some(lane.broker));
-    lane.put_back(ours.into_iter());
+    let mut sweep = lane.sweep(tokio::time::Instant::now().into_std(), false);
+    let due = std::iter::from_fn(|| lane.next_due(&mut sweep));
+    let (ours, gone): (Vec<_>, Vec<_>) =
+        due.partition(|listed| listed.queue.lock().queue.leader() == Some(lane.broker));
+    ours.into_iter()
+        .rev()
+        .for_each(|listed| lane.put_back(listed));
     for listed in gone {
         listed.queue.lock().unlist(listed.timer);
         shared.replan(&listed.queue);
@@ -285,22 +279,30 @@ fn collect(
         .saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
     let request = lane.next_request();
-    let mut due = lane.due(now).into_iter();
+    let rush = shared.rushes(lane);
+    let mut sweep = lane.sweep(now, rush);
+    let mut at_once = at_once(shared.settings.compression);
     let least = shared
         .settings
         .batch_size
         .min(shared.settings.max_request_size / 2);
-    while let Some(listed) = due.next() {
+    while let Some(listed) = lane.next_due(&mut sweep) {
         let topic = topic_id(topology, &listed.queue);
         let mut slot = listed.queue.lock();
         // A batch may be larger than all that is left: one record has no other bound than the request's.
         if !taken.is_empty() && slot.queue.next_len() > room {
             drop(slot);
-            lane.put_back(std::iter::once(listed).chain(due));
+            lane.put_back(listed);
             return taken;
         }
         slot.unlist(listed.timer);
-        if let Some(batch) = take(shared, lane, &listed.queue, slot, topic, request, now) {
+        let visit = Visit {
+            topic,
+            request,
+            now,
+            rush,
+        };
+        if let Some(batch) = take(shared, lane, &listed.queue, slot, visit, &mut at_once) {
             room = room.saturating_sub(batch.batch.body.len() + BATCH_OVERHEAD);
             taken.push((listed.queue, batch));
             if room < least {
@@ -308,34 +310,45 @@ fn collect(
             }
         }
     }
-    lane.put_back(due);
     taken
 }
 
-/// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows.
+/// What a sender knows when it looks at a queue.
+#[derive(Clone, Copy)]
+struct Visit {
+    /// The id of the queue's topic.
+    topic: TopicId,
+    request: u64,
+    now: Instant,
+    /// Whether to send what lingers.
+    rush: bool,
+}
+
+/// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows. `at_once` is how many
+/// bytes may still be compressed for the request.
 fn take<'a>(
     shared: &Arc<Shared>,
     lane: &Lane,
     queue: &'a Arc<PartitionQueue>,
     mut slot: MutexGuard<'a, Slot>,
-    topic: TopicId,
-    request: u64,
-    now: Instant,
+    visit: Visit,
+    at_once: &mut usize,
 ) -> Option<Taken<Arc<Outcome>>> {
-    if slot.taken_before(request) {
+    if slot.taken_before(visit.request) {
         // It was listed twice: as ready, and by a timer. What follows goes into the next request.
         leave(shared, queue, slot);
         return None;
     }
     loop {
-        let Some(next) = ask(shared, lane, &mut slot, topic, now) else {
+        let Some(next) = ask(shared, lane, &mut slot, visit) else {
             drop(slot);
             lane.list_now(Arc::clone(queue));
             return None;
         };
         match next {
-            Take::Pack(batch) if batch.plain_len < offload_from(shared.settings.compression) => {
+            Take::Pack(batch) if batch.plain_len < *at_once => {
                 drop(slot);
+                *at_once -= batch.plain_len;
                 let batch = pack(shared, batch);
                 slot = queue.lock();
                 if let Some(ended) = slot.queue.packed(batch) {
@@ -346,7 +359,7 @@ fn take<'a>(
             }
             Take::Pack(batch) => {
                 drop(slot);
-                pack_elsewhere(Arc::clone(shared), Arc::clone(queue), batch);
+                pack_elsewhere(shared, Arc::clone(queue), batch);
                 return None;
             }
             Take::Split(number, batch) => {
@@ -372,13 +385,7 @@ fn take<'a>(
 }
 
 /// Asks a queue for its next batch; `None` when the producer needs an identity first.
-fn ask(
-    shared: &Shared,
-    lane: &Lane,
-    slot: &mut Slot,
-    topic: TopicId,
-    now: Instant,
-) -> Option<Take<Arc<Outcome>>> {
+fn ask(shared: &Shared, lane: &Lane, slot: &mut Slot, visit: Visit) -> Option<Take<Arc<Outcome>>> {
     // Not as it was before the wait for the connection: an epoch that another queue, or this one,
     // has gone on from must not come back.
     let identity = shared.identity.current()?;
@@ -388,10 +395,12 @@ fn ask(
         new_id_wanted = bumped.is_none();
         bumped
     };
-    let hurry = shared.in_a_hurry();
+    let Visit {
+        topic, now, rush, ..
+    } = visit;
     let take = slot
         .queue
-        .take(lane.broker, topic, now, hurry, identity, bump);
+        .take(lane.broker, topic, now, rush, identity, bump);
     match take {
         Take::Nothing(Readiness::No) if new_id_wanted => None,
         take => Some(take),
@@ -403,161 +412,4 @@ fn leave(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, mut slot: MutexGuard
     let plan = shared.plan(queue, &mut slot);
     drop(slot);
     shared.carry_out(queue, plan);
-}
-
-/// Compresses a batch, and gives back the memory that this saves.
-fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
-    let Body::Raw(closed) = batch.body else {
-        return batch;
-    };
-    match closed.compress(shared.settings.compression) {
-        Ok((packed, plain)) => {
-            if let Some(plain) = plain {
-                shared.memory.recycle(plain);
-                let saved = batch.charged.saturating_sub(packed.capacity());
-                shared.memory.release(saved);
-                batch.charged -= saved;
-            }
-            batch.body = Body::Packed(packed);
-        }
-        Err((plain, error)) => {
-            warn!(%error, "batch is sent uncompressed");
-            batch.body = Body::Packed(plain);
-        }
-    }
-    batch
-}
-
-/// Compresses a large batch on the blocking pool, then lists its queue again.
-fn pack_elsewhere(shared: Arc<Shared>, queue: Arc<PartitionQueue>, batch: OurBatch) {
-    tokio::task::spawn_blocking(move || {
-        let batch = pack(&shared, batch);
-        let (ended, plan) = {
-            let mut slot = queue.lock();
-            let ended = slot.queue.packed(batch);
-            (ended, shared.plan(&queue, &mut slot))
-        };
-        if let Some(ended) = ended {
-            answer::give_back(&shared, ended);
-        }
-        shared.carry_out(&queue, plan);
-    });
-}
-
-/// Stamps, seals and sends; the answer goes to [`answer`].
-fn submit(
-    shared: &Arc<Shared>,
-    lane: &Arc<Lane>,
-    connection: &Connection,
-    topology: &Topology,
-    taken: Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)>,
-) {
-    let mut parts = Vec::with_capacity(taken.len());
-    let mut flying = Vec::with_capacity(taken.len());
-    for (queue, Taken { batch, flight }) in taken {
-        let (batch, bytes) = seal(batch);
-        let topic_id = topic_id(topology, &queue);
-        parts.push(ProducePart {
-            topic: Arc::clone(queue.target.name()),
-            topic_id,
-            partition: queue.target.partition(),
-            batch: bytes,
-        });
-        flying.push(Flying {
-            queue,
-            topic_id,
-            flight,
-            batch,
-        });
-    }
-    sort_by_topic(&mut parts, &mut flying);
-    let limit = if parts.iter().any(|part| part.topic_id.is_zero()) {
-        12
-    } else {
-        i16::MAX
-    };
-    let version = match connection.versions().choose(ApiKey::Produce, limit) {
-        Ok(version) => version,
-        Err(reason) => {
-            let error = Error::Unsupported {
-                feature: "Produce",
-                address: connection.address().to_string().into(),
-                reason: reason.into(),
-            };
-            lane.sending();
-            answer::lost(shared, lane, flying, false, error);
-            return;
-        }
-    };
-    let bytes = parts.iter().map(|part| part.batch.len()).sum();
-    let acks = match shared.settings.acks {
-        Acks::None => 0,
-        Acks::Leader => 1,
-        Acks::All => -1,
-    };
-    let timeout = shared.settings.request_timeout;
-    let body = encode_produce(version, acks, timeout, &parts);
-    drop(parts);
-    lane.sending();
-    let (shared, lane, sent_at) = (Arc::clone(shared), Arc::clone(lane), Instant::now());
-    let ours = connection.clone();
-    if shared.settings.acks == Acks::None {
-        let on_written = Box::new(move |result: Result<(), _>| match result {
-            Ok(()) => {
-                shared.counters.request(lane.broker, bytes, None);
-                answer::written(&shared, &lane, flying);
-            }
-            Err(failed) => answer::unsent(&shared, &lane, flying, failed),
-        });
-        connection.submit_unanswered(ApiKey::Produce, version, body, on_written);
-    } else {
-        let on_answer = Box::new(move |result: Result<_, RequestError>| {
-            let answered = result.is_ok().then(|| sent_at.elapsed());
-            if result.as_ref().map_or_else(|failed| failed.sent, |_| true) {
-                shared.counters.request(lane.broker, bytes, answered);
-            }
-            match answer::arrived(&shared, &lane, flying, version, result) {
-                Ok(throttle) => ours.extend(throttle),
-                // What follows on a stream that cannot be understood is not to be trusted either.
-                Err(malformed) => ours.close(&malformed.to_string()),
-            }
-        });
-        connection.submit(ApiKey::Produce, version, body, timeout, on_answer);
-    }
-}
-
-/// The id of a queue's topic, zero where the brokers have none.
-fn topic_id(topology: &Topology, queue: &PartitionQueue) -> TopicId {
-    topology
-        .topics
-        .get(queue.target.name())
-        .map(|topic| topic.id)
-        .unwrap_or_default()
-}
-
-/// The batch's bytes for the wire, which the batch keeps for a retry.
-fn seal(mut batch: OurBatch) -> (OurBatch, bytes::Bytes) {
-    let (producer, sequence) = batch.stamp.map_or((ProducerId::NONE, -1), |stamp| {
-        (stamp.producer, stamp.base_sequence)
-    });
-    let bytes = match batch.body {
-        Body::Raw(closed) | Body::Packed(closed) => closed.seal(producer, sequence),
-        Body::Sealed(bytes, was, at) if was == producer && at == sequence => bytes,
-        Body::Sealed(bytes, ..) => crate::batch::restamp(bytes, producer, sequence),
-    };
-    batch.body = Body::Sealed(bytes.clone(), producer, sequence);
-    (batch, bytes)
-}
-
-/// Partitions of one topic must stand together in a request.
-fn sort_by_topic(parts: &mut Vec<ProducePart>, flying: &mut Vec<Flying>) {
-    if parts.is_sorted_by(|a, b| a.topic <= b.topic) {
-        return;
-    }
-    let mut both: Vec<_> = parts.drain(..).zip(flying.drain(..)).collect();
-    both.sort_by(|(a, _), (b, _)| a.topic.cmp(&b.topic));
-    for (part, flight) in both {
-        parts.push(part);
-        flying.push(flight);
-    }
 }

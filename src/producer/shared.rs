@@ -1,7 +1,7 @@
 //! What every handle and task of one producer shares.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
@@ -14,10 +14,11 @@ use super::lane::Lane;
 use super::memory::Memory;
 use super::metrics::Counters;
 use super::outcome::Outcome;
+use super::pack::Packer;
 use super::sender;
 use super::sizes::Sizes;
 use super::topic_map::TopicMap;
-use super::topics::{PartitionQueue, Plan, Slot, TopicQueues};
+use super::topics::{Busy, PartitionQueue, Plan, Slot, TopicQueues};
 use super::usage::LastUse;
 use super::watch::Deadlines;
 use crate::cluster::{Cluster, RoleId, next_role};
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) identity: Apart<Identity>,
     pub(crate) counters: Apart<Counters>,
     pub(crate) deadlines: Apart<Deadlines>,
+    pub(crate) busy: Apart<Busy>,
+    pub(crate) packer: Packer,
     pub(crate) topics: TopicMap,
     pub(crate) sizes: Sizes,
     pub(crate) last_use: LastUse,
@@ -93,6 +96,8 @@ impl Shared {
             identity: Apart(Identity::new(settings.idempotence)),
             counters: Apart::default(),
             deadlines: Apart::default(),
+            busy: Apart::default(),
+            packer: Packer::default(),
             topics: TopicMap::default(),
             sizes: Sizes::default(),
             last_use: LastUse::default(),
@@ -143,6 +148,7 @@ impl Shared {
             .state
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
         self.closing.send_replace(true);
+        self.memory.close();
     }
 
     /// Waits for what a record needs, but no longer than records are accepted.
@@ -164,6 +170,7 @@ impl Shared {
         // Before the queues are looked through: one that is added later finds it.
         self.state.store(CLOSED, Ordering::SeqCst);
         self.closing.send_replace(true);
+        self.memory.close();
         self.stop.send_replace(true);
         for queue in self.all_queues() {
             self.abort_queue(&queue, error);
@@ -288,15 +295,20 @@ impl Shared {
         self.lanes().values().cloned().collect()
     }
 
-    /// Whether batches are sent before their linger time, because somebody waits for memory.
+    /// Whether somebody waits for memory.
     pub(crate) fn in_a_hurry(&self) -> bool {
         self.memory.is_wanted()
+    }
+
+    /// Whether a broker's sender is to send what lingers.
+    pub(crate) fn rushes(&self, lane: &Lane) -> bool {
+        self.in_a_hurry() && lane.is_idle()
     }
 
     /// Finds out what a queue's sender must know; with the queue's lock held.
     pub(crate) fn plan(&self, queue: &PartitionQueue, slot: &mut Slot) -> Option<Plan> {
         queue.publish_backlog(slot);
-        slot.plan(Instant::now().into_std(), self.in_a_hurry())
+        slot.plan(Instant::now().into_std())
     }
 
     /// Tells a queue's sender; with no lock held.
@@ -304,11 +316,14 @@ impl Shared {
         match plan {
             None => {}
             Some(Plan::Now(broker)) => self.lane(broker).list_now(Arc::clone(queue)),
-            Some(Plan::At(broker, at)) => {
-                self.lane(broker).list_at(at, Arc::clone(queue));
-                // Who began to wait for memory after the plan was made has not seen the queue on the list.
+            Some(Plan::At(broker, at)) => self.lane(broker).list_at(at, Arc::clone(queue)),
+            Some(Plan::Lingers(broker, at)) => {
+                let lane = self.lane(broker);
+                lane.list_lingering(at, Arc::clone(queue));
+                // Who began to wait for memory before has not seen it on the list.
+                fence(Ordering::SeqCst);
                 if self.in_a_hurry() {
-                    self.replan(queue);
+                    lane.rush();
                 }
             }
         }

@@ -138,7 +138,7 @@ fn into_parts(
     match back {
         Ok(()) => true,
         Err(parts) => {
-            // The producer was closed meanwhile, which has failed every record of the batch.
+            // Its time was up or the producer was closed meanwhile, which has failed every record of the batch.
             parts.into_iter().for_each(|part| give_back(shared, part));
             false
         }

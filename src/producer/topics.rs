@@ -4,7 +4,11 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use hashbrown::HashMap;
+
+use super::clock::Clock;
 use super::outcome::Outcome;
+use crate::machine::produce::line::Key;
 use crate::machine::produce::{self, Limits, Queue, Readiness};
 use crate::machine::topology::Topic;
 use crate::types::{BrokerId, TopicPartition};
@@ -155,6 +159,8 @@ pub(crate) struct Slot {
     last_time: i64,
     listed: bool,
     timer: Option<Instant>,
+    /// Whether it is among the busy ones.
+    busy: bool,
     /// The last request that a batch was taken for: a request holds one batch a partition.
     taken_for: u64,
 }
@@ -164,6 +170,7 @@ pub(crate) struct Slot {
 pub(crate) enum Plan {
     Now(BrokerId),
     At(BrokerId, Instant),
+    Lingers(BrokerId, Instant),
 }
 
 impl PartitionQueue {
@@ -176,6 +183,7 @@ impl PartitionQueue {
                 last_time: -1,
                 listed: false,
                 timer: None,
+                busy: false,
                 taken_for: 0,
             }),
             backlog: AtomicU32::new(if leader.is_some() { 0 } else { LEADERLESS }),
@@ -185,6 +193,11 @@ impl PartitionQueue {
     /// Whether the partition had no leader when its backlog was last published.
     pub(crate) fn is_leaderless(&self) -> bool {
         self.backlog.load(Ordering::Relaxed) == LEADERLESS
+    }
+
+    /// What tells it from every other queue: where it is, for none is freed before its producer.
+    pub(crate) fn key(&self) -> Key {
+        std::ptr::from_ref(self).addr()
     }
 
     #[inline]
@@ -212,22 +225,31 @@ impl Slot {
         }
     }
 
+    /// Whether the sender looks at the queue as soon as it can.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
     /// What to do about the queue's readiness; `None` when its sender knows already.
-    pub(crate) fn plan(&mut self, now: Instant, hurry: bool) -> Option<Plan> {
+    pub(crate) fn plan(&mut self, now: Instant) -> Option<Plan> {
         let leader = self.queue.leader()?;
-        match self.queue.readiness(now, hurry) {
+        match self.queue.readiness(now, false) {
             Readiness::No => None,
             Readiness::Now => {
                 (!std::mem::replace(&mut self.listed, true)).then_some(Plan::Now(leader))
             }
-            Readiness::At(at) => {
-                if self.timer.is_some_and(|timer| timer <= at) {
-                    return None;
-                }
-                self.timer = Some(at);
-                Some(Plan::At(leader, at))
-            }
+            Readiness::At(at) => self.time(at).then_some(Plan::At(leader, at)),
+            Readiness::Lingers(at) => self.time(at).then_some(Plan::Lingers(leader, at)),
         }
+    }
+
+    /// Notes when the sender is to look at the queue, unless it will earlier.
+    fn time(&mut self, at: Instant) -> bool {
+        let sooner = self.timer.is_none_or(|timer| at < timer);
+        if sooner {
+            self.timer = Some(at);
+        }
+        sooner
     }
 
     /// The sender has taken the queue from its list, or its timer has fired.
@@ -251,64 +273,79 @@ impl Slot {
     }
 }
 
-/// The time of records, read less often when they come fast.
-///
-/// After a run of records within one millisecond the next few take the same time without asking the
-/// operating system, which costs as much as all the rest of an append. The first record of a batch
-/// always asks.
+/// The queues that may hold what has not ended: all that a flush looks at.
 #[derive(Default)]
-pub(crate) struct Clock {
-    last: i64,
-    /// Records that may still take `last`.
-    skip: u32,
-    streak: u32,
-}
+pub(crate) struct Busy(Mutex<HashMap<Key, Arc<PartitionQueue>>>);
 
-impl Clock {
-    const LONGEST_SKIP: u32 = 63;
+impl Busy {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<PartitionQueue>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-    #[inline]
-    pub(crate) fn now(&mut self, fresh: bool, read: impl FnOnce() -> i64) -> i64 {
-        if self.skip > 0 && !fresh {
-            self.skip -= 1;
-            return self.last;
+    /// Adds a queue whose lock is held.
+    pub(crate) fn add(&self, queue: &Arc<PartitionQueue>, slot: &mut Slot) {
+        if !std::mem::replace(&mut slot.busy, true) {
+            self.lock().insert(queue.key(), Arc::clone(queue));
         }
-        let now = read();
-        let fast = (0..=1).contains(&(now - self.last));
-        self.streak = if fast {
-            (self.streak * 2 + 1).min(Self::LONGEST_SKIP)
-        } else {
-            0
-        };
-        self.skip = self.streak;
-        self.last = now;
-        now
+    }
+
+    /// Removes a queue that holds nothing, and whose lock is held.
+    pub(crate) fn remove(&self, queue: &PartitionQueue, slot: &mut Slot) {
+        if std::mem::replace(&mut slot.busy, false) {
+            self.lock().remove(&queue.key());
+        }
+    }
+
+    pub(crate) fn queues(&self) -> Vec<Arc<PartitionQueue>> {
+        self.lock().values().cloned().collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::machine::topology::Partition;
+    use crate::types::TopicId;
 
-    #[test]
-    fn clock_is_read_for_every_record_that_comes_slowly() {
-        let mut clock = Clock::default();
-        for time in (0..100).map(|i| 1_000_000 + i * 10) {
-            assert_eq!(clock.now(false, || time), time);
+    /// A topic whose partitions broker 1 leads.
+    pub(crate) fn topic(partitions: usize) -> Topic {
+        let leader = BrokerId(1);
+        let partition = Partition {
+            leader: Some(leader),
+            leader_epoch: 0,
+            replicas: vec![leader],
+            isr: vec![leader],
+            offline: Vec::new(),
+        };
+        Topic {
+            name: "t".into(),
+            id: TopicId::ZERO,
+            internal: false,
+            partitions: vec![partition; partitions],
+            error: None,
         }
     }
 
     #[test]
-    fn clock_is_read_seldom_when_records_come_fast_and_anew_for_a_new_batch() {
-        let mut clock = Clock::default();
-        let mut reads = 0;
-        for _ in 0..10_000 {
-            clock.now(false, || {
-                reads += 1;
-                5
-            });
+    fn queue_is_among_the_busy_ones_once_until_it_is_removed() {
+        let limits = Limits {
+            batch_size: 1,
+            linger: std::time::Duration::ZERO,
+            delivery_timeout: std::time::Duration::ZERO,
+            retries: 0,
+            compressed: false,
+            idempotent: false,
+        };
+        let queues = TopicQueues::new(&topic(3), None, limits).queues;
+        let busy = Busy::default();
+        for queue in queues.iter().take(2) {
+            busy.add(queue, &mut queue.lock());
+            busy.add(queue, &mut queue.lock());
         }
-        assert!(reads < 200, "{reads} reads");
-        assert_eq!(clock.now(true, || 77), 77);
+        assert_eq!(busy.queues().len(), 2);
+        busy.remove(&queues[0], &mut queues[0].lock());
+        busy.remove(&queues[2], &mut queues[2].lock());
+        assert_eq!(busy.queues()[0].key(), queues[1].key());
+        assert_eq!(busy.queues().len(), 1);
     }
 }

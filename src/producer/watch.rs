@@ -103,16 +103,14 @@ pub(crate) async fn run(guard: Guard) {
     let mut topology = shared.cluster.changes();
     let mut draining = None;
     loop {
-        let deadline = shared.deadlines.next();
-        let timer = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        let timer = at(shared.deadlines.next());
+        let in_line = at(shared.memory.expire(tokio::time::Instant::now().into_std()));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             () = timer => expire(shared),
+            // Callers who have waited for memory for too long are woken at the next turn.
+            () = in_line => {}
+            () = shared.memory.deadline_changed() => {}
             changed = topology.changed() => {
                 if changed.is_err() {
                     shared.abort(&shared.cluster.why_closed());
@@ -137,6 +135,14 @@ pub(crate) async fn run(guard: Guard) {
     }
 }
 
+/// Sleeps until then, for ever without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Ends batches whose delivery timeout has passed.
 fn expire(shared: &Arc<Shared>) {
     let now = tokio::time::Instant::now().into_std();
@@ -147,7 +153,12 @@ fn expire(shared: &Arc<Shared>) {
             (slot.queue.expire(now, &mut ended), slot.queue.leader())
         };
         explain(shared, &queue, leader, &mut ended);
+        let any = !ended.is_empty();
         shared.end(&queue, ended);
+        if any {
+            // What follows a batch that was being compressed need not wait for it any more.
+            shared.replan(&queue);
+        }
         if let Some(at) = next {
             shared.deadlines.watch(at, queue);
         }
@@ -278,13 +289,22 @@ pub(crate) async fn drain(shared: &Arc<Shared>) {
 
 async fn settle(shared: &Arc<Shared>, last: bool) {
     let mut outcomes = Vec::new();
-    for queue in shared.all_queues() {
+    let queues = if last {
+        shared.all_queues()
+    } else {
+        shared.busy.queues()
+    };
+    for queue in queues {
         let plan = {
             let mut slot = queue.lock();
             if last {
                 slot.queue.refuse();
             }
+            let before = outcomes.len();
             slot.queue.unfinished(&mut outcomes);
+            if outcomes.len() == before {
+                shared.busy.remove(&queue, &mut slot);
+            }
             shared.plan(&queue, &mut slot)
         };
         shared.carry_out(&queue, plan);

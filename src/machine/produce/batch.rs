@@ -36,6 +36,8 @@ pub(crate) struct OpenBatch<T> {
     pub(crate) opened: Instant,
     /// Memory charged for it, in bytes.
     pub(crate) charged: usize,
+    /// How far those may fill it who have not waited: the rest is for those who have.
+    pub(crate) fill_to: usize,
 }
 
 /// A batch that takes no more records.
@@ -57,6 +59,8 @@ pub(crate) struct Batch<T> {
     /// A batch after it was acknowledged: if an attempt may have written this one, then one did.
     pub(crate) written: bool,
     pub(crate) last_error: Option<Arc<Error>>,
+    /// Which batch of its queue it was that went away to be compressed; 0 if it did not.
+    pub(crate) packing: u64,
 }
 
 impl<T> Batch<T> {

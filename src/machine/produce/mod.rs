@@ -3,6 +3,7 @@
 mod advice;
 mod batch;
 mod fit;
+pub(crate) mod line;
 pub(crate) mod partition;
 mod queue;
 mod sequence;

@@ -52,10 +52,13 @@ pub(crate) struct Limits {
 
 /// Where a queue gets memory and outcomes from; called with the queue's lock held, so it must not wait.
 pub(crate) trait Room<T> {
-    /// A buffer of that capacity, charged; `None` when memory is used up.
-    fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>>;
-    /// Charges for `more` bytes of a buffer that grows.
-    fn grow(&mut self, more: usize) -> bool;
+    /// A buffer with a capacity of at least `least` and, as far as there is memory, up to `most`; with what was charged
+    /// for it and for the batch. `None` when memory is used up.
+    fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)>;
+    /// Charges for between `least` and `most` bytes by which a buffer grows.
+    fn grow(&mut self, least: usize, most: usize) -> Option<usize>;
+    /// Bytes of other records that have waited and whose turn it is with this one; `None` where this one has no turn.
+    fn others(&mut self) -> Option<usize>;
     /// The outcome that the records of a new batch share.
     fn outcome(&mut self) -> T;
 }
@@ -73,10 +76,8 @@ pub(crate) struct Added<T> {
 /// What became of an append.
 pub(crate) enum Append<T> {
     Added(Added<T>),
-    /// Nothing was added: that many bytes of memory are wanted first.
-    Full {
-        wanted: usize,
-    },
+    /// Nothing was added: memory is used up, or kept for those who waited.
+    Full,
     /// Nothing was added: the producer is closed.
     Closed,
     /// Nothing was added: the next record without a key should go to another partition.
@@ -88,6 +89,8 @@ pub(crate) enum Append<T> {
 pub(crate) enum Readiness {
     Now,
     At(Instant),
+    /// Then, when the open batch has lingered; before, if somebody waits for memory.
+    Lingers(Instant),
     /// Not before something else happens, which lists the queue again.
     No,
 }
@@ -179,6 +182,8 @@ pub(crate) struct Queue<T> {
     flights: Vec<Flight<T>>,
     /// A batch that is away being compressed.
     packing: Option<Away<T>>,
+    /// How many have been away for that.
+    packings: u64,
     /// Batches that are away being split, by the number of their flight.
     splitting: Vec<(u64, Away<T>)>,
     leader: Option<BrokerId>,
@@ -220,6 +225,7 @@ impl<T: Clone> Queue<T> {
             ready: VecDeque::new(),
             flights: Vec::new(),
             packing: None,
+            packings: 0,
             splitting: Vec::new(),
             leader,
             term: 0,
@@ -277,7 +283,10 @@ impl<T: Clone> Queue<T> {
 
     /// Closes batches at another size from now on; larger ones that wait are to be split.
     pub(crate) fn fit(&mut self, size: usize) {
-        self.limits.batch_size = size;
+        let before = std::mem::replace(&mut self.limits.batch_size, size);
+        if let Some(open) = &mut self.open {
+            open.fit(before, size);
+        }
     }
 
     /// Names the partition's leader. A change ends a backoff: the new leader has refused nothing yet. It may

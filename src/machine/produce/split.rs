@@ -155,6 +155,7 @@ impl<T: Clone> Parts<'_, T> {
             doubted_in: None,
             written: self.batch.written,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),
+            packing: 0,
         });
     }
 }

@@ -8,9 +8,11 @@ use crate::types::{BrokerId, TopicId};
 
 mod away;
 mod bench;
+mod line;
 mod moves;
 mod once;
 mod refused;
+mod room;
 mod sizes;
 
 use bench::{Bench, ID, LEADER, LIMITS, NEXT, halved, sequence};
@@ -20,9 +22,15 @@ fn open_batch_is_ready_exactly_when_linger_ends() {
     let mut bench = Bench::new(LIMITS);
     bench.append(10);
     let end = bench.now + LIMITS.linger;
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::At(end));
+    assert_eq!(
+        bench.queue.readiness(bench.now, false),
+        Readiness::Lingers(end)
+    );
     bench.pass(LIMITS.linger - Duration::from_nanos(1));
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::At(end));
+    assert_eq!(
+        bench.queue.readiness(bench.now, false),
+        Readiness::Lingers(end)
+    );
     bench.pass(Duration::from_nanos(1));
     assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
 }
@@ -55,20 +63,6 @@ fn record_above_batch_size_gets_a_batch_of_its_own() {
         .map(|t| t.batch.ticket.count)
         .collect();
     assert_eq!(counts, [1, 1]);
-}
-
-#[test]
-fn append_without_memory_adds_nothing_and_sends_what_is_open() {
-    let mut bench = Bench::new(LIMITS);
-    bench.append(100);
-    bench.rooms.left = 0;
-    let wanted = match bench.try_append(950, false) {
-        Append::Full { wanted } => wanted,
-        _ => panic!("there is no memory"),
-    };
-    assert!(wanted >= 950 + 61);
-    assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
-    assert_eq!(bench.take().map(|t| t.batch.ticket.count), Some(1));
 }
 
 #[test]

@@ -16,22 +16,21 @@ impl<T: Clone> Queue<T> {
         now: impl FnOnce() -> Instant,
         room: &mut impl Room<T>,
     ) -> Append<T> {
-        if let Some(open) = &mut self.open {
-            let len = open.writer.len() + bound;
-            if len <= open.writer.capacity() && len <= self.limits.batch_size {
-                // Before the copy: a counter's atomic update would wait for all its stores.
-                let outcome = open.outcome.clone();
-                let index = open.writer.append(record);
-                if sticky {
-                    self.sticky_bytes += bound;
-                }
-                return Append::Added(Added {
-                    outcome,
-                    index,
-                    opened: false,
-                    first: false,
-                });
+        if let Some(open) = &mut self.open
+            && open.writer.len() + bound <= open.fill_to
+        {
+            // Before the copy: a counter's atomic update would wait for all its stores.
+            let outcome = open.outcome.clone();
+            let index = open.writer.append(record);
+            if sticky {
+                self.sticky_bytes += bound;
             }
+            return Append::Added(Added {
+                outcome,
+                index,
+                opened: false,
+                first: false,
+            });
         }
         self.append_with_room(record, bound, sticky, now, room)
     }
@@ -46,37 +45,31 @@ impl<T: Clone> Queue<T> {
         now: impl FnOnce() -> Instant,
         room: &mut impl Room<T>,
     ) -> Append<T> {
-        if let Some(open) = &mut self.open {
-            let (capacity, wanted) = (open.writer.capacity(), open.writer.len() + bound);
-            if wanted <= self.limits.batch_size {
-                let larger = (capacity * 4).clamp(wanted, self.limits.batch_size);
-                if room.grow(larger - capacity) {
-                    open.charged += larger - capacity;
-                    open.writer.grow(larger);
-                    return self.append(record, bound, sticky, now, room);
-                }
-            }
-        }
         if self.closed {
             return Append::Closed;
         }
+        let others = room.others();
+        let batch_size = self.limits.batch_size;
+        if let Some(open) = &mut self.open {
+            match open.make_room(bound, batch_size, others, room) {
+                Fit::Fits => return self.append(record, bound, sticky, now, room),
+                Fit::Kept => return Append::Full,
+                Fit::Full => {}
+            }
+        }
         self.close();
-        if sticky
-            && self.sticky_bytes > 0
-            && self.sticky_bytes + bound + HEADER_LEN > self.limits.batch_size
-        {
+        if sticky && self.sticky_bytes > 0 && self.sticky_bytes + bound + HEADER_LEN > batch_size {
             self.sticky_bytes = 0;
             return Append::Switch;
         }
         let least = bound + HEADER_LEN;
+        // As much as the batch before, or as much as those hold who wait with this one.
         let usual = (self.last_len + self.last_len / 8)
             .max(FIRST_BUFFER)
-            .min(self.limits.batch_size);
-        let Some((capacity, buffer)) = [usual.max(least), least]
-            .into_iter()
-            .find_map(|capacity| Some((capacity, room.buffer(capacity)?)))
-        else {
-            return Append::Full { wanted: least };
+            .max(others.map_or(0, |others| least + others))
+            .min(batch_size);
+        let Some((buffer, charged)) = room.buffer(least, usual.max(least)) else {
+            return Append::Full;
         };
         let mut writer = BatchWriter::new(buffer);
         let index = writer.append(record);
@@ -85,12 +78,15 @@ impl<T: Clone> Queue<T> {
             self.sticky_bytes += bound;
         }
         let first = !std::mem::replace(&mut self.watched, true);
-        self.open = Some(OpenBatch {
+        let mut open = OpenBatch {
             writer,
             outcome: outcome.clone(),
             opened: now(),
-            charged: capacity,
-        });
+            charged,
+            fill_to: 0,
+        };
+        open.reserve(batch_size, others.unwrap_or(0));
+        self.open = Some(open);
         Append::Added(Added {
             outcome,
             index,
@@ -129,7 +125,69 @@ impl<T: Clone> Queue<T> {
             doubted_in: None,
             written: false,
             last_error: None,
+            packing: 0,
         });
         true
+    }
+}
+
+/// Whether a record fits into the open batch.
+enum Fit {
+    Fits,
+    /// Not now: the room is another's, or memory is used up. The batch stays open and may grow.
+    Kept,
+    /// Never: it is as large as batches become.
+    Full,
+}
+
+impl<T> OpenBatch<T> {
+    /// Makes room for a record of `bound` bytes, if there is any for it; `others` as [`Room::others`] told.
+    fn make_room(
+        &mut self,
+        bound: usize,
+        batch_size: usize,
+        others: Option<usize>,
+        room: &mut impl Room<T>,
+    ) -> Fit {
+        let (len, capacity) = (self.writer.len(), self.writer.capacity());
+        let wanted = len + bound;
+        if wanted > batch_size {
+            return Fit::Full;
+        }
+        let usual = match others {
+            None if self.fill_to < capacity.min(batch_size) => return Fit::Kept,
+            None => capacity * 4,
+            Some(others) => wanted + others,
+        };
+        if wanted > capacity {
+            let larger = usual.clamp(wanted, batch_size);
+            let Some(more) = room.grow(wanted - capacity, larger - capacity) else {
+                return Fit::Kept;
+            };
+            self.charged += more;
+            self.writer.grow(capacity + more);
+        }
+        self.reserve(batch_size, others.unwrap_or(0));
+        // Its own part was not reserved.
+        self.fill_to = self.fill_to.max(wanted);
+        Fit::Fits
+    }
+
+    /// Batches have another size from now on.
+    pub(super) fn fit(&mut self, before: usize, size: usize) {
+        let others = self.end(before).saturating_sub(self.fill_to);
+        self.reserve(size, others);
+    }
+
+    /// Keeps `others` bytes for those who waited and are about to come.
+    fn reserve(&mut self, batch_size: usize, others: usize) {
+        let end = self.end(batch_size);
+        self.fill_to = end.saturating_sub(others).max(self.writer.len());
+    }
+
+    /// How far the batch can be filled as it is.
+    fn end(&self, batch_size: usize) -> usize {
+        let len = self.writer.len();
+        self.writer.capacity().min(batch_size.max(len))
     }
 }

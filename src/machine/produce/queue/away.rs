@@ -1,17 +1,23 @@
 //! Batches that are away from their queue: with whoever compresses or splits them, and expected back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Batch, Body, Ended, Queue, Stamp, Ticket};
 use crate::error::Error;
+use crate::machine::produce::batch::Place;
 use crate::machine::produce::sequence::advance;
 
 /// What the queue keeps of a batch that is away, so that it still counts as unresolved.
 pub(super) struct Away<T> {
     pub(super) ticket: Ticket<T>,
     pub(super) stamp: Option<Stamp>,
+    pub(super) opened: Instant,
     unknown: bool,
     attempts: u32,
+    last_error: Option<Arc<Error>>,
+    /// As [`Batch::packing`].
+    packing: u64,
 }
 
 impl<T: Clone> Away<T> {
@@ -20,16 +26,19 @@ impl<T: Clone> Away<T> {
         Self {
             ticket: batch.ticket.clone(),
             stamp: batch.stamp,
+            opened: batch.opened,
             unknown: batch.unknown,
             attempts,
+            last_error: batch.last_error.clone(),
+            packing: batch.packing,
         }
     }
 
     /// Who has the batch gives its memory back.
-    fn end(self, error: Arc<Error>) -> Ended<T> {
+    fn end(self, error: impl Fn(Option<Arc<Error>>) -> Error) -> Ended<T> {
         Ended {
             ticket: self.ticket,
-            error,
+            error: Arc::new(error(self.last_error)),
             possibly_written: self.unknown,
             attempts: self.attempts,
             charged: 0,
@@ -50,20 +59,40 @@ impl<T: Clone> Queue<T> {
         splitting.chain(&self.packing)
     }
 
-    /// Ends the batches that are away; who has them gives their memory back.
-    pub(super) fn end_away(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
-        let splitting = self.splitting.drain(..).map(|(_, away)| away);
-        let all = splitting.chain(self.packing.take());
-        ended.extend(all.map(|away| away.end(Arc::new(error.clone()))));
+    /// Ends those of the batches that are away whose time is `over`; who has them gives their memory back.
+    ///
+    /// Returns the last place of theirs in the order of sequences.
+    pub(super) fn end_away(
+        &mut self,
+        over: impl Fn(Instant) -> bool,
+        ended: &mut Vec<Ended<T>>,
+        error: impl Fn(Option<Arc<Error>>) -> Error,
+    ) -> Option<Place> {
+        let splitting = self.splitting.extract_if(.., |(_, away)| over(away.opened));
+        let splitting = splitting.map(|(_, away)| away);
+        let packing = self.packing.take_if(|away| over(away.opened));
+        let mut gap = None;
+        for away in splitting.chain(packing) {
+            gap = gap.max(away.stamp.map(|stamp| (stamp.serial, away.ticket.first)));
+            ended.push(away.end(&error));
+        }
+        gap
+    }
+
+    /// Whether a batch that is away being compressed is still expected back.
+    pub(crate) fn is_packing(&self, batch: &Batch<T>) -> bool {
+        let away = self.packing.as_ref();
+        away.is_some_and(|away| away.packing == batch.packing)
     }
 
     /// Takes a compressed batch back; it goes behind those that wait to be sent again.
     ///
     /// The batch itself when it was ended meanwhile: only its memory is left to give back.
     pub(crate) fn packed(&mut self, batch: Batch<T>) -> Option<Batch<T>> {
-        if self.packing.take().is_none() {
+        if !self.is_packing(&batch) {
             return Some(batch);
         }
+        self.packing = None;
         // A part of a batch that was split has its place before those that follow in sequence.
         self.put_back(batch);
         None

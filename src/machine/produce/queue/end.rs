@@ -25,17 +25,11 @@ impl<T: Clone> Queue<T> {
             .filter(|f| f.ticket.is_some())
             .map(|f| f.opened)
             .chain(self.ready.iter().map(|b| b.opened))
+            .chain(self.away().map(|away| away.opened))
             .chain(self.open.as_ref().map(|o| o.opened))
             .min();
-        match oldest {
-            Some(opened) => Some(after(opened, limit)),
-            // A batch that is being compressed or split comes back soon; its time is looked at then.
-            None if self.is_any_away() => Some(after(now, limit / 10)),
-            None => {
-                self.watched = false;
-                None
-            }
-        }
+        self.watched = oldest.is_some();
+        oldest.map(|opened| after(opened, limit))
     }
 
     /// Ends the batches that may be written, which is all that can be said of them once sequences restart.
@@ -61,7 +55,6 @@ impl<T: Clone> Queue<T> {
     pub(crate) fn abort(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
         self.closed = true;
         self.end_where(|_| true, None, ended, |_| error.clone());
-        self.end_away(error, ended);
     }
 
     /// The partition is no more: ends what waits to be sent to it, and what will come back to be.
@@ -79,7 +72,7 @@ impl<T: Clone> Queue<T> {
         ended: &mut Vec<Ended<T>>,
         error: impl Fn(Option<Arc<Error>>) -> Error,
     ) {
-        let mut gap = None;
+        let mut gap = self.end_away(&over, ended, &error);
         for flight in self.flights.iter_mut().filter(|f| over(f.opened)) {
             let Some(ticket) = flight.ticket.take() else {
                 continue;

@@ -43,7 +43,7 @@ impl<T: Clone> Queue<T> {
                 if end <= now {
                     Readiness::Now
                 } else {
-                    Readiness::At(end)
+                    Readiness::Lingers(end)
                 }
             }
         }
@@ -105,7 +105,9 @@ impl<T: Clone> Queue<T> {
         let raw = self
             .next()
             .is_some_and(|next| matches!(next.body, Body::Raw(_)));
-        if raw && let Some(batch) = self.pop_next() {
+        if raw && let Some(mut batch) = self.pop_next() {
+            self.packings += 1;
+            batch.packing = self.packings;
             self.packing = Some(Away::of(&batch, batch.failures));
             return Take::Pack(batch);
         }

@@ -84,10 +84,10 @@ fn batch_that_is_being_split_is_waited_for_and_watched() {
     assert!(waited_for.contains(&outcome));
     let mut ended = Vec::new();
     bench.pass(LIMITS.delivery_timeout);
-    assert!(bench.queue.expire(bench.now, &mut ended).is_some());
-    assert_eq!(ended.len(), 1, "the second one, which waits");
-    assert!(bench.queue.parts(flight, parts_of(batch)).is_ok());
     assert_eq!(bench.queue.expire(bench.now, &mut ended), None);
+    assert!(ended.iter().any(|end| end.ticket.outcome == outcome));
+    let late = bench.queue.parts(flight, parts_of(batch)).unwrap_err();
+    assert!(late.iter().map(|part| part.charged).sum::<usize>() > 0);
     let records: u32 = ended.iter().map(|end| end.ticket.count).sum();
     assert_eq!(records, 9);
 }
@@ -165,6 +165,36 @@ fn abort_ends_a_batch_that_is_being_compressed() {
     let mut left = Vec::new();
     bench.queue.unfinished(&mut left);
     assert!(left.is_empty());
+}
+
+#[test]
+fn delivery_timeout_ends_a_batch_that_is_being_compressed_and_what_follows_is_not_held_up() {
+    let mut bench = Bench::new(COMPRESSED);
+    let first = packing(&mut bench);
+    let limit = LIMITS.delivery_timeout;
+    bench.pass(Duration::from_secs(1));
+    let second = bench.batch();
+    let mut ended = Vec::new();
+    let next = bench.queue.expire(bench.now, &mut ended);
+    assert_eq!(next, Some(first.opened + limit));
+    bench.now = first.opened + limit;
+    let next = bench.queue.expire(bench.now, &mut ended);
+    assert_eq!(next, Some(bench.now + Duration::from_secs(1)));
+    assert_eq!((ended.len(), ended[0].charged), (1, 0));
+    assert_eq!(ended[0].ticket.outcome, first.ticket.outcome);
+    assert!(matches!(*ended[0].error, Error::DeliveryTimeout { .. }));
+    // The next one goes to be compressed, and the first one that comes back is not taken for it.
+    let taken = bench
+        .queue
+        .take(LEADER, TopicId::ZERO, bench.now, false, ID, |_| None);
+    let Take::Pack(next) = taken else {
+        panic!("it is to be compressed");
+    };
+    assert_eq!(next.ticket.outcome, second);
+    assert!(!bench.queue.is_packing(&first));
+    let late = bench.queue.packed(first).unwrap();
+    assert!(late.charged > 0);
+    assert!(bench.queue.packed(next).is_none());
 }
 
 #[test]

@@ -22,17 +22,22 @@ pub(super) const LIMITS: Limits = Limits {
 /// Hands out numbered outcomes, and memory up to a limit.
 pub(super) struct Rooms {
     pub(super) left: usize,
+    pub(super) others: Option<usize>,
     outcomes: u32,
 }
 
 impl Room<u32> for Rooms {
-    fn buffer(&mut self, capacity: usize) -> Option<Vec<u8>> {
-        self.grow(capacity).then(|| Vec::with_capacity(capacity))
+    fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
+        let capacity = self.grow(least, most)?;
+        Some((Vec::with_capacity(capacity), capacity))
     }
-    fn grow(&mut self, more: usize) -> bool {
-        let enough = more <= self.left;
-        self.left -= if enough { more } else { 0 };
-        enough
+    fn grow(&mut self, least: usize, most: usize) -> Option<usize> {
+        let taken = Some(most.min(self.left)).filter(|taken| *taken >= least)?;
+        self.left -= taken;
+        Some(taken)
+    }
+    fn others(&mut self) -> Option<usize> {
+        self.others
     }
     fn outcome(&mut self) -> u32 {
         self.outcomes += 1;
@@ -60,6 +65,7 @@ impl Bench {
             queue: Queue::new(limits, Some(LEADER)),
             rooms: Rooms {
                 left: usize::MAX,
+                others: None,
                 outcomes: 0,
             },
             now: Instant::now(),

@@ -1,0 +1,141 @@
+//! What a record costs with 10,000 partitions beside 1,000, in batches that are equally full.
+//!
+//! ```sh
+//! cargo bench --bench partitions                                  # a broker that keeps nothing, in another process
+//! cargo bench --bench partitions -- --bootstrap localhost:9092    # a real one: topics "partitions-1000" and "partitions-10000"
+//! ```
+//!
+//! Records of 100 bytes go to partitions in a fixed disorder; every 2,000,000 the producer is flushed. Each case is a process of
+//! its own, and the medians of five are compared. Bar: at most 1.2 times the processor time a record. Needs Linux.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic ends a benchmark as well as anything"
+)]
+
+#[path = "support/broker.rs"]
+mod broker;
+#[path = "support/process.rs"]
+mod process;
+mod support;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ottla::{Client, Delivery, Record};
+
+use process::{Failure, figure};
+
+const FEW: i32 = 1_000;
+const MANY: i32 = 10_000;
+const RUNS: usize = 5;
+const RECORDS: u64 = 4_000_000;
+/// Of the measured records, how many between two flushes: then no batch of either case is half empty for long.
+const FLUSHED: u64 = 2_000_000;
+const MOST: f64 = 1.2;
+
+fn main() -> Result<(), Failure> {
+    if let Some(case) = process::case() {
+        let [address, partitions] = &case[..] else {
+            return Err("a case is an address and partitions".into());
+        };
+        let runtime = tokio::runtime::Runtime::new()?;
+        return runtime.block_on(measure(address, partitions.parse()?));
+    }
+    let mut arguments = std::env::args().skip(1);
+    let mut bootstrap = None;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bootstrap" => bootstrap = arguments.next(),
+            // Cargo's own.
+            "--bench" => {}
+            other => return Err(format!("unknown argument {other}").into()),
+        }
+    }
+    let address = |partitions| -> Result<String, Failure> {
+        match &bootstrap {
+            Some(address) => Ok(address.clone()),
+            None => Ok(broker::start(partitions)?.to_string()),
+        }
+    };
+    let cases = [(FEW, address(FEW)?), (MANY, address(MANY)?)];
+    println!("partitions   us/record   fill   requests/1000 records");
+    let mut costs = [const { Vec::new() }; 2];
+    for _ in 0..RUNS {
+        for ((partitions, address), costs) in cases.iter().zip(&mut costs) {
+            let figures = process::run(&[address, partitions])?;
+            let of = |name: &str| figures.get(name).copied().unwrap_or(f64::NAN);
+            println!(
+                "{partitions:10} {:11.3} {:6.3} {:23.2}",
+                of("cpu"),
+                of("fill"),
+                of("requests")
+            );
+            costs.push(of("cpu"));
+        }
+    }
+    let [few, many] = costs.map(|mut costs| {
+        costs.sort_by(f64::total_cmp);
+        costs[RUNS / 2]
+    });
+    let ratio = many / few;
+    println!("{MANY} partitions: {ratio:.2} x the processor time a record of {FEW}");
+    if ratio <= MOST {
+        Ok(())
+    } else {
+        Err(format!("bar missed: {MOST} x").into())
+    }
+}
+
+async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
+    let client = Client::connect(address).await?;
+    let builder = client.producer().buffer_memory(256 << 20).batch_size(4096);
+    let builder = builder.delivery_timeout(Duration::from_secs(7200));
+    let producer = builder.linger(Duration::from_secs(3600)).build()?;
+    let topic = format!("partitions-{partitions}");
+    if i64::from(producer.prepare(&topic).await?) != i64::from(partitions) {
+        return Err(format!("{topic} has another number of partitions").into());
+    }
+    let payload = support::payload(1, 100);
+    let mut held = VecDeque::new();
+    let observe = |held: &mut VecDeque<Delivery>| -> Result<(), Failure> {
+        while held.front().is_some_and(Delivery::is_done) {
+            if let Some(Ok(done)) = held.pop_front().map(Delivery::try_done) {
+                done?;
+            }
+        }
+        Ok(())
+    };
+    // Until every partition has had a batch.
+    let warm_up = 50 * MANY as u64;
+    let mut cpu = process::cpu()?;
+    for i in 0..warm_up + RECORDS {
+        if i == warm_up {
+            cpu = process::cpu()?;
+        }
+        // A step without a common divisor visits every partition in turn, far from the one before.
+        let partition = (i * 7_919 % partitions as u64) as i32;
+        let record = Record::to(&topic).partition(partition).value(&payload);
+        held.push_back(producer.enqueue(record).await?);
+        if i % 64 == 0 {
+            observe(&mut held)?;
+            tokio::task::consume_budget().await;
+        }
+        if i % FLUSHED == FLUSHED - 1 {
+            producer.flush().await?;
+        }
+    }
+    producer.flush().await?;
+    observe(&mut held)?;
+    assert!(held.is_empty(), "all have been acknowledged");
+    let metrics = producer.metrics();
+    figure("cpu", (process::cpu()? - cpu) * 1e6 / RECORDS as f64);
+    figure("fill", metrics.batch_fill);
+    let requests: u64 = metrics.brokers.values().map(|broker| broker.requests).sum();
+    figure(
+        "requests",
+        requests as f64 * 1000.0 / (warm_up + RECORDS) as f64,
+    );
+    producer.close(Duration::from_secs(10)).await?;
+    Ok(())
+}

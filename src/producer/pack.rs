@@ -1,0 +1,208 @@
+//! Compression: small batches at once, as many as a sender's turn may take; the others elsewhere, a few at a time.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::warn;
+
+use super::answer;
+use super::outcome::Outcome;
+use super::shared::Shared;
+use super::topics::PartitionQueue;
+use crate::config::Compression;
+use crate::machine::produce::line::BATCH_COST;
+use crate::machine::produce::{Batch, Body};
+
+type OurBatch = Batch<Arc<Outcome>>;
+
+/// Threads that one producer compresses on at most: those of the runtime's pool serve others too.
+const MOST_THREADS: usize = 4;
+
+/// How many bytes a sender compresses for one request itself; what is more would hold up its runtime's worker.
+pub(crate) fn at_once(compression: Compression) -> usize {
+    match compression {
+        Compression::None | Compression::Lz4(_) | Compression::Snappy => 48 << 10,
+        Compression::Gzip(_) | Compression::Zstd(_) => 8 << 10,
+    }
+}
+
+/// Batches that are to be compressed, in the order in which they came.
+///
+/// Their plain buffers are charged; beside these there is one output for each thread.
+pub(crate) struct Packer {
+    work: Mutex<Work>,
+    most_threads: usize,
+}
+
+#[derive(Default)]
+struct Work {
+    waiting: VecDeque<(Arc<PartitionQueue>, OurBatch)>,
+    threads: usize,
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            work: Mutex::default(),
+            most_threads: cores.min(MOST_THREADS),
+        }
+    }
+}
+
+impl Packer {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a batch; tells whether another thread is to help.
+    fn add(&self, queue: Arc<PartitionQueue>, batch: OurBatch) -> bool {
+        let mut work = self.work();
+        work.waiting.push_back((queue, batch));
+        let helps = work.threads < self.most_threads;
+        work.threads += usize::from(helps);
+        helps
+    }
+
+    /// The next batch for one of the threads, which ends when there is none.
+    fn next(&self) -> Option<(Arc<PartitionQueue>, OurBatch)> {
+        let mut work = self.work();
+        let next = work.waiting.pop_front();
+        if next.is_none() {
+            work.threads -= 1;
+        }
+        next
+    }
+}
+
+/// Compresses a batch, and gives back the memory that this saves.
+pub(crate) fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
+    let Body::Raw(closed) = batch.body else {
+        return batch;
+    };
+    match closed.compress(shared.settings.compression) {
+        Ok((packed, plain)) => {
+            if let Some(plain) = plain {
+                let needed = packed.capacity() + BATCH_COST;
+                let saved = batch.charged.saturating_sub(needed);
+                shared.memory.recycle(plain);
+                shared.memory.release(saved);
+                batch.charged -= saved;
+            }
+            batch.body = Body::Packed(packed);
+        }
+        Err((plain, error)) => {
+            warn!(%error, "batch is sent uncompressed");
+            batch.body = Body::Packed(plain);
+        }
+    }
+    batch
+}
+
+/// Compresses a batch on the runtime's blocking pool, then lists its queue again.
+pub(crate) fn pack_elsewhere(shared: &Arc<Shared>, queue: Arc<PartitionQueue>, batch: OurBatch) {
+    if shared.packer.add(queue, batch) {
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_blocking(move || {
+            while let Some((queue, batch)) = shared.packer.next() {
+                // Its time may be up, or the producer closed: then there is only its memory to give back.
+                let batch = if queue.lock().queue.is_packing(&batch) {
+                    pack(&shared, batch)
+                } else {
+                    batch
+                };
+                let (ended, plan) = {
+                    let mut slot = queue.lock();
+                    let ended = slot.queue.packed(batch);
+                    (ended, shared.plan(&queue, &mut slot))
+                };
+                if let Some(ended) = ended {
+                    answer::give_back(&shared, ended);
+                }
+                shared.carry_out(&queue, plan);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::topics::TopicQueues;
+    use super::*;
+    use crate::batch::RecordParts;
+    use crate::machine::produce::{Added, Append, Limits, Room, Take};
+    use crate::types::{BrokerId, ProducerId, TopicId, TopicPartition};
+    use std::time::{Duration, Instant};
+
+    struct Plenty;
+
+    impl Room<Arc<Outcome>> for Plenty {
+        fn buffer(&mut self, least: usize, _: usize) -> Option<(Vec<u8>, usize)> {
+            Some((Vec::with_capacity(least), least))
+        }
+        fn grow(&mut self, least: usize, _: usize) -> Option<usize> {
+            Some(least)
+        }
+        fn others(&mut self) -> Option<usize> {
+            None
+        }
+        fn outcome(&mut self) -> Arc<Outcome> {
+            Arc::new(Outcome::new(TopicPartition::new("t", 0)))
+        }
+    }
+
+    /// A queue with a batch of it that is to be compressed.
+    fn to_pack(number: usize) -> (Arc<PartitionQueue>, OurBatch) {
+        let limits = Limits {
+            batch_size: 1000,
+            linger: Duration::ZERO,
+            delivery_timeout: Duration::from_secs(1),
+            retries: 0,
+            compressed: true,
+            idempotent: false,
+        };
+        let topic = super::super::topics::tests::topic(number + 1);
+        let queue = Arc::clone(&TopicQueues::new(&topic, None, limits).queues[number]);
+        let mut slot = queue.lock();
+        let record = RecordParts {
+            timestamp: 1,
+            key: None,
+            value: None,
+            headers: &[],
+        };
+        let now = Instant::now();
+        let added = slot.queue.append(&record, 100, false, || now, &mut Plenty);
+        assert!(matches!(added, Append::Added(Added { .. })));
+        let leader = BrokerId(1);
+        let nobody = ProducerId::NONE;
+        let take = slot
+            .queue
+            .take(leader, TopicId::ZERO, now, true, nobody, |_| None);
+        let Take::Pack(batch) = take else {
+            panic!("it is to be compressed");
+        };
+        drop(slot);
+        (queue, batch)
+    }
+
+    #[test]
+    fn few_threads_compress_whatever_is_due_in_the_order_in_which_it_came() {
+        let packer = Packer {
+            work: Mutex::default(),
+            most_threads: 3,
+        };
+        let mut helpers = 0;
+        for number in 0..20 {
+            let (queue, batch) = to_pack(number);
+            helpers += usize::from(packer.add(queue, batch));
+        }
+        assert_eq!(helpers, 3);
+        let next = || packer.next().map(|(queue, _)| queue.target.partition());
+        assert!((0..20).eq(std::iter::from_fn(next)));
+        // The one that found nothing has ended; a new batch is another's work.
+        let (queue, batch) = to_pack(0);
+        assert!(packer.add(Arc::clone(&queue), batch));
+        let (queue, batch) = to_pack(1);
+        assert!(!packer.add(queue, batch));
+    }
+}
