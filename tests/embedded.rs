@@ -439,3 +439,57 @@ async fn one_who_only_tries_gets_memory_back_without_waiting_for_linger() {
     timeout(SOON, producer.flush()).await.unwrap().unwrap();
     assert_eq!(producer.metrics().records, 1000);
 }
+
+#[tokio::test]
+async fn a_batch_above_the_largest_answer_is_named_and_holds_up_no_other_partition() {
+    let cluster = Cluster::builder().topic("t", 2).start().await.unwrap();
+    let client = Client::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .max_response_bytes(65_536);
+    let client = client.connect().await.unwrap();
+    let producer = client.producer().build().unwrap();
+    let send = async |partition: i32, value: &[u8]| {
+        let record = Record::to("t").partition(partition).value(value);
+        timeout(SOON, producer.send(record)).await.unwrap().unwrap();
+    };
+    send(0, &[0; 200_000]).await;
+    send(0, b"small").await;
+    for number in 0..100 {
+        send(1, &[number]).await;
+    }
+    let mut consumer = client
+        .standalone_consumer()
+        .offset_reset(OffsetReset::Earliest)
+        .assign(all_of("t", 2))
+        .build()
+        .await
+        .unwrap();
+    let (mut read, mut told) = (0, Vec::new());
+    while read < 100 || told.is_empty() {
+        match timeout(SOON, consumer.recv()).await.unwrap() {
+            Ok(record) => {
+                assert_eq!(record.unwrap().partition(), 1);
+                read += 1;
+            }
+            Err(error) => told.push(error),
+        }
+    }
+    let [
+        ottla::Error::TooLargeToRead {
+            partition,
+            offset: 0,
+            next_offset: 1,
+            size: 200_000..,
+            setting: "receive.message.max.bytes",
+            limit: 65_536,
+            ..
+        },
+    ] = &told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(partition.partition(), 0);
+    consumer.seek(partition, 1).unwrap();
+    let record = timeout(SOON, consumer.recv()).await.unwrap().unwrap();
+    assert_eq!(record.unwrap().value().unwrap(), b"small");
+}

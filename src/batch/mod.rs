@@ -13,7 +13,7 @@ mod writer;
 mod tests;
 
 pub(crate) use header::{BatchHeader, HEADER_LEN, TimestampType};
-pub(crate) use reader::{Batch, Batches, Opened, Span, span};
+pub(crate) use reader::{Batch, Batches, Opened, Span, first_header, span};
 #[cfg(fuzzing)]
 pub(crate) use records::Headers;
 pub(crate) use records::{ControlType, RawRecord, Records, Slot, control_type};

@@ -61,6 +61,15 @@ impl Batches {
     }
 }
 
+/// The header of the batch at the front of records of which only the first bytes are there.
+pub(crate) fn first_header(records: &[u8]) -> Option<BatchHeader> {
+    if records.get(MAGIC_AT) != Some(&2) {
+        return None;
+    }
+    let header = records.first_chunk().map(BatchHeader::read)?;
+    header.check().ok().map(|()| header)
+}
+
 /// What of a fetched record set can be handed on, by its batches' headers alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {

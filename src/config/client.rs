@@ -29,7 +29,10 @@ const DEFAULT_CONNECTIONS_MAX_IDLE: Duration = Duration::from_secs(540);
 const DEFAULT_SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_REBOOTSTRAP_TRIGGER: Duration = Duration::from_secs(300);
 /// As large as the largest request that a broker takes (its `socket.request.max.bytes`).
-const MAX_RESPONSE_BYTES: usize = 100 << 20;
+const DEFAULT_MAX_RESPONSE_BYTES: usize = 100 << 20;
+
+/// An answer that says nothing of interest has some hundred bytes a topic and a broker.
+pub(super) const LEAST_ANSWER: i64 = 64 << 10;
 
 /// What was set, by whichever way; `None` is the default.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +50,7 @@ pub(super) struct ClientOptions {
     pub(super) connection_setup_timeout_max: Option<Duration>,
     pub(super) send_buffer: Option<Option<usize>>,
     pub(super) receive_buffer: Option<Option<usize>>,
+    pub(super) max_response_bytes: Option<usize>,
     pub(super) rebootstrap: Option<bool>,
     pub(super) rebootstrap_trigger: Option<Duration>,
 }
@@ -118,7 +122,8 @@ impl ClientOptions {
             rebootstrap: self.rebootstrap.unwrap_or(true),
             rebootstrap_trigger: p::REBOOTSTRAP_TRIGGER
                 .pick(self.rebootstrap_trigger, DEFAULT_REBOOTSTRAP_TRIGGER)?,
-            max_response_bytes: MAX_RESPONSE_BYTES,
+            max_response_bytes: p::RECEIVE_MAX
+                .pick(self.max_response_bytes, DEFAULT_MAX_RESPONSE_BYTES)?,
         })
     }
 }
@@ -334,6 +339,16 @@ impl ClientBuilder {
     /// fast or distant connection down. 1 to 2147483647. Kafka: `receive.buffer.bytes`, where -1 is `None`.
     pub fn receive_buffer(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.client.receive_buffer = Some(bytes.into());
+        self
+    }
+
+    /// The largest answer that is taken from a broker; a larger one costs the connection, and is told.
+    ///
+    /// Default 104857600 (100 MiB); 65536 to 2147483647. Consumers ask for less than that, and `build` refuses a
+    /// `fetch_max_bytes` or `partition_fetch_bytes` that leaves no room in it. Java has no such bound. Kafka:
+    /// librdkafka's `receive.message.max.bytes`.
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.client.max_response_bytes = Some(bytes);
         self
     }
 

@@ -101,7 +101,24 @@ impl ConsumerOptions {
         };
         check_times(&settings)?;
         check_memory(&settings)?;
-        Ok(settings)
+        let room = room(client.max_response_bytes);
+        for (bound, given) in [
+            (p::FETCH_MAX, self.fetch_max_bytes),
+            (p::PARTITION_FETCH, self.partition_fetch_bytes),
+        ] {
+            if let Some(given) = given.filter(|given| *given > room) {
+                let (name, most) = (p::RECEIVE_MAX.name, client.max_response_bytes);
+                return Err(bound.refuse(format!(
+                    "{given} leaves no room in {name} = {most}: lower it to {room}, or raise {name}"
+                )));
+            }
+        }
+        // Those that nobody has set are as large as fits.
+        Ok(ConsumerSettings {
+            fetch_max_bytes: settings.fetch_max_bytes.min(room),
+            partition_fetch_bytes: settings.partition_fetch_bytes.min(room),
+            ..settings
+        })
     }
 
     /// An empty name is Java's default, and stands for none.
@@ -139,6 +156,11 @@ fn check_times(settings: &ConsumerSettings) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What records may take of the largest answer: the rest is for what is said about them.
+fn room(max_response_bytes: usize) -> usize {
+    max_response_bytes - (max_response_bytes / 8).min(1 << 20)
 }
 
 /// Whether one partition's share of an answer fits into the buffer.

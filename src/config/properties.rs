@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::ClientOptions;
+use super::client::{ClientOptions, LEAST_ANSWER};
 use super::consumer::{ConsumerOptions, LEAST_BUFFER_MEMORY};
 use super::producer::{ProducerOptions, SMALLEST_BATCH};
 use super::settings::{
@@ -39,6 +39,8 @@ pub(super) const SEND_BUFFER: OrNone<usize> =
     OrNone::new(Bounded::bytes("send.buffer.bytes", 1, INT).note(OR_SYSTEM));
 pub(super) const RECEIVE_BUFFER: OrNone<usize> =
     OrNone::new(Bounded::bytes("receive.buffer.bytes", 1, INT).note(OR_SYSTEM));
+pub(super) const RECEIVE_MAX: Bounded<usize> =
+    Bounded::bytes("receive.message.max.bytes", LEAST_ANSWER, INT);
 pub(super) const RECOVERY_STRATEGY: Choice<bool> = Choice {
     name: "metadata.recovery.strategy",
     words: &[("rebootstrap", true), ("none", false)],
@@ -279,7 +281,7 @@ macro_rules! row {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 55] = [
+pub(super) static PROPERTIES: [Property; 56] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -293,6 +295,7 @@ pub(super) static PROPERTIES: [Property; 55] = [
     row!(Client SETUP_TIMEOUT_MAX connection_setup_timeout_max),
     row!(Client SEND_BUFFER send_buffer),
     row!(Client RECEIVE_BUFFER receive_buffer),
+    row!(Client RECEIVE_MAX max_response_bytes),
     row!(Client RECOVERY_STRATEGY rebootstrap),
     row!(Client REBOOTSTRAP_TRIGGER rebootstrap_trigger),
     Property {

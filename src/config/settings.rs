@@ -34,7 +34,7 @@ pub(crate) struct ClientSettings {
     pub(crate) rebootstrap: bool,
     /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102).
     pub(crate) rebootstrap_trigger: Duration,
-    /// Largest answer accepted from a broker, before anything is allocated for it.
+    /// `receive.message.max.bytes`, of any answer, before anything is allocated for it.
     pub(crate) max_response_bytes: usize,
 }
 

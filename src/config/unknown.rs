@@ -161,10 +161,6 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
         "ottla fetches on as soon as there is room in \"fetch.buffer.memory\"",
     ),
     (
-        "receive.message.max.bytes",
-        "ottla takes answers up to 100 MiB; \"fetch.max.bytes\" bounds what is asked for",
-    ),
-    (
         "enable.auto.offset.store",
         "ottla has no store of offsets: \"enable.auto.commit\" commits what the application is done with",
     ),

@@ -12,15 +12,22 @@ use tracing::{debug, warn};
 use super::reset;
 use super::shared::Shared;
 use super::state::{Plan, Source, State};
-use crate::batch::{Span, span};
+use crate::batch::{Span, first_header, span};
 use crate::cluster::{LeaderHint, Purpose};
+use crate::config::Backoff;
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
 use crate::types::BrokerId;
-use crate::wire::{Fetch, FetchAnswer, FetchedPartition};
+use crate::wire::{Fetch, FetchAnswer, FetchedPartition, TooLarge};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// When a batch that cannot be taken is asked for again.
+const SLOWLY: Backoff = Backoff {
+    base: Duration::from_secs(10),
+    max: Duration::from_secs(60),
+};
 
 /// What cannot be understood so many times in a row is told.
 const LASTING: u32 = 5;
@@ -160,7 +167,11 @@ async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
 /// for as long as it lasts.
 fn verdict_of(error: &Error, failures: u32) -> Verdict {
     match error {
-        Error::Unsupported { .. } | Error::NotKafka { .. } if failures == 1 => Verdict::Tell,
+        Error::Unsupported { .. } | Error::NotKafka { .. } | Error::AnswerTooLarge { .. }
+            if failures == 1 =>
+        {
+            Verdict::Tell
+        }
         Error::Broker { code, .. } if failures == 1 => verdict(*code),
         // Bytes may be damaged on the way, once.
         Error::Protocol { .. } if failures == 1 => Verdict::Log,
@@ -213,6 +224,35 @@ async fn step_back() {
     .await;
 }
 
+/// A partition's first batch, which comes whole however little is asked for, is larger than any answer that is taken: it
+/// is asked for again now and then, at the cost of a connection, and the others go on.
+fn too_large(shared: &Shared, session: &Session, found: &TooLarge) {
+    let Some(wanted) = session.asked(&found.topic, found.partition) else {
+        return;
+    };
+    let mut state = shared.lock();
+    let partition = state.get(wanted.index).filter(|p| p.expects(wanted));
+    let Some(partition) = partition else { return };
+    partition.failed(Instant::now(), |failures| {
+        SLOWLY.delay(failures, fastrand::f64())
+    });
+    if !partition.is_news(ErrorCode::MESSAGE_TOO_LARGE) {
+        return;
+    }
+    let last = first_header(&found.beginning).map(|header| header.last_offset());
+    let error = Error::TooLargeToRead {
+        partition: wanted.partition.clone(),
+        offset: wanted.offset,
+        next_offset: last.unwrap_or(wanted.offset).max(wanted.offset) + 1,
+        size: found.size,
+        setting: "receive.message.max.bytes",
+        limit: shared.cluster.settings().max_response_bytes,
+    };
+    state.tell(Some(&wanted.partition), error);
+    drop(state);
+    shared.ready.notify_one();
+}
+
 /// Takes an answer in; tells whether the application waits for it and will soon be done with it.
 ///
 /// # Errors
@@ -223,6 +263,12 @@ fn take(
     session: &mut Session,
     answer: FetchAnswer,
 ) -> Result<bool, Error> {
+    if let Some(found) = answer.too_large {
+        too_large(shared, session, &found);
+        // The answer is lost with its connection.
+        session.restart();
+        return Ok(false);
+    }
     let code = answer.code;
     match session.answered(code, answer.session_id) {
         Heard::News => {}

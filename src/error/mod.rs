@@ -83,6 +83,20 @@ pub enum Error {
         reason: Arc<str>,
     },
 
+    /// A broker's answer is larger than `receive.message.max.bytes`; its connection was closed.
+    #[error(
+        "an answer of {size} bytes from {address} is larger than receive.message.max.bytes = {limit}: raise it, or ask \
+         for less"
+    )]
+    AnswerTooLarge {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// The answer's size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+
     /// A broker did not answer within `request.timeout.ms`; its connection was closed.
     #[error("{request} to {address} was not answered within {timeout:?}")]
     RequestTimeout {
@@ -438,6 +452,7 @@ impl Error {
             | Self::UnknownSetting { .. }
             | Self::NotKafka { .. }
             | Self::Protocol { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Unsupported { .. }
             | Self::InvalidTopic { .. }
             | Self::RecordTooLarge { .. }

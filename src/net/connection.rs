@@ -148,8 +148,15 @@ pub(super) async fn call_on<C: Call>(
     link.0.submit(C::KEY, version, vec![body.freeze()], expect);
     let answer = receiver
         .await
-        .map_err(|_| link.0.disconnected("its answer was dropped"))?
-        .map_err(|failed| failed.error)?;
+        .map_err(|_| link.0.disconnected("its answer was dropped"))?;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failed) => {
+            let told = failed.beginning;
+            let told = told.and_then(|beginning| C::decode_beginning(version, beginning));
+            return told.ok_or(failed.error);
+        }
+    };
     C::decode(version, answer).map_err(|malformed| {
         let reason = format!("{} answer: {malformed}", C::KEY.name());
         let error = Error::protocol(link.0.name.clone(), reason);

@@ -43,6 +43,8 @@ pub(crate) struct RequestError {
     pub(crate) error: Error,
     /// `false` promises that not one byte of the request was written.
     pub(crate) sent: bool,
+    /// The first bytes of the body of an answer that is larger than is taken.
+    pub(crate) beginning: Option<Bytes>,
 }
 
 /// The owner of a stream; dropping it closes the stream.
@@ -104,7 +106,11 @@ pub(super) enum Expect {
 
 impl Expect {
     fn fail(self, error: Error, sent: bool) {
-        let failed = RequestError { error, sent };
+        let failed = RequestError {
+            error,
+            sent,
+            beginning: None,
+        };
         match self {
             Self::Answer(_, _, on_answer) => contained(|| on_answer(Err(failed))),
             Self::Written(on_written) => contained(|| on_written(Err(failed))),
@@ -346,6 +352,30 @@ impl Shared {
             Err(malformed) => return self.broken(head, &malformed.to_string()),
         };
         contained(|| (head.on_answer)(Ok(body)));
+    }
+
+    /// The next answer has so many bytes, which are more than are taken; these are its first. Whose it is is told, and the
+    /// stream ended, which cannot be read on without it.
+    pub(super) fn too_large(&self, size: usize, limit: usize, beginning: Bytes) {
+        let error = Error::AnswerTooLarge {
+            address: self.name.clone(),
+            size,
+            limit,
+        };
+        let head = self.lock().awaited.pop_front();
+        self.close(self.disconnected(format!("an answer of {size} bytes is larger than is taken")));
+        let Some(head) = head else { return };
+        let beginning = split_response(head.key, head.version, beginning)
+            .ok()
+            .filter(|(id, _)| *id == head.id)
+            .map(|(_, body)| body);
+        contained(|| {
+            (head.on_answer)(Err(RequestError {
+                error,
+                sent: true,
+                beginning,
+            }));
+        });
     }
 
     fn broken(&self, head: Awaited, reason: &str) {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::frames::{BadLength, Frames};
 use super::link::Shared;
@@ -16,7 +17,7 @@ use crate::wire::recognise_foreign;
 
 pub(super) fn spawn(shared: &Arc<Shared>, reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
     tokio::spawn(keep(Guard(shared.clone())));
-    tokio::spawn(read(Guard(shared.clone()), reader, Frames::new(limit)));
+    tokio::spawn(read(Guard(shared.clone()), reader, limit));
 }
 
 /// Ends the stream with its task: when the runtime is shut down, nobody is left waiting.
@@ -48,8 +49,9 @@ async fn keep(guard: Guard) {
     .await;
 }
 
-async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut frames: Frames) {
+async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
     let shared = &guard.0;
+    let mut frames = Frames::new(limit);
     let mut closed = pin!(shared.closed());
     let mut first = true;
     loop {
@@ -79,10 +81,32 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, mut f
                     shared.answered(frame);
                 }
                 Ok(None) => break,
+                Err(BadLength(length)) if !first && length > 0 && limit < length as usize => {
+                    let beginning = beginning(&mut reader, &mut frames).await;
+                    return shared.too_large(length as usize, limit, beginning);
+                }
                 Err(BadLength(length)) => return shared.close(bad_length(shared, first, length)),
             }
         }
     }
+}
+
+/// So much of an answer that is not taken says what it is about.
+const BEGINNING: usize = 64 << 10;
+/// How long is waited for that: it is on the way.
+const BEGINNING_WAIT: Duration = Duration::from_secs(1);
+
+/// The first bytes of an answer that is not taken, without its length.
+async fn beginning(reader: &mut (dyn AsyncRead + Send + Unpin), frames: &mut Frames) -> Bytes {
+    let until = Instant::now() + BEGINNING_WAIT;
+    while frames.unread().len() < BEGINNING {
+        match timeout_at(until, reader.read_buf(frames.space())).await {
+            Ok(Ok(read)) if read > 0 => {}
+            _ => break,
+        }
+    }
+    let bytes = frames.unread().get(4..).unwrap_or_default();
+    Bytes::copy_from_slice(bytes)
 }
 
 /// What a server that ends the connection at once may be.

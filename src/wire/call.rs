@@ -132,4 +132,9 @@ pub(crate) trait Call: Send + Sync {
 
     /// Reads the body of the answer (no frame length, no response header), which must use every byte.
     fn decode(version: i16, body: Bytes) -> Result<Self::Response, Malformed>;
+
+    /// What the first bytes of an answer tell that is larger than is taken; nothing, of most.
+    fn decode_beginning(_version: i16, _beginning: Bytes) -> Option<Self::Response> {
+        None
+    }
 }

@@ -122,8 +122,13 @@ impl Decoder {
 
     /// A byte field, still a slice of the frame; null is empty.
     pub(crate) fn bytes(&mut self) -> Result<Bytes, Malformed> {
-        let len = self.length(false)?.unwrap_or(0);
+        let len = self.bytes_len()?.unwrap_or(0);
         self.take(len)
+    }
+
+    /// How many bytes follow, for who takes them by himself; `None` for null.
+    pub(crate) fn bytes_len(&mut self) -> Result<Option<usize>, Malformed> {
+        self.length(false)
     }
 
     /// An array's element count, at most the bytes left divided by the least an element takes; null is 0.

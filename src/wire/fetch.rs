@@ -83,6 +83,18 @@ pub(crate) struct FetchAnswer {
     pub(crate) topics: Vec<FetchedTopic>,
     /// Where the new leaders are that the partitions name (KIP-951).
     pub(crate) nodes: Vec<(BrokerId, Address)>,
+    /// Of an answer that is larger than is taken, the partition whose records make it so, and nothing else.
+    pub(crate) too_large: Option<TooLarge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) topic: TopicRef,
+    pub(crate) partition: i32,
+    /// Bytes of its records.
+    pub(crate) size: usize,
+    /// The first of them.
+    pub(crate) beginning: Bytes,
 }
 
 #[derive(Clone, Debug)]
@@ -199,6 +211,43 @@ impl Call for Fetch {
             session_id,
             topics,
             nodes,
+            too_large: None,
+        })
+    }
+
+    fn decode_beginning(version: i16, beginning: Bytes) -> Option<Self::Response> {
+        let mut d = Decoder::new(beginning, version >= Self::KEY.flexible_from());
+        let throttle = d.millis().ok()?;
+        let code = d.code().ok()?;
+        let session_id = d.i32().ok()?;
+        let mut too_large = None;
+        // Reading ends where the bytes do: within the records in question.
+        let _ = d.array(3, |d| {
+            let topic = read_topic_ref(version, d)?;
+            d.array(37, |d| {
+                let (partition, size) = read_before_records(d)?;
+                if let Some(size) = size.filter(|size| *size > d.remaining()) {
+                    let beginning = d.take(d.remaining())?;
+                    too_large = Some(TooLarge {
+                        topic: topic.clone(),
+                        partition: partition.partition,
+                        size,
+                        beginning,
+                    });
+                    return Err(Malformed::new("cut"));
+                }
+                d.take(size.unwrap_or(0))?;
+                d.skip_tags()
+            })?;
+            d.skip_tags()
+        });
+        Some(FetchAnswer {
+            throttle,
+            code,
+            session_id,
+            topics: Vec::new(),
+            nodes: Vec::new(),
+            too_large: Some(too_large?),
         })
     }
 }
@@ -223,19 +272,24 @@ fn write_partition(version: i16, body: &mut Encoder<'_>, asked: &FetchPartition)
     body.no_tags();
 }
 
-fn read_topic(version: i16, d: &mut Decoder) -> Result<FetchedTopic, Malformed> {
-    let topic = if version >= TOPIC_IDS_FROM {
+fn read_topic_ref(version: i16, d: &mut Decoder) -> Result<TopicRef, Malformed> {
+    Ok(if version >= TOPIC_IDS_FROM {
         TopicRef::Id(d.topic_id()?)
     } else {
         TopicRef::Name(d.string()?)
-    };
+    })
+}
+
+fn read_topic(version: i16, d: &mut Decoder) -> Result<FetchedTopic, Malformed> {
+    let topic = read_topic_ref(version, d)?;
     let partitions = d.array(37, read_partition)?;
     d.skip_tags()?;
     Ok(FetchedTopic { topic, partitions })
 }
 
-fn read_partition(d: &mut Decoder) -> Result<FetchedPartition, Malformed> {
-    let mut fetched = FetchedPartition {
+/// All that stands in front of a partition's records, and how many bytes these have.
+fn read_before_records(d: &mut Decoder) -> Result<(FetchedPartition, Option<usize>), Malformed> {
+    let fetched = FetchedPartition {
         partition: d.i32()?,
         code: d.code()?,
         high_watermark: d.i64()?,
@@ -252,8 +306,14 @@ fn read_partition(d: &mut Decoder) -> Result<FetchedPartition, Malformed> {
         })?,
         preferred_replica: d.broker()?,
         leader_hint: None,
-        records: d.bytes()?,
+        records: Bytes::new(),
     };
+    Ok((fetched, d.bytes_len()?))
+}
+
+fn read_partition(d: &mut Decoder) -> Result<FetchedPartition, Malformed> {
+    let (mut fetched, size) = read_before_records(d)?;
+    fetched.records = d.take(size.unwrap_or(0))?;
     // The others are for replicas: where logs part (0), and a snapshot of the metadata log (2).
     d.tags(|tag, field| {
         if tag == 1 {

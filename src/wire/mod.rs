@@ -44,7 +44,7 @@ pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember
 pub(crate) use encode::Encoder;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
-    ForgottenTopic,
+    ForgottenTopic, TooLarge,
 };
 pub(crate) use find_coordinator::FindCoordinator;
 pub(crate) use frame::{recognise_foreign, request_header, split_response};

@@ -116,6 +116,31 @@ fn a_buffer_below_a_partitions_share_of_an_answer_is_refused() {
 }
 
 #[test]
+fn more_than_fits_into_the_largest_answer_is_refused_or_not_asked_for() {
+    let client = client(&[("receive.message.max.bytes", "1048576")]);
+    let quiet = ConsumerOptions::default().check(&client, true);
+    let quiet = quiet.expect("valid settings");
+    assert_eq!(
+        (quiet.fetch_max_bytes, quiet.partition_fetch_bytes),
+        (917_504, 917_504)
+    );
+    for name in ["fetch.max.bytes", "max.partition.fetch.bytes"] {
+        let mut options = ConsumerOptions::default();
+        options.set(name, "917504").expect("valid");
+        options.check(&client, true).expect("it fits");
+        options.set(name, "917505").expect("valid");
+        let error = options.check(&client, true).expect_err("it does not fit");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "setting \"{name}\": 917505 leaves no room in receive.message.max.bytes = 1048576: \
+                 lower it to 917504, or raise receive.message.max.bytes"
+            )
+        );
+    }
+}
+
+#[test]
 fn typed_values_out_of_bounds_are_refused_when_built() {
     type Change = fn(&mut ConsumerOptions);
     let changes: &[(&str, Change)] = &[

@@ -116,6 +116,7 @@ async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that
             session_id: 0,
             topics: Vec::new(),
             nodes: Vec::new(),
+            too_large: None,
         };
         let error = take(shared, LEADER, &mut Session::default(), answer).unwrap_err();
         assert_eq!(error.broker_code(), Some(code));
