@@ -322,6 +322,16 @@ fn is_usable(topic: &Topic) -> bool {
     topic.error.is_none() && !topic.partitions.is_empty()
 }
 
-fn refused(name: &str, code: ErrorCode) -> Error {
-    Error::broker(code, None, format!("metadata of topic {name}"))
+/// Why a topic is not told of, and what to change.
+pub(crate) fn refused(name: &str, code: ErrorCode) -> Error {
+    let error = Error::broker(code, None, format!("metadata of topic {name}"));
+    match code {
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => error.with_advice(format!(
+            "grant this client's principal the operation Write, Read or Describe on topic {name}"
+        )),
+        ErrorCode::INVALID_TOPIC_EXCEPTION => {
+            error.with_advice("the brokers allow no topic of this name")
+        }
+        _ => error,
+    }
 }

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
 use super::wait::{NoMemory, Turn, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
+use crate::cluster::refused;
 use crate::config::PartitionerChoice;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::produce::line::Key;
@@ -324,11 +325,7 @@ impl Shared {
         }
         self.cluster.add_interest(name, true);
         match topic.and_then(|topic| topic.error) {
-            Some(code) if !code.is_retriable() => Err(Error::broker(
-                code,
-                None,
-                format!("metadata of topic {name}"),
-            )),
+            Some(code) if !code.is_retriable() => Err(refused(name, code)),
             _ => Ok(false),
         }
     }

@@ -75,7 +75,7 @@ impl Identity {
                     timeout: PATIENCE,
                 })??;
         if answer.code != ErrorCode::NONE {
-            return Err(Error::broker(answer.code, None, "asking for a producer id"));
+            return Err(refused(answer.code));
         }
         debug!(
             producer_id = answer.producer.id,
@@ -85,6 +85,17 @@ impl Identity {
         *self.lock() = Some(answer.producer);
         Ok(answer.producer)
     }
+}
+
+/// Why there is no producer id, and what to change.
+fn refused(code: ErrorCode) -> Error {
+    let error = Error::broker(code, None, "asking for a producer id");
+    if code == ErrorCode::CLUSTER_AUTHORIZATION_FAILED {
+        return error.with_advice(
+            "grant this client's principal IdempotentWrite on the cluster, or set enable.idempotence=false",
+        );
+    }
+    error
 }
 
 #[cfg(test)]

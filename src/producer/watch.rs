@@ -11,6 +11,7 @@ use tracing::debug;
 use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
+use crate::cluster::refused;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::Ended;
 use crate::machine::topology::{Topic, Topology};
@@ -190,11 +191,7 @@ fn leaderless(shared: &Shared, queue: &PartitionQueue) -> Error {
     let topology = shared.cluster.topology();
     let topic = topology.topics.get(queue.target.name());
     match topic.and_then(|topic| topic.error) {
-        Some(code) => Error::broker(
-            code,
-            None,
-            format!("metadata of topic {}", queue.target.topic()),
-        ),
+        Some(code) => refused(queue.target.topic(), code),
         None => Error::broker(
             ErrorCode::LEADER_NOT_AVAILABLE,
             None,

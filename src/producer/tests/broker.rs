@@ -130,6 +130,11 @@ impl Broker {
         state.topic_id[0] += 1;
     }
 
+    /// Refuses the next who asks for a producer id.
+    pub(super) fn refuse_identity(&self, code: ErrorCode) {
+        self.lock().identities.push_back(code);
+    }
+
     /// Refuses a producer id once, gives one, and answers nothing afterwards.
     pub(super) fn freeze_after_identity(&self, refusal: ErrorCode) {
         let mut state = self.lock();

@@ -91,6 +91,19 @@ async fn flush_and_close_tell_how_many_records_failed_since_the_last_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn producer_that_may_not_be_idempotent_says_what_to_change() {
+    let broker = Broker::start();
+    broker.refuse_identity(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+    let producer = producer(&broker, |_| ()).await;
+    let error = producer.send(record("v")).await.unwrap_err();
+    assert!(error.is_fatal() && !error.possibly_written());
+    let text = error.to_string();
+    for part in ["IdempotentWrite", "enable.idempotence=false"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn last_error_that_a_late_record_tells_is_the_last_one() {
     let broker = Broker::start();
     broker.freeze_after_identity(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);

@@ -47,15 +47,23 @@ async fn try_enqueue_tells_a_refusal_as_soon_as_it_is_known() {
     let told = async {
         loop {
             let error = refused().unwrap().error;
-            if let Some(code) = error.broker_code() {
-                return code;
+            if error.broker_code().is_some() {
+                return error;
             }
             assert!(matches!(error, Error::UnknownTopic { .. }), "{error}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let code = timeout(SOON, told).await.unwrap();
-    assert_eq!(code, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    let error = timeout(SOON, told).await.unwrap();
+    let code = error.broker_code();
+    assert_eq!(code, Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    let text = error.to_string();
+    assert!(
+        text.contains("grant") && text.contains("topic denied"),
+        "{text}"
+    );
+    let waited = producer.prepare("denied").await.unwrap_err();
+    assert_eq!(waited.to_string(), text);
 }
 
 /// Sends records without a key; tells which partitions they went to.
