@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) fn promises(suite: &mut Suite) {
     suite.exclusive(
-        "groups::handlers_that_block_every_worker_keep_their_groups_when_the_coordinator_restarts",
+        "groups::handlers_that_block_every_worker_keep_their_groups_when_connections_end",
         blocked::blocked,
     );
     suite.shared("groups::a_restart_resumes_at_the_committed_offset", restart);
