@@ -143,6 +143,7 @@ mod metrics;
 mod net;
 mod producer;
 mod record;
+pub mod sasl;
 mod serdes;
 mod types;
 mod wire;
@@ -154,7 +155,9 @@ pub use admin::{
     PartitionOffset, TopicDescription,
 };
 pub use client::Client;
-pub use config::{Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset};
+pub use config::{
+    Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset, SecurityProtocol,
+};
 pub use consumer::{
     Committable, Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, ListenerFuture,
     LostReason, PartitionRecords, RebalanceListener, RecordRef, RecordStream, Records, RecordsIter,

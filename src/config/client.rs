@@ -9,9 +9,11 @@ use tracing::debug;
 use super::consumer::ConsumerOptions;
 use super::producer::ProducerOptions;
 use super::properties as p;
+use super::security::{LoginOptions, SecurityProtocol};
 use super::settings::{Backoff, ClientSettings};
 use crate::error::{Error, Result};
 use crate::net::Connector;
+use crate::sasl::Mechanism;
 use crate::types::Address;
 
 const DEFAULT_CLIENT_ID: &str = "ottla";
@@ -53,6 +55,7 @@ pub(super) struct ClientOptions {
     pub(super) max_response_bytes: Option<usize>,
     pub(super) rebootstrap: Option<bool>,
     pub(super) rebootstrap_trigger: Option<Duration>,
+    pub(super) login: LoginOptions,
 }
 
 impl ClientOptions {
@@ -124,6 +127,7 @@ impl ClientOptions {
                 .pick(self.rebootstrap_trigger, DEFAULT_REBOOTSTRAP_TRIGGER)?,
             max_response_bytes: p::RECEIVE_MAX
                 .pick(self.max_response_bytes, DEFAULT_MAX_RESPONSE_BYTES)?,
+            login: self.login.check()?,
         })
     }
 }
@@ -378,6 +382,25 @@ impl ClientBuilder {
 
     pub(crate) fn own_connector(&self) -> Option<Arc<dyn Connector>> {
         self.connector.0.clone()
+    }
+
+    /// What the brokers' listener speaks.
+    ///
+    /// Default [`SecurityProtocol::Plaintext`]. Kafka: `security.protocol`.
+    pub fn security_protocol(mut self, protocol: SecurityProtocol) -> Self {
+        self.client.login.protocol = Some(protocol);
+        self
+    }
+
+    /// How each connection logs in: [`Plain`](crate::sasl::Plain), [`Scram`](crate::sasl::Scram),
+    /// [`OAuthBearer`](crate::sasl::OAuthBearer), or a mechanism of your own.
+    ///
+    /// No default; a `security_protocol` with SASL needs it, and others refuse it. Set by name instead, the mechanism takes
+    /// its user from a login module in Java's form, or from librdkafka's two names. Kafka: `sasl.mechanism` with
+    /// `sasl.jaas.config`, or with `sasl.username` and `sasl.password`.
+    pub fn sasl(mut self, mechanism: impl Mechanism) -> Self {
+        self.client.login.given = Some(Arc::new(mechanism));
+        self
     }
 
     /// Checks every setting and the conflicts between them, those kept for producers and consumers included, and

@@ -4,6 +4,7 @@ mod client;
 mod consumer;
 mod producer;
 mod properties;
+mod security;
 mod settings;
 mod unknown;
 mod value;
@@ -14,6 +15,7 @@ mod tests;
 pub use client::ClientBuilder;
 pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
+pub use security::SecurityProtocol;
 pub(crate) use settings::Backoff;
 #[allow(unused_imports)]
 pub(crate) use settings::ConsumerSettings;

@@ -5,12 +5,16 @@ use std::time::Duration;
 use super::client::{ClientOptions, LEAST_ANSWER};
 use super::consumer::{ConsumerOptions, LEAST_BUFFER_MEMORY};
 use super::producer::{ProducerOptions, SMALLEST_BATCH};
+use super::security::{MechanismName, SecurityProtocol};
 use super::settings::{
     Acks, Assignor, Compression, IsolationLevel, OffsetReset, PartitionerChoice,
 };
 use super::unknown;
-use super::value::{Bounded, Choice, Choices, Flag, INT, Identifier, LONG, OrNone, Servers, Text};
+use super::value::{
+    Bounded, Choice, Choices, Flag, Hidden, INT, Identifier, Jaas, LONG, OrNone, Servers, Text,
+};
 use crate::error::{Error, Result};
+use crate::sasl::ScramHash;
 
 pub(super) const BOOTSTRAP_SERVERS: Servers = Servers {
     name: "bootstrap.servers",
@@ -49,11 +53,35 @@ pub(super) const RECOVERY_STRATEGY: Choice<bool> = Choice {
 };
 pub(super) const REBOOTSTRAP_TRIGGER: Bounded<Duration> =
     Bounded::millis("metadata.recovery.rebootstrap.trigger.ms", 0, LONG);
-const SECURITY_PROTOCOL: Choice<()> = Choice {
+pub(super) const SECURITY_PROTOCOL: Choice<SecurityProtocol> = Choice {
     name: "security.protocol",
-    words: &[("PLAINTEXT", ())],
+    words: &[
+        ("PLAINTEXT", SecurityProtocol::Plaintext),
+        ("SASL_PLAINTEXT", SecurityProtocol::SaslPlaintext),
+    ],
     aliases: &[],
-    note: ": TLS and SASL are not supported in this version",
+    note: ": TLS is not supported in this version",
+};
+pub(super) const SASL_MECHANISM: Choice<MechanismName> = Choice {
+    name: "sasl.mechanism",
+    words: &[
+        ("PLAIN", MechanismName::Plain),
+        ("SCRAM-SHA-256", MechanismName::Scram(ScramHash::Sha256)),
+        ("SCRAM-SHA-512", MechanismName::Scram(ScramHash::Sha512)),
+        ("OAUTHBEARER", MechanismName::OAuthBearer),
+    ],
+    aliases: &[],
+    note: " (one of your own goes to ClientBuilder::sasl)",
+};
+pub(super) const SASL_JAAS: Jaas = Jaas {
+    name: "sasl.jaas.config",
+};
+pub(super) const SASL_USERNAME: Text = Text {
+    name: "sasl.username",
+    most: i16::MAX as usize,
+};
+pub(super) const SASL_PASSWORD: Hidden = Hidden {
+    name: "sasl.password",
 };
 
 pub(super) const BATCH_SIZE: Bounded<usize> = Bounded::bytes("batch.size", 0, INT);
@@ -281,7 +309,22 @@ macro_rules! row {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 56] = [
+/// A row about the login, whose settings are kept together.
+macro_rules! login {
+    ($kind:ident $field:ident $setter:expr) => {
+        Property {
+            name: $kind.name,
+            #[cfg(test)]
+            setter: Some($setter),
+            scope: Scope::Client(|options, text| {
+                options.login.$field = Some($kind.parse(text)?);
+                Ok(())
+            }),
+        }
+    };
+}
+
+pub(super) static PROPERTIES: [Property; 60] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -298,12 +341,11 @@ pub(super) static PROPERTIES: [Property; 56] = [
     row!(Client RECEIVE_MAX max_response_bytes),
     row!(Client RECOVERY_STRATEGY rebootstrap),
     row!(Client REBOOTSTRAP_TRIGGER rebootstrap_trigger),
-    Property {
-        name: SECURITY_PROTOCOL.name,
-        #[cfg(test)]
-        setter: None,
-        scope: Scope::Client(|_, text| SECURITY_PROTOCOL.parse(text)),
-    },
+    login!(SECURITY_PROTOCOL protocol "security_protocol"),
+    login!(SASL_MECHANISM mechanism "sasl"),
+    login!(SASL_JAAS jaas "sasl"),
+    login!(SASL_USERNAME username "sasl"),
+    login!(SASL_PASSWORD password "sasl"),
     row!(Producer BATCH_SIZE batch_size),
     row!(Producer LINGER linger),
     row!(Producer BUFFER_MEMORY buffer_memory),

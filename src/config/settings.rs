@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::producer::Partitioner;
+use crate::sasl::Mechanism;
 use crate::types::Address;
 
 /// What concerns every connection and the cluster's metadata.
@@ -36,6 +37,8 @@ pub(crate) struct ClientSettings {
     pub(crate) rebootstrap_trigger: Duration,
     /// `receive.message.max.bytes`, of any answer, before anything is allocated for it.
     pub(crate) max_response_bytes: usize,
+    /// `sasl.mechanism` with its credentials; `None` on a listener that takes no login.
+    pub(crate) login: Option<Arc<dyn Mechanism>>,
 }
 
 /// What one producer does.

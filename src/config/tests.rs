@@ -3,6 +3,7 @@
 mod conflicts;
 mod consumer;
 mod names;
+mod security;
 mod values;
 
 use std::time::Duration;

@@ -31,12 +31,36 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
         "config.providers",
         "ottla reads no values from elsewhere: give them resolved",
     ),
-    (
-        "security.providers",
-        "TLS and SASL are not supported in this version",
-    ),
+    ("security.providers", "a Java class: ottla has its own"),
     ("ssl.", "TLS is not supported in this version"),
-    ("sasl.", "SASL is not supported in this version"),
+    (
+        "sasl.client.callback.handler.class",
+        "a Java class: give a mechanism by ClientBuilder::sasl",
+    ),
+    (
+        "sasl.login.callback.handler.class",
+        "a Java class: give tokens by ClientBuilder::sasl(OAuthBearer::new(...))",
+    ),
+    (
+        "sasl.login.class",
+        "a Java class: give a mechanism by ClientBuilder::sasl",
+    ),
+    (
+        "sasl.mechanisms",
+        "librdkafka's name: use \"sasl.mechanism\"",
+    ),
+    (
+        "sasl.oauthbearer.",
+        "not supported in this version: give tokens by ClientBuilder::sasl(OAuthBearer::new(...))",
+    ),
+    (
+        "sasl.kerberos.",
+        "Kerberos is not supported in this version",
+    ),
+    (
+        "sasl.login.",
+        "tokens are renewed when 80 % of their lifetime are over, as Java's defaults say",
+    ),
     // librdkafka.
     (
         "metadata.broker.list",

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::sasl::{JaasLine, Secret};
 use crate::types::{Address, is_legal_name};
 
 /// The largest value of Java's `int`, which bounds most settings and some fields on the wire.
@@ -320,6 +321,31 @@ impl Text {
         } else {
             Ok(text.to_owned())
         }
+    }
+}
+
+/// Characters that may not be seen, and that count as they are: blanks too.
+pub(super) struct Hidden {
+    pub(super) name: &'static str,
+}
+
+impl Hidden {
+    pub(super) fn parse(&self, text: &str) -> Result<Secret> {
+        if text.is_empty() {
+            return Err(Error::config(self.name, "it is empty"));
+        }
+        Ok(text.into())
+    }
+}
+
+/// A login module of Java's with its options.
+pub(super) struct Jaas {
+    pub(super) name: &'static str,
+}
+
+impl Jaas {
+    pub(super) fn parse(&self, text: &str) -> Result<JaasLine> {
+        JaasLine::parse(text).map_err(|reason| Error::config(self.name, reason))
     }
 }
 

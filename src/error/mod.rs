@@ -65,6 +65,19 @@ pub enum Error {
         found: Arc<str>,
     },
 
+    /// A broker did not take the client's login, or could not be trusted in it.
+    #[error("login to {address} by {mechanism} failed: {reason}")]
+    Authentication {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// The mechanism, by its registered name. Kafka: `sasl.mechanism`.
+        mechanism: Arc<str>,
+        /// What was refused and by whom, and what to check; never a secret.
+        reason: Arc<str>,
+        /// Whether the same login will be refused again; `false` where a token server did not answer.
+        refused: bool,
+    },
+
     /// A connection ended while a request was on the way; whether the broker acted on it is unknown.
     #[error("connection to {address} lost: {reason}")]
     Disconnected {
@@ -445,6 +458,7 @@ impl Error {
             | Self::Deadline { .. }
             | Self::PollInterval { .. }
             | Self::PartitionsLost { .. } => true,
+            Self::Authentication { refused, .. } => !refused,
             Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),

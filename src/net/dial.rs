@@ -11,6 +11,7 @@ use tracing::debug;
 use super::connection::Connection;
 use super::handshake;
 use super::link::Link;
+use super::login::login;
 use super::outage::Outage;
 use super::transport::{Connector, Endpoint, timed_out};
 use crate::config::ClientSettings;
@@ -142,6 +143,9 @@ impl Dialler {
         let transport = transport.map_err(|error| self.failed(error))?;
         let link = Link::start(transport, endpoint, self);
         let versions = handshake::versions(&link, handshake).await?;
+        if let Some(mechanism) = &self.settings.login {
+            login(&link, &versions, mechanism.as_ref(), handshake).await?;
+        }
         Ok((link, versions))
     }
 

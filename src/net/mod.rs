@@ -5,6 +5,7 @@ mod dial;
 mod frames;
 mod handshake;
 mod link;
+mod login;
 mod outage;
 mod outgoing;
 mod pool;

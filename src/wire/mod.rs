@@ -27,6 +27,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 #[cfg(test)]
 mod testing;
@@ -68,6 +70,8 @@ pub(crate) use offset_for_leader_epoch::{EpochQuestion, OffsetForLeaderEpoch};
 pub(crate) use produce::{
     ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
+pub(crate) use sasl_authenticate::SaslAuthenticate;
+pub(crate) use sasl_handshake::SaslHandshake;
 pub(crate) use sync_group::SyncGroup;
 #[cfg(test)]
 pub(crate) use testing::ALL;

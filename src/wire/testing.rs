@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 26] = [
+pub(crate) const ALL: [ApiKey; 28] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -22,12 +22,14 @@ pub(crate) const ALL: [ApiKey; 26] = [
     ApiKey::SyncGroup,
     ApiKey::DescribeGroups,
     ApiKey::ListGroups,
+    ApiKey::SaslHandshake,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
+    ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::IncrementalAlterConfigs,
@@ -159,6 +161,8 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::Heartbeat => with::<super::Heartbeat>,
         ApiKey::LeaveGroup => with::<super::LeaveGroup>,
         ApiKey::SyncGroup => with::<super::SyncGroup>,
+        ApiKey::SaslHandshake => with::<super::SaslHandshake>,
+        ApiKey::SaslAuthenticate => with::<super::SaslAuthenticate>,
     };
     decoder(version, body);
 }

@@ -48,6 +48,7 @@ pub(crate) fn settings(bootstrap: &[&Address]) -> ClientSettings {
         rebootstrap: true,
         rebootstrap_trigger: Duration::from_secs(300),
         max_response_bytes: 100 << 20,
+        login: None,
     }
 }
 

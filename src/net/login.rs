@@ -1,0 +1,176 @@
+//! Logging in on a connection: the messages of a mechanism, carried by SaslHandshake and SaslAuthenticate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::call_on;
+use super::handshake::choose;
+use super::link::Link;
+use crate::error::{Error, ErrorCode};
+use crate::sasl::{Mechanism, MechanismError, Secret, Step};
+use crate::wire::{SaslAuthenticate, SaslHandshake, Versions};
+
+/// More messages than any mechanism has; a server that goes on asks for ever.
+const MOST_MESSAGES: usize = 16;
+
+/// Logs in, and tells for how long the broker takes that (KIP-368); `None` for as long as the connection lives.
+pub(super) async fn login(
+    link: &Link,
+    versions: &Versions,
+    mechanism: &dyn Mechanism,
+    timeout: Duration,
+) -> Result<Option<Duration>, Error> {
+    agree(link, versions, mechanism, timeout).await?;
+    let address = &link.0.address;
+    let mut exchange = mechanism.start(&address.host, address.port);
+    let mut challenge = bytes::Bytes::new();
+    let mut session = None;
+    for _ in 0..MOST_MESSAGES {
+        let step = exchange.step(&challenge).await;
+        let message = match step.map_err(|error| stopped(link, mechanism, &error))? {
+            Step::Done => return Ok(session),
+            Step::Send(message) => message,
+        };
+        (challenge, session) = say(link, versions, mechanism, message, timeout).await?;
+    }
+    let reason = format!("it is not at an end after {MOST_MESSAGES} messages");
+    Err(failed(link, mechanism, reason, true))
+}
+
+/// Names the mechanism to the broker, which may not offer it.
+async fn agree(
+    link: &Link,
+    versions: &Versions,
+    mechanism: &dyn Mechanism,
+    timeout: Duration,
+) -> Result<(), Error> {
+    let call = SaslHandshake {
+        mechanism: mechanism.name().into(),
+    };
+    let version = choose(versions, link, &call)?;
+    let answer = call_on(link, &call, version, timeout).await?;
+    match handshake_refusal(answer.code, &answer.offered) {
+        None => Ok(()),
+        Some(reason) => Err(failed(link, mechanism, reason, true)),
+    }
+}
+
+/// Sends one message; the broker's challenge and the session's lifetime come back.
+async fn say(
+    link: &Link,
+    versions: &Versions,
+    mechanism: &dyn Mechanism,
+    message: Secret,
+    timeout: Duration,
+) -> Result<(bytes::Bytes, Option<Duration>), Error> {
+    let call = SaslAuthenticate { message };
+    let version = choose(versions, link, &call)?;
+    let answer = call_on(link, &call, version, timeout).await?;
+    if answer.code == ErrorCode::NONE {
+        return Ok((answer.challenge, answer.session));
+    }
+    let (reason, refused) = authenticate_refusal(answer.code, answer.error.as_deref());
+    Err(failed(link, mechanism, reason, refused))
+}
+
+/// Why the broker takes no login by this mechanism.
+fn handshake_refusal(code: ErrorCode, offered: &[Arc<str>]) -> Option<String> {
+    match code {
+        ErrorCode::NONE => None,
+        ErrorCode::UNSUPPORTED_SASL_MECHANISM if offered.is_empty() => Some(
+            "the listener does not offer this mechanism: ask for another by sasl.mechanism".into(),
+        ),
+        ErrorCode::UNSUPPORTED_SASL_MECHANISM => Some(format!(
+            "the listener does not offer this mechanism: set sasl.mechanism to one of {}",
+            offered.join(", ")
+        )),
+        ErrorCode::ILLEGAL_SASL_STATE => Some(
+            "the listener takes no login: set security.protocol to PLAINTEXT or SSL, or use the port of a SASL listener"
+                .into(),
+        ),
+        other => Some(format!("the broker refused the login: {other}")),
+    }
+}
+
+/// What the broker said of the credentials, and whether they are of no use as they are.
+fn authenticate_refusal(code: ErrorCode, words: Option<&str>) -> (String, bool) {
+    let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
+    match code {
+        ErrorCode::SASL_AUTHENTICATION_FAILED => (
+            format!(
+                "the broker refused the credentials{words}: check them, and that the broker knows this user"
+            ),
+            true,
+        ),
+        other => (
+            format!("the broker refused the login: {other}{words}"),
+            !other.is_retriable(),
+        ),
+    }
+}
+
+fn stopped(link: &Link, mechanism: &dyn Mechanism, error: &MechanismError) -> Error {
+    failed(
+        link,
+        mechanism,
+        error.reason().to_owned(),
+        error.is_refused(),
+    )
+}
+
+/// The connection has no use without its login.
+fn failed(link: &Link, mechanism: &dyn Mechanism, reason: String, refused: bool) -> Error {
+    let error = Error::Authentication {
+        address: link.0.name.clone(),
+        mechanism: mechanism.name().into(),
+        reason: reason.into(),
+        refused,
+    };
+    link.0.close(error.clone());
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_handshake_says_what_to_set() {
+        let offered: [Arc<str>; 2] = ["PLAIN".into(), "SCRAM-SHA-256".into()];
+        assert_eq!(handshake_refusal(ErrorCode::NONE, &offered), None);
+        for (code, offered, says) in [
+            (
+                ErrorCode::UNSUPPORTED_SASL_MECHANISM,
+                &offered[..],
+                "one of PLAIN, SCRAM-SHA-256",
+            ),
+            (
+                ErrorCode::UNSUPPORTED_SASL_MECHANISM,
+                &[],
+                "another by sasl.mechanism",
+            ),
+            (ErrorCode::ILLEGAL_SASL_STATE, &[], "takes no login"),
+            (ErrorCode::UNKNOWN_SERVER_ERROR, &[], "UNKNOWN_SERVER_ERROR"),
+        ] {
+            let reason = handshake_refusal(code, offered).unwrap();
+            assert!(reason.contains(says), "{reason}");
+        }
+    }
+
+    #[test]
+    fn refused_credentials_are_told_in_the_brokers_words() {
+        for (code, says, refused) in [
+            (
+                ErrorCode::SASL_AUTHENTICATION_FAILED,
+                "(wrong password)",
+                true,
+            ),
+            (ErrorCode::REQUEST_TIMED_OUT, "REQUEST_TIMED_OUT", false),
+            (ErrorCode::ILLEGAL_SASL_STATE, "ILLEGAL_SASL_STATE", true),
+        ] {
+            let (reason, is_refused) = authenticate_refusal(code, Some("wrong password"));
+            assert!(reason.contains(says), "{reason}");
+            assert_eq!(is_refused, refused, "{reason}");
+        }
+    }
+}

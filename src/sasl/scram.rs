@@ -1,0 +1,134 @@
+//! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither shows it.
+
+mod exchange;
+mod hash;
+mod message;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use exchange::Login;
+pub use hash::ScramHash;
+
+use super::error::MechanismError;
+use super::mechanism::{Exchange, Mechanism};
+use super::secret::Secret;
+
+/// Name and password, proven by challenge and answer (RFC 5802); the broker proves in turn that it knows them.
+///
+/// Kafka: `sasl.mechanism=SCRAM-SHA-256` or `SCRAM-SHA-512` with a `ScramLoginModule`.
+#[derive(Clone)]
+pub struct Scram(Arc<Credentials>);
+
+/// What every login of one client shares.
+pub(super) struct Credentials {
+    hash: ScramHash,
+    username: String,
+    password: Secret,
+    token: bool,
+    /// The last key derived: brokers of one cluster share salt and iterations, so that one derivation serves all.
+    derived: Mutex<Option<Derived>>,
+}
+
+struct Derived {
+    salt: Vec<u8>,
+    iterations: u32,
+    key: Secret,
+}
+
+impl Scram {
+    /// Logs in as `username`.
+    ///
+    /// # Errors
+    ///
+    /// [`MechanismError`] where either is empty or has a NUL character.
+    pub fn new(
+        hash: ScramHash,
+        username: impl Into<String>,
+        password: impl Into<Secret>,
+    ) -> Result<Self, MechanismError> {
+        Self::made(hash, username.into(), password.into(), false)
+    }
+
+    /// Logs in by a delegation token (KIP-48): its id, and its HMAC in base64.
+    ///
+    /// Kafka: `tokenauth="true"`.
+    ///
+    /// # Errors
+    ///
+    /// [`MechanismError`] where either is empty or has a NUL character.
+    pub fn delegation_token(
+        hash: ScramHash,
+        id: impl Into<String>,
+        hmac: impl Into<Secret>,
+    ) -> Result<Self, MechanismError> {
+        Self::made(hash, id.into(), hmac.into(), true)
+    }
+
+    fn made(
+        hash: ScramHash,
+        username: String,
+        password: Secret,
+        token: bool,
+    ) -> Result<Self, MechanismError> {
+        for (what, bytes) in [
+            ("username", username.as_bytes()),
+            ("password", password.expose()),
+        ] {
+            if bytes.is_empty() {
+                return Err(MechanismError::refused(format!("the {what} is empty")));
+            }
+            if bytes.contains(&0) {
+                return Err(MechanismError::refused(format!(
+                    "the {what} has a NUL character"
+                )));
+            }
+        }
+        Ok(Self(Arc::new(Credentials {
+            hash,
+            username,
+            password,
+            token,
+            derived: Mutex::new(None),
+        })))
+    }
+}
+
+impl Credentials {
+    fn known(&self, salt: &[u8], iterations: u32) -> Option<Secret> {
+        let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        derived
+            .as_ref()
+            .filter(|derived| derived.salt == salt && derived.iterations == iterations)
+            .map(|derived| derived.key.clone())
+    }
+
+    fn remember(&self, salt: &[u8], iterations: u32, key: Secret) {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        *derived = Some(Derived {
+            salt: salt.to_vec(),
+            iterations,
+            key,
+        });
+    }
+}
+
+impl fmt::Debug for Scram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scram")
+            .field("hash", &self.0.hash)
+            .field("username", &self.0.username)
+            .field("delegation_token", &self.0.token)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mechanism for Scram {
+    fn name(&self) -> &str {
+        self.0.hash.mechanism()
+    }
+
+    fn start(&self, _host: &str, _port: u16) -> Box<dyn Exchange> {
+        Box::new(Login::new(self.0.clone()))
+    }
+}
