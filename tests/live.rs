@@ -24,6 +24,7 @@ mod live {
     pub(crate) mod java_transactions;
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
+    pub(crate) mod logins;
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
     pub(crate) mod size;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     live::admin_cluster::older_brokers(&mut suite);
     live::example_groups::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
+    live::logins::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);

@@ -107,12 +107,15 @@ pub(super) async fn any(shared: &Arc<Shared>, purpose: Purpose) -> Result<Connec
     Err(summary(failures))
 }
 
-/// One error for all; a server that is no Kafka explains the most.
+/// One error for all; a server that is no Kafka, or refuses the login, explains the most.
 pub(super) fn summary(failures: Failures) -> Error {
     let special = |error: &Error| {
         matches!(
             error,
-            Error::NotKafka { .. } | Error::Closed { .. } | Error::RuntimeEnded { .. }
+            Error::NotKafka { .. }
+                | Error::Closed { .. }
+                | Error::RuntimeEnded { .. }
+                | Error::Authentication { refused: true, .. }
         )
     };
     if let Some((_, error)) = failures.iter().find(|(_, error)| special(error)) {

@@ -53,8 +53,9 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit
     let shared = &guard.0;
     let mut frames = Frames::new(limit);
     let mut closed = pin!(shared.closed());
-    let mut first = true;
+    let mut answers = 0u32;
     loop {
+        let first = answers == 0;
         let read = tokio::select! {
             biased;
             read = reader.read_buf(frames.space()) => read,
@@ -64,7 +65,7 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit
             return;
         }
         match read {
-            Ok(0) => return shared.close(ended(shared, first, frames.unread().len())),
+            Ok(0) => return shared.close(ended(shared, answers, frames.unread().len())),
             Ok(_) => {}
             Err(error) => {
                 let hint = if first { WANTS_TLS } else { "" };
@@ -77,15 +78,18 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit
         loop {
             match frames.next() {
                 Ok(Some(frame)) => {
-                    first = false;
+                    answers = answers.saturating_add(1);
                     shared.answered(frame);
                 }
                 Ok(None) => break,
-                Err(BadLength(length)) if !first && length > 0 && limit < length as usize => {
-                    let beginning = beginning(&mut reader, &mut frames).await;
-                    return shared.too_large(length as usize, limit, beginning);
+                Err(BadLength(length)) => {
+                    let first = answers == 0;
+                    if !first && length > 0 && limit < length as usize {
+                        let beginning = beginning(&mut reader, &mut frames).await;
+                        return shared.too_large(length as usize, limit, beginning);
+                    }
+                    return shared.close(bad_length(shared, first, length));
                 }
-                Err(BadLength(length)) => return shared.close(bad_length(shared, first, length)),
             }
         }
     }
@@ -142,10 +146,14 @@ fn bad_length(shared: &Shared, first: bool, length: i32) -> Error {
     }
 }
 
-fn ended(shared: &Shared, first: bool, unread: usize) -> Error {
-    shared.disconnected(match (first, unread) {
-        (true, 0) => {
+fn ended(shared: &Shared, answers: u32, unread: usize) -> Error {
+    shared.disconnected(match (answers, unread) {
+        (0, 0) => {
             "closed by the server before its first answer (does the listener want TLS or SASL?)"
+        }
+        // A listener that wants a login tells its versions to anybody, and nothing more.
+        (1, 0) => {
+            "closed by the broker as soon as it was asked for more than its versions (does the listener want SASL?)"
         }
         (_, 0) => "closed by the broker",
         _ => "closed by the broker in the middle of an answer",
