@@ -49,7 +49,7 @@
 //!
 //! | Consume | covered by |
 //! |---|---|
-//! | OFFSET_OUT_OF_RANGE | live::consuming::a_position_that_is_gone_is_reset_or_told, reading::records_deleted_before_they_were_read_are_passed_over_or_told, reading::what_a_replica_lacks_the_leader_is_asked_for, consumer::positions::tests::what_was_fetched_ahead_out_of_range_is_asked_for_from_the_position_first, machine::fetch::tests::what_was_asked_for_before_a_seek_is_not_expected_after_it |
+//! | OFFSET_OUT_OF_RANGE | live::consuming::a_position_that_is_gone_is_reset_or_told, reading::records_deleted_before_they_were_read_are_passed_over_or_told, reading::what_a_replica_lacks_the_leader_is_asked_for, consumer::positions::tests::retention_that_passes_what_is_fetched_next_takes_nothing_from_what_is_buffered, machine::fetch::tests::what_was_asked_for_before_a_seek_is_not_expected_after_it |
 //! | log truncated (leader epoch older) | reading::a_truncated_log_goes_on_where_the_logs_part, reading::a_lookup_that_fails_for_good_resets_nothing, consumer::positions::tests::a_log_cut_before_the_position_goes_on_at_the_cut_or_is_told, consumer::positions::tests::what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation |
 //! | FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH | reading::what_is_refused_is_asked_again, reading::a_lookup_that_fails_for_good_resets_nothing, reading::leaders_move_to_and_fro, reading::brokers_are_killed_paused_and_restarted, machine::fetch::tests::every_code_of_a_fetch_has_one_meaning |
 //! | answer arriving after seek, pause, revoke | live::consuming::a_seek_lets_nothing_stale_through, live::consuming::a_pause_keeps_what_is_buffered, churn::nothing_is_lost_or_skipped_by_range, machine::fetch::tests::what_was_asked_for_before_a_seek_is_not_expected_after_it |
