@@ -1,7 +1,8 @@
 //! A pure-Rust, async [Apache Kafka](https://kafka.apache.org) client on tokio.
 //!
 //! This version sends and reads records, alone or in a group, and manages the cluster, on brokers from Kafka 2.5 to
-//! 4.3, over plaintext connections. It does not produce in transactions, and has neither TLS nor SASL yet.
+//! 4.3, over plaintext connections, with or without a login by SASL ([`sasl`]). It does not produce in transactions, and has
+//! no TLS yet.
 //!
 //! ```no_run
 //! use std::time::Duration;
