@@ -45,6 +45,13 @@ pub struct Kafka {
     _embedded: Option<Cluster>,
 }
 
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        // Before the broker within the process: it is not lost, it is not needed any more.
+        self.client.close();
+    }
+}
+
 impl Kafka {
     /// Connects, to an embedded broker of one node where the settings name no server.
     ///
