@@ -42,13 +42,15 @@ pub struct Kafka {
     client: Client,
     place: String,
     /// Ends with this.
-    _embedded: Option<Cluster>,
+    embedded: Option<Cluster>,
 }
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        // Before the broker within the process: it is not lost, it is not needed any more.
-        self.client.close();
+        // The broker within the process is not lost when it ends with this: it is not needed any more.
+        if self.embedded.is_some() {
+            self.client.close();
+        }
     }
 }
 
@@ -75,7 +77,7 @@ impl Kafka {
         Ok(Self {
             client: builder.connect().await?,
             place,
-            _embedded: embedded,
+            embedded,
         })
     }
 
