@@ -90,9 +90,7 @@ impl Unpacking {
     /// What can be read before an error is handed on before it.
     pub(crate) fn next(&mut self, position: i64) -> Option<Result<Records, Unreadable>> {
         if let Some(failed) = self.failed.take() {
-            self.left = 0;
-            self.has_ended = true;
-            return Some(Err(failed));
+            return Some(Err(self.ended_by(failed)));
         }
         if self.left == 0 {
             return self.end().map(Err);
@@ -106,14 +104,25 @@ impl Unpacking {
                 .extend_from_slice(out.written().get(len..).unwrap_or_default());
             out.truncate(len);
             self.left -= count;
-            let records = Records::part(&self.header, self.spares.lend(out), count);
-            return Some(records.map_err(Unreadable::Malformed));
+            return Some(
+                match Records::part(&self.header, self.spares.lend(out), count) {
+                    Ok(records) => Ok(records),
+                    Err(malformed) => Err(self.ended_by(malformed.into())),
+                },
+            );
         }
         drop(self.spares.lend(out));
-        let failed = self.failed.take();
+        let failed = self.failed.take()?;
+        Some(Err(self.ended_by(failed)))
+    }
+
+    /// Nothing comes behind an error.
+    fn ended_by(&mut self, failed: Unreadable) -> Unreadable {
+        self.failed = None;
+        self.carried.clear();
         self.left = 0;
         self.has_ended = true;
-        failed.map(Err)
+        failed
     }
 
     /// Reads on until there is a part to hand on; what fails is kept in `failed`.

@@ -254,3 +254,14 @@ proptest! {
         prop_assert!(records <= 3);
     }
 }
+
+#[test]
+fn records_that_are_shorter_than_any_record_end_the_reading() {
+    let mut bytes = sealed(&letters(&[1, 1])).to_vec();
+    bytes.truncate(HEADER_LEN);
+    bytes[22] |= codec(Compression::Snappy) as u8;
+    // Snappy, raw: two bytes, both literal, each a record's length of nothing.
+    bytes.extend([2, 0, 0, 0, 57]);
+    let (found, error) = in_steps(&batch(bytes), 1 << 20, 0);
+    assert!(found.is_empty() && error.is_some());
+}
