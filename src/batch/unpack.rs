@@ -112,8 +112,9 @@ impl Unpacking {
             );
         }
         drop(self.spares.lend(out));
-        let failed = self.failed.take()?;
-        Some(Err(self.ended_by(failed)))
+        self.left = 0;
+        self.has_ended = true;
+        self.failed.take().map(Err)
     }
 
     /// Nothing comes behind an error.
