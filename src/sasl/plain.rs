@@ -2,7 +2,7 @@
 
 use super::error::MechanismError;
 use super::mechanism::{Exchange, Mechanism, Step, Stepping, at_once};
-use super::secret::Secret;
+use super::secret::{Secret, check_credentials};
 
 /// Name and password, sent as they are (RFC 4616): use it over TLS.
 ///
@@ -24,19 +24,7 @@ impl Plain {
         password: impl Into<Secret>,
     ) -> Result<Self, MechanismError> {
         let (username, password) = (username.into(), password.into());
-        for (what, bytes) in [
-            ("username", username.as_bytes()),
-            ("password", password.expose()),
-        ] {
-            if bytes.is_empty() {
-                return Err(MechanismError::refused(format!("the {what} is empty")));
-            }
-            if bytes.contains(&0) {
-                return Err(MechanismError::refused(format!(
-                    "the {what} has a NUL character"
-                )));
-            }
-        }
+        check_credentials(&username, &password)?;
         Ok(Self { username, password })
     }
 

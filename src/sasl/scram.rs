@@ -12,7 +12,7 @@ pub use hash::ScramHash;
 
 use super::error::MechanismError;
 use super::mechanism::{Exchange, Mechanism};
-use super::secret::Secret;
+use super::secret::{Secret, check_credentials};
 
 /// Name and password, proven by challenge and answer (RFC 5802); the broker proves in turn that it knows them.
 ///
@@ -71,19 +71,7 @@ impl Scram {
         password: Secret,
         token: bool,
     ) -> Result<Self, MechanismError> {
-        for (what, bytes) in [
-            ("username", username.as_bytes()),
-            ("password", password.expose()),
-        ] {
-            if bytes.is_empty() {
-                return Err(MechanismError::refused(format!("the {what} is empty")));
-            }
-            if bytes.contains(&0) {
-                return Err(MechanismError::refused(format!(
-                    "the {what} has a NUL character"
-                )));
-            }
-        }
+        check_credentials(&username, &password)?;
         Ok(Self(Arc::new(Credentials {
             hash,
             username,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::error::MechanismError;
+
 /// A password, a token or a key: its `Debug` shows none of it, and its memory is wiped when it is dropped.
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -44,6 +46,24 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }
+}
+
+/// Refuses a name or a password that is empty or that no message can carry.
+pub(super) fn check_credentials(username: &str, password: &Secret) -> Result<(), MechanismError> {
+    for (what, bytes) in [
+        ("username", username.as_bytes()),
+        ("password", password.expose()),
+    ] {
+        if bytes.is_empty() {
+            return Err(MechanismError::refused(format!("the {what} is empty")));
+        }
+        if bytes.contains(&0) {
+            return Err(MechanismError::refused(format!(
+                "the {what} has a NUL character"
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -90,6 +90,14 @@ mod tests {
         }))
     }
 
+    /// Makes the kept token older by so many seconds.
+    fn age(store: &Store, by: u64) {
+        let mut kept = store.token.try_lock().unwrap();
+        let token = kept.as_mut().unwrap();
+        token.issued -= Duration::from_secs(by);
+        token.expires = token.expires.map(|at| at - Duration::from_secs(by));
+    }
+
     fn text(token: &Token) -> &str {
         std::str::from_utf8(token.value.expose()).unwrap()
     }
@@ -109,15 +117,9 @@ mod tests {
     async fn a_token_is_renewed_when_four_fifths_of_its_life_are_over() {
         let store = numbered(&Arc::default(), Duration::from_secs(600), u32::MAX);
         store.token().await.unwrap();
-        let age = |by: u64| {
-            let mut kept = store.token.try_lock().unwrap();
-            let token = kept.as_mut().unwrap();
-            token.issued -= Duration::from_secs(by);
-            token.expires = token.expires.map(|at| at - Duration::from_secs(by));
-        };
-        age(470);
+        age(&store, 470);
         assert_eq!(text(&store.token().await.unwrap()), "token-1");
-        age(15);
+        age(&store, 15);
         assert_eq!(text(&store.token().await.unwrap()), "token-2");
     }
 
@@ -125,15 +127,9 @@ mod tests {
     async fn a_failed_renewal_keeps_the_token_while_it_is_valid() {
         let store = numbered(&Arc::default(), Duration::from_secs(600), 2);
         store.token().await.unwrap();
-        let age = |by: u64| {
-            let mut kept = store.token.try_lock().unwrap();
-            let token = kept.as_mut().unwrap();
-            token.issued -= Duration::from_secs(by);
-            token.expires = token.expires.map(|at| at - Duration::from_secs(by));
-        };
-        age(590);
+        age(&store, 590);
         assert_eq!(text(&store.token().await.unwrap()), "token-1");
-        age(20);
+        age(&store, 20);
         assert_eq!(store.token().await.unwrap_err().to_string(), "no answer");
     }
 
