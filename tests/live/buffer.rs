@@ -49,11 +49,16 @@ async fn full_buffer(kafka: &Kafka) -> Outcome {
         .await?
         .producer()
         .buffer_memory(LIMIT)
-        .max_block(max_block);
+        .max_block(max_block)
+        // No batch leaves before it is full, or somebody waits for its memory: how many records there is room for does
+        // not depend on how fast they come.
+        .linger(Duration::from_secs(30));
     let producer = builder.batch_size(16 * KIB).build()?;
-    producer
-        .send(Record::to(topic).value("the connection is open"))
+    let opens = producer
+        .enqueue(Record::to(topic).value("the connection is open"))
         .await?;
+    producer.flush().await?;
+    opens.await?;
     kafka.freeze().await?;
     let value = random_bytes(1000);
     let accepted = fill(&producer, &Record::to(topic).value(&value))?;
