@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Error};
+use crate::cluster::Cluster;
+use crate::error::Error;
 use crate::io::listener;
 use crate::settings::Settings;
 use crate::state::configs::TopicConfigs;
+use crate::state::nodes::Address;
 use crate::state::topics::is_valid_name;
-use crate::state::{NodeId, State};
+use crate::state::{ListenerId, NodeId, State};
 
 /// Settings of a cluster; [`start`](Builder::start) makes one.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,22 @@ use crate::state::{NodeId, State};
 pub struct Builder {
     settings: Settings,
     first_port: Option<u16>,
+}
+
+impl Cluster {
+    /// A cluster with other than the default settings.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A cluster of one node that makes topics as they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
 }
 
 impl Builder {
@@ -144,10 +162,10 @@ impl Builder {
             let port = bound_to
                 .map_err(|source| Error::Listen { address, source })?
                 .port();
-            let host = self.settings.advertised();
-            state
-                .nodes
-                .set_address(index as NodeId + 1, host.into(), port);
+            let host = self.settings.advertised().into();
+            let id = index as NodeId + 1;
+            let first = ListenerId::default();
+            state.nodes.set_address(id, first, Address { host, port });
             bound.push(listener);
         }
         let cluster = Cluster::new(state, true);
@@ -172,7 +190,11 @@ impl Builder {
         let mut state = State::new(self.settings.clone());
         for index in 0..self.settings.nodes {
             let id = index as NodeId + 1;
-            state.nodes.set_address(id, "127.0.0.1".into(), id as u16);
+            let address = Address {
+                host: "127.0.0.1".into(),
+                port: id as u16,
+            };
+            state.nodes.set_address(id, ListenerId::default(), address);
         }
         Ok(Cluster::new(state, false))
     }

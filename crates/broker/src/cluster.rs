@@ -1,22 +1,19 @@
 //! The cluster as a test or a program holds it.
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::builder::Builder;
+use crate::error::Error;
 use crate::faults::{Fault, FaultId};
-use crate::inspect::{self, GroupView, LogRecord, RequestSeen};
+use crate::inspect::{self, GroupView, LogRecord};
 use crate::io::shared::{Mode, Shared, keep_time};
 use crate::io::{connection, listener};
-use crate::node::Node;
-use crate::state::nodes::Node as NodeInfo;
-use crate::state::{NodeId, Now, State};
+use crate::seen::RequestSeen;
+use crate::state::{CoordinatorKind, ListenerId, NodeId, Now, State};
 use crate::wire::ErrorCode;
 
 /// What is buffered of a stream in memory, each way.
@@ -33,62 +30,12 @@ pub struct Cluster {
     has_ports: bool,
 }
 
-/// Why a cluster could not do what it was asked.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// A port could not be listened on.
-    Listen {
-        /// Where; port 0 is any free one.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A setting or an argument makes no sense; the text names it.
-    Invalid(String),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listen { address, source } if address.port() == 0 => {
-                write!(f, "cannot listen on any port of {}: {source}", address.ip())
-            }
-            Self::Listen { address, source } => {
-                write!(f, "cannot listen on {address}: {source}")
-            }
-            Self::Invalid(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Listen { source, .. } => Some(source),
-            Self::Invalid(_) => None,
-        }
-    }
-}
-
 impl Cluster {
-    /// A cluster with other than the default settings.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// A cluster of one node that makes topics as they are asked for.
-    ///
-    /// # Errors
-    ///
-    /// As [`Builder::start`].
-    pub async fn start() -> Result<Self, Error> {
-        Self::builder().start().await
-    }
-
     pub(crate) fn new(state: State, has_ports: bool) -> Self {
-        let bootstrap = state.nodes.all().iter();
-        let bootstrap = bootstrap.map(NodeInfo::address);
+        let listener = ListenerId::default();
+        let addresses = state.nodes.all().iter();
+        let addresses = addresses.filter_map(|node| state.nodes.address(node.id, listener));
+        let bootstrap = addresses.map(ToString::to_string);
         let bootstrap = bootstrap.collect::<Vec<_>>().join(",");
         let nodes = state.nodes.all().len();
         let shared = Arc::new(Shared::new(state));
@@ -112,7 +59,11 @@ impl Cluster {
     }
 
     pub(crate) fn serve(&self, node: NodeId, listener: TcpListener) {
-        let task = tokio::spawn(listener::run(self.shared.clone(), node, listener));
+        let task = tokio::spawn(listener::run(
+            self.shared.clone(),
+            (node, ListenerId::default()),
+            listener,
+        ));
         if let Some(slot) = self.listeners().get_mut(node as usize - 1) {
             *slot = Some(task);
         }
@@ -164,19 +115,13 @@ impl Cluster {
     pub fn connect(&self, node: i32) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(STREAM_BUFFER);
         let host = "127.0.0.1".to_owned();
-        tokio::spawn(connection::serve(self.shared.clone(), node, ours, host));
+        tokio::spawn(connection::serve(
+            self.shared.clone(),
+            (node, ListenerId::default()),
+            ours,
+            host,
+        ));
         theirs
-    }
-
-    /// One node, to crash, freeze or restart it.
-    ///
-    /// # Panics
-    ///
-    /// Without a node of that id: ids are 1 to the number of nodes.
-    #[must_use]
-    pub fn node(&self, id: i32) -> Node<'_> {
-        assert!(self.shared.status(id).is_some(), "there is no node {id}");
-        Node { cluster: self, id }
     }
 
     /// What goes wrong on purpose.
@@ -203,9 +148,9 @@ impl Cluster {
     ///
     /// [`Error::Invalid`] without such a live node.
     pub fn move_coordinator(&self, group: &str, node: i32) -> Result<(), Error> {
-        let moved = self
-            .shared
-            .with(|state, now: Now| state.move_coordinator(group, node, now));
+        let moved = self.shared.with(|state, now: Now| {
+            state.move_coordinator(CoordinatorKind::Group, group, node, now)
+        });
         moved.map_err(|code| refused(code, format!("group {group}"), node))
     }
 
@@ -219,7 +164,8 @@ impl Cluster {
     /// The coordinator of a group; `None` while no node lives.
     #[must_use]
     pub fn coordinator(&self, group: &str) -> Option<i32> {
-        self.shared.with(|state, _| state.coordinator(group))
+        self.shared
+            .with(|state, _| state.nodes.coordinator(CoordinatorKind::Group, group))
     }
 
     /// All records of a partition that can be read, decompressed, in the order of their offsets; empty without such a

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::about::About;
-use crate::api::Forced;
+use crate::forced::Forced;
 use crate::state::NodeId;
 use crate::state::random::Random;
 use crate::wire::{ApiKey, ErrorCode, Name};

@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use crate::state::State;
-use crate::state::batch::Head;
 use crate::state::compression;
 use crate::state::groups::Group;
+use crate::state::head::Head;
 use crate::state::log::Stored;
-use crate::wire::ApiKey;
 
 /// A record in a partition's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,22 +54,6 @@ pub struct MemberView {
     pub client_id: String,
 }
 
-/// A request that a node has read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RequestSeen {
-    /// The node it went to.
-    pub node: i32,
-    /// The call.
-    pub api: ApiKey,
-    /// The version that the client chose.
-    pub version: i16,
-    /// The client's id (`client.id`), empty if it has none; its first 256 letters.
-    pub client_id: String,
-    /// The topics it is about, where the call names any; the first 4 KiB of them.
-    pub topics: Vec<String>,
-}
-
 /// The batches of a partition, and the first offset that can be read; none without such a partition.
 pub(crate) fn stored(state: &State, topic: &str, partition: i32) -> (Vec<Stored>, i64) {
     match state.topics.partition(topic, partition) {
@@ -110,19 +93,20 @@ pub(crate) fn groups(state: &State) -> Vec<GroupView> {
 }
 
 fn view(name: &str, group: &Group) -> GroupView {
-    let members = group.members.iter().map(|(id, member)| MemberView {
+    let classic = group.classic();
+    let members = classic.members.iter().map(|(id, member)| MemberView {
         id: id.to_string(),
         instance_id: member.instance.as_deref().map(str::to_owned),
         client_id: member.client_id.to_string(),
     });
     let offsets = group.offsets.iter();
     let offsets = offsets
-        .map(|((topic, partition), committed)| (topic.to_string(), *partition, committed.offset));
+        .map(|(topic, partition, committed)| (topic.to_string(), partition, committed.offset));
     GroupView {
         name: name.to_owned(),
-        state: group.phase.name(),
-        generation: group.generation,
-        protocol: group.protocol.as_deref().map(str::to_owned),
+        state: classic.phase.name(),
+        generation: classic.generation,
+        protocol: classic.protocol.as_deref().map(str::to_owned),
         members: members.collect(),
         offsets: offsets.collect(),
     }

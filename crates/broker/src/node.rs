@@ -2,17 +2,30 @@
 
 use std::net::SocketAddr;
 
-use crate::cluster::{Cluster, Error};
+use crate::cluster::Cluster;
+use crate::error::Error;
 use crate::io::listener;
 use crate::io::shared::Mode;
-use crate::state::NodeId;
-use crate::state::nodes::Node as NodeInfo;
+use crate::state::{ListenerId, NodeId};
 
 /// One node of a [`Cluster`], to break and mend it.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) id: NodeId,
+}
+
+impl Cluster {
+    /// One node, to crash, freeze or restart it.
+    ///
+    /// # Panics
+    ///
+    /// Without a node of that id: ids are 1 to the number of nodes.
+    #[must_use]
+    pub fn node(&self, id: i32) -> Node<'_> {
+        assert!(self.shared().status(id).is_some(), "there is no node {id}");
+        Node { cluster: self, id }
+    }
 }
 
 impl Node<'_> {
@@ -26,8 +39,8 @@ impl Node<'_> {
     #[must_use]
     pub fn address(&self) -> String {
         self.cluster.shared().with(|state, _| {
-            let node = state.nodes.get(self.id);
-            node.map(NodeInfo::address).unwrap_or_default()
+            let address = state.nodes.address(self.id, ListenerId::default());
+            address.map(ToString::to_string).unwrap_or_default()
         })
     }
 
@@ -94,8 +107,8 @@ impl Node<'_> {
     pub async fn accept_connections(&self) -> Result<(), Error> {
         let id = self.id;
         let address = self.cluster.shared().with(|state, _| {
-            let node = state.nodes.get(id);
-            let port = node.map(|node| node.port).unwrap_or_default();
+            let address = state.nodes.address(id, ListenerId::default());
+            let port = address.map(|address| address.port).unwrap_or_default();
             SocketAddr::new(state.settings.bind, port)
         });
         if !self.cluster.has_ports() || self.cluster.is_listening(id) {

@@ -1,5 +1,6 @@
 //! DescribeCluster: its id, its nodes, its controller.
 
+use super::leaders;
 use super::{At, Call, Step};
 use crate::wire::{ErrorCode, Malformed, Reader, Writer};
 
@@ -40,8 +41,7 @@ impl Call for DescribeCluster {
         nodes.retain(|node| code.is_none() && (node.alive || self.fenced));
         out.array(nodes, |out, node| {
             out.i32(node.id);
-            out.string(&node.host);
-            out.i32(node.port.into());
+            leaders::write_address(out, at, node.id);
             out.nullable_string(None);
             if out.version >= 2 {
                 out.bool(!node.alive);

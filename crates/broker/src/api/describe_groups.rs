@@ -58,7 +58,7 @@ impl Call for DescribeGroups {
 }
 
 fn write(group: Option<&Group>, missing: bool, out: &mut Writer) {
-    let Some(group) = group else {
+    let Some(group) = group.map(Group::classic) else {
         out.string(if missing { "Dead" } else { "" });
         out.string("");
         out.string("");

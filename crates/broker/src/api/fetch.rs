@@ -9,6 +9,7 @@ use super::leaders;
 use super::{At, Call, Step, millis};
 use crate::about::About;
 use crate::state::sessions::{TopicRef, Wanted};
+use crate::state::waits::Awaited;
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Reader, Writer};
 
@@ -147,7 +148,7 @@ impl Call for Fetch {
         let begun = match self.begin(at) {
             Ok(begun) => begun,
             Err(code) => {
-                write(at.state, code, 0, &[], out);
+                write(at, code, 0, &[], out);
                 return Step::Answer;
             }
         };
@@ -164,7 +165,8 @@ impl Call for Fetch {
         if waits && at.now.up < begun.until {
             for one in &wanted {
                 if let Some(name) = one.topic.name(at.state) {
-                    at.state.waits.wait(at.connection, &name, one.partition);
+                    let partition = Awaited::Partition(name, one.partition);
+                    at.state.waits.wait(at.connection, partition);
                 }
             }
             return Step::Wait {
@@ -172,7 +174,7 @@ impl Call for Fetch {
             };
         }
         let told = tell(at, begun, read);
-        write(at.state, ErrorCode::NONE, begun.session_id, &told, out);
+        write(at, ErrorCode::NONE, begun.session_id, &told, out);
         Step::Answer
     }
 }
@@ -304,7 +306,7 @@ fn tell(
 }
 
 fn write(
-    state: &State,
+    at: &At<'_>,
     code: ErrorCode,
     session_id: i32,
     told: &[(TopicRef, Vec<Got>)],
@@ -337,5 +339,5 @@ fn write(
         });
         out.tags();
     });
-    leaders::write_endpoints(out, state, leaders);
+    leaders::write_endpoints(out, at, leaders);
 }

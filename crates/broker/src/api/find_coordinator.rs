@@ -1,8 +1,10 @@
 //! FindCoordinator: which node knows a group.
 
+use super::groups::code;
+use super::leaders;
 use super::{At, Call, Step};
 use crate::about::About;
-use crate::state::{NodeId, State};
+use crate::state::{CoordinatorKind, NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 /// The kinds of keys that there are.
@@ -26,12 +28,6 @@ pub(super) fn read(r: &mut Reader) -> Result<FindCoordinator, Malformed> {
     Ok(FindCoordinator { kind, keys })
 }
 
-struct Found {
-    node: i32,
-    host: Name,
-    port: i32,
-}
-
 impl Call for FindCoordinator {
     fn about(&self, _state: &State, _node: NodeId) -> About {
         match self.kind {
@@ -46,61 +42,42 @@ impl Call for FindCoordinator {
         }
         if out.version >= 4 {
             out.array(&self.keys, |out, key| {
-                let (found, code) = answer(at, self.kind, key);
+                let found = answer(at, self.kind, key);
                 out.string(key);
-                found.write(out);
-                out.code(code);
+                write(at, &found, out);
+                out.code(code(&found));
                 out.nullable_string(None);
                 out.tags();
             });
         } else {
             let key = self.keys.first().cloned().unwrap_or_else(|| "".into());
-            let (found, code) = answer(at, self.kind, &key);
-            out.code(code);
+            let found = answer(at, self.kind, &key);
+            out.code(code(&found));
             if out.version >= 1 {
                 out.nullable_string(None);
             }
-            found.write(out);
+            write(at, &found, out);
         }
         out.tags();
         Step::Answer
     }
 }
 
-fn answer(at: &mut At<'_>, kind: i8, key: &str) -> (Found, ErrorCode) {
-    match at.group_part(key, |at| find(at, kind, key)) {
-        Ok(found) => (found, ErrorCode::NONE),
-        Err(code) => {
-            let nowhere = Found {
-                node: -1,
-                host: "".into(),
-                port: -1,
-            };
-            (nowhere, code)
-        }
-    }
-}
-
-fn find(at: &At<'_>, kind: i8, key: &str) -> Result<Found, ErrorCode> {
-    match kind {
-        GROUP => {}
-        TRANSACTION => return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-        _ => return Err(ErrorCode::INVALID_REQUEST),
-    }
-    let node = at.state.coordinator(key);
-    let node = node.and_then(|id| at.state.nodes.get(id));
-    let node = node.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)?;
-    Ok(Found {
-        node: node.id,
-        host: node.host.clone(),
-        port: node.port.into(),
+fn answer(at: &mut At<'_>, kind: i8, key: &str) -> Result<NodeId, ErrorCode> {
+    at.group_part(key, |at| {
+        let kind = match kind {
+            GROUP => CoordinatorKind::Group,
+            TRANSACTION => return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            _ => return Err(ErrorCode::INVALID_REQUEST),
+        };
+        let node = at.state.nodes.coordinator(kind, key);
+        node.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
     })
 }
 
-impl Found {
-    fn write(&self, out: &mut Writer) {
-        out.i32(self.node);
-        out.string(&self.host);
-        out.i32(self.port);
-    }
+/// The coordinator and its address, -1 and nowhere without one.
+fn write(at: &At<'_>, found: &Result<NodeId, ErrorCode>, out: &mut Writer) {
+    let node = found.as_ref().copied().unwrap_or(-1);
+    out.i32(node);
+    leaders::write_address(out, at, node);
 }

@@ -1,6 +1,7 @@
 //! What the calls about groups have in common.
 
 use super::At;
+use crate::state::CoordinatorKind;
 use crate::wire::{ErrorCode, Malformed, Name, Reader};
 
 impl At<'_> {
@@ -14,7 +15,7 @@ impl At<'_> {
 
     /// The same where a group may have no name.
     pub(super) fn is_coordinator(&self, group: &str) -> Result<(), ErrorCode> {
-        match self.state.coordinator(group) {
+        match self.state.nodes.coordinator(CoordinatorKind::Group, group) {
             Some(node) if node == self.node => Ok(()),
             Some(_) => Err(ErrorCode::NOT_COORDINATOR),
             None => Err(ErrorCode::COORDINATOR_NOT_AVAILABLE),

@@ -33,7 +33,8 @@ impl Call for Heartbeat {
             at.coordinates(&self.group)?;
             let now = at.now.up;
             let heard = at.state.in_group(&self.group, |group| {
-                group.heartbeat(id, instance, self.generation, now)
+                let generation = self.generation;
+                group.classic_mut().heartbeat(id, instance, generation, now)
             });
             heard.unwrap_or(Err(ErrorCode::UNKNOWN_MEMBER_ID))
         });

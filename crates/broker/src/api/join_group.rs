@@ -58,13 +58,13 @@ impl Call for JoinGroup {
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let answer = if self.waits {
-            match at.state.groups.take_answer(at.connection) {
+            match at.state.waits.take_answer(at.connection) {
                 Some(GroupAnswer::Join(answer)) => Ok(Some(answer)),
                 _ => Ok(None),
             }
         } else {
             // What an earlier request on this connection did not wait for.
-            at.state.groups.take_answer(at.connection);
+            at.state.waits.take_answer(at.connection);
             at.part(None, None, |at| self.join(at, out.version))
         };
         let answer = match answer {
@@ -72,7 +72,7 @@ impl Call for JoinGroup {
             Ok(None) => {
                 self.waits = true;
                 // The last to join is answered at once, as is everybody else.
-                match at.state.groups.take_answer(at.connection) {
+                match at.state.waits.take_answer(at.connection) {
                     Some(GroupAnswer::Join(answer)) => answer,
                     _ => return Step::Wait { until: None },
                 }
@@ -105,7 +105,7 @@ impl JoinGroup {
             member_id: self.member_id.clone(),
             instance: self.instance.clone(),
             client_id: at.client.id.into(),
-            client_host: at.client.host.into(),
+            client_host: at.client.host.clone(),
             session_timeout: self.session_timeout,
             rebalance_timeout: self.rebalance_timeout,
             protocol_type: self.protocol_type.clone(),
@@ -115,7 +115,9 @@ impl JoinGroup {
         };
         let (connection, now) = (at.connection, at.now.up);
         Ok(at.state.in_any_group(&self.group, |group| {
-            group.join(join, fresh_id, connection, now, initial_delay)
+            group
+                .classic_mut()
+                .join(join, fresh_id, connection, now, initial_delay)
         }))
     }
 }

@@ -1,5 +1,6 @@
 //! Who leads instead, told along with an error so that the client need not ask (KIP-951).
 
+use super::At;
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Writer};
 
@@ -32,23 +33,25 @@ pub(super) fn write_hint(out: &mut Writer, tag: u32, hint: Option<(NodeId, i32)>
     }
 }
 
+/// Host and port of a node, by the listener that the client came to.
+pub(super) fn write_address(out: &mut Writer, at: &At<'_>, id: NodeId) {
+    let address = at.state.nodes.address(id, at.listener);
+    out.string(address.map_or("", |address| &address.host));
+    out.i32(address.map_or(-1, |address| address.port.into()));
+}
+
 /// The end of the whole answer, with the addresses of the leaders that were named.
-pub(super) fn write_endpoints(out: &mut Writer, state: &State, mut leaders: Vec<NodeId>) {
+pub(super) fn write_endpoints(out: &mut Writer, at: &At<'_>, mut leaders: Vec<NodeId>) {
     leaders.sort_unstable();
     leaders.dedup();
     if leaders.is_empty() {
         out.tags();
         return;
     }
-    let nodes: Vec<_> = leaders
-        .iter()
-        .filter_map(|id| state.nodes.get(*id))
-        .collect();
     out.one_tag(0, |out| {
-        out.array(nodes, |out, node| {
-            out.i32(node.id);
-            out.string(&node.host);
-            out.i32(node.port.into());
+        out.array(&leaders, |out, id| {
+            out.i32(*id);
+            write_address(out, at, *id);
             out.nullable_string(None);
             out.tags();
         });

@@ -64,9 +64,9 @@ impl LeaveGroup {
     fn leave(&self, at: &mut At<'_>) -> Vec<ErrorCode> {
         let now = at.now.up;
         let each = self.members.iter().map(|(id, instance)| {
-            let left = at
-                .state
-                .in_group(&self.group, |group| group.leave(id, instance.as_ref(), now));
+            let left = at.state.in_group(&self.group, |group| {
+                group.classic_mut().leave(id, instance.as_ref(), now)
+            });
             code(&left.unwrap_or(Err(ErrorCode::UNKNOWN_MEMBER_ID)))
         });
         each.collect()

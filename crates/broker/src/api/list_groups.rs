@@ -3,9 +3,6 @@
 use super::{At, Call, Step};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
-/// The only kind of group that there is here.
-const KIND: &str = "classic";
-
 pub(super) struct ListGroups {
     /// Only those in one of these states; empty for all.
     states: Vec<Name>,
@@ -40,18 +37,18 @@ impl Call for ListGroups {
         let mut found: Vec<_> = at.state.groups.iter().collect();
         found.retain(|(name, group)| {
             whole.is_none()
-                && at.state.coordinator(name) == Some(at.node)
-                && meant(&self.states, group.phase.name())
-                && meant(&self.types, KIND)
+                && at.is_coordinator(name).is_ok()
+                && meant(&self.states, group.classic().phase.name())
+                && meant(&self.types, group.kind())
         });
         out.array(found, |out, (name, group)| {
             out.string(name);
-            out.string(group.protocol_type.as_deref().unwrap_or_default());
+            out.string(group.classic().protocol_type.as_deref().unwrap_or_default());
             if out.version >= 4 {
-                out.string(group.phase.name());
+                out.string(group.classic().phase.name());
             }
             if out.version >= 5 {
-                out.string(KIND);
+                out.string(group.kind());
             }
             out.tags();
         });

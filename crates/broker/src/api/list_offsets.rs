@@ -2,8 +2,8 @@
 
 use super::{At, Call, Step};
 use crate::about::About;
-use crate::state::batch::Head;
 use crate::state::compression;
+use crate::state::head::Head;
 use crate::state::log::{Log, Stored};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};

@@ -1,5 +1,6 @@
 //! Metadata: the nodes, and the topics with their leaders; makes topics when they are first asked for.
 
+use super::leaders;
 use super::{At, Call, Step};
 use crate::about::About;
 use crate::state::sessions::TopicRef;
@@ -73,7 +74,7 @@ impl Call for Metadata {
         if out.version >= 3 {
             out.throttle();
         }
-        write_nodes(at.state, out);
+        write_nodes(at, out);
         out.array(topics, |out, (topic, found)| {
             write_topic(at.state, &topic, found, out);
         });
@@ -111,22 +112,21 @@ fn find(at: &mut At<'_>, topic: &TopicRef, create: bool) -> Result<(), ErrorCode
     })
 }
 
-fn write_nodes(state: &State, out: &mut Writer) {
-    let alive: Vec<_> = state.nodes.alive().collect();
+fn write_nodes(at: &At<'_>, out: &mut Writer) {
+    let alive: Vec<_> = at.state.nodes.alive().collect();
     out.array(alive, |out, node| {
         out.i32(node.id);
-        out.string(&node.host);
-        out.i32(node.port.into());
+        leaders::write_address(out, at, node.id);
         if out.version >= 1 {
             out.nullable_string(None);
         }
         out.tags();
     });
     if out.version >= 2 {
-        out.nullable_string(Some(&state.cluster_id));
+        out.nullable_string(Some(&at.state.cluster_id));
     }
     if out.version >= 1 {
-        out.i32(state.nodes.controller());
+        out.i32(at.state.nodes.controller());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The calls, one file each: what a request says, what it does to the cluster, what is answered.
 
 mod api_versions;
+mod call;
 mod configs;
 mod create_partitions;
 mod create_topics;
@@ -31,148 +32,10 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::test_batch;
 
-use std::time::Duration;
+use call::millis;
+pub(crate) use call::{At, Call, Step};
 
-use crate::about::About;
-use crate::state::{ConnectionId, NodeId, Now, State};
-use crate::wire::{ApiKey, ErrorCode, Header, Malformed, Name, Reader, Writer};
-
-/// Where and when a request is handled.
-pub(crate) struct At<'a> {
-    pub(crate) state: &'a mut State,
-    pub(crate) now: Now,
-    pub(crate) node: NodeId,
-    pub(crate) connection: ConnectionId,
-    pub(crate) client: Client<'a>,
-    pub(crate) forced: &'a [Forced],
-}
-
-/// Who asks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Client<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) host: &'a str,
-}
-
-/// What becomes of a request for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The answer is written.
-    Answer,
-    /// The client wants none (`acks=0`).
-    Silence,
-    /// As Kafka tells an error where no answer is wanted: the connection is closed.
-    Close,
-    /// Nothing is written: look again when woken, or when the cluster has been up for so long.
-    Wait { until: Option<Duration> },
-}
-
-/// An error that a test wants instead of the answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Forced {
-    pub(crate) code: ErrorCode,
-    /// Only for this topic's part of the request.
-    pub(crate) topic: Option<Name>,
-    /// Only for this partition's part of the request.
-    pub(crate) partition: Option<i32>,
-    /// Only for this group's part of the request.
-    pub(crate) group: Option<Name>,
-    /// The request does its work all the same.
-    pub(crate) takes_effect: bool,
-}
-
-/// A part of a request, as far as it has a name: what it leaves open is the whole request's.
-#[derive(Clone, Copy, Debug, Default)]
-struct Part<'a> {
-    topic: Option<&'a str>,
-    partition: Option<i32>,
-    group: Option<&'a str>,
-}
-
-impl Forced {
-    fn is_about(&self, part: Part<'_>) -> bool {
-        let same = |wanted: &Option<Name>, name: Option<&str>| match (wanted, name) {
-            (Some(wanted), Some(name)) => **wanted == *name,
-            _ => true,
-        };
-        let same_partition = match (self.partition, part.partition) {
-            (Some(wanted), Some(partition)) => wanted == partition,
-            _ => true,
-        };
-        same(&self.topic, part.topic) && same(&self.group, part.group) && same_partition
-    }
-
-    /// Whether nothing is left for another one to happen to.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        (self.topic.is_none() || self.topic == other.topic)
-            && (self.partition.is_none() || self.partition == other.partition)
-            && (self.group.is_none() || self.group == other.group)
-    }
-}
-
-impl At<'_> {
-    /// Does one part of a request's work, unless a test wants an error instead (or as well).
-    pub(crate) fn part<T>(
-        &mut self,
-        topic: Option<&str>,
-        partition: Option<i32>,
-        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
-    ) -> Result<T, ErrorCode> {
-        let part = Part {
-            topic,
-            partition,
-            group: None,
-        };
-        self.part_of(part, work)
-    }
-
-    /// The same for a group's part.
-    pub(crate) fn group_part<T>(
-        &mut self,
-        group: &str,
-        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
-    ) -> Result<T, ErrorCode> {
-        let part = Part {
-            group: Some(group),
-            ..Part::default()
-        };
-        self.part_of(part, work)
-    }
-
-    fn part_of<T>(
-        &mut self,
-        part: Part<'_>,
-        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
-    ) -> Result<T, ErrorCode> {
-        match self.forced.iter().find(|forced| forced.is_about(part)) {
-            None => work(self),
-            Some(forced) if forced.takes_effect => {
-                work(self)?;
-                Err(forced.code)
-            }
-            Some(forced) => Err(forced.code),
-        }
-    }
-
-    /// The error that a test wants of the request as a whole.
-    pub(crate) fn forced_whole(&self) -> Option<ErrorCode> {
-        let mut whole = self.forced.iter().filter(|forced| {
-            forced.topic.is_none() && forced.partition.is_none() && forced.group.is_none()
-        });
-        whole.next().map(|forced| forced.code)
-    }
-}
-
-/// A request that was read.
-pub(crate) trait Call: Send {
-    /// What it is about, by its own words and, where it goes on with what the node remembers, by those.
-    fn about(&self, _state: &State, _node: NodeId) -> About {
-        About::default()
-    }
-
-    /// Does what can be done now; called again after [`Step::Wait`].
-    fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step;
-}
+use crate::wire::{ApiKey, Header, Malformed, Reader, Writer};
 
 /// Reads the body of a request.
 pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>, Malformed> {
@@ -220,9 +83,4 @@ pub(crate) fn writer(header: &Header) -> Writer {
     // Its reader does not know yet what the broker speaks.
     let header_tags = flexible && header.key != ApiKey::ApiVersions;
     Writer::new(header.correlation_id, header.version, flexible, header_tags)
-}
-
-/// Milliseconds of a request as time; a negative number is none.
-fn millis(value: i32) -> Duration {
-    Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }

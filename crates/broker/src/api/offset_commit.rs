@@ -69,7 +69,7 @@ impl Call for OffsetCommit {
                     allowed?;
                     at.state.topics.partition(name, *partition)?;
                     at.state.in_any_group(&self.group, |group| {
-                        group.commit(name, *partition, committed.clone())
+                        group.offsets.commit(name, *partition, committed.clone())
                     })
                 });
                 out.i32(*partition);
@@ -89,8 +89,9 @@ impl OffsetCommit {
         let now = at.now.up;
         let known = at.state.in_group(&self.group, |group| {
             let instance = self.instance.as_deref();
-            group.check_commit(&self.member_id, instance, self.generation)?;
-            group.heard_of(&self.member_id, now);
+            let classic = group.classic_mut();
+            classic.check_commit(&self.member_id, instance, self.generation)?;
+            classic.heard_of(&self.member_id, now);
             Ok(())
         });
         match known {

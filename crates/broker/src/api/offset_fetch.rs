@@ -102,7 +102,8 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
             Some(topics) => topics
                 .iter()
                 .map(|(name, partitions)| {
-                    let found = |p: &i32| (*p, group.and_then(|g| g.committed(name, *p)).cloned());
+                    let found =
+                        |p: &i32| (*p, group.and_then(|g| g.offsets.get(name, *p)).cloned());
                     (name.clone(), partitions.iter().map(found).collect())
                 })
                 .collect(),
@@ -113,8 +114,8 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
 
 fn all(group: &Group) -> Answer {
     let mut all: Answer = Vec::new();
-    for ((name, partition), committed) in &group.offsets {
-        let one = (*partition, Some(committed.clone()));
+    for (name, partition, committed) in group.offsets.iter() {
+        let one = (partition, Some(committed.clone()));
         match all.last_mut() {
             Some((last, partitions)) if last == name => partitions.push(one),
             _ => all.push((name.clone(), vec![one])),
@@ -158,8 +159,8 @@ fn write_one(partition: i32, committed: Option<&Committed>, code: ErrorCode, out
 
 /// Where the group has committed anything.
 fn committed(state: &State, group: &str) -> Vec<(Name, Option<i32>)> {
-    let offsets = state.groups.get(group).map(|group| group.offsets.keys());
+    let offsets = state.groups.get(group).map(|group| group.offsets.iter());
     let each = offsets.into_iter().flatten();
-    each.map(|(topic, partition)| (topic.clone(), Some(*partition)))
+    each.map(|(topic, partition, _)| (topic.clone(), Some(partition)))
         .collect()
 }

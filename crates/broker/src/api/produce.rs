@@ -233,7 +233,7 @@ fn write(at: &At<'_>, answers: &[(TopicRef, Vec<Done>)], out: &mut Writer) {
         out.tags();
     });
     out.throttle();
-    leaders::write_endpoints(out, at.state, leaders);
+    leaders::write_endpoints(out, at, leaders);
 }
 
 impl TopicRef {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::groups::{code, string_since};
 use super::{At, Call, Step};
 use crate::about::About;
-use crate::state::groups::{GroupAnswer, Sync};
+use crate::state::groups::{Group, GroupAnswer, Sync};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
@@ -50,12 +50,12 @@ impl Call for SyncGroup {
         let mut answer = None;
         if !self.waits {
             // What an earlier request on this connection did not wait for.
-            at.state.groups.take_answer(at.connection);
+            at.state.waits.take_answer(at.connection);
             answer = at.part(None, None, |at| self.sync(at)).transpose();
             self.waits = true;
         }
         if answer.is_none()
-            && let Some(GroupAnswer::Sync(later)) = at.state.groups.take_answer(at.connection)
+            && let Some(GroupAnswer::Sync(later)) = at.state.waits.take_answer(at.connection)
         {
             answer = Some(later);
         }
@@ -72,7 +72,7 @@ impl SyncGroup {
         at.coordinates(&self.group)?;
         let (connection, now) = (at.connection, at.now.up);
         let answer = at.state.in_group(&self.group, |group| {
-            group.sync(self.sync.clone(), connection, now)
+            group.classic_mut().sync(self.sync.clone(), connection, now)
         });
         answer.ok_or(ErrorCode::UNKNOWN_MEMBER_ID)?.transpose()
     }
@@ -83,7 +83,7 @@ impl SyncGroup {
         }
         out.code(code(answer));
         if out.version >= 5 {
-            let group = at.state.groups.get(&self.group);
+            let group = at.state.groups.get(&self.group).map(Group::classic);
             let group = group.filter(|_| answer.is_ok());
             out.nullable_string(group.and_then(|group| group.protocol_type.as_deref()));
             out.nullable_string(group.and_then(|group| group.protocol.as_deref()));

@@ -10,15 +10,15 @@ use tokio::sync::{Notify, watch};
 
 use super::frames;
 use super::shared::{Mode, Shared, Status};
-use crate::api::{self, At, Call, Client, Step};
+use crate::api::{self, At, Call, Step};
 use crate::faults::{End, Plan};
-use crate::state::{ConnectionId, NodeId};
-use crate::wire::{Frame, Header, Malformed, Reader};
+use crate::state::{Connection, ConnectionId, ListenerId, NodeId};
+use crate::wire::{Frame, Header, Malformed, Name, Reader};
 
 /// Serves a client until it leaves, sends what is no request, or the node goes down.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
-    node: NodeId,
+    (node, listener): (NodeId, ListenerId),
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     host: String,
 ) {
@@ -29,42 +29,44 @@ pub(crate) async fn serve(
     if before.mode == Mode::Down {
         return;
     }
-    let (id, waker) = shared.connected();
+    let host: Name = format!("/{host}").into();
+    let (id, waker) = shared.connected(Connection {
+        node,
+        listener,
+        host: host.clone(),
+    });
     let mut down = mode.clone();
-    let mut connection = Connection {
+    let mut served = Served {
         shared,
         node,
         id,
         waker,
         mode,
-        host: format!("/{host}"),
         stream,
         ahead: None,
     };
     let ended = tokio::select! {
         _ = down.wait_for(|now| now.incarnation != before.incarnation) => Ok(()),
-        ended = connection.run() => ended,
+        ended = served.run() => ended,
     };
     if let Err(error) = ended {
-        tracing::debug!(node, host = connection.host, %error, "connection closed");
+        tracing::debug!(node, %host, %error, "connection closed");
     }
-    connection.shared.disconnected(id);
+    served.shared.disconnected(id);
 }
 
-struct Connection<S> {
+struct Served<S> {
     shared: Arc<Shared>,
     node: NodeId,
     id: ConnectionId,
     waker: Arc<Notify>,
     mode: watch::Receiver<Status>,
-    /// As Kafka names it: a slash and the address.
-    host: String,
     stream: S,
     /// The first byte of the next request, read while the last one waited.
     ahead: Option<u8>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
     async fn run(&mut self) -> io::Result<()> {
         let most = self.shared.max_request_bytes;
         let longest = |key, version| Header::longest(key, version, most);
@@ -130,18 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut out = api::writer(header);
             out.set_throttle(throttle);
             let step = self.shared.with(|state, now| {
-                let mut at = At {
-                    state,
-                    now,
-                    node: self.node,
-                    connection: self.id,
-                    client: Client {
-                        id: header.client_id.as_deref().unwrap_or_default(),
-                        host: &self.host,
-                    },
-                    forced: &plan.forced,
-                };
-                call.step(&mut at, &mut out)
+                let client_id = header.client_id.as_deref().unwrap_or_default();
+                match At::new(state, now, self.id, client_id, &plan.forced) {
+                    Some(mut at) => call.step(&mut at, &mut out),
+                    None => Step::Close,
+                }
             });
             match step {
                 Step::Answer if out.is_full() => return None,

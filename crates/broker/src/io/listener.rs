@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 
 use super::connection;
 use super::shared::Shared;
-use crate::cluster::Error;
-use crate::state::NodeId;
+use crate::error::Error;
+use crate::state::{ListenerId, NodeId};
 
 /// Listens; port 0 takes a free one.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -17,18 +17,18 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// Serves whoever connects. Ending this task closes the port; connections live on.
-pub(crate) async fn run(shared: Arc<Shared>, node: NodeId, listener: TcpListener) {
+pub(crate) async fn run(shared: Arc<Shared>, place: (NodeId, ListenerId), listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // An answer is written whole: nothing is gained by holding it back.
                 let _ = stream.set_nodelay(true);
                 let host = peer.ip().to_string();
-                tokio::spawn(connection::serve(shared.clone(), node, stream, host));
+                tokio::spawn(connection::serve(shared.clone(), place, stream, host));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: it passes when others close.
-                tracing::warn!(node, %error, "cannot take a connection");
+                tracing::warn!(node = place.0, %error, "cannot take a connection");
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         }

@@ -8,7 +8,7 @@ use std::time::{self, Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::state::{ConnectionId, NodeId, Now, State};
+use crate::state::{Connection, ConnectionId, NodeId, Now, State};
 
 /// Whether a node works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,11 +166,11 @@ impl Shared {
         self.status(node).map(|status| status.borrow().mode)
     }
 
-    pub(crate) fn connected(&self) -> (ConnectionId, Arc<Notify>) {
+    pub(crate) fn connected(&self, connection: Connection) -> (ConnectionId, Arc<Notify>) {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let waker = Arc::new(Notify::new());
         lock(&self.wakers).insert(id, waker.clone());
-        self.with(|state, _| state.connected(id));
+        self.with(|state, _| state.connected(id, connection));
         (id, waker)
     }
 

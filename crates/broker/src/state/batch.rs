@@ -4,24 +4,18 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::compression::{self, Closed};
 use super::configs::TopicConfigs;
+use super::head::{ATTRIBUTES_AT, CONTROL, Head, LOG_APPEND_TIME, TRANSACTIONAL};
 use super::records;
 use crate::wire::ErrorCode;
 
-/// Length of a batch's header, from its base offset to its record count.
-pub(crate) const HEADER_LEN: usize = 61;
 /// What a batch's length field does not count: the base offset and the field itself.
 const LENGTH_END: usize = 12;
 const EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const CRC_END: usize = 21;
-const ATTRIBUTES_AT: usize = 21;
 const MAX_TIMESTAMP_AT: usize = 35;
 
-const CODEC_MASK: i16 = 0x07;
-const LOG_APPEND_TIME: i16 = 0x08;
-const TRANSACTIONAL: i16 = 0x10;
-const CONTROL: i16 = 0x20;
 /// Codecs up to zstd exist.
 const HIGHEST_CODEC: i16 = 4;
 
@@ -59,55 +53,6 @@ pub(crate) enum Flaw {
     Shape(ErrorCode),
     /// It is one, but not of records that can be appended.
     Records(ErrorCode),
-}
-
-/// What a batch says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) attributes: i16,
-    pub(crate) last_offset_delta: i32,
-    pub(crate) base_timestamp: i64,
-    pub(crate) max_timestamp: i64,
-    pub(crate) producer_id: i64,
-    pub(crate) producer_epoch: i16,
-    pub(crate) base_sequence: i32,
-    pub(crate) count: i32,
-}
-
-impl Head {
-    /// Reads a header of [`HEADER_LEN`] bytes; `None` if there are fewer.
-    pub(crate) fn read(batch: &[u8]) -> Option<Self> {
-        let mut at = batch.get(ATTRIBUTES_AT..HEADER_LEN)?;
-        Some(Self {
-            attributes: at.get_i16(),
-            last_offset_delta: at.get_i32(),
-            base_timestamp: at.get_i64(),
-            max_timestamp: at.get_i64(),
-            producer_id: at.get_i64(),
-            producer_epoch: at.get_i16(),
-            base_sequence: at.get_i32(),
-            count: at.get_i32(),
-        })
-    }
-
-    pub(crate) fn codec(&self) -> i16 {
-        self.attributes & CODEC_MASK
-    }
-
-    pub(crate) fn has_log_append_time(&self) -> bool {
-        self.attributes & LOG_APPEND_TIME != 0
-    }
-
-    /// The sequence of the last record, which starts again at 0 after the highest.
-    pub(crate) fn last_sequence(&self) -> i32 {
-        let last = i64::from(self.base_sequence) + i64::from(self.last_offset_delta);
-        let wrapped = if last > i64::from(i32::MAX) {
-            last - i64::from(i32::MAX) - 1
-        } else {
-            last
-        };
-        wrapped as i32
-    }
 }
 
 impl From<ErrorCode> for Rejected {

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::batch::{HEADER_LEN, Head};
+use super::head::{HEADER_LEN, Head};
 use super::records::{self, RawRecord};
 
 /// Larger batches are not looked into: a small one can claim to be of any size.

@@ -3,54 +3,43 @@
 pub(crate) mod batch;
 pub(crate) mod compression;
 pub(crate) mod configs;
+mod connections;
+mod coordinators;
 pub(crate) mod groups;
+pub(crate) mod head;
+mod ids;
+mod leaders;
 pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod producers;
 pub(crate) mod random;
 pub(crate) mod records;
 pub(crate) mod sessions;
+mod time;
+mod timers;
 pub(crate) mod topics;
 pub(crate) mod waits;
 
-use std::collections::VecDeque;
-use std::time::Duration;
+pub(crate) use connections::Connection;
+pub(crate) use ids::{ConnectionId, CoordinatorKind, ListenerId, NodeId, Now};
 
+use connections::Connections;
 use groups::Groups;
 use nodes::Nodes;
 use random::Random;
 use sessions::Sessions;
+use timers::{Alarm, Timers};
 use topics::Topics;
 use waits::Waits;
 
 use crate::about::About;
 use crate::faults::{Facts, Plan, Rules};
-use crate::inspect::RequestSeen;
+use crate::seen::Seen;
 use crate::settings::Settings;
-use crate::wire::{ErrorCode, Header, Name};
+use crate::wire::{Header, Name};
 
 /// More than any test or development needs.
 const MOST_PARTITIONS: usize = 100_000;
-
-/// As many requests are remembered.
-const MOST_SEEN: usize = 4096;
-/// So much of a client's id is remembered, and sixteen times that of topics' names.
-const MOST_NOTED: usize = 256;
-
-/// A moment: how long the cluster has been up, and what its wall clock says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Now {
-    pub(crate) up: Duration,
-    /// Milliseconds since 1970.
-    pub(crate) wall: i64,
-}
-
-/// One connection of one client, for as long as the cluster lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ConnectionId(pub(crate) u64);
-
-/// A broker's id.
-pub(crate) type NodeId = i32;
 
 /// The whole cluster: all nodes share it, so replication is but a label.
 #[derive(Debug)]
@@ -59,26 +48,15 @@ pub(crate) struct State {
     pub(crate) cluster_id: String,
     pub(crate) random: Random,
     pub(crate) nodes: Nodes,
+    pub(crate) connections: Connections,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) sessions: Sessions,
     pub(crate) waits: Waits,
     pub(crate) faults: Rules,
-    pub(crate) seen: VecDeque<RequestSeen>,
+    pub(crate) seen: Seen,
+    timers: Timers,
     next_producer_id: i64,
-    /// When retention looks at all logs again.
-    next_retention: Duration,
-}
-
-/// The first topics of a request, as many as are worth remembering.
-fn noted(about: &About) -> Vec<String> {
-    let mut left = 16 * MOST_NOTED;
-    let short = about.names().take_while(|name| {
-        let fits = name.len() <= left;
-        left = left.saturating_sub(name.len());
-        fits
-    });
-    short.map(ToString::to_string).collect()
 }
 
 impl State {
@@ -86,21 +64,21 @@ impl State {
         let mut random = Random::new(settings.seed.unwrap_or_else(Random::entropy));
         let cluster_id = random.base64_id();
         let next_producer_id = random.first_producer_id();
-        let next_retention = settings.retention_check;
         let nodes = Nodes::new(settings.nodes);
         let mut state = Self {
             settings,
             cluster_id,
             random,
             nodes,
+            connections: Connections::default(),
             topics: Topics::default(),
             groups: Groups::default(),
             sessions: Sessions::default(),
             waits: Waits::default(),
             faults: Rules::default(),
-            seen: VecDeque::new(),
+            seen: Seen::default(),
+            timers: Timers::default(),
             next_producer_id,
-            next_retention,
         };
         let configs = state.settings.topic_configs();
         for (name, partitions) in state.settings.topics.clone() {
@@ -114,11 +92,6 @@ impl State {
         let id = self.next_producer_id;
         self.next_producer_id += 1;
         id
-    }
-
-    /// The node that coordinates a group: fixed by its name while the nodes live, unless it was moved.
-    pub(crate) fn coordinator(&self, group: &str) -> Option<NodeId> {
-        self.nodes.coordinator(group)
     }
 
     /// Whether the cluster takes so many partitions more: what clients ask for must not take all memory.
@@ -154,78 +127,32 @@ impl State {
         });
         // All of them, unless there is no such topic.
         let _ = added.count();
+        if !self.timers.is_set(&Alarm::Retention) {
+            let first = self.settings.retention_check;
+            self.timers.set(Alarm::Retention, Some(first));
+        }
     }
-}
 
-impl State {
     /// Notes a request, and decides what goes wrong with it.
     pub(crate) fn arrived(&mut self, node: NodeId, header: &Header, about: &About) -> Plan {
-        let client_id = header.client_id.as_deref().unwrap_or_default();
+        self.seen.note(node, header, about);
         let facts = Facts {
             api: header.key,
             node,
-            client_id,
+            client_id: header.client_id.as_deref().unwrap_or_default(),
             about,
         };
-        let plan = self.faults.plan(&facts, &mut self.random);
-        if self.seen.len() == MOST_SEEN {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(RequestSeen {
-            node,
-            api: header.key,
-            version: header.version,
-            client_id: client_id.chars().take(MOST_NOTED).collect(),
-            topics: noted(about),
-        });
-        plan
-    }
-
-    /// Replicas by hand: the first that lives leads.
-    pub(crate) fn assign_replicas(&mut self, name: &str, index: i32, replicas: &[NodeId]) {
-        let nodes = &self.nodes;
-        if let Ok(partition) = self.topics.partition_mut(name, index) {
-            partition.replicas = replicas.to_vec();
-            partition.leader = replicas.iter().copied().find(|id| nodes.is_alive(*id));
-        }
-    }
-
-    /// Deletes a topic; who waits for its records hears of it.
-    pub(crate) fn delete_topic(&mut self, name: &Name) -> Result<(), ErrorCode> {
-        let topic = self
-            .topics
-            .remove(name)
-            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-        for index in 0..topic.partitions.len() {
-            self.waits.changed(name, index as i32);
-        }
-        self.forget_topic_offsets(name);
-        Ok(())
-    }
-
-    /// When something happens by itself next.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
-        let retention = (self.topics.partitions() > 0).then_some(self.next_retention);
-        self.groups.deadline().into_iter().chain(retention).min()
-    }
-
-    /// Does what time has come for.
-    pub(crate) fn tick(&mut self, now: Now) {
-        self.tick_groups(now.up);
-        if self.next_retention <= now.up {
-            self.next_retention = now.up + self.settings.retention_check;
-            self.retain(now.wall);
-        }
+        self.faults.plan(&facts, &mut self.random)
     }
 
     /// A client has come, and may wait for answers.
-    pub(crate) fn connected(&mut self, connection: ConnectionId) {
-        self.groups.connected(connection);
+    pub(crate) fn connected(&mut self, id: ConnectionId, connection: Connection) {
+        self.connections.insert(id, connection);
     }
 
     /// Nobody waits on this connection any more.
-    pub(crate) fn disconnected(&mut self, connection: ConnectionId) {
-        self.waits.forget(connection);
-        self.groups.disconnected(connection);
+    pub(crate) fn disconnected(&mut self, id: ConnectionId) {
+        self.connections.remove(id);
+        self.waits.disconnected(id);
     }
 }

@@ -1,32 +1,39 @@
 //! The cluster's nodes: where they listen, which are alive, which coordinates what.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use super::NodeId;
+use super::ids::{CoordinatorKind, ListenerId, NodeId};
 use crate::wire::Name;
 
 #[derive(Debug)]
 pub(crate) struct Nodes {
     all: Vec<Node>,
-    /// Groups whose coordinator was moved by hand.
-    moved: HashMap<Name, NodeId>,
+    /// Where each node's listeners are found.
+    addresses: HashMap<(NodeId, ListenerId), Address>,
+    /// What was given to another coordinator by hand.
+    moved: HashMap<(CoordinatorKind, Name), NodeId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    pub(crate) host: Name,
-    pub(crate) port: u16,
     pub(crate) alive: bool,
 }
 
-impl Node {
-    /// As clients are told it.
-    pub(crate) fn address(&self) -> String {
+/// Where clients find a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: Name,
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
+            write!(f, "[{}]:{}", self.host, self.port)
         } else {
-            format!("{}:{}", self.host, self.port)
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }
@@ -36,12 +43,11 @@ impl Nodes {
     pub(crate) fn new(count: usize) -> Self {
         let node = |n: usize| Node {
             id: n as NodeId,
-            host: "127.0.0.1".into(),
-            port: 0,
             alive: true,
         };
         Self {
             all: (1..=count).map(node).collect(),
+            addresses: HashMap::new(),
             moved: HashMap::new(),
         }
     }
@@ -62,11 +68,13 @@ impl Nodes {
         self.get(id).is_some_and(|node| node.alive)
     }
 
-    pub(crate) fn set_address(&mut self, id: NodeId, host: Name, port: u16) {
-        if let Some(node) = self.all.iter_mut().find(|node| node.id == id) {
-            node.host = host;
-            node.port = port;
-        }
+    pub(crate) fn set_address(&mut self, id: NodeId, listener: ListenerId, address: Address) {
+        self.addresses.insert((id, listener), address);
+    }
+
+    /// Where clients of a listener find a node.
+    pub(crate) fn address(&self, id: NodeId, listener: ListenerId) -> Option<&Address> {
+        self.addresses.get(&(id, listener))
     }
 
     pub(crate) fn set_alive(&mut self, id: NodeId, alive: bool) {
@@ -88,24 +96,25 @@ impl Nodes {
         ids.cycle().skip(skip).take(count).collect()
     }
 
-    pub(crate) fn coordinator(&self, group: &str) -> Option<NodeId> {
-        if let Some(id) = self.moved.get(group)
+    /// The node that coordinates something: fixed by its name while the nodes live, unless it was moved.
+    pub(crate) fn coordinator(&self, kind: CoordinatorKind, name: &str) -> Option<NodeId> {
+        if let Some(id) = self.moved.get(&(kind, name.into()))
             && self.is_alive(*id)
         {
             return Some(*id);
         }
         // FNV-1a: any spread will do, the same in every run.
-        let hash = group.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        // The first live node from there on, so that a death moves no other node's groups.
+        // The first live node from there on, so that a death moves nothing of other nodes.
         let first = hash.checked_rem(self.all.len() as u64)? as usize;
         let circle = self.all.iter().cycle().skip(first).take(self.all.len());
         let mut alive = circle.filter(|node| node.alive);
         alive.next().map(|node| node.id)
     }
 
-    pub(crate) fn move_coordinator(&mut self, group: Name, to: NodeId) {
-        self.moved.insert(group, to);
+    pub(crate) fn move_coordinator(&mut self, kind: CoordinatorKind, name: Name, to: NodeId) {
+        self.moved.insert((kind, name), to);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::batch::Head;
+use super::head::Head;
 use crate::wire::ErrorCode;
 
 /// As many batches can be in flight; older duplicates are not recognised.

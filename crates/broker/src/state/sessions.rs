@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::NodeId;
+use super::ids::NodeId;
 use crate::wire::{ErrorCode, Name, TopicId};
 
 /// As many as Kafka keeps a node (`max.incremental.fetch.session.cache.slots`); the oldest goes for a new one.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::configs::TopicConfigs;
+use super::ids::NodeId;
 use super::log::Log;
-use super::{NodeId, Now, State};
 use crate::wire::{ErrorCode, Name, TopicId};
 
 /// All topics, by name and by id.
@@ -61,7 +61,7 @@ impl Partition {
         Ok(())
     }
 
-    fn lead(&mut self, leader: Option<NodeId>) {
+    pub(super) fn lead(&mut self, leader: Option<NodeId>) {
         if self.leader != leader {
             self.leader = leader;
             self.epoch += 1;
@@ -159,91 +159,4 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
         && name != "."
         && name != ".."
         && name.chars().all(letters)
-}
-
-impl State {
-    /// Gives a partition to another live node; those that wait for records there hear of it.
-    pub(crate) fn move_leader(
-        &mut self,
-        topic: &str,
-        index: i32,
-        to: NodeId,
-    ) -> Result<(), ErrorCode> {
-        if !self.nodes.is_alive(to) {
-            return Err(ErrorCode::BROKER_NOT_AVAILABLE);
-        }
-        let partition = self.topics.partition_mut(topic, index)?;
-        if !partition.replicas.contains(&to) {
-            // As if it had been reassigned there first.
-            partition.replicas.insert(0, to);
-        }
-        partition.lead(Some(to));
-        self.waits.changed(topic, index);
-        Ok(())
-    }
-
-    /// A node died: its partitions go to their next live replica, or have no leader; its groups go to another.
-    pub(crate) fn node_died(&mut self, id: NodeId, now: Now) {
-        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, false));
-        self.sessions.forget_node(id);
-        self.elect();
-    }
-
-    /// A node is back: it takes up what had no leader, and its groups.
-    pub(crate) fn node_started(&mut self, id: NodeId, now: Now) {
-        self.change_coordinators(now.up, |state| state.nodes.set_alive(id, true));
-        self.elect();
-    }
-
-    /// Gives a group to another live node.
-    pub(crate) fn move_coordinator(
-        &mut self,
-        group: &str,
-        to: NodeId,
-        now: Now,
-    ) -> Result<(), ErrorCode> {
-        if !self.nodes.is_alive(to) {
-            return Err(ErrorCode::BROKER_NOT_AVAILABLE);
-        }
-        self.change_coordinators(now.up, |state| {
-            state.nodes.move_coordinator(group.into(), to)
-        });
-        Ok(())
-    }
-
-    /// Lets go what is too old, in all partitions; those that wait for records there hear of it.
-    pub(super) fn retain(&mut self, wall: i64) {
-        let Self { topics, waits, .. } = self;
-        for (name, topic) in topics.iter_mut() {
-            let Topic {
-                partitions,
-                configs,
-                ..
-            } = topic;
-            for (index, partition) in partitions.iter_mut().enumerate() {
-                if partition.log.retain(wall, configs) {
-                    waits.changed(name, index as i32);
-                }
-            }
-        }
-    }
-
-    fn elect(&mut self) {
-        let Self {
-            nodes,
-            topics,
-            waits,
-            ..
-        } = self;
-        for (name, topic) in topics.iter_mut() {
-            for (index, partition) in topic.partitions.iter_mut().enumerate() {
-                if partition.leader.is_some_and(|id| nodes.is_alive(id)) {
-                    continue;
-                }
-                let next = partition.replicas.iter().find(|id| nodes.is_alive(**id));
-                partition.lead(next.copied());
-                waits.changed(name, index as i32);
-            }
-        }
-    }
 }

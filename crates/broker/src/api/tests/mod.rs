@@ -13,9 +13,11 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{At, Call, Client, Forced, Step};
+use super::{At, Call, Step};
+use crate::forced::Forced;
 use crate::settings::Settings;
-use crate::state::{ConnectionId, Now, State};
+use crate::state::nodes::Address;
+use crate::state::{Connection, ConnectionId, ListenerId, Now, State};
 use crate::wire::{ApiKey, Header, Malformed, Reader};
 
 /// A cluster without sockets, and a clock that stands still unless it is moved.
@@ -49,9 +51,11 @@ impl World {
         let mut state = State::new(settings);
         let ids: Vec<i32> = state.nodes.all().iter().map(|node| node.id).collect();
         for id in ids {
-            state
-                .nodes
-                .set_address(id, "127.0.0.1".into(), 9092 + id as u16);
+            let address = Address {
+                host: "127.0.0.1".into(),
+                port: 9092 + id as u16,
+            };
+            state.nodes.set_address(id, ListenerId::default(), address);
         }
         Self {
             state,
@@ -88,7 +92,6 @@ impl World {
     ) -> Result<R::Response, Waiting> {
         let frame = frame(version, request);
         let (header, call) = read(&frame).unwrap();
-        self.state.connected(ConnectionId(connection));
         self.go_on::<R>(Waiting {
             connection: ConnectionId(connection),
             header,
@@ -111,17 +114,17 @@ impl World {
     pub(super) fn step(&mut self, waiting: &mut Waiting) -> (Step, Bytes) {
         let mut out = super::writer(&waiting.header);
         let now = self.moment();
-        let mut at = At {
-            state: &mut self.state,
-            now,
-            node: NODE,
-            connection: waiting.connection,
-            client: Client {
-                id: waiting.header.client_id.as_deref().unwrap_or_default(),
-                host: "/127.0.0.1",
-            },
-            forced: &self.forced,
-        };
+        let id = waiting.connection;
+        if !self.state.connections.has(id) {
+            let connection = Connection {
+                node: NODE,
+                listener: ListenerId::default(),
+                host: "/127.0.0.1".into(),
+            };
+            self.state.connected(id, connection);
+        }
+        let client_id = waiting.header.client_id.as_deref().unwrap_or_default();
+        let mut at = At::new(&mut self.state, now, id, client_id, &self.forced).unwrap();
         let step = waiting.call.step(&mut at, &mut out);
         let parts = out.finish().parts;
         (step, parts.concat().into())

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::GroupAnswer;
-use super::group::{Group, Member, NEW_MEMBER_TIMEOUT, Phase};
-use crate::state::ConnectionId;
+use super::answer::{GroupAnswer, JoinAnswer, Joined};
+use super::classic::{Classic, Member, NEW_MEMBER_TIMEOUT, Phase};
+use crate::state::ids::ConnectionId;
 use crate::wire::{ErrorCode, Name};
 
 /// More than any test or development needs.
@@ -31,44 +31,7 @@ pub(crate) struct Join {
     pub(crate) knows_skipped_assignment: bool,
 }
 
-/// What a member is told of its new generation, or why it is in none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct JoinAnswer {
-    pub(crate) code: ErrorCode,
-    pub(crate) generation: i32,
-    pub(crate) protocol_type: Option<Name>,
-    pub(crate) protocol: Option<Name>,
-    pub(crate) leader: Name,
-    pub(crate) skip_assignment: bool,
-    pub(crate) member_id: Name,
-    /// For the leader.
-    pub(crate) members: Vec<Joined>,
-}
-
-/// A member as its leader is told of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Joined {
-    pub(crate) id: Name,
-    pub(crate) instance: Option<Name>,
-    pub(crate) metadata: Bytes,
-}
-
-impl JoinAnswer {
-    pub(crate) fn error(code: ErrorCode, member_id: &str) -> Self {
-        Self {
-            code,
-            generation: -1,
-            protocol_type: None,
-            protocol: None,
-            leader: "".into(),
-            skip_assignment: false,
-            member_id: member_id.into(),
-            members: Vec::new(),
-        }
-    }
-}
-
-impl Group {
+impl Classic {
     /// The answer, or `None` if it comes when the others have joined.
     pub(crate) fn join(
         &mut self,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::group::Group;
+use super::classic::Classic;
 use crate::wire::{ErrorCode, Name};
 
-impl Group {
+impl Classic {
     /// Takes one member out, by its id or, if it is static, by its instance id (KIP-345).
     pub(crate) fn leave(
         &mut self,

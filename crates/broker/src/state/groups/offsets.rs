@@ -1,8 +1,7 @@
-//! A group's committed offsets, and who may commit.
+//! A group's committed offsets, whoever its members are.
 
-use bytes::{Buf, Bytes};
+use std::collections::BTreeMap;
 
-use super::group::{Group, Phase};
 use crate::wire::{ErrorCode, Name};
 
 /// As Kafka's `offset.metadata.max.bytes`.
@@ -16,26 +15,17 @@ pub(crate) struct Committed {
     pub(crate) metadata: Name,
 }
 
-impl Group {
-    /// Whether this member of this generation may commit; -1 and no member is a client outside of any group.
-    pub(crate) fn check_commit(
-        &self,
-        id: &str,
-        instance: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ErrorCode> {
-        if generation < 0 && self.members.is_empty() {
-            return Ok(());
-        }
-        if generation < 0 && id.is_empty() && instance.is_none() {
-            return Err(ErrorCode::UNKNOWN_MEMBER_ID);
-        }
-        self.check_member(id, instance)?;
-        self.check_generation(generation)?;
-        if self.phase == Phase::Completing {
-            return Err(ErrorCode::REBALANCE_IN_PROGRESS);
-        }
-        Ok(())
+/// Where a group will go on.
+#[derive(Debug, Default)]
+pub(crate) struct Offsets {
+    committed: BTreeMap<(Name, i32), Committed>,
+    /// Something was committed once: the group stays, also without any of it.
+    were_committed: bool,
+}
+
+impl Offsets {
+    pub(super) fn were_committed(&self) -> bool {
+        self.were_committed
     }
 
     pub(crate) fn commit(
@@ -47,54 +37,26 @@ impl Group {
         if committed.metadata.len() > MOST_METADATA {
             return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
         }
-        self.has_committed = true;
-        self.offsets.insert((topic.clone(), partition), committed);
+        self.were_committed = true;
+        self.committed.insert((topic.clone(), partition), committed);
         Ok(())
     }
 
-    pub(crate) fn committed(&self, topic: &Name, partition: i32) -> Option<&Committed> {
-        self.offsets.get(&(topic.clone(), partition))
+    pub(crate) fn get(&self, topic: &Name, partition: i32) -> Option<&Committed> {
+        self.committed.get(&(topic.clone(), partition))
     }
 
-    /// OffsetDelete: not while members read the topic.
-    pub(crate) fn delete_offset(&mut self, topic: &Name, partition: i32) -> Result<(), ErrorCode> {
-        if self.subscribes(topic) {
-            return Err(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
-        }
-        self.offsets.remove(&(topic.clone(), partition));
-        Ok(())
+    /// In the order of topics and partitions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, i32, &Committed)> {
+        let all = self.committed.iter();
+        all.map(|((topic, partition), committed)| (topic, *partition, committed))
+    }
+
+    pub(super) fn remove(&mut self, topic: &Name, partition: i32) {
+        self.committed.remove(&(topic.clone(), partition));
     }
 
     pub(super) fn forget_topic(&mut self, topic: &str) {
-        self.offsets.retain(|(name, _), _| **name != *topic);
+        self.committed.retain(|(name, _), _| **name != *topic);
     }
-
-    fn subscribes(&self, topic: &str) -> bool {
-        if self.protocol_type.as_deref() != Some("consumer") {
-            return false;
-        }
-        let protocol = self.protocol.as_deref().unwrap_or_default();
-        let mut metadata = self
-            .members
-            .values()
-            .map(|member| member.metadata(protocol));
-        // Who tells what it subscribes in no way that can be read may subscribe anything.
-        metadata
-            .any(|metadata| names(metadata).is_none_or(|names| names.iter().any(|n| n == topic)))
-    }
-}
-
-/// The topics of a consumer's subscription: its version, then names.
-fn names(mut metadata: Bytes) -> Option<Vec<String>> {
-    metadata.try_get_i16().ok()?;
-    let count = metadata.try_get_i32().ok()?;
-    let mut names = Vec::new();
-    for _ in 0..count {
-        let len = usize::try_from(metadata.try_get_i16().ok()?).ok()?;
-        if len > metadata.len() {
-            return None;
-        }
-        names.push(String::from_utf8(metadata.split_to(len).into()).ok()?);
-    }
-    Some(names)
 }

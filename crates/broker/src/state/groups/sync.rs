@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::GroupAnswer;
-use super::group::{Group, Phase};
-use crate::state::ConnectionId;
+use super::answer::GroupAnswer;
+use super::classic::{Classic, Phase};
+use crate::state::ids::ConnectionId;
 use crate::wire::{ErrorCode, Name};
 
 /// A SyncGroup request.
@@ -20,7 +20,7 @@ pub(crate) struct Sync {
     pub(crate) assignments: Vec<(Name, Bytes)>,
 }
 
-impl Group {
+impl Classic {
     /// The member's assignment, or `None` if it comes with the leader's SyncGroup.
     pub(crate) fn sync(
         &mut self,
