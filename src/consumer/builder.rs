@@ -218,7 +218,9 @@ impl ConsumerBuilder {
     /// How long the group waits for a heartbeat before it gives the member's partitions to others.
     ///
     /// Heartbeats come from a thread of their own: a handler that blocks its runtime's threads costs no partitions
-    /// before `max_poll_interval` is over.
+    /// before `max_poll_interval` is over. When the coordinator itself is silent for so long, the member keeps its
+    /// partitions and hands out nothing of them until it has answered: it alone can say whether another member has
+    /// them by now. (Java hands out what it has fetched meanwhile.) A coordinator that was restarted has kept the group.
     ///
     /// Default 45 s; 1 ms to 2147483647 ms, and within the brokers' `group.min.session.timeout.ms` (6 s) and
     /// `group.max.session.timeout.ms` (30 min). Kafka: `session.timeout.ms`.

@@ -45,6 +45,10 @@ impl Host for Grouped {
         self.shared().begin(partitions);
     }
 
+    fn withhold(&self, withheld: bool) {
+        self.shared().withhold(withheld);
+    }
+
     fn stop(&self, partitions: &[TopicPartition]) {
         self.shared().stop(partitions);
     }

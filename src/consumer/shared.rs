@@ -201,6 +201,12 @@ impl Shared {
         self.ready.notify_one();
     }
 
+    /// Hands out nothing at all, or again.
+    pub(super) fn withhold(&self, withheld: bool) {
+        self.lock().withhold(withheld);
+        self.ready.notify_one();
+    }
+
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
     pub(super) fn stop(&self, partitions: &[TopicPartition]) {
         let mut state = self.lock();

@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) counts: Counts,
     /// Somebody waits for the application to be done with its records.
     pub(super) is_awaited: bool,
+    /// Nothing is handed out: whether the partitions are still this member's is not known.
+    is_withheld: bool,
     /// A call is waiting for records.
     pub(super) is_waiting: bool,
     /// The application wants no more records.
@@ -157,6 +159,17 @@ impl State {
         self.epoch += 1;
     }
 
+    /// Hands out nothing at all, or again.
+    pub(super) fn withhold(&mut self, withheld: bool) {
+        self.is_withheld = withheld;
+        self.epoch += 1;
+    }
+
+    /// Whether nothing of this one is handed out for now.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.is_withheld
+    }
+
     /// Removes partitions that may come back with the next assignment, and are paused then as they are now.
     pub(super) fn give_up(&mut self, partitions: &[TopicPartition]) {
         for name in partitions {
@@ -258,7 +271,9 @@ impl State {
 
     /// The oldest chunk of the partition that has waited longest, with its index and version.
     pub(super) fn next_chunk(&mut self) -> Option<(u32, u64, Chunk)> {
-        while let Some(index) = self.line.pop_front() {
+        while !self.is_withheld
+            && let Some(index) = self.line.pop_front()
+        {
             let Some(partition) = self.get(index) else {
                 continue;
             };

@@ -26,7 +26,7 @@ pub(super) struct Active {
 enum Standing {
     Valid,
     Void,
-    /// Its partition was paused: it goes back.
+    /// Its partition was paused, or all are withheld: it goes back.
     Paused,
 }
 
@@ -55,10 +55,10 @@ impl Active {
         if self.epoch == state.epoch {
             return Standing::Valid;
         }
-        let version = self.version;
+        let (version, is_withheld) = (self.version, state.is_withheld());
         let standing = match state.get(self.index) {
             Some(partition) if partition.version != version || partition.stopped => Standing::Void,
-            Some(partition) if partition.paused => Standing::Paused,
+            Some(partition) if partition.paused || is_withheld => Standing::Paused,
             Some(_) => Standing::Valid,
             None => Standing::Void,
         };

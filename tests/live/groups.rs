@@ -23,10 +23,17 @@ use super::support::{Kafka, Outcome, Suite};
 /// Longest wait for what is to happen by itself.
 const SOON: Duration = Duration::from_secs(30);
 
+/// The shortest session that brokers take, unless they are told otherwise.
+const SESSION: Duration = Duration::from_secs(6);
+
 pub(crate) fn promises(suite: &mut Suite) {
     suite.exclusive(
         "groups::handlers_that_block_every_worker_keep_their_groups_when_connections_end",
         blocked::blocked,
+    );
+    suite.alone(
+        "groups::handlers_that_block_every_worker_keep_their_groups_when_the_coordinator_restarts",
+        blocked::restarted,
     );
     suite.shared("groups::a_restart_resumes_at_the_committed_offset", restart);
     suite.shared(
@@ -125,7 +132,7 @@ fn member(client: &Client, group: &str, topic: &str) -> ConsumerBuilder {
         .consumer(group)
         .offset_reset(OffsetReset::Earliest)
         .heartbeat_interval(Duration::from_millis(300))
-        .session_timeout(Duration::from_secs(6))
+        .session_timeout(SESSION)
         .subscribe([topic])
 }
 

@@ -35,6 +35,15 @@ impl<H: Host> Driver<H> {
                 self.counting = Some(Counting::new(cluster, topics, creates, before));
                 self.count();
             }
+            Action::Withhold => {
+                let (group, limit) = (self.hands.offsets.group(), self.settings.session_timeout);
+                warn!(%group, session_timeout = ?limit, "the coordinator does not answer: nothing is handed out until it does");
+                self.hands.host.withhold(true);
+            }
+            Action::HandOut => {
+                info!(group = %self.hands.offsets.group(), "the coordinator answers: records are handed out again");
+                self.hands.host.withhold(false);
+            }
             Action::Stop(partitions) => self.hands.host.stop(&partitions),
             Action::Revoke { partitions, until } => {
                 self.work(Work::Revoke(partitions, until.into()));

@@ -34,6 +34,9 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
     /// Lets partitions be fetched.
     fn begin(&self, partitions: &[TopicPartition]);
 
+    /// Hands out nothing at all, or again: buffers and positions stay as they are.
+    fn withhold(&self, withheld: bool);
+
     /// Hands out nothing more of these.
     fn stop(&self, partitions: &[TopicPartition]);
 

@@ -347,18 +347,25 @@ async fn a_coordinator_that_freezes_costs_nothing_when_another_takes_over_in_tim
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coordinator_that_is_gone_for_a_session_takes_everything_with_it() {
+async fn a_coordinator_that_is_gone_for_a_session_costs_nothing_and_nothing_is_handed_out_until_it_is_back()
+ {
     let group = joined(1).await;
     let began = Instant::now();
     group
         .brokers
         .fail("find", &[E::COORDINATOR_NOT_AVAILABLE; 30]);
     group.brokers.fail("beat", &[E::NOT_COORDINATOR]);
-    let noted = group.notes.until("Lost").await;
-    assert_eq!(noted[..2], ["stop 0", "told Expired 0"]);
+    assert_eq!(group.notes.until("withhold").await, ["withhold"]);
     let after = began.elapsed();
     assert!((ms(9_000)..ms(13_500)).contains(&after), "{after:?}");
-    group.notes.until("begin").await;
+    assert_eq!(group.notes.until("hand out").await, ["hand out"]);
+    sleep(ms(60_000)).await;
+    assert_eq!(group.notes.log(), Vec::<String>::new());
+    let log = group.brokers.log();
+    assert!(
+        log.iter().all(|call| call == "0 find"),
+        "nobody joins: {log:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

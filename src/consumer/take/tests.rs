@@ -223,3 +223,27 @@ async fn a_record_above_the_buffer_is_no_damage_and_is_skipped_alone() {
     }
     assert_eq!(polled(&mut consumer).await.unwrap(), [3]);
 }
+
+#[tokio::test]
+async fn what_is_withheld_comes_when_it_is_handed_out_again_and_in_order() {
+    let mut consumer = consumer(2, consumer_settings()).await;
+    feed(&consumer, 0, &[good(0, 3)]);
+    assert_eq!(consumer.recv().await.unwrap().unwrap().offset(), 0);
+    consumer.shared().withhold(true);
+    feed(&consumer, 1, &[good(0, 1)]);
+    let soon = std::time::Duration::from_millis(20);
+    for _ in 0..2 {
+        assert!(tokio::time::timeout(soon, consumer.recv()).await.is_err());
+        assert!(tokio::time::timeout(soon, consumer.poll()).await.is_err());
+    }
+    consumer.shared().fail(Error::Closed { what: "a test" });
+    assert!(consumer.recv().await.is_err(), "errors are told meanwhile");
+    consumer.shared().withhold(false);
+    let mut got = Vec::new();
+    for _ in 0..3 {
+        let record = consumer.recv().await.unwrap().unwrap();
+        got.push((record.partition(), record.offset()));
+    }
+    got.sort_unstable();
+    assert_eq!(got, [(0, 1), (0, 2), (1, 0)]);
+}

@@ -105,6 +105,11 @@ impl Host for Notes {
         self.note("begin", partitions);
     }
 
+    fn withhold(&self, withheld: bool) {
+        let text = if withheld { "withhold" } else { "hand out" };
+        self.note(text, &[]);
+    }
+
     fn stop(&self, partitions: &[TopicPartition]) {
         self.note("stop", partitions);
     }

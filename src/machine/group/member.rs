@@ -118,6 +118,10 @@ pub(crate) enum Action {
     },
     /// Tell how many partitions these topics have, now and when that changes: answered by `Counts`.
     Count(Vec<TopicName>),
+    /// Hand out nothing until `HandOut`: the coordinator is silent, and what the member has may be another one's.
+    Withhold,
+    /// Hand out again what was withheld.
+    HandOut,
     /// Hand out nothing more of these, which are lost; asked for while something else is being done.
     Stop(Vec<TopicPartition>),
     /// Stop these, let the application come to an end with them until then at the latest, commit, and take them away.
@@ -150,7 +154,7 @@ pub(crate) enum Action {
 /// Why partitions are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The coordinator does not know the member any more, or must be taken to have forgotten it.
+    /// The coordinator does not know the member any more.
     Expired,
     /// The group is in a later generation.
     LeftBehind,

@@ -45,7 +45,7 @@ impl Classic {
                 return self.obey(unanswered(Call::Join, &error), Call::Join, error, turn);
             }
         };
-        self.beat.heard = turn.now;
+        self.held(turn);
         match verdict(Call::Join, code) {
             Verdict::Accept => self.joined(joined, turn),
             Verdict::TakeId => {
@@ -68,7 +68,7 @@ impl Classic {
     /// A request that held the session is over: until its connection ended, the coordinator did.
     fn released(&mut self, error: &Error, turn: &Turn<'_>) {
         if matches!(error, Error::Disconnected { .. }) {
-            self.beat.heard = turn.now;
+            self.held(turn);
         }
     }
 
@@ -76,6 +76,7 @@ impl Classic {
     fn joined(&mut self, joined: Joined, turn: &mut Turn<'_>) {
         self.member_id = joined.member_id.clone();
         self.generation = Some(joined.generation);
+        self.heard(turn.now, turn);
         self.beat.next = after(turn.now, self.settings.heartbeat_interval);
         let name = joined.protocol.as_deref();
         let known = self
@@ -164,11 +165,12 @@ impl Classic {
             if self.subscription == self.joined_with {
                 self.back_off(turn);
             }
-            self.beat.heard = turn.now;
+            self.heard(turn.now, turn);
             self.phase = Phase::Stable;
             return;
         }
-        self.heard(turn);
+        self.heard(turn.now, turn);
+        self.succeeded();
         self.given = (partitions.clone(), self.generation);
         self.phase = Phase::Settling(partitions);
     }

@@ -1,4 +1,13 @@
-//! Heartbeats, and the session that ends without them.
+//! Heartbeats, and the session that they keep.
+//!
+//! A session without an answer for `session.timeout.ms` does not end the membership, which only the coordinator can: a
+//! coordinator that comes back, or another one that takes over, gives every member that it has on record a session
+//! anew. But while nothing is heard it may as well have given this member up, and its partitions to another one. So
+//! the member keeps its generation and its partitions, and nothing of them is handed out until the coordinator has
+//! answered: then either all goes on where it stopped, or it was lost, and nothing was handled by two.
+//!
+//! Java keeps the generation too and goes on handing out what it has fetched, for as long as that may take; librdkafka
+//! gives everything up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::{Classic, Coordinator, Goal, Phase};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::classic::verdict::{Call, Verdict, unanswered, verdict};
-use crate::machine::group::member::{Answer, CallId, Loss, Request, Turn};
+use crate::machine::group::member::{Action, Answer, CallId, Request, Turn};
 use crate::types::after;
 use crate::wire::Heartbeat;
 
@@ -16,14 +25,17 @@ pub(super) struct Beat {
     pub(super) pending: Option<Sent>,
     /// When the next one is due.
     pub(super) next: Instant,
-    /// When the coordinator last said that it knows the member.
+    /// When the coordinator last knew the member, as far as it has said.
     pub(super) heard: Instant,
+    /// Nothing was heard for a session: nothing is handed out until something is.
+    pub(super) withheld: bool,
 }
 
 /// A heartbeat on its way, and as whom it was sent.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) call: CallId,
+    at: Instant,
     generation: i32,
     member_id: Arc<str>,
 }
@@ -34,6 +46,7 @@ impl Beat {
             pending: None,
             next: now,
             heard: now,
+            withheld: false,
         }
     }
 }
@@ -67,18 +80,19 @@ impl Classic {
         matches!(self.phase, Phase::Joining | Phase::Syncing) && self.pending.is_some()
     }
 
-    /// When the coordinator must be taken to have given the member up.
+    /// When the coordinator may have given the member up, if nothing is heard of it until then.
     pub(super) fn session_end(&self) -> Option<Instant> {
         let is_out = matches!(self.phase, Phase::Outside | Phase::Leaving);
-        let lasts = self.generation.is_some() && !is_out && !self.is_held();
+        let is_member = self.generation.is_some() && !is_out;
+        let lasts = is_member && !self.is_held() && !self.beat.withheld;
         lasts.then_some(after(self.beat.heard, self.settings.session_timeout))
     }
 
     pub(super) fn check_session(&mut self, turn: &mut Turn<'_>) {
         if self.session_end().is_some_and(|end| end <= turn.now) {
-            self.rejoin = Some("session timed out without receiving a heartbeat response".into());
             self.coordinator = Coordinator::Unknown;
-            self.fence(Loss::Expired, false, turn);
+            self.beat.withheld = true;
+            turn.push(Action::Withhold);
         }
     }
 
@@ -102,6 +116,7 @@ impl Classic {
         self.beat.next = after(turn.now, self.settings.heartbeat_interval);
         self.beat.pending = Some(Sent {
             call: self.send(request, self.beat_timeout(), turn),
+            at: turn.now,
             generation,
             member_id: self.member_id.clone(),
         });
@@ -121,9 +136,21 @@ impl Classic {
         is_joining && code == Some(ErrorCode::ILLEGAL_GENERATION)
     }
 
-    /// The coordinator has the member.
-    pub(super) fn heard(&mut self, turn: &Turn<'_>) {
+    /// The coordinator had the member at that time.
+    pub(super) fn heard(&mut self, at: Instant, turn: &mut Turn<'_>) {
+        self.beat.heard = at;
+        if std::mem::take(&mut self.beat.withheld) {
+            turn.push(Action::HandOut);
+        }
+    }
+
+    /// Up to now a request that waited at the coordinator has held the session.
+    pub(super) fn held(&mut self, turn: &Turn<'_>) {
         self.beat.heard = turn.now;
+    }
+
+    /// The next failure is the first one again.
+    pub(super) fn succeeded(&mut self) {
         self.failures = 0;
         self.retry_at = None;
     }
@@ -153,7 +180,8 @@ impl Classic {
             return;
         }
         if matches!(verdict, Verdict::Accept | Verdict::Rejoin) {
-            self.heard(turn);
+            self.heard(sent.at, turn);
+            self.succeeded();
         }
         self.obey(verdict, Call::Heartbeat, error, turn);
         // One that failed is repeated as soon as the backoff allows.

@@ -21,7 +21,7 @@ impl Classic {
     /// What waits for an answer waits in vain. The new coordinator gives everybody a new session.
     pub(super) fn moved(&mut self, turn: &Turn<'_>) {
         if self.is_held() {
-            self.beat.heard = turn.now;
+            self.held(turn);
         }
         self.forget_calls();
         self.coordinator = Coordinator::Unknown;

@@ -1,8 +1,8 @@
 //! The coordinator of one group, as Kafka's brokers are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::world::World;
+use super::world::{Node, World};
 use super::*;
 use crate::wire::{GroupMember, SyncGroup};
 
@@ -33,6 +33,8 @@ pub(super) struct Group {
     pub(super) leader: Arc<str>,
     pub(super) rebalance_end: Option<Instant>,
     pub(super) ids: u32,
+    /// Who was put out of a rebalance, or of a session that a request held, and cannot know of it.
+    pub(super) put_out: BTreeSet<Arc<str>>,
 }
 
 impl World {
@@ -133,6 +135,15 @@ impl World {
             .map(|(id, _)| id.clone())
             .collect();
         for id in over {
+            let is_its = |node: &&Node| node.member.member_id == id;
+            if self
+                .nodes
+                .iter()
+                .find(is_its)
+                .is_some_and(|node| node.member.is_held())
+            {
+                self.group.put_out.insert(id.clone());
+            }
             self.remove(&id);
         }
         if self.group.state != State::Preparing {
@@ -141,7 +152,11 @@ impl World {
         let late = self.group.rebalance_end.is_some_and(|end| end <= self.now);
         if late {
             let keeps = |m: &Registered| m.joining.is_some() || m.protocols.is_empty();
-            self.group.members.retain(|_, member| keeps(member));
+            let out = self
+                .group
+                .members
+                .extract_if(.., |_, member| !keeps(member));
+            self.group.put_out.extend(out.map(|(id, _)| id));
         }
         let mut real = self
             .group

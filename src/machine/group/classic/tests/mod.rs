@@ -1,6 +1,7 @@
 mod between;
 mod coordinator;
 mod script;
+mod session;
 mod steps;
 mod world;
 

@@ -72,6 +72,8 @@ impl Script {
                 text
             }
             Action::Count(topics) => format!("count {}", topics.join(" ")),
+            Action::Withhold => "withhold".into(),
+            Action::HandOut => "hand out".into(),
             Action::Stop(partitions) => format!("stop{}", names(&partitions)),
             Action::Revoke { partitions, .. } => format!("revoke{}", names(&partitions)),
             Action::Assign(partitions) => format!("assign{}", names(&partitions)),

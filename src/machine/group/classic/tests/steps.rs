@@ -221,29 +221,6 @@ fn what_is_lost_while_it_is_being_taken_is_lost_afterwards() {
 }
 
 #[test]
-fn a_session_without_a_heartbeat_that_arrived_is_over() {
-    let mut script = Script::stable(settings(COOPERATIVE), "t0");
-    let began = script.now;
-    assert_eq!(script.wake(), "beat 1");
-    // Its connection ends, and no coordinator is to be found.
-    script.now += ms(100);
-    assert_eq!(script.fails("beat"), "");
-    let mut said = String::new();
-    while !said.contains("lose") {
-        said = script.wake();
-        if said == "find" {
-            let error = Error::broker(E::COORDINATOR_NOT_AVAILABLE, None, "x");
-            assert_eq!(script.event(Event::NotFound(error)), "");
-        }
-    }
-    assert_eq!(said, "lose t0 Expired");
-    assert_eq!(script.now - began, ms(10_000), "session.timeout.ms");
-    assert_eq!(script.done(), "");
-    assert_eq!(script.wake(), "find");
-    assert_eq!(script.event(Event::Found), "join as 'm1' with");
-}
-
-#[test]
 fn a_coordinator_that_moves_costs_nothing() {
     let mut script = Script::stable(settings(EAGER), "t0");
     assert_eq!(script.beat(E::NOT_COORDINATOR), "");

@@ -11,10 +11,14 @@ use super::*;
 /// Nobody's time moves in smaller steps.
 const TICK: Duration = Duration::from_millis(10);
 
-struct Node {
-    member: Classic,
+pub(super) struct Node {
+    pub(super) member: Classic,
     /// What the application has.
     has: BTreeSet<TopicPartition>,
+    /// Of that, what it is handed nothing of any more.
+    stopped: BTreeSet<TopicPartition>,
+    /// It is handed nothing at all for now.
+    is_withheld: bool,
     work: Option<(Instant, Action)>,
     /// How long its next work takes.
     dawdles: Option<Duration>,
@@ -26,7 +30,7 @@ struct Node {
 pub(super) struct World {
     pub(super) now: Instant,
     pub(super) group: Group,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     counts: Counts,
     answers: Vec<(Instant, usize, CallId, Result<Answer, Error>)>,
     found: Vec<(Instant, usize)>,
@@ -34,6 +38,8 @@ pub(super) struct World {
     is_down_until: Instant,
     /// Until then heartbeats are answered late, by up to so long.
     beats_late: (Instant, Duration),
+    /// Until then joins are answered late, by up to so long.
+    joins_late: (Instant, Duration),
     random: u64,
     is_cooperative: bool,
 }
@@ -45,11 +51,12 @@ impl World {
             now,
             group: Group::default(),
             nodes: Vec::new(),
-            counts: [("t".into(), partitions)].into(),
+            counts: [("t".into(), partitions), ("u".into(), 2)].into(),
             answers: Vec::new(),
             found: Vec::new(),
             is_down_until: now,
             beats_late: (now, Duration::ZERO),
+            joins_late: (now, Duration::ZERO),
             random: seed | 1,
             is_cooperative,
         }
@@ -71,6 +78,8 @@ impl World {
         self.nodes.push(Node {
             member: Classic::new(settings(&assignors), self.now),
             has: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            is_withheld: false,
             work: None,
             dawdles: None,
             counts_wanted: false,
@@ -99,7 +108,10 @@ impl World {
         let soon = self.now + TICK * (1 + self.random(3) as u32);
         match action {
             Action::Find => self.found.push((soon, node)),
-            Action::Stop(_) | Action::Rest => {}
+            Action::Rest => {}
+            Action::Withhold => self.nodes[node].is_withheld = true,
+            Action::HandOut => self.nodes[node].is_withheld = false,
+            Action::Stop(partitions) => self.nodes[node].stopped.extend(partitions),
             Action::Send {
                 call,
                 request,
@@ -113,6 +125,10 @@ impl World {
             Action::Revoke { .. } | Action::Assign(_) | Action::Lose { .. } => {
                 let takes = TICK * (1 + self.random(300) as u32);
                 let takes = self.nodes[node].dawdles.take().unwrap_or(takes);
+                if let Action::Revoke { partitions, .. } | Action::Lose { partitions, .. } = &action
+                {
+                    self.nodes[node].stopped.extend(partitions.iter().cloned());
+                }
                 let work = &mut self.nodes[node].work;
                 assert!(work.is_none(), "two works at a time");
                 *work = Some((self.now + takes, action));
@@ -127,8 +143,12 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, node: usize, call: CallId, answer: Answer) {
-        let at = self.now + TICK * (1 + self.random(3) as u32);
-        self.answers.push((at, node, call, Ok(answer)));
+        let mut late = TICK * (1 + self.random(3) as u32);
+        let (until, most) = self.joins_late;
+        if self.now < until && matches!(answer, Answer::Join(..)) {
+            late += TICK * self.random(most.as_millis() as u64 / 10) as u32;
+        }
+        self.answers.push((self.now + late, node, call, Ok(answer)));
     }
 
     fn send(&mut self, node: usize, call: CallId, request: Request, timeout: Duration) {
@@ -193,8 +213,9 @@ impl World {
                 }
                 _ => unreachable!(),
             }
+            let Node { has, stopped, .. } = &mut self.nodes[node];
+            stopped.retain(|p| has.contains(p));
             self.tell(node, Event::Done);
-            self.check();
         }
         if self.nodes[node]
             .member
@@ -205,17 +226,19 @@ impl World {
         }
     }
 
-    /// Whom the coordinator counts in may not share a partition with anybody else of those.
+    /// No two are handed records of the same partition.
+    ///
+    /// A member that the coordinator puts out of a rebalance, for joining too late, learns of it with its next heartbeat
+    /// or by the answer to its join: before that only the others know.
     fn check(&self) {
         let mut owners: BTreeMap<&TopicPartition, Vec<usize>> = BTreeMap::new();
         for (number, node) in self.nodes.iter().enumerate() {
-            let known = &self.group.members;
-            let is_in = known.contains_key(&node.member.member_id);
-            // Told by now that it is not, or about to be.
-            if is_in && node.member.lost.is_none() && node.member.generation.is_some() {
-                for partition in &node.has {
-                    owners.entry(partition).or_default().push(number);
-                }
+            let is_put_out = self.group.put_out.contains(&node.member.member_id);
+            if node.is_dead || node.is_withheld || is_put_out {
+                continue;
+            }
+            for partition in node.has.difference(&node.stopped) {
+                owners.entry(partition).or_default().push(number);
             }
         }
         for (partition, owners) in owners {
@@ -255,6 +278,7 @@ impl World {
                     self.run_node(node);
                 }
             }
+            self.check();
         }
     }
 
@@ -341,6 +365,17 @@ impl World {
                     self.tell(node, Event::Subscribe(["t".into()].into()));
                 }
             }
+            Fault::Subscribe(which, topics) => {
+                if let Some(node) = self.pick(which) {
+                    self.tell(
+                        node,
+                        Event::Subscribe(topics.iter().map(|t| (*t).into()).collect()),
+                    );
+                }
+            }
+            Fault::LateJoins(millis) => {
+                self.joins_late = (self.now + ms(20_000), ms(millis));
+            }
             Fault::LateBeats(millis) => {
                 self.beats_late = (self.now + ms(20_000), ms(millis));
             }
@@ -360,17 +395,28 @@ impl World {
             .iter()
             .filter(|n| !n.is_dead && n.member.goal != Goal::Closed)
             .collect();
-        let total: usize = self.counts.values().map(|n| *n as usize).sum();
+        let wanted: BTreeSet<_> = alive
+            .iter()
+            .flat_map(|n| n.member.subscription.iter())
+            .collect();
+        let total: usize = wanted
+            .iter()
+            .map(|topic| self.counts[*topic] as usize)
+            .sum();
+        let is_one = |one: &&Node| one.member.subscription == alive[0].member.subscription;
+        let is_even = alive.iter().copied().all(|node| is_one(&node));
         let mut seen = BTreeSet::new();
         for node in &alive {
             assert_eq!(node.member.phase, Phase::Stable);
             assert_eq!(node.member.generation, Some(self.group.generation));
+            assert!(node.stopped.is_empty() && !node.is_withheld);
             for partition in &node.has {
                 assert!(seen.insert(partition), "{partition} twice");
+                assert!(node.member.subscription.contains(partition.name()));
             }
             let fair = total / alive.len();
             assert!(
-                (fair..=fair + 1).contains(&node.has.len()),
+                !is_even || (fair..=fair + 1).contains(&node.has.len()),
                 "{:?}",
                 node.has
             );
@@ -397,8 +443,12 @@ enum Fault {
     Move(u64),
     /// Out of the group and in again, so many ticks later.
     Resubscribe(usize, u32),
-    /// For a while heartbeats are answered late.
+    /// Other topics.
+    Subscribe(usize, &'static [&'static str]),
+    /// For a while heartbeats are answered late: some when the generation that they were sent in is over.
     LateBeats(u64),
+    /// For a while joins are answered late: some when the coordinator has given up whoever waits for them.
+    LateJoins(u64),
     /// The next thing that is asked of the application takes so long.
     Slow(usize, u64),
     Grow,
@@ -413,8 +463,11 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => prop_oneof![10u64..2_000, 5_000u64..25_000].prop_map(Fault::Down),
         1 => (100u64..6_000).prop_map(Fault::Move),
         2 => (any::<usize>(), 0u32..300).prop_map(|(w, n)| Fault::Resubscribe(w, n)),
+        2 => (any::<usize>(), prop_oneof![Just(&["t"][..]), Just(&["u"][..]), Just(&["t", "u"][..])])
+            .prop_map(|(w, topics)| Fault::Subscribe(w, topics)),
         1 => (10u64..3_300).prop_map(Fault::LateBeats),
-        1 => (any::<usize>(), 3_000u64..40_000).prop_map(|(w, n)| Fault::Slow(w, n)),
+        1 => prop_oneof![10u64..3_000, 8_000u64..70_000].prop_map(Fault::LateJoins),
+        1 => (any::<usize>(), 3_000u64..70_000).prop_map(|(w, n)| Fault::Slow(w, n)),
         1 => Just(Fault::Grow),
     ]
 }
