@@ -12,7 +12,7 @@ use ottla::{
 };
 use tokio::time::timeout;
 
-use calls::{ended, stream, wrong_uses};
+use calls::{ended, short_session, stream, wrong_uses};
 use offsets::{by_hand, commits, dropped, made_anew, no_offset, refused, restart};
 use sharing::{growth, listener_commits, share, slow_handler, static_member};
 
@@ -79,6 +79,10 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(
         "groups::an_assignment_by_hand_commits_what_it_drops",
         by_hand,
+    );
+    suite.shared(
+        "groups::a_session_that_the_brokers_do_not_take_is_refused_with_those_that_they_do",
+        short_session,
     );
     suite.shared("groups::wrong_uses_are_refused_with_a_way_out", wrong_uses);
 }

@@ -8,15 +8,16 @@ use tracing::debug;
 
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::error::{Error, ErrorCode};
-use crate::machine::group::{Answer, Described, Joined, Request};
+use crate::machine::group::{Answer, Described, Grounds, Joined, Request};
 use crate::net::Connection;
-use crate::wire::{Call, DescribeGroups, JoinGroupAnswer};
+use crate::types::BrokerId;
+use crate::wire::{Call, DescribeConfigs, DescribeGroups, JoinGroupAnswer, Resource};
 
 /// The most often a waiting request's coordinator is looked up, and the least often.
 const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_secs(5);
 
-/// How long a group may take to say why it refuses a member.
+/// How long a broker may take to say why it refuses a member.
 const DESCRIBING: Duration = Duration::from_secs(2);
 
 /// What became of a request.
@@ -58,7 +59,7 @@ pub(super) async fn send(line: &Line, broker: &Node, request: &Request, timeout:
         Ok(connection) => connection,
         Err(error) => return Sent::Answered(Err(error)),
     };
-    let answer = ask(&connection, request, timeout);
+    let answer = ask(&connection, broker.id, request, timeout);
     let answer = match request {
         Request::Heartbeat(_) | Request::Leave(_) => answer.await,
         Request::Join(_) | Request::Sync(_) => {
@@ -98,6 +99,7 @@ async fn moved(coordinator: &Coordinator, broker: &Node, every: Duration) {
 
 async fn ask(
     connection: &Connection,
+    broker: BrokerId,
     request: &Request,
     timeout: Duration,
 ) -> Result<Answer, Error> {
@@ -112,12 +114,12 @@ async fn ask(
         Request::Join(join) => {
             let answer = call(connection, join, timeout).await?;
             let code = answer.code;
-            let group = if code == ErrorCode::INCONSISTENT_GROUP_PROTOCOL {
-                described(connection, &join.group).await
-            } else {
-                None
+            let grounds = match code {
+                ErrorCode::INCONSISTENT_GROUP_PROTOCOL => described(connection, &join.group).await,
+                ErrorCode::INVALID_SESSION_TIMEOUT => sessions(connection, broker).await,
+                _ => None,
             };
-            Answer::Join(code, joined(answer, group))
+            Answer::Join(code, joined(answer, grounds))
         }
         Request::Sync(sync) => {
             let answer = call(connection, sync, timeout).await?;
@@ -136,22 +138,42 @@ async fn ask(
 }
 
 /// What a group says of itself, if it may be asked.
-async fn described(connection: &Connection, group: &Arc<str>) -> Option<Described> {
+async fn described(connection: &Connection, group: &Arc<str>) -> Option<Grounds> {
     let call = DescribeGroups {
         groups: vec![group.clone()],
     };
     let answer = connection.call(&call, DESCRIBING).await.ok()?;
     let told = answer.groups.into_iter().next()?;
     let is_told = told.code == ErrorCode::NONE;
-    is_told.then_some(Described {
+    is_told.then_some(Grounds::Group(Described {
         kind: told.protocol_type,
         assignor: told.protocol,
+    }))
+}
+
+/// Which sessions a broker takes, if its settings may be asked for.
+async fn sessions(connection: &Connection, broker: BrokerId) -> Option<Grounds> {
+    let call = DescribeConfigs {
+        resources: vec![Resource {
+            kind: Resource::BROKER,
+            name: broker.0.to_string().into(),
+        }],
+    };
+    let answer = connection.call(&call, DESCRIBING).await.ok()?;
+    let told = answer.resources.into_iter().next()?;
+    let millis = |name: &str| {
+        let config = told.configs.iter().find(|config| &*config.name == name)?;
+        config.value.as_ref()?.parse().ok()
+    };
+    Some(Grounds::Sessions {
+        least: millis("group.min.session.timeout.ms")?,
+        most: millis("group.max.session.timeout.ms")?,
     })
 }
 
-fn joined(answer: JoinGroupAnswer, group: Option<Described>) -> Joined {
+fn joined(answer: JoinGroupAnswer, grounds: Option<Grounds>) -> Joined {
     Joined {
-        group,
+        grounds,
         generation: answer.generation,
         protocol: answer.protocol,
         leader: answer.leader,

@@ -92,8 +92,17 @@ pub(crate) struct Joined {
     pub(crate) member_id: Arc<str>,
     /// For the leader alone.
     pub(crate) members: Vec<GroupMember>,
-    /// Of a group with which the member has no assignor in common, if the group could be asked.
-    pub(crate) group: Option<Described>,
+    /// Of a refused one, what the brokers said when they were asked, if they could be.
+    pub(crate) grounds: Option<Grounds>,
+}
+
+/// What lies behind a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Grounds {
+    /// The member has no assignor in common with this group.
+    Group(Described),
+    /// The sessions that the brokers take, in milliseconds.
+    Sessions { least: u64, most: u64 },
 }
 
 /// What a group says of itself.

@@ -193,7 +193,7 @@ pub(super) async fn restarted() -> Outcome {
     const LATE: &str = "group-restarted-late";
     let cluster = Cluster::builder().heap("384m").start()?;
     cluster.create_topic(TOPIC, 1, 1, &[])?;
-    let client = Client::connect(cluster.bootstrap()).await?;
+    let client = Client::connect(&cluster.bootstrap()).await?;
     fill(&client, TOPIC, 1, 0..RECORDS).await?;
     let admin = client.admin();
     let gate = Gate::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ottla::{Error, TopicPartition};
+use ottla::{Error, ErrorCode, TopicPartition};
 use tokio::time::timeout;
 
 use super::{SOON, filled, member, number, take};
@@ -111,5 +111,29 @@ pub(super) async fn ended(kafka: &Kafka) -> Outcome {
     }
     // Nothing can be committed any more; it ends all the same.
     let _ = timeout(SOON, consumer.close(SOON)).await?;
+    Ok(())
+}
+
+pub(super) async fn short_session(kafka: &Kafka) -> Outcome {
+    let client = kafka.client().await?;
+    let builder = client.consumer("group-short-session").subscribe(["t"]);
+    let builder = builder
+        .session_timeout(Duration::from_secs(5))
+        .heartbeat_interval(Duration::from_secs(1));
+    let mut consumer = builder.build().await?;
+    let error = timeout(SOON, consumer.recv()).await?.unwrap_err();
+    assert_eq!(
+        error.broker_code(),
+        Some(ErrorCode::INVALID_SESSION_TIMEOUT)
+    );
+    let told = error.to_string();
+    for part in [
+        "session.timeout.ms = 5000",
+        "group.min.session.timeout.ms = 6000",
+        "group.max.session.timeout.ms = 1800000",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    consumer.close(SOON).await?;
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use super::Settings;
 use crate::error::{Error, ErrorCode};
-use crate::machine::group::member::Described;
+use crate::machine::group::member::Grounds;
 
-/// The error with what to change, where that can be known; `group` is what the group says of itself.
-pub(super) fn advised(error: Error, settings: &Settings, group: Option<&Described>) -> Error {
+/// The error with what to change, where that can be known.
+pub(super) fn advised(error: Error, settings: &Settings, grounds: Option<&Grounds>) -> Error {
     let is_told = matches!(
         error,
         Error::Broker {
@@ -16,22 +16,18 @@ pub(super) fn advised(error: Error, settings: &Settings, group: Option<&Describe
     let advice = error
         .broker_code()
         .filter(|_| !is_told)
-        .and_then(|code| advice(code, settings, group));
+        .and_then(|code| advice(code, settings, grounds));
     match advice {
         Some(advice) => error.with_advice(advice),
         None => error,
     }
 }
 
-fn advice(code: ErrorCode, settings: &Settings, group: Option<&Described>) -> Option<String> {
+fn advice(code: ErrorCode, settings: &Settings, grounds: Option<&Grounds>) -> Option<String> {
     let name = &settings.group;
     Some(match code {
-        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => inconsistent(settings, group),
-        ErrorCode::INVALID_SESSION_TIMEOUT => format!(
-            "session.timeout.ms = {} must lie between the brokers' group.min.session.timeout.ms (6000 by default) and \
-             group.max.session.timeout.ms (1800000 by default)",
-            settings.session_timeout.as_millis()
-        ),
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => inconsistent(settings, grounds),
+        ErrorCode::INVALID_SESSION_TIMEOUT => session(settings, grounds),
         ErrorCode::GROUP_MAX_SIZE_REACHED => {
             "the group has as many members as the brokers' group.max.size allows: start fewer, or raise it".into()
         }
@@ -47,20 +43,34 @@ fn advice(code: ErrorCode, settings: &Settings, group: Option<&Described>) -> Op
     })
 }
 
-fn inconsistent(settings: &Settings, group: Option<&Described>) -> String {
+fn session(settings: &Settings, grounds: Option<&Grounds>) -> String {
+    let (least, most) = match grounds {
+        Some(Grounds::Sessions { least, most }) => (format!(" = {least}"), format!(" = {most}")),
+        _ => (" (6000 by default)".into(), " (1800000 by default)".into()),
+    };
+    format!(
+        "session.timeout.ms = {} must lie between the brokers' group.min.session.timeout.ms{least} and \
+         group.max.session.timeout.ms{most}",
+        settings.session_timeout.as_millis()
+    )
+}
+
+fn inconsistent(settings: &Settings, grounds: Option<&Grounds>) -> String {
     let own: Vec<_> = settings.assignors.iter().map(|a| a.name()).collect();
     let own = own.join(", ");
     let has = |name: &str| settings.assignors.iter().any(|a| a.name() == name);
-    match group {
-        Some(group) if !matches!(&*group.kind, "consumer" | "") => format!(
+    match grounds {
+        Some(Grounds::Group(group)) if !matches!(&*group.kind, "consumer" | "") => format!(
             "group {} is one of {:?} members, not of consumers: use another group.id",
             settings.group, group.kind
         ),
-        Some(group) if !group.assignor.is_empty() && !has(&group.assignor) => format!(
-            "the group's members use {:?}, and partition.assignment.strategy of this one has {own}: let all have one in \
+        Some(Grounds::Group(group)) if !group.assignor.is_empty() && !has(&group.assignor) => {
+            format!(
+                "the group's members use {:?}, and partition.assignment.strategy of this one has {own}: let all have one in \
              common",
-            group.assignor
-        ),
+                group.assignor
+            )
+        }
         _ => format!(
             "partition.assignment.strategy of this member has {own}, none of which every member of the group has: let all \
              have one in common"
@@ -73,21 +83,28 @@ mod tests {
     use super::super::tests::settings;
     use super::*;
     use crate::config::Assignor;
+    use crate::machine::group::member::Described;
 
     #[test]
     fn a_refusal_says_what_to_change() {
         let mut settings = settings(&[Assignor::Range, Assignor::CooperativeSticky]);
         settings.instance_id = Some("i1".into());
-        let described = |kind: &str, assignor: &str| Described {
-            kind: kind.into(),
-            assignor: assignor.into(),
+        let described = |kind: &str, assignor: &str| {
+            Grounds::Group(Described {
+                kind: kind.into(),
+                assignor: assignor.into(),
+            })
+        };
+        let sessions = Grounds::Sessions {
+            least: 20_000,
+            most: 30_000,
         };
         let sticky = described("consumer", "sticky");
         let connect = described("connect", "compatible");
         let common = described("consumer", "range");
         let between =
             "partition.assignment.strategy of this member has range, cooperative-sticky, none";
-        for (code, group, expected) in [
+        for (code, grounds, expected) in [
             (
                 ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
                 Some(&sticky),
@@ -107,7 +124,12 @@ mod tests {
             (
                 ErrorCode::INVALID_SESSION_TIMEOUT,
                 None,
-                "session.timeout.ms = 10000 must",
+                "session.timeout.ms = 10000 must lie between the brokers' group.min.session.timeout.ms (6000 by default)",
+            ),
+            (
+                ErrorCode::INVALID_SESSION_TIMEOUT,
+                Some(&sessions),
+                "group.min.session.timeout.ms = 20000 and group.max.session.timeout.ms = 30000",
             ),
             (ErrorCode::GROUP_MAX_SIZE_REACHED, None, "group.max.size"),
             (
@@ -123,7 +145,7 @@ mod tests {
             ),
         ] {
             let refusal = Error::broker(code, None, "joining group g");
-            let told = advised(refusal, &settings, group).to_string();
+            let told = advised(refusal, &settings, grounds).to_string();
             assert!(told.contains(expected), "{told}");
         }
     }

@@ -59,7 +59,7 @@ impl Classic {
             verdict => {
                 let context = format!("joining group {}", self.settings.group);
                 let error = Error::broker(code, None, context);
-                let error = advised(error, &self.settings, joined.group.as_ref());
+                let error = advised(error, &self.settings, joined.grounds.as_ref());
                 self.obey(verdict, Call::Join, error, turn);
             }
         }

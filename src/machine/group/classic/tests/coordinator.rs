@@ -206,7 +206,7 @@ impl World {
                 skip_assignment: false,
                 member_id: id.clone(),
                 members: if is_leader { members.clone() } else { vec![] },
-                group: None,
+                grounds: None,
             };
             told.push((to, joined));
         }
