@@ -196,7 +196,7 @@ impl Batching {
             {
                 Take::Send(taken) => Some(taken),
                 Take::Nothing(_) => None,
-                Take::Pack(_) | Take::Split(..) | Take::GivenUp(_) => {
+                Take::Compress(_) | Take::Split(..) | Take::GivenUp(_) => {
                     panic!("nothing is compressed or refused here")
                 }
             }
@@ -206,7 +206,7 @@ impl Batching {
         self.shared.carry_out(&queue, plan);
         let mut taken = taken?;
         let stamp = taken.batch.stamp?;
-        let Body::Packed(closed) = taken.batch.body else {
+        let Body::Unsealed(closed) = taken.batch.body else {
             panic!("a batch is sent once");
         };
         let bytes = closed.seal(stamp.producer, stamp.base_sequence);

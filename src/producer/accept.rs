@@ -18,7 +18,7 @@ use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::cluster::refused;
 use crate::config::PartitionerChoice;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::produce::line::Key;
+use crate::machine::produce::waiters::Key;
 use crate::machine::produce::{self, Append, Room};
 use crate::record::{Data, Record, millis};
 use crate::types::{after, is_legal_name};

@@ -13,12 +13,12 @@ use super::split;
 use super::topics::PartitionQueue;
 use crate::cluster::LeaderHint;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{self, Answer, Answered, Batch, Body, Refused, Ticket};
+use crate::machine::produce::{self, Answer, Answered, Body, ProducerBatch, Refused, Ticket};
 use crate::net::RequestError;
 use crate::types::{TopicId, TopicPartition, after};
 use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
 
-type OurBatch = Batch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<Outcome>>;
 
 /// A batch in flight, with the queue that waits for it.
 pub(crate) struct Flying {
@@ -353,7 +353,7 @@ fn settle(shared: &Shared, batch: OurBatch) -> Ticket<Arc<Outcome>> {
 }
 
 pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
-    let Batch { body, charged, .. } = batch;
+    let ProducerBatch { body, charged, .. } = batch;
     shared.memory.release(charged);
     if let Body::Sealed(bytes, ..) = body
         && let Some(buffer) = crate::batch::reclaim(bytes)

@@ -135,7 +135,7 @@ impl Lane {
         let taken = self
             .turn
             .compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire);
-        // Not made before it is had: dropping it would give the turn of another away.
+        // Not made before it is had: dropping it would give the turn of another detached.
         taken.is_ok().then(|| Turn(self))
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::wait::Turn;
-use crate::machine::produce::line::{BATCH_COST, Key, Line};
+use crate::machine::produce::waiters::{BATCH_COST, Key, MemoryWaiters};
 
 /// How far buffers that are kept for reuse may exceed the limit.
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Memory {
     limit: usize,
     batch_size: usize,
     state: Mutex<State>,
-    /// What the line says, for who does not lock it.
+    /// What the waiters say, for who does not lock it.
     free: AtomicUsize,
     waiting: AtomicUsize,
     pub(super) waits: AtomicUsize,
@@ -34,7 +34,7 @@ pub(crate) struct Memory {
 }
 
 pub(super) struct State {
-    pub(super) line: Line<Waker>,
+    pub(super) waiters: MemoryWaiters<Waker>,
     /// Nobody is given anything any more.
     pub(super) closed: bool,
 }
@@ -45,7 +45,7 @@ impl Memory {
             limit,
             batch_size,
             state: Mutex::new(State {
-                line: Line::new(limit, batch_size),
+                waiters: MemoryWaiters::new(limit, batch_size),
                 closed: false,
             }),
             free: AtomicUsize::new(limit),
@@ -90,18 +90,19 @@ impl Memory {
 
     /// Publishes what has changed.
     pub(super) fn publish(&self, state: &State) {
-        self.free.store(state.line.free(), Ordering::Relaxed);
-        self.waiting.store(state.line.waiting(), Ordering::Relaxed);
+        self.free.store(state.waiters.free(), Ordering::Relaxed);
+        self.waiting
+            .store(state.waiters.waiting(), Ordering::Relaxed);
     }
 
-    /// Changes the line, and wakes those whose turn has come by that.
+    /// Changes who waits and what is free, and wakes those whose turn has come by that.
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut woken = Vec::new();
         let result = {
             let mut state = self.lock();
             let result = change(&mut state);
             if !state.closed {
-                state.line.call(&mut woken);
+                state.waiters.call(&mut woken);
             }
             self.publish(&state);
             result
@@ -111,12 +112,12 @@ impl Memory {
     }
 
     /// Takes as much as there is of `least` to `most` bytes, out of turn only when nobody waits.
-    fn take(&self, called: Option<Key>, least: usize, most: usize) -> Option<usize> {
+    fn allocate(&self, called: Option<Key>, least: usize, most: usize) -> Option<usize> {
         if called.is_none() && self.waiting.load(Ordering::Relaxed) > 0 {
             return None;
         }
         let mut state = self.lock();
-        let taken = state.line.take(called, least, most);
+        let taken = state.waiters.allocate(called, least, most);
         self.publish(&state);
         taken
     }
@@ -124,7 +125,7 @@ impl Memory {
     pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
             self.tried.store(false, Ordering::Relaxed);
-            self.change(|state| state.line.release(bytes));
+            self.change(|state| state.waiters.release(bytes));
         }
     }
 
@@ -133,7 +134,7 @@ impl Memory {
         let waiting = {
             let mut state = self.lock();
             state.closed = true;
-            state.line.wakers()
+            state.waiters.wakers()
         };
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -141,7 +142,7 @@ impl Memory {
     /// Wakes those who have waited for too long; tells when to look again.
     pub(crate) fn expire(&self, now: Instant) -> Option<Instant> {
         let mut woken = Vec::new();
-        let next = self.lock().line.expire(now, &mut woken);
+        let next = self.lock().waiters.expire(now, &mut woken);
         woken.into_iter().for_each(Waker::wake);
         next
     }
@@ -188,16 +189,16 @@ pub(crate) struct Taker<'a> {
 
 impl Taker<'_> {
     pub(crate) fn grow(&self, least: usize, most: usize) -> Option<usize> {
-        self.memory.take(self.called(), least, most)
+        self.memory.allocate(self.called(), least, most)
     }
 
     /// A buffer, and what was charged for it and for a batch's other costs.
     pub(crate) fn buffer(&self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
         // A limit that is smaller than that still holds one batch.
         let charge = |capacity: usize| (capacity + BATCH_COST).min(self.memory.limit);
-        let charged = self
-            .memory
-            .take(self.called(), charge(least), charge(most.max(least)))?;
+        let charged =
+            self.memory
+                .allocate(self.called(), charge(least), charge(most.max(least)))?;
         let capacity = charged.saturating_sub(BATCH_COST).max(least);
         Some((self.memory.buffer(capacity), charged))
     }

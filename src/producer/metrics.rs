@@ -9,7 +9,7 @@ use super::lane::Lane;
 use super::memory::Memory;
 use super::outcome::Outcome;
 use crate::error::Error;
-use crate::machine::produce::Batch;
+use crate::machine::produce::ProducerBatch;
 use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
 use crate::types::{BrokerId, after};
 
@@ -39,7 +39,7 @@ impl Counters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn acked(&self, batch: &Batch<Arc<Outcome>>, after: Duration) {
+    pub(crate) fn acked(&self, batch: &ProducerBatch<Arc<Outcome>>, after: Duration) {
         let mut counted = self.lock();
         counted.totals.records += u64::from(batch.ticket.count);
         counted.totals.batches += 1;

@@ -10,10 +10,10 @@ use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::config::Compression;
-use crate::machine::produce::line::BATCH_COST;
-use crate::machine::produce::{Batch, Body};
+use crate::machine::produce::waiters::BATCH_COST;
+use crate::machine::produce::{Body, ProducerBatch};
 
-type OurBatch = Batch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<Outcome>>;
 
 /// Threads that one producer compresses on at most: those of the runtime's pool serve others too.
 const MOST_THREADS: usize = 4;
@@ -89,11 +89,11 @@ pub(crate) fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
                 shared.memory.release(saved);
                 batch.charged -= saved;
             }
-            batch.body = Body::Packed(packed);
+            batch.body = Body::Unsealed(packed);
         }
         Err((plain, error)) => {
             warn!(%error, "batch is sent uncompressed");
-            batch.body = Body::Packed(plain);
+            batch.body = Body::Unsealed(plain);
         }
     }
     batch
@@ -106,14 +106,14 @@ pub(crate) fn pack_elsewhere(shared: &Arc<Shared>, queue: Arc<PartitionQueue>, b
         tokio::task::spawn_blocking(move || {
             while let Some((queue, batch)) = shared.packer.next() {
                 // Its time may be up, or the producer closed: then there is only its memory to give back.
-                let batch = if queue.lock().queue.is_packing(&batch) {
+                let batch = if queue.lock().queue.is_compressing(&batch) {
                     pack(&shared, batch)
                 } else {
                     batch
                 };
                 let (ended, plan) = {
                     let mut slot = queue.lock();
-                    let ended = slot.queue.packed(batch);
+                    let ended = slot.queue.compressed(batch);
                     (ended, shared.plan(&queue, &mut slot))
                 };
                 if let Some(ended) = ended {
@@ -178,7 +178,7 @@ mod tests {
         let take = slot
             .queue
             .take(leader, TopicId::ZERO, now, true, nobody, |_| None);
-        let Take::Pack(batch) = take else {
+        let Take::Compress(batch) = take else {
             panic!("it is to be compressed");
         };
         drop(slot);

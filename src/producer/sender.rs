@@ -346,18 +346,18 @@ fn take<'a>(
             return None;
         };
         match next {
-            Take::Pack(batch) if batch.plain_len < *at_once => {
+            Take::Compress(batch) if batch.plain_len < *at_once => {
                 drop(slot);
                 *at_once -= batch.plain_len;
                 let batch = pack(shared, batch);
                 slot = queue.lock();
-                if let Some(ended) = slot.queue.packed(batch) {
+                if let Some(ended) = slot.queue.compressed(batch) {
                     drop(slot);
                     answer::give_back(shared, ended);
                     return None;
                 }
             }
-            Take::Pack(batch) => {
+            Take::Compress(batch) => {
                 drop(slot);
                 pack_elsewhere(shared, Arc::clone(queue), batch);
                 return None;

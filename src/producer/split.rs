@@ -9,9 +9,9 @@ use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{self, Batch};
+use crate::machine::produce::{self, ProducerBatch};
 
-type OurBatch = Batch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<Outcome>>;
 
 /// The broker found a batch too large. What it would take is asked for first, where that is not known.
 pub(crate) fn too_large(

@@ -10,13 +10,13 @@ use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::config::Acks;
 use crate::error::Error;
-use crate::machine::produce::{Batch, Body, Taken};
+use crate::machine::produce::{Body, ProducerBatch, Taken};
 use crate::machine::topology::Topology;
 use crate::net::{Connection, RequestError};
 use crate::types::{ProducerId, TopicId};
 use crate::wire::{ApiKey, ProducePart, encode_produce};
 
-type OurBatch = Batch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<Outcome>>;
 
 /// Stamps, seals and sends; the answer goes to [`answer`].
 pub(super) fn submit(
@@ -115,7 +115,7 @@ fn seal(mut batch: OurBatch) -> (OurBatch, bytes::Bytes) {
         (stamp.producer, stamp.base_sequence)
     });
     let bytes = match batch.body {
-        Body::Raw(closed) | Body::Packed(closed) => closed.seal(producer, sequence),
+        Body::Raw(closed) | Body::Unsealed(closed) => closed.seal(producer, sequence),
         Body::Sealed(bytes, was, at) if was == producer && at == sequence => bytes,
         Body::Sealed(bytes, ..) => crate::batch::restamp(bytes, producer, sequence),
     };

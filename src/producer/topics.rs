@@ -8,8 +8,8 @@ use hashbrown::HashMap;
 
 use super::clock::Clock;
 use super::outcome::Outcome;
-use crate::machine::produce::line::Key;
-use crate::machine::produce::{self, Limits, Queue, Readiness};
+use crate::machine::produce::waiters::Key;
+use crate::machine::produce::{self, BatchQueue, Limits, Readiness};
 use crate::machine::topology::Topic;
 use crate::types::{BrokerId, TopicPartition};
 
@@ -153,7 +153,7 @@ pub(crate) struct PartitionQueue {
 
 /// What a queue's lock protects.
 pub(crate) struct Slot {
-    pub(crate) queue: Queue<Arc<Outcome>>,
+    pub(crate) queue: BatchQueue<Arc<Outcome>>,
     pub(crate) clock: Clock,
     /// The time of the record that was appended last.
     last_time: i64,
@@ -178,7 +178,7 @@ impl PartitionQueue {
         Self {
             target,
             slot: Mutex::new(Slot {
-                queue: Queue::new(limits, leader),
+                queue: BatchQueue::new(limits, leader),
                 clock: Clock::default(),
                 last_time: -1,
                 listed: false,

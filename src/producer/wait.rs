@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::memory::Memory;
-use crate::machine::produce::line::Key;
+use crate::machine::produce::waiters::Key;
 use crate::types::after;
 
 /// Why the wait for memory ended without any.
@@ -109,14 +109,14 @@ impl<'a> Wait<'a> {
             if state.closed {
                 return Poll::Ready(Err(NoMemory::Closed));
             }
-            let place = self.place.unwrap_or_else(|| state.line.next_place());
-            let first = state.line.waiting() == 0;
+            let place = self.place.unwrap_or_else(|| state.waiters.next_place());
+            let first = state.waiters.waiting() == 0;
             let waker = cx.waker().clone();
-            let soonest = state.line.join(key, place, bytes, deadline, waker);
-            state.line.call(&mut woken);
+            let soonest = state.waiters.join(key, place, bytes, deadline, waker);
+            state.waiters.call(&mut woken);
             self.memory.publish(&state);
-            let called = state.line.waker(key, place).is_none();
-            let others = called.then(|| state.line.promised(key).saturating_sub(bytes));
+            let called = state.waiters.waker(key, place).is_none();
+            let others = called.then(|| state.waiters.promised(key).saturating_sub(bytes));
             (place, first, soonest, others)
         };
         woken.into_iter().for_each(Waker::wake);
@@ -145,8 +145,8 @@ impl<'a> Wait<'a> {
         };
         let mut state = self.memory.lock();
         let closed = state.closed;
-        let Some(waker) = state.line.waker(self.key, place) else {
-            let others = state.line.promised(self.key).saturating_sub(self.bytes);
+        let Some(waker) = state.waiters.waker(self.key, place) else {
+            let others = state.waiters.promised(self.key).saturating_sub(self.bytes);
             self.step = Step::Called { others };
             return Poll::Ready(Ok(()));
         };
@@ -173,8 +173,8 @@ impl<'a> Wait<'a> {
         let (key, bytes) = (self.key, self.bytes);
         self.memory.change(|state| {
             // Who waited may have been called since it last looked.
-            if step != Step::Waiting || !state.line.leave(key, place) {
-                state.line.done(key, bytes);
+            if step != Step::Waiting || !state.waiters.leave(key, place) {
+                state.waiters.done(key, bytes);
             }
         });
     }
@@ -190,7 +190,7 @@ impl Drop for Wait<'_> {
 mod tests {
     use super::super::memory::Taker;
     use super::*;
-    use crate::machine::produce::line::BATCH_COST;
+    use crate::machine::produce::waiters::BATCH_COST;
 
     fn now() -> Instant {
         tokio::time::Instant::now().into_std()

@@ -41,7 +41,7 @@ pub(crate) struct OpenBatch<T> {
 }
 
 /// A batch that takes no more records.
-pub(crate) struct Batch<T> {
+pub(crate) struct ProducerBatch<T> {
     pub(crate) body: Body,
     pub(crate) ticket: Ticket<T>,
     pub(crate) opened: Instant,
@@ -59,11 +59,11 @@ pub(crate) struct Batch<T> {
     /// A batch after it was acknowledged: if an attempt may have written this one, then one did.
     pub(crate) written: bool,
     pub(crate) last_error: Option<Arc<Error>>,
-    /// Which batch of its queue it was that went away to be compressed; 0 if it did not.
-    pub(crate) packing: u64,
+    /// Which batch of its queue it was that was detached to be compressed; 0 if it did not.
+    pub(crate) compressing: u64,
 }
 
-impl<T> Batch<T> {
+impl<T> ProducerBatch<T> {
     /// Its place among the batches that have a sequence: the parts of one that was split share its serial.
     pub(crate) fn place(&self) -> Option<Place> {
         self.stamp.map(|stamp| (stamp.serial, self.ticket.first))
@@ -87,7 +87,7 @@ pub(crate) enum Body {
     /// Closed, not yet compressed though it should be.
     Raw(ClosedBatch),
     /// As it will be sent, but for identity, sequence and CRC.
-    Packed(ClosedBatch),
+    Unsealed(ClosedBatch),
     /// Ready for the wire, as its stamp says unless that has changed since.
     Sealed(Bytes, ProducerId, i32),
 }
@@ -95,7 +95,7 @@ pub(crate) enum Body {
 impl Body {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Raw(batch) | Self::Packed(batch) => batch.len(),
+            Self::Raw(batch) | Self::Unsealed(batch) => batch.len(),
             Self::Sealed(bytes, ..) => bytes.len(),
         }
     }

@@ -3,7 +3,6 @@
 mod advice;
 mod batch;
 mod fit;
-pub(crate) mod line;
 pub(crate) mod partition;
 mod queue;
 mod sequence;
@@ -11,13 +10,15 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod verdict;
+pub(crate) mod waiters;
 
 pub(crate) use advice::{Refused, TopicLimits, advice};
 pub(crate) use fit::Fit;
 #[cfg(test)]
 pub(crate) use queue::Added;
 pub(crate) use queue::{
-    Answered, Append, Batch, Body, Ended, Limits, Queue, Readiness, Room, Take, Taken, Ticket,
+    Answered, Append, BatchQueue, Body, Ended, Limits, ProducerBatch, Readiness, Room, Take, Taken,
+    Ticket,
 };
 pub(crate) use split::split;
 pub(crate) use verdict::Answer;

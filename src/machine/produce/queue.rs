@@ -18,11 +18,11 @@
 //! - Sequences restart under a new epoch only when nothing is in flight.
 //! - The newest sequences are given out again when the broker has certainly refused them; where later ones were sent
 //!   behind them, they leave a gap, after which only a new epoch is sure to be accepted.
-//! - While a batch is away, being compressed or split, it is unresolved and nothing is sent.
+//! - While a batch is detached, being compressed or split, it is unresolved and nothing is sent.
 
 mod answer;
 mod append;
-mod away;
+mod detached;
 mod end;
 mod send;
 
@@ -30,11 +30,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::batch::{Batch, Body, Ticket};
+pub(crate) use super::batch::{Body, ProducerBatch, Ticket};
 use super::batch::{OpenBatch, Place, Stamp};
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
-use away::Away;
+use detached::Detached;
 
 /// A batch's first buffer on a partition that has shown no need for more.
 const FIRST_BUFFER: usize = 4096;
@@ -97,10 +97,10 @@ pub(crate) enum Readiness {
 
 /// What the sender takes.
 pub(crate) enum Take<T> {
-    /// To compress, then to give back with [`Queue::packed`].
-    Pack(Batch<T>),
-    /// To split, since batches of that size are refused, then to give back with [`Queue::parts`] and its number.
-    Split(u64, Batch<T>),
+    /// To compress, then to give back with [`BatchQueue::compressed`].
+    Compress(ProducerBatch<T>),
+    /// To split, since batches of that size are refused, then to give back with [`BatchQueue::parts`] and its number.
+    Split(u64, ProducerBatch<T>),
     /// To be failed before anything is sent: under new sequences they would be written again.
     GivenUp(Vec<Ended<T>>),
     /// To seal and send; the answer comes back with the flight's number.
@@ -110,7 +110,7 @@ pub(crate) enum Take<T> {
 
 /// A batch to send.
 pub(crate) struct Taken<T> {
-    pub(crate) batch: Batch<T>,
+    pub(crate) batch: ProducerBatch<T>,
     pub(crate) flight: u64,
 }
 
@@ -121,7 +121,7 @@ struct Flight<T> {
     /// The queue's term when it was sent.
     term: u64,
     stamp: Option<Stamp>,
-    /// The batch's place, as [`Batch::place`] tells it.
+    /// The batch's place, as [`ProducerBatch::place`] tells it.
     place: Option<Place>,
     opened: Instant,
     /// `None` once its time was up: the outcome is settled, the answer no longer matters.
@@ -148,44 +148,47 @@ pub(crate) struct Ended<T> {
 pub(crate) enum Answered<T> {
     /// Acknowledged, unless its time was up before (then the ticket is gone).
     Acked {
-        batch: Batch<T>,
+        batch: ProducerBatch<T>,
         /// Doubted batches that are thereby known to be in the log, at offsets that nobody tells.
-        proved: Vec<Batch<T>>,
+        proved: Vec<ProducerBatch<T>>,
         base_offset: i64,
         log_append_time: i64,
     },
     /// It waits to be sent again.
     Queued { refresh: bool },
-    /// To be given back with [`Queue::parts`], split so that these records, which the broker refuses, are left out.
+    /// To be given back with [`BatchQueue::parts`], split so that these records, which the broker refuses, are left out.
     Without {
         flight: u64,
-        batch: Batch<T>,
+        batch: ProducerBatch<T>,
         refused: Vec<(u32, Option<Arc<str>>)>,
     },
-    /// To be given back with [`Queue::parts`] in smaller batches, or failed after [`Queue::not_split`].
-    TooLarge { flight: u64, batch: Batch<T> },
+    /// To be given back with [`BatchQueue::parts`] in smaller batches, or failed after [`BatchQueue::not_split`].
+    TooLarge {
+        flight: u64,
+        batch: ProducerBatch<T>,
+    },
     /// It failed.
     Failed {
-        batch: Batch<T>,
+        batch: ProducerBatch<T>,
         possibly_written: bool,
         fatal: bool,
     },
     /// Its time was up before the answer came; only its memory is left to give back.
-    Late { batch: Batch<T> },
+    Late { batch: ProducerBatch<T> },
 }
 
 /// One partition's batches.
-pub(crate) struct Queue<T> {
+pub(crate) struct BatchQueue<T> {
     limits: Limits,
     open: Option<OpenBatch<T>>,
-    ready: VecDeque<Batch<T>>,
+    ready: VecDeque<ProducerBatch<T>>,
     flights: Vec<Flight<T>>,
-    /// A batch that is away being compressed.
-    packing: Option<Away<T>>,
-    /// How many have been away for that.
-    packings: u64,
-    /// Batches that are away being split, by the number of their flight.
-    splitting: Vec<(u64, Away<T>)>,
+    /// A batch that is detached being compressed.
+    compressing: Option<Detached<T>>,
+    /// How many have been detached for that.
+    compressions: u64,
+    /// Batches that are detached being split, by the number of their flight.
+    splitting: Vec<(u64, Detached<T>)>,
     leader: Option<BrokerId>,
     /// Counts the changes of leader, and of the topic behind the name.
     term: u64,
@@ -217,15 +220,15 @@ pub(crate) struct Queue<T> {
     gone: Option<Arc<Error>>,
 }
 
-impl<T: Clone> Queue<T> {
+impl<T: Clone> BatchQueue<T> {
     pub(crate) fn new(limits: Limits, leader: Option<BrokerId>) -> Self {
         Self {
             limits,
             open: None,
             ready: VecDeque::new(),
             flights: Vec::new(),
-            packing: None,
-            packings: 0,
+            compressing: None,
+            compressions: 0,
             splitting: Vec::new(),
             leader,
             term: 0,
@@ -266,13 +269,13 @@ impl<T: Clone> Queue<T> {
     }
 
     /// The batch to send next: those before it are doubted.
-    fn next(&self) -> Option<&Batch<T>> {
+    fn next(&self) -> Option<&ProducerBatch<T>> {
         self.ready.get(self.doubted())
     }
 
     /// How many batches are doubted; they stand before all others.
     fn doubted(&self) -> usize {
-        let is_doubted = |batch: &&Batch<T>| batch.doubted_in == Some(self.term);
+        let is_doubted = |batch: &&ProducerBatch<T>| batch.doubted_in == Some(self.term);
         self.ready.iter().take_while(is_doubted).count()
     }
 

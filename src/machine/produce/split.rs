@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Body, Stamp, Ticket};
+use super::batch::{Body, ProducerBatch, Stamp, Ticket};
 use super::sequence::advance;
 use crate::batch::{BatchWriter, Batches, RawRecord, RecordParts};
 use crate::record::Header;
@@ -19,18 +19,18 @@ use crate::wire::Malformed;
     reason = "once in a batch's life, and the batch must not get lost"
 )]
 pub(crate) fn split<T: Clone>(
-    batch: Batch<T>,
+    batch: ProducerBatch<T>,
     without: &[u32],
     size: usize,
-) -> Result<Vec<Batch<T>>, (Batch<T>, Malformed)> {
+) -> Result<Vec<ProducerBatch<T>>, (ProducerBatch<T>, Malformed)> {
     let batch = sealed(batch);
     parts_of(&batch, without, size).map_err(|malformed| (batch, malformed))
 }
 
 /// A batch that was never sent may be split too.
-fn sealed<T>(mut batch: Batch<T>) -> Batch<T> {
+fn sealed<T>(mut batch: ProducerBatch<T>) -> ProducerBatch<T> {
     batch.body = match batch.body {
-        Body::Raw(closed) | Body::Packed(closed) => {
+        Body::Raw(closed) | Body::Unsealed(closed) => {
             let none = ProducerId::NONE;
             Body::Sealed(closed.seal(none, -1), none, -1)
         }
@@ -40,10 +40,10 @@ fn sealed<T>(mut batch: Batch<T>) -> Batch<T> {
 }
 
 fn parts_of<T: Clone>(
-    batch: &Batch<T>,
+    batch: &ProducerBatch<T>,
     without: &[u32],
     size: usize,
-) -> Result<Vec<Batch<T>>, Malformed> {
+) -> Result<Vec<ProducerBatch<T>>, Malformed> {
     let Body::Sealed(bytes, ..) = &batch.body else {
         return Err(Malformed::new("the batch is not sealed"));
     };
@@ -71,7 +71,7 @@ fn parts_of<T: Clone>(
 }
 
 /// Shares a memory charge among the parts, to the byte.
-fn share<T>(mut parts: Vec<Batch<T>>, mut charge: usize) -> Vec<Batch<T>> {
+fn share<T>(mut parts: Vec<ProducerBatch<T>>, mut charge: usize) -> Vec<ProducerBatch<T>> {
     let mut rest: usize = parts.iter().map(|part| part.plain_len).sum();
     for part in &mut parts {
         let exact = charge as u128 * part.plain_len as u128 / rest.max(1) as u128;
@@ -85,12 +85,12 @@ fn share<T>(mut parts: Vec<Batch<T>>, mut charge: usize) -> Vec<Batch<T>> {
 /// The parts made so far, and the one that is being written.
 struct Parts<'a, T> {
     target: usize,
-    batch: &'a Batch<T>,
+    batch: &'a ProducerBatch<T>,
     writer: Option<BatchWriter>,
     /// Index of the writer's first record in the batch.
     first: u32,
     next_sequence: i32,
-    done: Vec<Batch<T>>,
+    done: Vec<ProducerBatch<T>>,
 }
 
 impl<T: Clone> Parts<'_, T> {
@@ -138,8 +138,8 @@ impl<T: Clone> Parts<'_, T> {
         if self.next_sequence >= 0 {
             self.next_sequence = advance(self.next_sequence, count);
         }
-        self.done.push(Batch {
-            body: Body::Packed(writer.close()),
+        self.done.push(ProducerBatch {
+            body: Body::Unsealed(writer.close()),
             ticket: Ticket {
                 outcome: self.batch.ticket.outcome.clone(),
                 first: self.batch.ticket.first + self.first,
@@ -155,7 +155,7 @@ impl<T: Clone> Parts<'_, T> {
             doubted_in: None,
             written: self.batch.written,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),
-            packing: 0,
+            compressing: 0,
         });
     }
 }

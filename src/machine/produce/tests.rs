@@ -6,14 +6,14 @@ use super::*;
 use crate::error::{Error, ErrorCode};
 use crate::types::{BrokerId, TopicId};
 
-mod away;
 mod bench;
-mod line;
+mod detached;
 mod moves;
 mod once;
 mod refused;
 mod room;
 mod sizes;
+mod waiters;
 
 use bench::{Bench, ID, LEADER, LIMITS, NEXT, halved, sequence};
 
@@ -279,14 +279,14 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
             .queue
             .take(LEADER, TopicId::ZERO, bench.now, false, ID, |_| None)
         {
-            Take::Pack(mut batch) => {
+            Take::Compress(mut batch) => {
                 if let Body::Raw(closed) = batch.body {
-                    batch.body = Body::Packed(closed);
+                    batch.body = Body::Unsealed(closed);
                 }
-                assert!(bench.queue.packed(batch).is_none());
+                assert!(bench.queue.compressed(batch).is_none());
             }
             Take::Send(mut taken) => {
-                if let Body::Packed(closed) = taken.batch.body {
+                if let Body::Unsealed(closed) = taken.batch.body {
                     taken.batch.body = Body::Sealed(closed.seal(ID, 0), ID, 0);
                 }
                 let first = taken.batch.ticket.first;
@@ -342,7 +342,7 @@ fn topic_with_another_id_is_one_that_knows_no_producer() {
         .take(LEADER, anew, bench.now, false, ID, |_| None)
     {
         Take::Send(_) => true,
-        Take::Pack(_) | Take::Split(..) | Take::GivenUp(_) | Take::Nothing(_) => false,
+        Take::Compress(_) | Take::Split(..) | Take::GivenUp(_) | Take::Nothing(_) => false,
     };
     assert!(take());
     assert!(!take(), "one batch at first");

@@ -32,7 +32,7 @@ pub(crate) struct Situation {
 
 /// What to do with the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ProduceVerdict {
     /// It is in the log.
     Ack {
         base_offset: i64,
@@ -63,10 +63,10 @@ pub(crate) enum Verdict {
 }
 
 /// Decides what an answer means.
-pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
+pub(crate) fn verdict(answer: &Answer, situation: Situation) -> ProduceVerdict {
     use ErrorCode as E;
     match answer.code {
-        E::NONE | E::DUPLICATE_SEQUENCE_NUMBER => Verdict::Ack {
+        E::NONE | E::DUPLICATE_SEQUENCE_NUMBER => ProduceVerdict::Ack {
             base_offset: answer.base_offset,
             log_append_time: answer.log_append_time,
         },
@@ -74,7 +74,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         // Also told of a batch that is in the log, when its partition ceases to be led by the broker
         // while the followers are being waited for.
         E::NOT_LEADER_OR_FOLLOWER | E::UNKNOWN_TOPIC_OR_PARTITION | E::KAFKA_STORAGE_ERROR => {
-            Verdict::Retry {
+            ProduceVerdict::Retry {
                 refresh: true,
                 unknown: true,
             }
@@ -86,27 +86,27 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         | E::REPLICA_NOT_AVAILABLE
         | E::UNKNOWN_TOPIC_ID
         | E::INCONSISTENT_TOPIC_ID
-        | E::BROKER_NOT_AVAILABLE => Verdict::Retry {
+        | E::BROKER_NOT_AVAILABLE => ProduceVerdict::Retry {
             refresh: true,
             unknown: false,
         },
 
         // The broker gave up waiting, or the leader has it and too few followers do.
-        E::NETWORK_EXCEPTION | E::REQUEST_TIMED_OUT => Verdict::Retry {
+        E::NETWORK_EXCEPTION | E::REQUEST_TIMED_OUT => ProduceVerdict::Retry {
             refresh: true,
             unknown: true,
         },
-        E::NOT_ENOUGH_REPLICAS_AFTER_APPEND => Verdict::Retry {
+        E::NOT_ENOUGH_REPLICAS_AFTER_APPEND => ProduceVerdict::Retry {
             refresh: false,
             unknown: true,
         },
 
-        E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE => Verdict::Split,
+        E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE => ProduceVerdict::Split,
 
         // Sequences are restarted only from the head: what stands behind an unresolved batch is out
         // of order merely because that one is not there yet.
         E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && !situation.head => {
-            Verdict::Retry {
+            ProduceVerdict::Retry {
                 refresh: false,
                 unknown: false,
             }
@@ -116,7 +116,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
             if situation.idempotent && situation.written && situation.unknown =>
         {
-            Verdict::Ack {
+            ProduceVerdict::Ack {
                 base_offset: -1,
                 log_append_time: -1,
             }
@@ -124,7 +124,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         // A broker may know no more that it has the batch: one that was restarted remembers each
         // producer's last batch alone, and finds every earlier one out of order.
         E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && situation.unknown => {
-            Verdict::Doubt
+            ProduceVerdict::Doubt
         }
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
         | E::UNKNOWN_PRODUCER_ID
@@ -135,34 +135,34 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
         {
             // Under another sequence a batch that is in the log would be written again.
             if situation.unknown {
-                Verdict::Fail {
+                ProduceVerdict::Fail {
                     unknown: true,
                     fatal: false,
                 }
             } else {
-                Verdict::Restamp
+                ProduceVerdict::Restamp
             }
         }
 
         E::INVALID_RECORD | E::INVALID_TIMESTAMP if !answer.rejected.is_empty() => {
-            Verdict::Drop(answer.rejected.clone())
+            ProduceVerdict::Drop(answer.rejected.clone())
         }
 
-        E::CLUSTER_AUTHORIZATION_FAILED => Verdict::Fail {
+        E::CLUSTER_AUTHORIZATION_FAILED => ProduceVerdict::Fail {
             unknown: false,
             fatal: true,
         },
         // The broker failed in a way it has no name for: perhaps after the append.
-        E::UNKNOWN_SERVER_ERROR => Verdict::Fail {
+        E::UNKNOWN_SERVER_ERROR => ProduceVerdict::Fail {
             unknown: true,
             fatal: false,
         },
 
-        code if code.is_retriable() => Verdict::Retry {
+        code if code.is_retriable() => ProduceVerdict::Retry {
             refresh: false,
             unknown: false,
         },
-        _ => Verdict::Fail {
+        _ => ProduceVerdict::Fail {
             unknown: false,
             fatal: false,
         },
@@ -173,7 +173,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> Verdict {
 mod tests {
     use super::*;
 
-    fn decide(code: ErrorCode, situation: Situation) -> Verdict {
+    fn decide(code: ErrorCode, situation: Situation) -> ProduceVerdict {
         let answer = Answer {
             code,
             message: None,
@@ -210,23 +210,23 @@ mod tests {
         idempotent: false,
         ..HEAD
     };
-    const RETRY: Verdict = Verdict::Retry {
+    const RETRY: ProduceVerdict = ProduceVerdict::Retry {
         refresh: false,
         unknown: false,
     };
-    const UNSURE: Verdict = Verdict::Retry {
+    const UNSURE: ProduceVerdict = ProduceVerdict::Retry {
         refresh: true,
         unknown: true,
     };
-    const REFRESH: Verdict = Verdict::Retry {
+    const REFRESH: ProduceVerdict = ProduceVerdict::Retry {
         refresh: true,
         unknown: false,
     };
-    const FAIL: Verdict = Verdict::Fail {
+    const FAIL: ProduceVerdict = ProduceVerdict::Fail {
         unknown: false,
         fatal: false,
     };
-    const FAIL_UNSURE: Verdict = Verdict::Fail {
+    const FAIL_UNSURE: ProduceVerdict = ProduceVerdict::Fail {
         unknown: true,
         fatal: false,
     };
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn every_error_code_has_the_verdict_of_the_table() {
         use ErrorCode as E;
-        let ack = Verdict::Ack {
+        let ack = ProduceVerdict::Ack {
             base_offset: 7,
             log_append_time: -1,
         };
@@ -251,7 +251,7 @@ mod tests {
             (
                 E::NETWORK_EXCEPTION,
                 HEAD,
-                Verdict::Retry {
+                ProduceVerdict::Retry {
                     refresh: true,
                     unknown: true,
                 },
@@ -259,7 +259,7 @@ mod tests {
             (
                 E::REQUEST_TIMED_OUT,
                 HEAD,
-                Verdict::Retry {
+                ProduceVerdict::Retry {
                     refresh: true,
                     unknown: true,
                 },
@@ -267,7 +267,7 @@ mod tests {
             (
                 E::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
                 HEAD,
-                Verdict::Retry {
+                ProduceVerdict::Retry {
                     refresh: false,
                     unknown: true,
                 },
@@ -275,27 +275,39 @@ mod tests {
             (E::NOT_ENOUGH_REPLICAS, HEAD, RETRY),
             (E::CORRUPT_MESSAGE, HEAD, RETRY),
             (E::THROTTLING_QUOTA_EXCEEDED, HEAD, RETRY),
-            (E::MESSAGE_TOO_LARGE, HEAD, Verdict::Split),
-            (E::RECORD_LIST_TOO_LARGE, PLAIN, Verdict::Split),
+            (E::MESSAGE_TOO_LARGE, HEAD, ProduceVerdict::Split),
+            (E::RECORD_LIST_TOO_LARGE, PLAIN, ProduceVerdict::Split),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
-            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, Verdict::Restamp),
-            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN, Verdict::Doubt),
+            (
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                HEAD,
+                ProduceVerdict::Restamp,
+            ),
+            (
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                UNKNOWN,
+                ProduceVerdict::Doubt,
+            ),
             (
                 E::OUT_OF_ORDER_SEQUENCE_NUMBER,
                 WRITTEN,
-                Verdict::Ack {
+                ProduceVerdict::Ack {
                     base_offset: -1,
                     log_append_time: -1,
                 },
             ),
             (E::NOT_ENOUGH_REPLICAS, WRITTEN, RETRY),
-            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, REFUSED, Verdict::Restamp),
+            (
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                REFUSED,
+                ProduceVerdict::Restamp,
+            ),
             (E::OUT_OF_ORDER_SEQUENCE_NUMBER, PLAIN, FAIL),
-            (E::UNKNOWN_PRODUCER_ID, HEAD, Verdict::Restamp),
+            (E::UNKNOWN_PRODUCER_ID, HEAD, ProduceVerdict::Restamp),
             (E::UNKNOWN_PRODUCER_ID, UNKNOWN, FAIL_UNSURE),
-            (E::INVALID_PRODUCER_EPOCH, HEAD, Verdict::Restamp),
+            (E::INVALID_PRODUCER_EPOCH, HEAD, ProduceVerdict::Restamp),
             (E::INVALID_PRODUCER_EPOCH, UNKNOWN, FAIL_UNSURE),
-            (E::PRODUCER_FENCED, HEAD, Verdict::Restamp),
+            (E::PRODUCER_FENCED, HEAD, ProduceVerdict::Restamp),
             (E::TOPIC_AUTHORIZATION_FAILED, HEAD, FAIL),
             (E::INVALID_TOPIC_EXCEPTION, HEAD, FAIL),
             (E::UNSUPPORTED_COMPRESSION_TYPE, HEAD, FAIL),
@@ -304,7 +316,7 @@ mod tests {
             (
                 E::CLUSTER_AUTHORIZATION_FAILED,
                 HEAD,
-                Verdict::Fail {
+                ProduceVerdict::Fail {
                     unknown: false,
                     fatal: true,
                 },
@@ -322,7 +334,7 @@ mod tests {
         for code in -1..=200 {
             let code = ErrorCode::new(code);
             for situation in [HEAD, BEHIND, UNKNOWN, PLAIN] {
-                let acked = matches!(decide(code, situation), Verdict::Ack { .. });
+                let acked = matches!(decide(code, situation), ProduceVerdict::Ack { .. });
                 let expected =
                     matches!(code, ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
                 assert_eq!(acked, expected, "{code}");
@@ -339,7 +351,7 @@ mod tests {
             log_append_time: -1,
             rejected: vec![(3, Some("no key".into()))],
         };
-        let expected = Verdict::Drop(vec![(3, Some("no key".into()))]);
+        let expected = ProduceVerdict::Drop(vec![(3, Some("no key".into()))]);
         assert_eq!(verdict(&answer, HEAD), expected);
     }
 }

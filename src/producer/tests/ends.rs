@@ -35,12 +35,12 @@ fn close_resolves_what_is_being_compressed() {
             async move { producer.flush().await }
         });
         let queue = producer.shared().all_queues().into_iter().next().unwrap();
-        let packing = async {
+        let compressing = async {
             while queue.lock().queue.backlog() > 0 || queue.lock().queue.has_open() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(SOON, packing).await.unwrap();
+        timeout(SOON, compressing).await.unwrap();
         let closed = timeout(SOON, producer.close(Duration::ZERO)).await.unwrap();
         assert!(closed.is_err());
         let error = timeout(SOON, delivery).await.unwrap().unwrap_err();

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answered, Away, Batch, Flight, Place, Queue, Stamp};
+use super::{Answered, BatchQueue, Detached, Flight, Place, ProducerBatch, Stamp};
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::sequence::advance;
-use crate::machine::produce::verdict::{Answer, Situation, Verdict, verdict};
+use crate::machine::produce::verdict::{Answer, ProduceVerdict, Situation, verdict};
 
-impl<T: Clone> Queue<T> {
+impl<T: Clone> BatchQueue<T> {
     /// Takes the answer for a batch in flight.
     pub(crate) fn answer(
         &mut self,
         flight: u64,
-        mut batch: Batch<T>,
+        mut batch: ProducerBatch<T>,
         answer: &Answer,
         now: Instant,
         error: impl FnOnce() -> Arc<Error>,
@@ -31,27 +31,29 @@ impl<T: Clone> Queue<T> {
         };
         let verdict = verdict(answer, situation);
         // The broker took a later sequence, so the lost one is in the log.
-        if matches!(verdict, Verdict::Ack { .. }) && entry.place >= self.gap {
+        if matches!(verdict, ProduceVerdict::Ack { .. }) && entry.place >= self.gap {
             self.gap = None;
         }
         match verdict {
-            Verdict::Ack { .. } => {
+            ProduceVerdict::Ack { .. } => {
                 self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer
                     && entry.term == self.term;
                 self.last_ack = Some(now);
             }
             // A topic that is made anew knows no producer.
-            Verdict::Retry { refresh: true, .. } if is_gone(answer.code) => self.proven = false,
+            ProduceVerdict::Retry { refresh: true, .. } if is_gone(answer.code) => {
+                self.proven = false
+            }
             _ => {}
         }
         if entry.ticket.is_none() {
             return Answered::Late { batch };
         }
-        if !matches!(verdict, Verdict::Ack { .. }) {
+        if !matches!(verdict, ProduceVerdict::Ack { .. }) {
             batch.last_error = Some(error());
         }
         match verdict {
-            Verdict::Ack {
+            ProduceVerdict::Ack {
                 base_offset,
                 log_append_time,
             } => Answered::Acked {
@@ -60,36 +62,36 @@ impl<T: Clone> Queue<T> {
                 base_offset,
                 log_append_time,
             },
-            Verdict::Retry { refresh, unknown } => {
+            ProduceVerdict::Retry { refresh, unknown } => {
                 batch.unknown |= unknown;
                 self.retry(batch, entry.term, refresh, retry_at)
             }
-            Verdict::Doubt => {
+            ProduceVerdict::Doubt => {
                 batch.failures += 1;
                 // What was sent before an election says nothing of the leader of now.
                 batch.doubted_in = Some(entry.term);
                 self.put_back(batch);
                 Answered::Queued { refresh: false }
             }
-            Verdict::Restamp => {
+            ProduceVerdict::Restamp => {
                 self.restamp = true;
                 self.retry(batch, entry.term, false, retry_at)
             }
-            Verdict::Split => {
+            ProduceVerdict::Split => {
                 self.splitting
-                    .push((flight, Away::of(&batch, batch.failures + 1)));
+                    .push((flight, Detached::of(&batch, batch.failures + 1)));
                 Answered::TooLarge { flight, batch }
             }
-            Verdict::Drop(refused) => {
+            ProduceVerdict::Drop(refused) => {
                 self.splitting
-                    .push((flight, Away::of(&batch, batch.failures + 1)));
+                    .push((flight, Detached::of(&batch, batch.failures + 1)));
                 Answered::Without {
                     flight,
                     batch,
                     refused,
                 }
             }
-            Verdict::Fail { unknown, fatal } => {
+            ProduceVerdict::Fail { unknown, fatal } => {
                 batch.failures += 1;
                 let possibly_written = batch.unknown || unknown;
                 match batch.stamp {
@@ -113,7 +115,7 @@ impl<T: Clone> Queue<T> {
     pub(crate) fn unanswered(
         &mut self,
         flight: u64,
-        mut batch: Batch<T>,
+        mut batch: ProducerBatch<T>,
         sent: bool,
         error: Arc<Error>,
         retry_at: impl FnOnce(u32) -> Instant,
@@ -129,7 +131,7 @@ impl<T: Clone> Queue<T> {
 
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
     /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted.
-    fn note_written(&mut self, acked: &Flight<T>) -> Vec<Batch<T>> {
+    fn note_written(&mut self, acked: &Flight<T>) -> Vec<ProducerBatch<T>> {
         let (Some(later), Some(ticket)) = (acked.stamp, &acked.ticket) else {
             return Vec::new();
         };
@@ -155,7 +157,7 @@ impl<T: Clone> Queue<T> {
     /// Puts a batch back that was sent in `term`, unless it was sent often enough.
     fn retry(
         &mut self,
-        mut batch: Batch<T>,
+        mut batch: ProducerBatch<T>,
         term: u64,
         refresh: bool,
         retry_at: impl FnOnce(u32) -> Instant,
@@ -190,10 +192,11 @@ impl<T: Clone> Queue<T> {
     }
 
     /// Puts a stamped batch back in its place, and one without a stamp behind all that have one.
-    pub(super) fn put_back(&mut self, batch: Batch<T>) {
+    pub(super) fn put_back(&mut self, batch: ProducerBatch<T>) {
         let place = batch.place();
-        let is_before =
-            |other: &&Batch<T>| other.stamp.is_some() && (place.is_none() || other.place() < place);
+        let is_before = |other: &&ProducerBatch<T>| {
+            other.stamp.is_some() && (place.is_none() || other.place() < place)
+        };
         let at = self.ready.iter().take_while(is_before).count();
         self.ready.insert(at, batch);
     }
@@ -207,8 +210,8 @@ impl<T: Clone> Queue<T> {
         let own = serial(own.stamp);
         self.flights.iter().all(|f| serial(f.stamp) >= own)
             && self
-                .away()
-                .all(|away| serial(away.stamp).is_none_or(|s| Some(s) >= own))
+                .detached()
+                .all(|detached| serial(detached.stamp).is_none_or(|s| Some(s) >= own))
             && self
                 .next()
                 .and_then(|b| serial(b.stamp))
@@ -228,7 +231,7 @@ impl<T: Clone> Queue<T> {
     }
 
     /// Notes that a batch is given up although its sequence was spent.
-    pub(super) fn lose(&mut self, batch: &Batch<T>) {
+    pub(super) fn lose(&mut self, batch: &ProducerBatch<T>) {
         if let Some(place) = batch.place() {
             self.note_gap(place);
         }

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Added, Append, Batch, Body, FIRST_BUFFER, OpenBatch, Queue, Room, Ticket};
+use super::{
+    Added, Append, BatchQueue, Body, FIRST_BUFFER, OpenBatch, ProducerBatch, Room, Ticket,
+};
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
 
-impl<T: Clone> Queue<T> {
+impl<T: Clone> BatchQueue<T> {
     /// Adds a record; `bound` is its largest possible size, `sticky` tells that it has no key.
     #[inline]
     pub(crate) fn append(
@@ -104,11 +106,11 @@ impl<T: Clone> Queue<T> {
         self.last_len = plain_len;
         let count = open.writer.count();
         let closed = open.writer.close();
-        self.ready.push_back(Batch {
+        self.ready.push_back(ProducerBatch {
             body: if self.limits.compressed {
                 Body::Raw(closed)
             } else {
-                Body::Packed(closed)
+                Body::Unsealed(closed)
             },
             ticket: Ticket {
                 outcome: open.outcome,
@@ -125,7 +127,7 @@ impl<T: Clone> Queue<T> {
             doubted_in: None,
             written: false,
             last_error: None,
-            packing: 0,
+            compressing: 0,
         });
         true
     }

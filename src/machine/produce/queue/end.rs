@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Batch, Ended, Queue};
+use super::{BatchQueue, Ended, ProducerBatch};
 use crate::error::Error;
 #[cfg(test)]
 use crate::types::ProducerId;
 use crate::types::{BrokerId, after};
 
-impl<T: Clone> Queue<T> {
+impl<T: Clone> BatchQueue<T> {
     /// Ends what is older than the delivery timeout; tells when to look again, `None` when empty.
     pub(crate) fn expire(&mut self, now: Instant, ended: &mut Vec<Ended<T>>) -> Option<Instant> {
         let limit = self.limits.delivery_timeout;
@@ -25,7 +25,7 @@ impl<T: Clone> Queue<T> {
             .filter(|f| f.ticket.is_some())
             .map(|f| f.opened)
             .chain(self.ready.iter().map(|b| b.opened))
-            .chain(self.away().map(|away| away.opened))
+            .chain(self.detached().map(|detached| detached.opened))
             .chain(self.open.as_ref().map(|o| o.opened))
             .min();
         self.watched = oldest.is_some();
@@ -38,7 +38,7 @@ impl<T: Clone> Queue<T> {
             .into_iter()
             .partition(|batch| batch.unknown);
         self.ready = kept;
-        let unknown: VecDeque<Batch<T>> = unknown;
+        let unknown: VecDeque<ProducerBatch<T>> = unknown;
         let cause = || Arc::new(Error::Closed { what: "producer" });
         let ended = unknown.into_iter().map(|batch| Ended {
             error: batch.last_error.unwrap_or_else(cause),
@@ -72,7 +72,7 @@ impl<T: Clone> Queue<T> {
         ended: &mut Vec<Ended<T>>,
         error: impl Fn(Option<Arc<Error>>) -> Error,
     ) {
-        let mut gap = self.end_away(&over, ended, &error);
+        let mut gap = self.end_detached(&over, ended, &error);
         for flight in self.flights.iter_mut().filter(|f| over(f.opened)) {
             let Some(ticket) = flight.ticket.take() else {
                 continue;
@@ -142,7 +142,10 @@ impl<T: Clone> Queue<T> {
         self.close();
         let flying = self.flights.iter().filter_map(|f| f.ticket.as_ref());
         outcomes.extend(flying.map(|t| t.outcome.clone()));
-        outcomes.extend(self.away().map(|away| away.ticket.outcome.clone()));
+        outcomes.extend(
+            self.detached()
+                .map(|detached| detached.ticket.outcome.clone()),
+        );
         outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Away, Batch, Body, Flight, Queue, Readiness, Stamp, Take, Taken};
+use super::{BatchQueue, Body, Detached, Flight, ProducerBatch, Readiness, Stamp, Take, Taken};
 use crate::machine::produce::sequence::advance;
 use crate::types::{BrokerId, ProducerId, TopicId, after};
 
@@ -11,7 +11,7 @@ const MAX_FLIGHTS: usize = 5;
 /// After so long without a batch a broker may have forgotten the producer (its `producer.id.expiration.ms`).
 const FORGETFUL: Duration = Duration::from_secs(60);
 
-impl<T: Clone> Queue<T> {
+impl<T: Clone> BatchQueue<T> {
     /// Whether there is something to send; `hurry` does not wait for linger times.
     pub(crate) fn readiness(&self, now: Instant, hurry: bool) -> Readiness {
         let Some(leader) = self.leader else {
@@ -26,7 +26,7 @@ impl<T: Clone> Queue<T> {
                     Some(front) => front.stamp.is_some() || self.gap.is_some(),
                     None => self.gap.is_some(),
                 });
-        if self.is_any_away() || waits_for_answers {
+        if self.is_any_detached() || waits_for_answers {
             return Readiness::No;
         }
         if let Some(until) = self.backoff_until.filter(|until| *until > now) {
@@ -98,18 +98,18 @@ impl<T: Clone> Queue<T> {
         if is_too_large && let Some(batch) = self.pop_next() {
             let number = self.next_flight;
             self.next_flight += 1;
-            let away = Away::of(&batch, batch.failures);
-            self.splitting.push((number, away));
+            let detached = Detached::of(&batch, batch.failures);
+            self.splitting.push((number, detached));
             return Take::Split(number, batch);
         }
         let raw = self
             .next()
             .is_some_and(|next| matches!(next.body, Body::Raw(_)));
         if raw && let Some(mut batch) = self.pop_next() {
-            self.packings += 1;
-            batch.packing = self.packings;
-            self.packing = Some(Away::of(&batch, batch.failures));
-            return Take::Pack(batch);
+            self.compressions += 1;
+            batch.compressing = self.compressions;
+            self.compressing = Some(Detached::of(&batch, batch.failures));
+            return Take::Compress(batch);
         }
         let quiet = self
             .last_ack
@@ -142,7 +142,7 @@ impl<T: Clone> Queue<T> {
         Take::Send(Taken { batch, flight })
     }
 
-    fn pop_next(&mut self) -> Option<Batch<T>> {
+    fn pop_next(&mut self) -> Option<ProducerBatch<T>> {
         self.ready.remove(self.doubted())
     }
 

@@ -47,7 +47,7 @@ impl Room<u32> for Rooms {
 
 /// A queue with its clock and memory.
 pub(super) struct Bench {
-    pub(super) queue: Queue<u32>,
+    pub(super) queue: BatchQueue<u32>,
     pub(super) rooms: Rooms,
     pub(super) now: Instant,
 }
@@ -62,7 +62,7 @@ impl Bench {
 
     pub(super) fn fresh(limits: Limits) -> Self {
         Self {
-            queue: Queue::new(limits, Some(LEADER)),
+            queue: BatchQueue::new(limits, Some(LEADER)),
             rooms: Rooms {
                 left: usize::MAX,
                 others: None,
@@ -106,12 +106,12 @@ impl Bench {
         {
             Take::Send(mut taken) => {
                 taken.batch.body = match taken.batch.body {
-                    Body::Packed(closed) => Body::Sealed(closed.seal(ID, 0), ID, 0),
+                    Body::Unsealed(closed) => Body::Sealed(closed.seal(ID, 0), ID, 0),
                     other => other,
                 };
                 Some(taken)
             }
-            Take::Pack(_) => panic!("nothing is compressed here"),
+            Take::Compress(_) => panic!("nothing is compressed here"),
             Take::Split(..) => panic!("nothing is too large here"),
             Take::GivenUp(_) => panic!("nothing is given up here"),
             Take::Nothing(_) => None,
@@ -150,7 +150,7 @@ impl Bench {
     }
 
     /// The broker finds a batch of several records too large: its flight, and the batch to split.
-    pub(super) fn too_large(&mut self, taken: Taken<u32>) -> (u64, Batch<u32>) {
+    pub(super) fn too_large(&mut self, taken: Taken<u32>) -> (u64, ProducerBatch<u32>) {
         match self.answer(taken, ErrorCode::MESSAGE_TOO_LARGE) {
             Answered::TooLarge { flight, batch } => (flight, batch),
             _ => panic!("the batch is too large"),
@@ -172,8 +172,8 @@ impl Bench {
 /// A batch in parts of half its size.
 #[expect(clippy::result_large_err, reason = "as it is tested")]
 pub(super) fn halved(
-    batch: Batch<u32>,
-) -> Result<Vec<Batch<u32>>, (Batch<u32>, crate::wire::Malformed)> {
+    batch: ProducerBatch<u32>,
+) -> Result<Vec<ProducerBatch<u32>>, (ProducerBatch<u32>, crate::wire::Malformed)> {
     let half = batch.plain_len / 2;
     split(batch, &[], half)
 }

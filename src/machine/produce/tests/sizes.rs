@@ -11,7 +11,7 @@ fn split_ahead(bench: &mut Bench, size: usize) {
     let Take::Split(number, batch) = take else {
         panic!("it is larger than {size} bytes");
     };
-    assert!(bench.take().is_none(), "it is away");
+    assert!(bench.take().is_none(), "it is detached");
     let charged = batch.charged;
     let parts = split(batch, &[], size).unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     assert!(parts.iter().all(|part| part.plain_len <= size));

@@ -1,4 +1,4 @@
-//! Batches that are away, being compressed or split, are unresolved: nothing overtakes, forgets or loses them.
+//! Batches that are detached, being compressed or split, are unresolved: nothing overtakes, forgets or loses them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn with_first_sent(limits: Limits) -> (Bench, Taken<u32>) {
     (bench, first)
 }
 
-fn parts_of(batch: Batch<u32>) -> Vec<Batch<u32>> {
+fn parts_of(batch: ProducerBatch<u32>) -> Vec<ProducerBatch<u32>> {
     halved(batch).unwrap_or_else(|(_, malformed)| panic!("{malformed}"))
 }
 
@@ -130,15 +130,15 @@ fn batch_that_is_not_split_gives_its_sequence_back_unless_others_were_sent_behin
     assert_eq!(sequence(&bench.take_with(Some(NEXT)).unwrap()), (1, 0));
 }
 
-/// A batch that is away being compressed.
-fn packing(bench: &mut Bench) -> Batch<u32> {
+/// A batch that is detached being compressed.
+fn compressing(bench: &mut Bench) -> ProducerBatch<u32> {
     bench.batch();
     let now = bench.now;
     let taken = bench
         .queue
         .take(LEADER, TopicId::ZERO, now, false, ID, |_| None);
     match taken {
-        Take::Pack(batch) => batch,
+        Take::Compress(batch) => batch,
         _ => panic!("it is to be compressed"),
     }
 }
@@ -151,13 +151,13 @@ const COMPRESSED: Limits = Limits {
 #[test]
 fn abort_ends_a_batch_that_is_being_compressed() {
     let mut bench = Bench::new(COMPRESSED);
-    let batch = packing(&mut bench);
+    let batch = compressing(&mut bench);
     let mut ended = Vec::new();
     let error = Error::Closed { what: "producer" };
     bench.queue.abort(&error, &mut ended);
     assert_eq!(ended.len(), 1);
     assert!(!ended[0].possibly_written && ended[0].charged == 0);
-    let back = bench.queue.packed(batch).unwrap();
+    let back = bench.queue.compressed(batch).unwrap();
     assert!(
         back.charged > 0,
         "its memory is for who had it to give back"
@@ -170,7 +170,7 @@ fn abort_ends_a_batch_that_is_being_compressed() {
 #[test]
 fn delivery_timeout_ends_a_batch_that_is_being_compressed_and_what_follows_is_not_held_up() {
     let mut bench = Bench::new(COMPRESSED);
-    let first = packing(&mut bench);
+    let first = compressing(&mut bench);
     let limit = LIMITS.delivery_timeout;
     bench.pass(Duration::from_secs(1));
     let second = bench.batch();
@@ -187,14 +187,14 @@ fn delivery_timeout_ends_a_batch_that_is_being_compressed_and_what_follows_is_no
     let taken = bench
         .queue
         .take(LEADER, TopicId::ZERO, bench.now, false, ID, |_| None);
-    let Take::Pack(next) = taken else {
+    let Take::Compress(next) = taken else {
         panic!("it is to be compressed");
     };
     assert_eq!(next.ticket.outcome, second);
-    assert!(!bench.queue.is_packing(&first));
-    let late = bench.queue.packed(first).unwrap();
+    assert!(!bench.queue.is_compressing(&first));
+    let late = bench.queue.compressed(first).unwrap();
     assert!(late.charged > 0);
-    assert!(bench.queue.packed(next).is_none());
+    assert!(bench.queue.compressed(next).is_none());
 }
 
 #[test]

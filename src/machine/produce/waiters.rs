@@ -1,4 +1,4 @@
-//! The line for the producer's memory: whose turn it is, and how much is given.
+//! Those who wait for the producer's memory, in line: whose turn it is, and how much is given.
 //!
 //! Callers wait by partition. When the oldest of all has its turn, those who wait for the same partition are
 //! called with it, as many as one batch holds and as memory lasts: they fill the batch together.
@@ -29,7 +29,7 @@ pub(crate) const BATCH_COST: usize = 1024;
 pub(crate) type Key = usize;
 
 /// The producer's memory, and who waits for it; `W` wakes a caller.
-pub(crate) struct Line<W> {
+pub(crate) struct MemoryWaiters<W> {
     limit: usize,
     free: usize,
     batch_size: usize,
@@ -72,7 +72,7 @@ impl<W> Default for Group<W> {
     }
 }
 
-impl<W> Line<W> {
+impl<W> MemoryWaiters<W> {
     pub(crate) fn new(limit: usize, batch_size: usize) -> Self {
         Self {
             limit,
@@ -186,7 +186,12 @@ impl<W> Line<W> {
 
     /// Takes as much as there is of `least` to `most` bytes, `None` when there is less: out of the purse of the partition
     /// that one was called for, else of what is free unless anyone waits.
-    pub(crate) fn take(&mut self, called: Option<Key>, least: usize, most: usize) -> Option<usize> {
+    pub(crate) fn allocate(
+        &mut self,
+        called: Option<Key>,
+        least: usize,
+        most: usize,
+    ) -> Option<usize> {
         let purse = called.and_then(|key| Some(&mut self.groups.get_mut(&key)?.purse));
         let free = if self.order.is_empty() { self.free } else { 0 };
         let in_purse = purse.as_deref().copied().unwrap_or(0);
