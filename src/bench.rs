@@ -19,13 +19,14 @@
 mod parts {
     pub(super) mod accept;
     pub(super) mod answer;
+    pub(super) mod batch_result;
     pub(super) mod clock;
+    pub(super) mod delivery;
     pub(super) mod flushed;
     pub(super) mod identity;
     pub(super) mod lane;
     pub(super) mod memory;
     pub(super) mod metrics;
-    pub(super) mod outcome;
     pub(super) mod pack;
     pub(super) mod sender;
     pub(super) mod shared;
@@ -62,7 +63,7 @@ use crate::net::TcpConnector;
 use crate::record::Record;
 use crate::types::{BrokerId, ProducerId, TopicId};
 
-pub use self::parts::outcome::Delivery;
+pub use self::parts::delivery::Delivery;
 
 /// The broker that leads every partition.
 const LEADER: BrokerId = BrokerId(0);

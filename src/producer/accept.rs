@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::batch_result::BatchResult;
 use super::clock::TICKER;
+use super::delivery::Delivery;
 use super::memory::Taker;
-use super::outcome::{Delivery, Outcome};
 use super::sender;
 use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
@@ -35,13 +36,13 @@ pub(crate) enum Refused {
     Error(Error),
 }
 
-/// Memory and outcomes for one partition's queue.
+/// Memory and results for one partition's queue.
 struct QueueRoom<'a> {
     taker: Taker<'a>,
     queue: &'a PartitionQueue,
 }
 
-impl Room<Arc<Outcome>> for QueueRoom<'_> {
+impl Room<Arc<BatchResult>> for QueueRoom<'_> {
     fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
         self.taker.buffer(least, most)
     }
@@ -54,8 +55,8 @@ impl Room<Arc<Outcome>> for QueueRoom<'_> {
         self.taker.others()
     }
 
-    fn outcome(&mut self) -> Arc<Outcome> {
-        Arc::new(Outcome::new(self.queue.target.clone()))
+    fn result(&mut self) -> Arc<BatchResult> {
+        Arc::new(BatchResult::new(self.queue.target.clone()))
     }
 }
 
@@ -137,7 +138,7 @@ impl Shared {
                     }
                 }
             };
-            slot.note_time(&added.outcome, added.index, parts.timestamp);
+            slot.note_time(&added.result, added.index, parts.timestamp);
             if added.opened {
                 if chosen.is_none() && slot.queue.leader().is_none() {
                     topic.leave_leaderless(self.settings.adaptive);
@@ -147,7 +148,7 @@ impl Shared {
                 drop(guard);
                 self.opened(topic, queue, plan, added.first);
             }
-            return Ok(Delivery::new(added.outcome, added.index));
+            return Ok(Delivery::new(added.result, added.index));
         }
     }
 

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::{debug, warn};
 
+use super::batch_result::BatchResult;
 use super::lane::Lane;
-use super::outcome::Outcome;
 use super::shared::Shared;
 use super::split;
 use super::topics::PartitionQueue;
 use crate::cluster::LeaderHint;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{self, Answer, Answered, Body, ProducerBatch, Refused, Ticket};
+use crate::machine::produce::{self, Answer, Answered, Body, ProducerBatch, Refused, ResultShare};
 use crate::net::RequestError;
 use crate::types::{TopicId, TopicPartition, after};
 use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
 
-type OurBatch = ProducerBatch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// A batch in flight, with the queue that waits for it.
 pub(crate) struct Flying {
@@ -102,7 +102,7 @@ fn hint((flight, own): &(Flying, Option<ProducePartitionAnswer>)) -> Option<Lead
 }
 
 /// What a queue decided about a batch of its own.
-type Decided = (Arc<PartitionQueue>, Answered<Arc<Outcome>>);
+type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
 
 /// The request is off the lane, and then all is carried out that the queues decided.
 ///
@@ -156,7 +156,7 @@ fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> 
             .into_iter()
             .filter_map(|e| Some((u32::try_from(e.index).ok()?, e.message)))
             // A refusal of no record that was sent would send the whole batch again, for ever.
-            .filter(|(index, _)| *index < batch.ticket.count)
+            .filter(|(index, _)| *index < batch.share.count)
             .collect(),
     };
     let sent = Sent::of(&batch);
@@ -215,7 +215,7 @@ pub(crate) struct Sent {
 impl Sent {
     pub(crate) fn of(batch: &OurBatch) -> Self {
         Self {
-            records: batch.ticket.count,
+            records: batch.share.count,
             plain: batch.plain_len,
             wire: batch.body.len(),
         }
@@ -296,7 +296,7 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
 }
 
 /// Carries out what the queue decided, with no lock held.
-fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Arc<Outcome>>) {
+fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Arc<BatchResult>>) {
     match result {
         Answered::Acked {
             batch,
@@ -336,20 +336,20 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
 
 fn acknowledge(shared: &Shared, batch: OurBatch, base_offset: i64, log_append_time: i64) {
     shared.counters.acked(&batch, batch.opened.elapsed());
-    let Ticket {
-        outcome,
+    let ResultShare {
+        result,
         first,
         count,
         total,
-    } = settle(shared, batch);
-    outcome.ack(first, count, total, base_offset, log_append_time);
+    } = free(shared, batch);
+    result.ack(first, count, total, base_offset, log_append_time);
 }
 
 /// Gives a batch's memory back; what is left is who is to be told.
-fn settle(shared: &Shared, batch: OurBatch) -> Ticket<Arc<Outcome>> {
-    let ticket = batch.ticket.clone();
+fn free(shared: &Shared, batch: OurBatch) -> ResultShare<Arc<BatchResult>> {
+    let share = batch.share.clone();
     give_back(shared, batch);
-    ticket
+    share
 }
 
 pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
@@ -377,15 +377,15 @@ pub(crate) fn fail(
         attempts: batch.failures,
         cause: Arc::clone(&cause),
     };
-    warn!(partition = %queue.target, %error, records = batch.ticket.count, "batch failed");
-    shared.counters.failed(batch.ticket.count, &error);
-    let Ticket {
-        outcome,
+    warn!(partition = %queue.target, %error, records = batch.share.count, "batch failed");
+    shared.counters.failed(batch.share.count, &error);
+    let ResultShare {
+        result,
         first,
         count,
         total,
-    } = settle(shared, batch);
-    outcome.fail(first, count, total, error);
+    } = free(shared, batch);
+    result.fail(first, count, total, error);
     if fatal {
         shared.abort(&cause);
     }

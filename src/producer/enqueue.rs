@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use super::accept::Refused;
-use super::outcome::Delivery;
+use super::delivery::Delivery;
 use super::shared::Shared;
 use super::wait::Wait;
 use crate::error::Result;

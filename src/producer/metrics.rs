@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::batch_result::BatchResult;
 use super::flushed::Flushed;
 use super::lane::Lane;
 use super::memory::Memory;
-use super::outcome::Outcome;
 use crate::error::Error;
 use crate::machine::produce::ProducerBatch;
 use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
@@ -39,9 +39,9 @@ impl Counters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn acked(&self, batch: &ProducerBatch<Arc<Outcome>>, after: Duration) {
+    pub(crate) fn acked(&self, batch: &ProducerBatch<Arc<BatchResult>>, after: Duration) {
         let mut counted = self.lock();
-        counted.totals.records += u64::from(batch.ticket.count);
+        counted.totals.records += u64::from(batch.share.count);
         counted.totals.batches += 1;
         counted.totals.plain_bytes += batch.plain_len as u64;
         counted.totals.sent_bytes += batch.body.len() as u64;

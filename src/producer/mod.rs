@@ -2,15 +2,16 @@
 
 mod accept;
 mod answer;
+mod batch_result;
 mod builder;
 mod clock;
+mod delivery;
 mod enqueue;
 mod flushed;
 mod identity;
 mod lane;
 mod memory;
 mod metrics;
-mod outcome;
 mod pack;
 mod partitioner;
 mod sender;
@@ -42,9 +43,9 @@ use crate::record::Record;
 use crate::types::after;
 
 pub use self::builder::ProducerBuilder;
+pub use self::delivery::{Delivery, RecordMetadata};
 pub use self::enqueue::Enqueue;
 pub use self::flushed::Flushed;
-pub use self::outcome::{Delivery, RecordMetadata};
 pub use self::partitioner::Partitioner;
 
 /// Sends records.

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::warn;
 
 use super::answer;
-use super::outcome::Outcome;
+use super::batch_result::BatchResult;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::config::Compression;
 use crate::machine::produce::waiters::BATCH_COST;
 use crate::machine::produce::{Body, ProducerBatch};
 
-type OurBatch = ProducerBatch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// Threads that one producer compresses on at most: those of the runtime's pool serve others too.
 const MOST_THREADS: usize = 4;
@@ -136,7 +136,7 @@ mod tests {
 
     struct Plenty;
 
-    impl Room<Arc<Outcome>> for Plenty {
+    impl Room<Arc<BatchResult>> for Plenty {
         fn buffer(&mut self, least: usize, _: usize) -> Option<(Vec<u8>, usize)> {
             Some((Vec::with_capacity(least), least))
         }
@@ -146,8 +146,8 @@ mod tests {
         fn others(&mut self) -> Option<usize> {
             None
         }
-        fn outcome(&mut self) -> Arc<Outcome> {
-            Arc::new(Outcome::new(TopicPartition::new("t", 0)))
+        fn result(&mut self) -> Arc<BatchResult> {
+            Arc::new(BatchResult::new(TopicPartition::new("t", 0)))
         }
     }
 

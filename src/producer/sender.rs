@@ -6,8 +6,8 @@ use std::time::Instant;
 use tracing::debug;
 
 use super::answer;
+use super::batch_result::BatchResult;
 use super::lane::Lane;
-use super::outcome::Outcome;
 use super::pack::{at_once, pack, pack_elsewhere};
 use super::shared::Shared;
 use super::split;
@@ -176,7 +176,7 @@ async fn patiently<T>(
     let began = tokio::time::Instant::now();
     loop {
         match tokio::time::timeout(patience, &mut answer).await {
-            Ok(outcome) => return outcome,
+            Ok(result) => return result,
             Err(_) => {
                 let silence = format!("no answer for {:.1?}", began.elapsed());
                 let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, silence);
@@ -271,7 +271,7 @@ fn collect(
     shared: &Arc<Shared>,
     lane: &Lane,
     topology: &Topology,
-) -> Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)> {
+) -> Vec<(Arc<PartitionQueue>, Taken<Arc<BatchResult>>)> {
     let now = tokio::time::Instant::now().into_std();
     let mut room = shared
         .settings
@@ -333,7 +333,7 @@ fn take<'a>(
     mut slot: MutexGuard<'a, Slot>,
     visit: Visit,
     at_once: &mut usize,
-) -> Option<Taken<Arc<Outcome>>> {
+) -> Option<Taken<Arc<BatchResult>>> {
     if slot.taken_before(visit.request) {
         // It was listed twice: as ready, and by a timer. What follows goes into the next request.
         leave(shared, queue, slot);
@@ -385,7 +385,12 @@ fn take<'a>(
 }
 
 /// Asks a queue for its next batch; `None` when the producer needs an identity first.
-fn ask(shared: &Shared, lane: &Lane, slot: &mut Slot, visit: Visit) -> Option<Take<Arc<Outcome>>> {
+fn ask(
+    shared: &Shared,
+    lane: &Lane,
+    slot: &mut Slot,
+    visit: Visit,
+) -> Option<Take<Arc<BatchResult>>> {
     // Not as it was before the wait for the connection: an epoch that another queue, or this one,
     // has gone on from must not come back.
     let identity = shared.identity.current()?;

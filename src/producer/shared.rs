@@ -9,11 +9,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::batch_result::BatchResult;
 use super::identity::Identity;
 use super::lane::Lane;
 use super::memory::Memory;
 use super::metrics::Counters;
-use super::outcome::Outcome;
 use super::pack::Packer;
 use super::sender;
 use super::sizes::Sizes;
@@ -157,7 +157,7 @@ impl Shared {
         tokio::select! {
             biased;
             _ = closing.wait_for(|closing| *closing) => Err(self.why_closed()),
-            outcome = wait => outcome,
+            result = wait => result,
         }
     }
 
@@ -192,7 +192,7 @@ impl Shared {
     }
 
     /// Resolves the records of batches that have ended, and gives their memory back.
-    pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<Outcome>>>) {
+    pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<BatchResult>>>) {
         for end in ended {
             self.memory.release(end.charged);
             let error = Error::Delivery {
@@ -201,11 +201,11 @@ impl Shared {
                 attempts: end.attempts,
                 cause: end.error,
             };
-            self.counters.failed(end.ticket.count, &error);
-            let ticket = end.ticket;
-            ticket
-                .outcome
-                .fail(ticket.first, ticket.count, ticket.total, error);
+            self.counters.failed(end.share.count, &error);
+            let share = end.share;
+            share
+                .result
+                .fail(share.first, share.count, share.total, error);
         }
     }
 

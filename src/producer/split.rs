@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tracing::{debug, warn};
 
 use super::answer::{Sent, fail, give_back, refusal};
-use super::outcome::Outcome;
+use super::batch_result::BatchResult;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, ProducerBatch};
 
-type OurBatch = ProducerBatch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// The broker found a batch too large. What it would take is asked for first, where that is not known.
 pub(crate) fn too_large(
@@ -37,7 +37,7 @@ fn smaller(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, flight: u64, mut b
     let error = batch.last_error.as_ref();
     let code = error.and_then(|error| error.broker_code());
     let code = code.unwrap_or(ErrorCode::MESSAGE_TOO_LARGE);
-    if batch.ticket.count > 1 {
+    if batch.share.count > 1 {
         let (plain, wire) = (batch.plain_len, batch.body.len());
         let size = shared.too_large(queue.target.name(), code, plain, wire);
         into_parts(shared, queue, flight, batch, &[], size);
@@ -88,7 +88,7 @@ pub(crate) fn without_refused(
         .into_iter()
         .map(|(index, message)| (index, cause(message)))
         .collect();
-    let ticket = batch.ticket.clone();
+    let share = batch.share.clone();
     let (possibly_written, attempts) = (batch.unknown, batch.failures + 1);
     let size = batch.plain_len;
     if !into_parts(shared, queue, flight, batch, &indices, size) {
@@ -102,9 +102,9 @@ pub(crate) fn without_refused(
             cause,
         };
         shared.counters.failed(1, &error);
-        ticket
-            .outcome
-            .fail(ticket.first + index, 1, ticket.total, error);
+        share
+            .result
+            .fail(share.first + index, 1, share.total, error);
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{self, Flying};
+use super::batch_result::BatchResult;
 use super::lane::Lane;
-use super::outcome::Outcome;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::config::Acks;
@@ -16,7 +16,7 @@ use crate::net::{Connection, RequestError};
 use crate::types::{ProducerId, TopicId};
 use crate::wire::{ApiKey, ProducePart, encode_produce};
 
-type OurBatch = ProducerBatch<Arc<Outcome>>;
+type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// Stamps, seals and sends; the answer goes to [`answer`].
 pub(super) fn submit(
@@ -24,7 +24,7 @@ pub(super) fn submit(
     lane: &Arc<Lane>,
     connection: &Connection,
     topology: &Topology,
-    taken: Vec<(Arc<PartitionQueue>, Taken<Arc<Outcome>>)>,
+    taken: Vec<(Arc<PartitionQueue>, Taken<Arc<BatchResult>>)>,
 ) {
     let mut parts = Vec::with_capacity(taken.len());
     let mut flying = Vec::with_capacity(taken.len());

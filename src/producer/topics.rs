@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
+use super::batch_result::BatchResult;
 use super::clock::Clock;
-use super::outcome::Outcome;
 use crate::machine::produce::waiters::Key;
 use crate::machine::produce::{self, BatchQueue, Limits, Readiness};
 use crate::machine::topology::Topic;
@@ -153,7 +153,7 @@ pub(crate) struct PartitionQueue {
 
 /// What a queue's lock protects.
 pub(crate) struct Slot {
-    pub(crate) queue: BatchQueue<Arc<Outcome>>,
+    pub(crate) queue: BatchQueue<Arc<BatchResult>>,
     pub(crate) clock: Clock,
     /// The time of the record that was appended last.
     last_time: i64,
@@ -216,12 +216,12 @@ impl PartitionQueue {
 }
 
 impl Slot {
-    /// Notes a record's time with its batch's outcome, unless that is the time of the record before.
+    /// Notes a record's time with its batch's result, unless that is the time of the record before.
     #[inline]
-    pub(crate) fn note_time(&mut self, outcome: &Outcome, index: u32, time: i64) {
+    pub(crate) fn note_time(&mut self, result: &BatchResult, index: u32, time: i64) {
         if index == 0 || self.last_time != time {
             self.last_time = time;
-            outcome.note_time(index, time);
+            result.note_time(index, time);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::outcome::Outcome;
+use super::batch_result::BatchResult;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::cluster::refused;
@@ -171,7 +171,7 @@ fn explain(
     shared: &Shared,
     queue: &PartitionQueue,
     leader: Option<BrokerId>,
-    ended: &mut [Ended<Arc<Outcome>>],
+    ended: &mut [Ended<Arc<BatchResult>>],
 ) {
     let trouble = match leader {
         Some(leader) => shared.trouble(leader),
@@ -275,17 +275,17 @@ async fn finished<F: Future<Output = ()> + Unpin>(draining: &mut Option<F>) {
 
 /// Sends what is buffered without its linger time, and waits until every record accepted so far has resolved.
 pub(crate) async fn flush(shared: &Arc<Shared>) {
-    settle(shared, false).await;
+    await_all(shared, false).await;
 }
 
 /// The same for the last time: no record is accepted behind what is waited for.
 pub(crate) async fn drain(shared: &Arc<Shared>) {
     shared.begin_closing();
-    settle(shared, true).await;
+    await_all(shared, true).await;
 }
 
-async fn settle(shared: &Arc<Shared>, last: bool) {
-    let mut outcomes = Vec::new();
+async fn await_all(shared: &Arc<Shared>, last: bool) {
+    let mut results = Vec::new();
     let queues = if last {
         shared.all_queues()
     } else {
@@ -297,16 +297,16 @@ async fn settle(shared: &Arc<Shared>, last: bool) {
             if last {
                 slot.queue.refuse();
             }
-            let before = outcomes.len();
-            slot.queue.unfinished(&mut outcomes);
-            if outcomes.len() == before {
+            let before = results.len();
+            slot.queue.unfinished(&mut results);
+            if results.len() == before {
                 shared.busy.remove(&queue, &mut slot);
             }
             shared.plan(&queue, &mut slot)
         };
         shared.carry_out(&queue, plan);
     }
-    for outcome in outcomes {
-        outcome.settled().await;
+    for result in results {
+        result.resolved().await;
     }
 }

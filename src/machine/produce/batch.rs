@@ -1,4 +1,4 @@
-//! A batch on its way from the first record to its outcome.
+//! A batch on its way from the first record to its result.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,21 +9,21 @@ use crate::batch::{BatchWriter, ClosedBatch};
 use crate::error::Error;
 use crate::types::ProducerId;
 
-/// Some of the records that share an outcome: all of a batch, or what is left of one that was split.
+/// A part in a result: some of the records that share a result: all of a batch, or what is left of one that was split.
 #[derive(Debug)]
-pub(crate) struct Ticket<T> {
-    pub(crate) outcome: T,
-    /// The index, in the outcome, of this batch's first record.
+pub(crate) struct ResultShare<T> {
+    pub(crate) result: T,
+    /// The index, in the result, of this batch's first record.
     pub(crate) first: u32,
     pub(crate) count: u32,
-    /// How many records share the outcome.
+    /// How many records share the result.
     pub(crate) total: u32,
 }
 
-impl<T: Clone> Clone for Ticket<T> {
+impl<T: Clone> Clone for ResultShare<T> {
     fn clone(&self) -> Self {
         Self {
-            outcome: self.outcome.clone(),
+            result: self.result.clone(),
             ..*self
         }
     }
@@ -32,7 +32,7 @@ impl<T: Clone> Clone for Ticket<T> {
 /// A batch that takes records.
 pub(crate) struct OpenBatch<T> {
     pub(crate) writer: BatchWriter,
-    pub(crate) outcome: T,
+    pub(crate) result: T,
     pub(crate) opened: Instant,
     /// Memory charged for it, in bytes.
     pub(crate) charged: usize,
@@ -43,7 +43,7 @@ pub(crate) struct OpenBatch<T> {
 /// A batch that takes no more records.
 pub(crate) struct ProducerBatch<T> {
     pub(crate) body: Body,
-    pub(crate) ticket: Ticket<T>,
+    pub(crate) share: ResultShare<T>,
     pub(crate) opened: Instant,
     pub(crate) charged: usize,
     /// Uncompressed size, header included.
@@ -66,7 +66,7 @@ pub(crate) struct ProducerBatch<T> {
 impl<T> ProducerBatch<T> {
     /// Its place among the batches that have a sequence: the parts of one that was split share its serial.
     pub(crate) fn place(&self) -> Option<Place> {
-        self.stamp.map(|stamp| (stamp.serial, self.ticket.first))
+        self.stamp.map(|stamp| (stamp.serial, self.share.first))
     }
 }
 

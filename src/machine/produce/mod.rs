@@ -17,8 +17,8 @@ pub(crate) use fit::Fit;
 #[cfg(test)]
 pub(crate) use queue::Added;
 pub(crate) use queue::{
-    Answered, Append, BatchQueue, Body, Ended, Limits, ProducerBatch, Readiness, Room, Take, Taken,
-    Ticket,
+    Answered, Append, BatchQueue, Body, Ended, Limits, ProducerBatch, Readiness, ResultShare, Room,
+    Take, Taken,
 };
 pub(crate) use split::split;
 pub(crate) use verdict::Answer;

@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::batch::{Body, ProducerBatch, Ticket};
+pub(crate) use super::batch::{Body, ProducerBatch, ResultShare};
 use super::batch::{OpenBatch, Place, Stamp};
 use crate::error::Error;
 use crate::types::{BrokerId, ProducerId, TopicId};
@@ -50,7 +50,7 @@ pub(crate) struct Limits {
     pub(crate) idempotent: bool,
 }
 
-/// Where a queue gets memory and outcomes from; called with the queue's lock held, so it must not wait.
+/// Where a queue gets memory and results from; called with the queue's lock held, so it must not wait.
 pub(crate) trait Room<T> {
     /// A buffer with a capacity of at least `least` and, as far as there is memory, up to `most`; with what was charged
     /// for it and for the batch. `None` when memory is used up.
@@ -59,13 +59,13 @@ pub(crate) trait Room<T> {
     fn grow(&mut self, least: usize, most: usize) -> Option<usize>;
     /// Bytes of other records that have waited and whose turn it is with this one; `None` where this one has no turn.
     fn others(&mut self) -> Option<usize>;
-    /// The outcome that the records of a new batch share.
-    fn outcome(&mut self) -> T;
+    /// The result that the records of a new batch share.
+    fn result(&mut self) -> T;
 }
 
 /// A record's place, and what its arrival changed.
 pub(crate) struct Added<T> {
-    pub(crate) outcome: T,
+    pub(crate) result: T,
     pub(crate) index: u32,
     /// It opened a batch: a linger time begins, and the batch before is ready to send.
     pub(crate) opened: bool,
@@ -124,8 +124,8 @@ struct Flight<T> {
     /// The batch's place, as [`ProducerBatch::place`] tells it.
     place: Option<Place>,
     opened: Instant,
-    /// `None` once its time was up: the outcome is settled, the answer no longer matters.
-    ticket: Option<Ticket<T>>,
+    /// `None` once its time was up: the result is known, the answer no longer matters.
+    share: Option<ResultShare<T>>,
     sent: Instant,
     /// How often it was sent before.
     failures: u32,
@@ -134,7 +134,7 @@ struct Flight<T> {
 /// A batch that has ended, and why.
 #[derive(Debug)]
 pub(crate) struct Ended<T> {
-    pub(crate) ticket: Ticket<T>,
+    pub(crate) share: ResultShare<T>,
     pub(crate) error: Arc<Error>,
     pub(crate) possibly_written: bool,
     pub(crate) attempts: u32,
@@ -146,7 +146,7 @@ pub(crate) struct Ended<T> {
 
 /// What became of an answered batch.
 pub(crate) enum Answered<T> {
-    /// Acknowledged, unless its time was up before (then the ticket is gone).
+    /// Acknowledged, unless its time was up before (then the share is gone).
     Acked {
         batch: ProducerBatch<T>,
         /// Doubted batches that are thereby known to be in the log, at offsets that nobody tells.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::batch::{Body, ProducerBatch, Stamp, Ticket};
+use super::batch::{Body, ProducerBatch, ResultShare, Stamp};
 use super::sequence::advance;
 use crate::batch::{BatchWriter, Batches, RawRecord, RecordParts};
 use crate::record::Header;
@@ -140,11 +140,11 @@ impl<T: Clone> Parts<'_, T> {
         }
         self.done.push(ProducerBatch {
             body: Body::Unsealed(writer.close()),
-            ticket: Ticket {
-                outcome: self.batch.ticket.outcome.clone(),
-                first: self.batch.ticket.first + self.first,
+            share: ResultShare {
+                result: self.batch.share.result.clone(),
+                first: self.batch.share.first + self.first,
                 count,
-                total: self.batch.ticket.total,
+                total: self.batch.share.total,
             },
             opened: self.batch.opened,
             charged: 0,

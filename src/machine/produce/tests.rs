@@ -48,7 +48,7 @@ fn full_batch_is_closed_by_the_record_that_does_not_fit() {
     let first = bench.append(600);
     let second = bench.append(600);
     assert!(first.opened && first.first && second.opened && !second.first);
-    assert_ne!(first.outcome, second.outcome);
+    assert_ne!(first.result, second.result);
     assert_eq!(bench.queue.readiness(bench.now, false), Readiness::Now);
     assert_eq!(bench.queue.backlog(), 1);
 }
@@ -60,7 +60,7 @@ fn record_above_batch_size_gets_a_batch_of_its_own() {
     bench.append(5000);
     bench.append(10);
     let counts: Vec<u32> = std::iter::from_fn(|| bench.take())
-        .map(|t| t.batch.ticket.count)
+        .map(|t| t.batch.share.count)
         .collect();
     assert_eq!(counts, [1, 1]);
 }
@@ -252,10 +252,10 @@ fn batch_too_large_is_split_in_order_under_its_own_sequences() {
         let Some(taken) = bench.take() else { break };
         assert_eq!(sequence(&taken), (0, next));
         if next < 8 {
-            assert_eq!(taken.batch.ticket.first, first);
-            first += taken.batch.ticket.count;
+            assert_eq!(taken.batch.share.first, first);
+            first += taken.batch.share.count;
         }
-        next += i32::try_from(taken.batch.ticket.count).unwrap();
+        next += i32::try_from(taken.batch.share.count).unwrap();
         bench.answer(taken, ErrorCode::NONE);
     }
     assert_eq!(next, 9);
@@ -289,7 +289,7 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                 if let Body::Unsealed(closed) = taken.batch.body {
                     taken.batch.body = Body::Sealed(closed.seal(ID, 0), ID, 0);
                 }
-                let first = taken.batch.ticket.first;
+                let first = taken.batch.share.first;
                 let code = if split_once {
                     ErrorCode::NONE
                 } else {

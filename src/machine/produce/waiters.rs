@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 
 use crate::batch::HEADER_LEN;
 
-/// What a batch costs beside its buffer: its outcome, its places in queue and request, what its answer is matched by.
+/// What a batch costs beside its buffer: its result, its places in queue and request, what its answer is matched by.
 pub(crate) const BATCH_COST: usize = 1024;
 
 /// Which partition somebody waits for.

@@ -46,7 +46,7 @@ impl<T: Clone> BatchQueue<T> {
             }
             _ => {}
         }
-        if entry.ticket.is_none() {
+        if entry.share.is_none() {
             return Answered::Late { batch };
         }
         if !matches!(verdict, ProduceVerdict::Ack { .. }) {
@@ -96,7 +96,7 @@ impl<T: Clone> BatchQueue<T> {
                 let possibly_written = batch.unknown || unknown;
                 match batch.stamp {
                     Some(stamp)
-                        if !possibly_written && self.is_newest(&stamp, batch.ticket.count) =>
+                        if !possibly_written && self.is_newest(&stamp, batch.share.count) =>
                     {
                         self.next_sequence = stamp.base_sequence;
                     }
@@ -121,7 +121,7 @@ impl<T: Clone> BatchQueue<T> {
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
         let term = match self.land(flight) {
-            Some(entry) if entry.ticket.is_some() => entry.term,
+            Some(entry) if entry.share.is_some() => entry.term,
             _ => return Answered::Late { batch },
         };
         batch.last_error = Some(error);
@@ -132,10 +132,10 @@ impl<T: Clone> BatchQueue<T> {
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
     /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted.
     fn note_written(&mut self, acked: &Flight<T>) -> Vec<ProducerBatch<T>> {
-        let (Some(later), Some(ticket)) = (acked.stamp, &acked.ticket) else {
+        let (Some(later), Some(share)) = (acked.stamp, &acked.share) else {
             return Vec::new();
         };
-        let later_place = (later.serial, ticket.first);
+        let later_place = (later.serial, share.first);
         let term = self.term;
         let mut proved = 0;
         for batch in &mut self.ready {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Added, Append, BatchQueue, Body, FIRST_BUFFER, OpenBatch, ProducerBatch, Room, Ticket,
+    Added, Append, BatchQueue, Body, FIRST_BUFFER, OpenBatch, ProducerBatch, ResultShare, Room,
 };
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
 
@@ -22,13 +22,13 @@ impl<T: Clone> BatchQueue<T> {
             && open.writer.len() + bound <= open.fill_to
         {
             // Before the copy: a counter's atomic update would wait for all its stores.
-            let outcome = open.outcome.clone();
+            let result = open.result.clone();
             let index = open.writer.append(record);
             if sticky {
                 self.sticky_bytes += bound;
             }
             return Append::Added(Added {
-                outcome,
+                result,
                 index,
                 opened: false,
                 first: false,
@@ -75,14 +75,14 @@ impl<T: Clone> BatchQueue<T> {
         };
         let mut writer = BatchWriter::new(buffer);
         let index = writer.append(record);
-        let outcome = room.outcome();
+        let result = room.result();
         if sticky {
             self.sticky_bytes += bound;
         }
         let first = !std::mem::replace(&mut self.watched, true);
         let mut open = OpenBatch {
             writer,
-            outcome: outcome.clone(),
+            result: result.clone(),
             opened: now(),
             charged,
             fill_to: 0,
@@ -90,7 +90,7 @@ impl<T: Clone> BatchQueue<T> {
         open.reserve(batch_size, others.unwrap_or(0));
         self.open = Some(open);
         Append::Added(Added {
-            outcome,
+            result,
             index,
             opened: true,
             first,
@@ -112,8 +112,8 @@ impl<T: Clone> BatchQueue<T> {
             } else {
                 Body::Unsealed(closed)
             },
-            ticket: Ticket {
-                outcome: open.outcome,
+            share: ResultShare {
+                result: open.result,
                 first: 0,
                 count,
                 total: count,

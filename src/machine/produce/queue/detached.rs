@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{BatchQueue, Body, Ended, ProducerBatch, Stamp, Ticket};
+use super::{BatchQueue, Body, Ended, ProducerBatch, ResultShare, Stamp};
 use crate::error::Error;
 use crate::machine::produce::batch::Place;
 use crate::machine::produce::sequence::advance;
 
 /// What the queue keeps of a batch that is detached, so that it still counts as unresolved.
 pub(super) struct Detached<T> {
-    pub(super) ticket: Ticket<T>,
+    pub(super) share: ResultShare<T>,
     pub(super) stamp: Option<Stamp>,
     pub(super) opened: Instant,
     unknown: bool,
@@ -24,7 +24,7 @@ impl<T: Clone> Detached<T> {
     /// Of a batch that was sent so many times.
     pub(super) fn of(batch: &ProducerBatch<T>, attempts: u32) -> Self {
         Self {
-            ticket: batch.ticket.clone(),
+            share: batch.share.clone(),
             stamp: batch.stamp,
             opened: batch.opened,
             unknown: batch.unknown,
@@ -37,7 +37,7 @@ impl<T: Clone> Detached<T> {
     /// Who has the batch gives its memory back.
     fn end(self, error: impl Fn(Option<Arc<Error>>) -> Error) -> Ended<T> {
         Ended {
-            ticket: self.ticket,
+            share: self.share,
             error: Arc::new(error(self.last_error)),
             possibly_written: self.unknown,
             attempts: self.attempts,
@@ -78,7 +78,7 @@ impl<T: Clone> BatchQueue<T> {
             gap = gap.max(
                 detached
                     .stamp
-                    .map(|stamp| (stamp.serial, detached.ticket.first)),
+                    .map(|stamp| (stamp.serial, detached.share.first)),
             );
             ended.push(detached.end(&error));
         }
@@ -140,14 +140,14 @@ impl<T: Clone> BatchQueue<T> {
     /// the newest and certainly not in the log; else they leave a gap behind the parts.
     fn close_hole(&mut self, whole: &Detached<T>, parts: &[ProducerBatch<T>]) {
         let Some(stamp) = whole.stamp else { return };
-        let kept = parts.iter().map(|part| part.ticket.count).sum();
-        if kept == whole.ticket.count {
+        let kept = parts.iter().map(|part| part.share.count).sum();
+        if kept == whole.share.count {
             return;
         }
-        if !whole.unknown && self.is_newest(&stamp, whole.ticket.count) {
+        if !whole.unknown && self.is_newest(&stamp, whole.share.count) {
             self.next_sequence = advance(stamp.base_sequence, kept);
         } else {
-            self.note_gap((stamp.serial, whole.ticket.first + whole.ticket.count));
+            self.note_gap((stamp.serial, whole.share.first + whole.share.count));
         }
     }
 

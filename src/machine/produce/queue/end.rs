@@ -22,7 +22,7 @@ impl<T: Clone> BatchQueue<T> {
         let oldest = self
             .flights
             .iter()
-            .filter(|f| f.ticket.is_some())
+            .filter(|f| f.share.is_some())
             .map(|f| f.opened)
             .chain(self.ready.iter().map(|b| b.opened))
             .chain(self.detached().map(|detached| detached.opened))
@@ -45,7 +45,7 @@ impl<T: Clone> BatchQueue<T> {
             possibly_written: true,
             attempts: batch.failures,
             charged: batch.charged,
-            ticket: batch.ticket,
+            share: batch.share,
             flying: false,
         });
         ended.collect()
@@ -74,13 +74,13 @@ impl<T: Clone> BatchQueue<T> {
     ) {
         let mut gap = self.end_detached(&over, ended, &error);
         for flight in self.flights.iter_mut().filter(|f| over(f.opened)) {
-            let Some(ticket) = flight.ticket.take() else {
+            let Some(share) = flight.share.take() else {
                 continue;
             };
             gap = gap.max(flight.place);
             let silence = now.map(|now| Arc::new(silence(flight.broker, flight.sent, now)));
             ended.push(Ended {
-                ticket,
+                share,
                 error: Arc::new(error(silence)),
                 possibly_written: true,
                 attempts: flight.failures + 1,
@@ -116,7 +116,7 @@ impl<T: Clone> BatchQueue<T> {
                 possibly_written: batch.unknown,
                 attempts: batch.failures,
                 charged: batch.charged,
-                ticket: batch.ticket,
+                share: batch.share,
                 flying: false,
             });
         }
@@ -137,16 +137,16 @@ impl<T: Clone> BatchQueue<T> {
         self.closed = true;
     }
 
-    /// The outcomes of every batch that has not ended, the open one closed first.
-    pub(crate) fn unfinished(&mut self, outcomes: &mut Vec<T>) {
+    /// The results of every batch that has not ended, the open one closed first.
+    pub(crate) fn unfinished(&mut self, results: &mut Vec<T>) {
         self.close();
-        let flying = self.flights.iter().filter_map(|f| f.ticket.as_ref());
-        outcomes.extend(flying.map(|t| t.outcome.clone()));
-        outcomes.extend(
+        let flying = self.flights.iter().filter_map(|f| f.share.as_ref());
+        results.extend(flying.map(|t| t.result.clone()));
+        results.extend(
             self.detached()
-                .map(|detached| detached.ticket.outcome.clone()),
+                .map(|detached| detached.share.result.clone()),
         );
-        outcomes.extend(self.ready.iter().map(|b| b.ticket.outcome.clone()));
+        results.extend(self.ready.iter().map(|b| b.share.result.clone()));
     }
 }
 

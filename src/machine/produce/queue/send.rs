@@ -93,7 +93,7 @@ impl<T: Clone> BatchQueue<T> {
         let (size, idempotent) = (self.limits.batch_size, self.limits.idempotent);
         let is_too_large = self.next().is_some_and(|next| {
             // In parts a batch that is in the log would not be recognised.
-            next.plain_len > size && next.ticket.count > 1 && !(next.unknown && idempotent)
+            next.plain_len > size && next.share.count > 1 && !(next.unknown && idempotent)
         });
         if is_too_large && let Some(batch) = self.pop_next() {
             let number = self.next_flight;
@@ -124,7 +124,7 @@ impl<T: Clone> BatchQueue<T> {
             return Take::Nothing(Readiness::No);
         };
         if batch.stamp.is_none() {
-            batch.stamp = Some(self.stamp(batch.ticket.count));
+            batch.stamp = Some(self.stamp(batch.share.count));
         }
         let flight = self.next_flight;
         self.next_flight += 1;
@@ -135,7 +135,7 @@ impl<T: Clone> BatchQueue<T> {
             stamp: batch.stamp,
             place: batch.place(),
             opened: batch.opened,
-            ticket: Some(batch.ticket.clone()),
+            share: Some(batch.share.clone()),
             sent: now,
             failures: batch.failures,
         });
@@ -186,7 +186,7 @@ impl<T: Clone> BatchQueue<T> {
             let Some(stamp) = &mut batch.stamp else { break };
             stamp.producer = producer;
             stamp.base_sequence = self.next_sequence;
-            self.next_sequence = advance(self.next_sequence, batch.ticket.count);
+            self.next_sequence = advance(self.next_sequence, batch.share.count);
         }
     }
 

@@ -19,11 +19,11 @@ pub(super) const LIMITS: Limits = Limits {
     idempotent: true,
 };
 
-/// Hands out numbered outcomes, and memory up to a limit.
+/// Hands out numbered results, and memory up to a limit.
 pub(super) struct Rooms {
     pub(super) left: usize,
     pub(super) others: Option<usize>,
-    outcomes: u32,
+    results: u32,
 }
 
 impl Room<u32> for Rooms {
@@ -39,9 +39,9 @@ impl Room<u32> for Rooms {
     fn others(&mut self) -> Option<usize> {
         self.others
     }
-    fn outcome(&mut self) -> u32 {
-        self.outcomes += 1;
-        self.outcomes
+    fn result(&mut self) -> u32 {
+        self.results += 1;
+        self.results
     }
 }
 
@@ -66,7 +66,7 @@ impl Bench {
             rooms: Rooms {
                 left: usize::MAX,
                 others: None,
-                outcomes: 0,
+                results: 0,
             },
             now: Instant::now(),
         }
@@ -94,9 +94,9 @@ impl Bench {
 
     /// Appends a record and closes its batch.
     pub(super) fn batch(&mut self) -> u32 {
-        let outcome = self.append(10).outcome;
+        let result = self.append(10).result;
         assert!(self.queue.close());
-        outcome
+        result
     }
 
     pub(super) fn take_with(&mut self, bump: Option<ProducerId>) -> Option<Taken<u32>> {
@@ -118,7 +118,7 @@ impl Bench {
         }
     }
 
-    /// What is given up before anything is sent again: the outcome, and whether it may be written.
+    /// What is given up before anything is sent again: the result, and whether it may be written.
     pub(super) fn given_up(&mut self) -> Vec<(u32, bool)> {
         let queue = &mut self.queue;
         let take = queue.take(LEADER, TopicId::ZERO, self.now, false, ID, |_| Some(NEXT));
@@ -127,7 +127,7 @@ impl Bench {
         };
         assert!(ended.iter().all(|end| end.charged > 0 && end.attempts > 0));
         let told = ended.iter();
-        told.map(|end| (end.ticket.outcome, end.possibly_written))
+        told.map(|end| (end.share.result, end.possibly_written))
             .collect()
     }
 

@@ -29,7 +29,7 @@ fn nothing_is_sent_while_a_batch_is_being_split() {
     let parts = parts_of(batch);
     assert!(bench.queue.parts(flight, parts).is_ok());
     let part = bench.take().unwrap();
-    assert_eq!((sequence(&part), part.batch.ticket.first), ((0, 0), 0));
+    assert_eq!((sequence(&part), part.batch.share.first), ((0, 0), 0));
 }
 
 #[test]
@@ -77,18 +77,18 @@ fn batch_behind_one_that_is_being_split_is_not_the_head() {
 #[test]
 fn batch_that_is_being_split_is_waited_for_and_watched() {
     let (mut bench, first) = with_first_sent(LIMITS);
-    let outcome = first.batch.ticket.outcome;
+    let result = first.batch.share.result;
     let (flight, batch) = bench.too_large(first);
     let mut waited_for = Vec::new();
     bench.queue.unfinished(&mut waited_for);
-    assert!(waited_for.contains(&outcome));
+    assert!(waited_for.contains(&result));
     let mut ended = Vec::new();
     bench.pass(LIMITS.delivery_timeout);
     assert_eq!(bench.queue.expire(bench.now, &mut ended), None);
-    assert!(ended.iter().any(|end| end.ticket.outcome == outcome));
+    assert!(ended.iter().any(|end| end.share.result == result));
     let late = bench.queue.parts(flight, parts_of(batch)).unwrap_err();
     assert!(late.iter().map(|part| part.charged).sum::<usize>() > 0);
-    let records: u32 = ended.iter().map(|end| end.ticket.count).sum();
+    let records: u32 = ended.iter().map(|end| end.share.count).sum();
     assert_eq!(records, 9);
 }
 
@@ -99,7 +99,7 @@ fn abort_ends_a_batch_that_is_being_split() {
     let mut ended = Vec::new();
     let error = Error::Closed { what: "producer" };
     bench.queue.abort(&error, &mut ended);
-    let mut records: Vec<_> = ended.iter().map(|end| end.ticket.count).collect();
+    let mut records: Vec<_> = ended.iter().map(|end| end.share.count).collect();
     records.sort_unstable();
     assert_eq!(records, [1, 8]);
     let back = bench.queue.parts(flight, parts_of(batch)).unwrap_err();
@@ -181,7 +181,7 @@ fn delivery_timeout_ends_a_batch_that_is_being_compressed_and_what_follows_is_no
     let next = bench.queue.expire(bench.now, &mut ended);
     assert_eq!(next, Some(bench.now + Duration::from_secs(1)));
     assert_eq!((ended.len(), ended[0].charged), (1, 0));
-    assert_eq!(ended[0].ticket.outcome, first.ticket.outcome);
+    assert_eq!(ended[0].share.result, first.share.result);
     assert!(matches!(*ended[0].error, Error::DeliveryTimeout { .. }));
     // The next one goes to be compressed, and the first one that comes back is not taken for it.
     let taken = bench
@@ -190,7 +190,7 @@ fn delivery_timeout_ends_a_batch_that_is_being_compressed_and_what_follows_is_no
     let Take::Compress(next) = taken else {
         panic!("it is to be compressed");
     };
-    assert_eq!(next.ticket.outcome, second);
+    assert_eq!(next.share.result, second);
     assert!(!bench.queue.is_compressing(&first));
     let late = bench.queue.compressed(first).unwrap();
     assert!(late.charged > 0);

@@ -43,9 +43,9 @@ fn batch_that_may_be_written_is_not_sent_under_another_sequence() {
     bench.lose(taken, true);
     bench.pass(Duration::from_secs(1));
     let taken = bench.take().unwrap();
-    let outcome = taken.batch.ticket.outcome;
+    let result = taken.batch.share.result;
     bench.answer(taken, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
-    assert_eq!(bench.given_up(), [(outcome, true)]);
+    assert_eq!(bench.given_up(), [(result, true)]);
     let taken = bench.take_with(Some(NEXT));
     assert_eq!(
         sequence(&taken.unwrap()),
@@ -68,13 +68,13 @@ fn batches_of_which_the_broker_knows_the_last_alone_are_acknowledged_with_it() {
     let mut doubted = Vec::new();
     for _ in 0..3 {
         let taken = bench.take().unwrap();
-        doubted.push(taken.batch.ticket.outcome);
+        doubted.push(taken.batch.share.result);
         bench.answer(taken, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     }
     let last = bench.take().unwrap();
     match bench.answer(last, ErrorCode::DUPLICATE_SEQUENCE_NUMBER) {
         Answered::Acked { proved, .. } => {
-            let proved: Vec<_> = proved.iter().map(|batch| batch.ticket.outcome).collect();
+            let proved: Vec<_> = proved.iter().map(|batch| batch.share.result).collect();
             assert_eq!(proved, doubted);
         }
         _ => panic!("it is in the log"),
@@ -174,12 +174,12 @@ fn batch_that_may_be_written_is_given_up_when_sequences_restart_before_it() {
         bench.batch();
     });
     let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
-    let (outcome, third) = (second.batch.ticket.outcome, bench.take().unwrap());
+    let (result, third) = (second.batch.share.result, bench.take().unwrap());
     bench.answer(third, ErrorCode::NOT_ENOUGH_REPLICAS);
     bench.lose(second, true);
     bench.answer(first, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     bench.pass(Duration::from_secs(1));
-    assert_eq!(bench.given_up(), [(outcome, true)]);
+    assert_eq!(bench.given_up(), [(result, true)]);
     for expected in [(1, 0), (1, 1)] {
         let taken = bench.take_with(Some(NEXT)).unwrap();
         assert_eq!(sequence(&taken), expected);
@@ -215,10 +215,10 @@ impl Broker {
             }
             _ => {}
         }
-        let count = i32::try_from(taken.batch.ticket.count).unwrap();
+        let count = i32::try_from(taken.batch.share.count).unwrap();
         self.state = Some((epoch, base + count));
         self.history.push((epoch, base));
-        self.log.push(taken.batch.ticket.outcome);
+        self.log.push(taken.batch.share.result);
         ErrorCode::NONE
     }
 
@@ -270,7 +270,7 @@ proptest! {
             let mut cut = false;
             for taken in flying {
                 let fate = if cut { 7 } else { fates.next().unwrap_or(0) };
-                let outcome = taken.batch.ticket.outcome;
+                let result = taken.batch.share.result;
                 let answered = match fate {
                     0..=3 => { let code = broker.append(&taken); bench.answer(taken, code) }
                     4 => bench.answer(taken, ErrorCode::NOT_ENOUGH_REPLICAS),
@@ -278,7 +278,7 @@ proptest! {
                     6 => { cut = true; bench.lose(taken, true) }
                     _ => bench.lose(taken, false),
                 };
-                if let Answered::Acked { .. } = answered { acked.push(outcome); }
+                if let Answered::Acked { .. } = answered { acked.push(result); }
             }
         }
         prop_assert_eq!(&broker.log, &(1..=30).collect::<Vec<u32>>());
@@ -351,7 +351,7 @@ impl Forgetful {
                 Take::GivenUp(all) => {
                     let told = all
                         .iter()
-                        .map(|end| (end.ticket.outcome, end.possibly_written));
+                        .map(|end| (end.share.result, end.possibly_written));
                     self.fates.failed.extend(told);
                 }
                 _ => return flying,
@@ -360,7 +360,7 @@ impl Forgetful {
     }
 
     fn answer(&mut self, taken: Taken<u32>, fate: u8) {
-        let outcome = taken.batch.ticket.outcome;
+        let result = taken.batch.share.result;
         let answered = match fate {
             0..4 => {
                 let code = self.broker.append(&taken);
@@ -384,13 +384,13 @@ impl Forgetful {
         };
         match answered {
             Answered::Acked { proved, .. } => {
-                let proved = proved.iter().map(|batch| batch.ticket.outcome);
+                let proved = proved.iter().map(|batch| batch.share.result);
                 self.fates.acked.extend(proved);
-                self.fates.acked.push(outcome);
+                self.fates.acked.push(result);
             }
             Answered::Failed {
                 possibly_written, ..
-            } => self.fates.failed.push((outcome, possibly_written)),
+            } => self.fates.failed.push((result, possibly_written)),
             _ => {}
         }
     }

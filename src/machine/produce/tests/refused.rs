@@ -17,7 +17,7 @@ fn refused_records_are_left_out_and_the_others_kept_in_order() {
         .unwrap_or_else(|(_, malformed)| panic!("{malformed}"));
     let kept: Vec<_> = parts
         .iter()
-        .map(|p| (p.ticket.first, p.ticket.count))
+        .map(|p| (p.share.first, p.share.count))
         .collect();
     assert_eq!(kept, [(1, 2), (4, 1)]);
 }
@@ -57,7 +57,7 @@ fn five(bench: &mut Bench) -> Taken<u32> {
 fn all_acked(bench: &mut Bench, bump: Option<ProducerId>) -> Vec<((i16, i32), u32)> {
     let mut sent = Vec::new();
     while let Some(taken) = bench.take_with(bump) {
-        sent.push((sequence(&taken), taken.batch.ticket.count));
+        sent.push((sequence(&taken), taken.batch.share.count));
         bench.answer(taken, ErrorCode::NONE);
     }
     sent
@@ -83,7 +83,7 @@ fn hole_of_refused_records_before_what_was_sent_is_remembered_when_their_neighbo
     drop_records(&mut bench, taken, &[4]);
     bench.answer(behind, ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     let part = bench.take().unwrap();
-    assert_eq!((sequence(&part), part.batch.ticket.count), ((0, 0), 4));
+    assert_eq!((sequence(&part), part.batch.share.count), ((0, 0), 4));
     bench.answer(part, ErrorCode::NONE);
     bench.batch();
     assert!(

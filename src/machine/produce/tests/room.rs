@@ -24,9 +24,9 @@ fn append_without_memory_adds_nothing_and_the_open_batch_grows_once_there_is_som
     );
     bench.rooms.left = 10_000;
     let next = bench.append(100);
-    assert_eq!((next.outcome, next.opened), (first.outcome, false));
+    assert_eq!((next.result, next.opened), (first.result, false));
     let count = bench.queue.close().then(|| bench.take().unwrap());
-    assert_eq!(count.unwrap().batch.ticket.count, next.index + 1);
+    assert_eq!(count.unwrap().batch.share.count, next.index + 1);
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn room_is_kept_for_those_who_waited_and_nobody_takes_it_before_them() {
     assert!(matches!(bench.try_append(100, false), Append::Full));
     for left in [1, 0] {
         bench.rooms.others = Some(left * bound);
-        assert_eq!(bench.append(100).outcome, first.outcome);
+        assert_eq!(bench.append(100).result, first.result);
     }
     assert_eq!(bench.rooms.left, 0);
     bench.queue.close();
-    assert_eq!(bench.take().unwrap().batch.ticket.count, 3);
+    assert_eq!(bench.take().unwrap().batch.share.count, 3);
 }
 
 #[test]
@@ -55,9 +55,9 @@ fn room_of_one_who_does_not_come_is_anyones_in_the_end() {
     let first = bench.append(100);
     // One of the three is gone, and who comes now has waited for its turn.
     bench.rooms.others = Some(bound);
-    assert_eq!(bench.append(100).outcome, first.outcome);
+    assert_eq!(bench.append(100).result, first.result);
     bench.rooms.others = Some(0);
-    assert_eq!(bench.append(100).outcome, first.outcome);
+    assert_eq!(bench.append(100).result, first.result);
     bench.rooms.others = None;
-    assert_eq!(bench.append(100).outcome, first.outcome);
+    assert_eq!(bench.append(100).result, first.result);
 }

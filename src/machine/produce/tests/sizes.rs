@@ -21,17 +21,17 @@ fn split_ahead(bench: &mut Bench, size: usize) {
 }
 
 fn eight(bench: &mut Bench) -> u32 {
-    let outcomes: Vec<_> = (0..8).map(|_| bench.append(50).outcome).collect();
+    let results: Vec<_> = (0..8).map(|_| bench.append(50).result).collect();
     bench.queue.close();
-    outcomes[0]
+    results[0]
 }
 
-/// Outcome, first index and sequence of what is sent, each batch acknowledged before the next.
+/// Result, first index and sequence of what is sent, each batch acknowledged before the next.
 fn all_acked(bench: &mut Bench) -> Vec<(u32, u32, i32)> {
     let mut sent = Vec::new();
     while let Some(taken) = bench.take() {
-        let ticket = &taken.batch.ticket;
-        sent.push((ticket.outcome, ticket.first, sequence(&taken).1));
+        let share = &taken.batch.share;
+        sent.push((share.result, share.first, sequence(&taken).1));
         bench.answer(taken, ErrorCode::NONE);
     }
     sent
@@ -57,18 +57,18 @@ fn batch_larger_than_is_known_to_pass_is_split_before_it_is_sent_and_keeps_its_p
     }
     let expected: Vec<_> = [first, second]
         .into_iter()
-        .flat_map(|outcome| (0..8).map(move |index| (outcome, index)))
+        .flat_map(|result| (0..8).map(move |index| (result, index)))
         .collect();
     assert_eq!(sent, expected);
 }
 
-/// The records of what is sent before something has to be split, by outcome and index.
+/// The records of what is sent before something has to be split, by result and index.
 fn all_acked_until_split(bench: &mut Bench) -> Vec<(u32, u32)> {
     let mut sent = Vec::new();
     while bench.queue.backlog() > 0 && bench.queue.next_len() <= 300 {
         let taken = bench.take().unwrap();
-        let ticket = taken.batch.ticket.clone();
-        sent.extend((0..ticket.count).map(|index| (ticket.outcome, ticket.first + index)));
+        let share = taken.batch.share.clone();
+        sent.extend((0..share.count).map(|index| (share.result, share.first + index)));
         bench.answer(taken, ErrorCode::NONE);
     }
     sent
@@ -98,5 +98,5 @@ fn batch_that_may_be_written_is_sent_whole_however_large() {
     bench.queue.fit(300);
     bench.pass(Duration::from_secs(1));
     let taken = bench.take().unwrap();
-    assert_eq!(taken.batch.ticket.count, 8);
+    assert_eq!(taken.batch.share.count, 8);
 }
