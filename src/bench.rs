@@ -20,14 +20,14 @@ mod parts {
     pub(super) mod accept;
     pub(super) mod answer;
     pub(super) mod batch_result;
+    pub(super) mod broker_queue;
+    pub(super) mod buffer_pool;
     pub(super) mod clock;
+    pub(super) mod compress;
     pub(super) mod delivery;
     pub(super) mod flushed;
     pub(super) mod identity;
-    pub(super) mod lane;
-    pub(super) mod memory;
     pub(super) mod metrics;
-    pub(super) mod pack;
     pub(super) mod sender;
     pub(super) mod shared;
     pub(super) mod sizes;
@@ -52,7 +52,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::parts::answer::{self, Flying};
-use self::parts::lane::{Lane, Listed};
+use self::parts::broker_queue::{BrokerQueue, Listed};
 use self::parts::shared::Shared;
 use crate::batch::{BatchWriter, Batches, ClosedBatch, RecordParts, reclaim};
 use crate::cluster::Cluster;
@@ -153,7 +153,7 @@ impl Batching {
     #[must_use]
     #[inline]
     pub fn used(&self) -> usize {
-        self.shared.memory.used()
+        self.shared.pool.used()
     }
 
     /// What the sender and the answers do: take, seal, resolve, give the memory back.
@@ -163,23 +163,23 @@ impl Batching {
         let Ok(_sending) = self.sending.try_lock() else {
             return;
         };
-        for lane in self.shared.all_lanes() {
-            while lane.has_due(Instant::now().into_std(), false) {
-                self.send(&lane);
+        for broker in self.shared.broker_queues() {
+            while broker.has_due(Instant::now().into_std(), false) {
+                self.send(&broker);
             }
         }
         self.seen.store(self.used(), Ordering::Relaxed);
     }
 
-    fn send(&self, lane: &Lane) {
-        let request = lane.next_request();
-        let mut sweep = lane.sweep(Instant::now().into_std(), false);
-        let flying: Vec<_> = std::iter::from_fn(|| lane.next_due(&mut sweep))
+    fn send(&self, broker: &BrokerQueue) {
+        let request = broker.next_request();
+        let mut sweep = broker.sweep(Instant::now().into_std(), false);
+        let flying: Vec<_> = std::iter::from_fn(|| broker.next_due(&mut sweep))
             .filter_map(|listed| self.take(listed, request))
             .collect();
         if !flying.is_empty() {
-            lane.sending();
-            answer::written(&self.shared, lane, flying);
+            broker.sending();
+            answer::written(&self.shared, broker, flying);
         }
     }
 

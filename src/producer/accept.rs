@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::batch_result::BatchResult;
+use super::buffer_pool::Allocator;
 use super::clock::TICKER;
 use super::delivery::Delivery;
-use super::memory::Taker;
 use super::sender;
 use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
@@ -38,21 +38,21 @@ pub(crate) enum Refused {
 
 /// Memory and results for one partition's queue.
 struct QueueRoom<'a> {
-    taker: Taker<'a>,
+    allocator: Allocator<'a>,
     queue: &'a PartitionQueue,
 }
 
 impl Room<Arc<BatchResult>> for QueueRoom<'_> {
     fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
-        self.taker.buffer(least, most)
+        self.allocator.buffer(least, most)
     }
 
     fn grow(&mut self, least: usize, most: usize) -> Option<usize> {
-        self.taker.grow(least, most)
+        self.allocator.grow(least, most)
     }
 
     fn others(&mut self) -> Option<usize> {
-        self.taker.others()
+        self.allocator.others()
     }
 
     fn result(&mut self) -> Arc<BatchResult> {
@@ -105,11 +105,11 @@ impl Shared {
                 }
             };
             let now = || Instant::now().into_std();
-            let taker = Taker {
-                memory: &self.memory,
+            let allocator = Allocator {
+                pool: &self.pool,
                 turn,
             };
-            let mut room = QueueRoom { taker, queue };
+            let mut room = QueueRoom { allocator, queue };
             let result = slot
                 .queue
                 .append(&parts, bound, chosen.is_none(), now, &mut room);
@@ -180,7 +180,7 @@ impl Shared {
     fn hand_over(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
         if let Some(Plan::Now(broker)) = plan {
             if self.settings.linger.is_zero()
-                && sender::send_at_once(self, &self.lane(broker), queue)
+                && sender::send_at_once(self, &self.broker_queue(broker), queue)
             {
                 return;
             }
@@ -285,12 +285,12 @@ impl Shared {
     /// The wait for memory for a record of so many bytes.
     pub(crate) fn wait(&self, key: Key, bytes: usize, began: Instant) -> Wait<'_> {
         let limit = self.settings.max_block;
-        Wait::new(&self.memory, key, bytes, began.into_std(), limit)
+        Wait::new(&self.pool, key, bytes, began.into_std(), limit)
     }
 
     /// Somebody begins to wait for memory: what lingers is sent where nothing is on the way.
     pub(crate) fn rush(&self) {
-        self.all_lanes().iter().for_each(|lane| lane.rush());
+        self.broker_queues().iter().for_each(|broker| broker.rush());
     }
 
     /// Why a record of so many bytes was not accepted.
@@ -334,7 +334,7 @@ impl Shared {
     pub(crate) fn buffer_full(&self, bytes: usize, waited: Duration) -> Error {
         Error::BufferFull {
             size: bytes + HEADER_LEN,
-            limit: self.memory.limit(),
+            limit: self.pool.limit(),
             waited,
         }
     }

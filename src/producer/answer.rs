@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tracing::{debug, warn};
 
 use super::batch_result::BatchResult;
-use super::lane::Lane;
+use super::broker_queue::BrokerQueue;
 use super::shared::Shared;
 use super::split;
 use super::topics::PartitionQueue;
@@ -32,7 +32,7 @@ pub(crate) struct Flying {
 /// The answer's bytes are here, or the reason why they will not come; tells for how long the broker throttles.
 pub(crate) fn arrived(
     shared: &Arc<Shared>,
-    lane: &Lane,
+    broker: &BrokerQueue,
     flying: Vec<Flying>,
     version: i16,
     result: Result<Bytes, RequestError>,
@@ -40,7 +40,7 @@ pub(crate) fn arrived(
     let body = match result {
         Ok(body) => body,
         Err(failed) => {
-            unsent(shared, lane, flying, failed);
+            unsent(shared, broker, flying, failed);
             return Ok(Duration::ZERO);
         }
     };
@@ -48,16 +48,16 @@ pub(crate) fn arrived(
         Ok(answer) => answer,
         Err(malformed) => {
             let reason = format!("Produce answer: {malformed}");
-            let error = Error::protocol(format!("broker {}", lane.broker.0), reason);
-            lost(shared, lane, flying, true, error);
+            let error = Error::protocol(format!("broker {}", broker.id.0), reason);
+            lost(shared, broker, flying, true, error);
             return Err(malformed);
         }
     };
     if !answer.throttle.is_zero() {
-        debug!(broker = lane.broker.0, throttle = ?answer.throttle, "broker throttles");
+        debug!(broker = broker.id.0, throttle = ?answer.throttle, "broker throttles");
         let now = tokio::time::Instant::now().into_std();
-        shared.counters.throttled(lane.broker, now, answer.throttle);
-        lane.mute(after(now, answer.throttle));
+        shared.counters.throttled(broker.id, now, answer.throttle);
+        broker.mute(after(now, answer.throttle));
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
         answer.partitions.into_iter().map(Some).collect();
@@ -78,14 +78,14 @@ pub(crate) fn arrived(
             Some(own) => decided.push(answered(shared, flight, own)),
             None => {
                 let error = Error::protocol(
-                    format!("broker {}", lane.broker.0),
+                    format!("broker {}", broker.id.0),
                     format!("Produce answer says nothing of {}", flight.queue.target),
                 );
                 decided.push(one_lost(shared, flight, true, &Arc::new(error)));
             }
         }
     }
-    landed(shared, lane, decided);
+    landed(shared, broker, decided);
     Ok(answer.throttle)
 }
 
@@ -104,12 +104,12 @@ fn hint((flight, own): &(Flying, Option<ProducePartitionAnswer>)) -> Option<Lead
 /// What a queue decided about a batch of its own.
 type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
 
-/// The request is off the lane, and then all is carried out that the queues decided.
+/// The request is done with, and then all is carried out that the queues decided.
 ///
 /// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
-/// hears of it: who sends the next record as soon as the last one is acknowledged shall find the lane idle.
-fn landed(shared: &Arc<Shared>, lane: &Lane, decided: Vec<Decided>) {
-    lane.landed(shared.in_a_hurry());
+/// hears of it: who sends the next record as soon as the last one is acknowledged shall find the broker idle.
+fn landed(shared: &Arc<Shared>, broker: &BrokerQueue, decided: Vec<Decided>) {
+    broker.landed(shared.in_a_hurry());
     for (queue, result) in decided {
         finish(shared, &queue, result);
     }
@@ -233,22 +233,27 @@ fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
 }
 
 /// The request will not be answered; `sent` is false when not one byte of it was written.
-pub(crate) fn unsent(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>, failed: RequestError) {
-    lost(shared, lane, flying, failed.sent, failed.error);
+pub(crate) fn unsent(
+    shared: &Arc<Shared>,
+    broker: &BrokerQueue,
+    flying: Vec<Flying>,
+    failed: RequestError,
+) {
+    lost(shared, broker, flying, failed.sent, failed.error);
 }
 
 pub(crate) fn lost(
     shared: &Arc<Shared>,
-    lane: &Lane,
+    broker: &BrokerQueue,
     flying: Vec<Flying>,
     sent: bool,
     error: Error,
 ) {
-    debug!(broker = lane.broker.0, %error, sent, "request without an answer");
+    debug!(broker = broker.id.0, %error, sent, "request without an answer");
     let error = Arc::new(error);
     let decided = flying.into_iter();
     let decided = decided.map(|flight| one_lost(shared, flight, sent, &error));
-    landed(shared, lane, decided.collect());
+    landed(shared, broker, decided.collect());
 }
 
 fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> Decided {
@@ -268,7 +273,7 @@ fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> 
 }
 
 /// With `acks=0` a written request is all that is ever known.
-pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
+pub(crate) fn written(shared: &Arc<Shared>, broker: &BrokerQueue, flying: Vec<Flying>) {
     let told = Answer {
         code: ErrorCode::NONE,
         message: None,
@@ -292,7 +297,7 @@ pub(crate) fn written(shared: &Arc<Shared>, lane: &Lane, flying: Vec<Flying>) {
                 .answer(flight, batch, &told, now(), error, retry_at(shared));
         (queue, result)
     };
-    landed(shared, lane, flying.into_iter().map(decide).collect());
+    landed(shared, broker, flying.into_iter().map(decide).collect());
 }
 
 /// Carries out what the queue decided, with no lock held.
@@ -354,11 +359,11 @@ fn free(shared: &Shared, batch: OurBatch) -> ResultShare<Arc<BatchResult>> {
 
 pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
     let ProducerBatch { body, charged, .. } = batch;
-    shared.memory.release(charged);
+    shared.pool.release(charged);
     if let Body::Sealed(bytes, ..) = body
         && let Some(buffer) = crate::batch::reclaim(bytes)
     {
-        shared.memory.recycle(buffer);
+        shared.pool.recycle(buffer);
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch_result::BatchResult;
+use super::broker_queue::BrokerQueue;
+use super::buffer_pool::BufferPool;
 use super::flushed::Flushed;
-use super::lane::Lane;
-use super::memory::Memory;
 use crate::error::Error;
 use crate::machine::produce::ProducerBatch;
 use crate::metrics::{BrokerMetrics, Histogram, ProducerMetrics};
@@ -90,15 +90,15 @@ impl Counters {
 
     pub(crate) fn snapshot(
         &self,
-        memory: &Memory,
+        pool: &BufferPool,
         batch_size: usize,
-        lanes: &[Arc<Lane>],
+        queues: &[Arc<BrokerQueue>],
     ) -> ProducerMetrics {
         let counted = self.lock();
         let mut metrics = counted.totals.clone();
         metrics.delivery_latency = counted.delivery.latency();
-        metrics.buffer_used = memory.used();
-        metrics.buffer_waits = memory.waits() as u64;
+        metrics.buffer_used = pool.used();
+        metrics.buffer_waits = pool.waits() as u64;
         if metrics.batches > 0 {
             let mean = metrics.plain_bytes as f64 / metrics.batches as f64;
             metrics.batch_fill = mean / batch_size.max(1) as f64;
@@ -107,9 +107,9 @@ impl Counters {
             .brokers
             .iter()
             .map(|(id, broker)| {
-                let lane = lanes.iter().find(|lane| lane.broker.0 == *id);
+                let queue = queues.iter().find(|queue| queue.id.0 == *id);
                 let totals = BrokerMetrics {
-                    in_flight: lane.map_or(0, |lane| lane.in_flight()),
+                    in_flight: queue.map_or(0, |queue| queue.in_flight()),
                     request_latency: broker.latency.latency(),
                     ..broker.totals.clone()
                 };

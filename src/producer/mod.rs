@@ -3,16 +3,16 @@
 mod accept;
 mod answer;
 mod batch_result;
+mod broker_queue;
+mod buffer_pool;
 mod builder;
 mod clock;
+mod compress;
 mod delivery;
 mod enqueue;
 mod flushed;
 mod identity;
-mod lane;
-mod memory;
 mod metrics;
-mod pack;
 mod partitioner;
 mod sender;
 mod shared;
@@ -97,8 +97,8 @@ impl Producer {
         let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
         let user: Weak<dyn TopicUser> = Arc::<Shared>::downgrade(&shared);
         shared.cluster.add_user(user);
-        // The guard is made here: a watcher that is dropped before its first turn resolves every delivery too.
-        runtime.spawn(watch::run(watch::Guard(Arc::clone(&shared))));
+        // It is made here: a watcher that is dropped before its first turn resolves every delivery too.
+        runtime.spawn(watch::run(watch::AbortOnDrop(Arc::clone(&shared))));
         Ok(Self {
             handle: Arc::new(Handle { shared }),
         })
@@ -180,7 +180,7 @@ impl Producer {
                 unknown(format!("partition {partition} of topic {}", record.topic()))
             }
             Refused::Full(_, bytes) => {
-                if shared.memory.tried() {
+                if shared.pool.tried() {
                     shared.rush();
                 }
                 shared.buffer_full(bytes, Duration::ZERO)
@@ -242,9 +242,9 @@ impl Producer {
     pub fn metrics(&self) -> ProducerMetrics {
         let shared = self.shared();
         shared.counters.snapshot(
-            &shared.memory,
+            &shared.pool,
             shared.settings.batch_size,
-            &shared.all_lanes(),
+            &shared.broker_queues(),
         )
     }
 }
@@ -252,7 +252,7 @@ impl Producer {
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
-            .field("buffer_used", &self.shared().memory.used())
+            .field("buffer_used", &self.shared().pool.used())
             .finish_non_exhaustive()
     }
 }

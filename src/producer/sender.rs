@@ -7,8 +7,8 @@ use tracing::debug;
 
 use super::answer;
 use super::batch_result::BatchResult;
-use super::lane::Lane;
-use super::pack::{at_once, pack, pack_elsewhere};
+use super::broker_queue::BrokerQueue;
+use super::compress::{at_once, compress, compress_elsewhere};
 use super::shared::Shared;
 use super::split;
 use super::submit::{submit, topic_id};
@@ -27,19 +27,19 @@ const REQUEST_OVERHEAD: usize = 512;
 const BATCH_OVERHEAD: usize = 64;
 
 /// Sends until the producer is closed.
-pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
+pub(crate) async fn run(shared: Arc<Shared>, broker: Arc<BrokerQueue>) {
     let mut stopped = shared.stopped();
     let mut closed: Option<Ending> = None;
     loop {
         let step = async {
-            let next = advance(&shared, &lane).await;
+            let next = advance(&shared, &broker).await;
             if closed.is_none() {
-                closed = lane.connection().map(ending);
+                closed = broker.connection().map(ending);
             }
             tokio::select! {
                 biased;
-                () = ended(&mut closed) => lost(&shared, &lane).await,
-                () = wait(&shared, &lane, next) => {}
+                () = ended(&mut closed) => lost(&shared, &broker).await,
+                () = wait(&shared, &broker, next) => {}
             }
         };
         tokio::select! {
@@ -48,7 +48,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: Arc<Lane>) {
             () = step => {}
         }
     }
-    lane.note_connection(None);
+    broker.note_connection(None);
     // Every sender does, so that none opens one behind the last closing.
     shared.cluster.close_role(shared.id);
 }
@@ -78,18 +78,18 @@ enum Next {
 }
 
 /// Sends what may be sent now.
-async fn advance(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Next {
-    if may_send(shared, lane) {
-        match ready_connection(shared, lane).await {
+async fn advance(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>) -> Next {
+    if may_send(shared, broker) {
+        match ready_connection(shared, broker).await {
             Ok(connection) => {
-                lane.note_trouble(None);
-                if let Some(_turn) = lane.turn() {
-                    send_due(shared, lane, &connection);
+                broker.note_trouble(None);
+                if let Some(_turn) = broker.turn() {
+                    send_due(shared, broker, &connection);
                 } else {
                     return Next::Turn;
                 }
             }
-            Err(error) => recover(shared, lane, error).await,
+            Err(error) => recover(shared, broker, error).await,
         }
     }
     Next::Work
@@ -98,8 +98,8 @@ async fn advance(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Next {
 /// After the connection ended: the broker may have gone, or be no leader any more; newer metadata tells.
 ///
 /// With `acks=0` closing is all that a broker does to say so, and whatever is written to it before is lost.
-async fn lost(shared: &Shared, lane: &Lane) {
-    lane.note_connection(None);
+async fn lost(shared: &Shared, broker: &BrokerQueue) {
+    broker.note_connection(None);
     let mut changes = shared.cluster.changes();
     shared.cluster.request_refresh();
     if shared.settings.acks == Acks::None {
@@ -109,56 +109,56 @@ async fn lost(shared: &Shared, lane: &Lane) {
 }
 
 /// Whether a request may go out now and there is something to look at.
-fn may_send(shared: &Shared, lane: &Lane) -> bool {
+fn may_send(shared: &Shared, broker: &BrokerQueue) -> bool {
     let now = tokio::time::Instant::now().into_std();
-    let rush = shared.rushes(lane);
-    lane.has_room() && lane.has_due(now, rush) && lane.muted_until(now).is_none()
+    let rush = shared.rushes(broker);
+    broker.has_room() && broker.has_due(now, rush) && broker.muted_until(now).is_none()
 }
 
 /// Waits until something is listed, answered, or due; not at all when something may be sent now.
-async fn wait(shared: &Shared, lane: &Lane, next: Next) {
+async fn wait(shared: &Shared, broker: &BrokerQueue, next: Next) {
     if let Next::Turn = next {
-        return lane.woken().await;
+        return broker.woken().await;
     }
-    if may_send(shared, lane) {
+    if may_send(shared, broker) {
         return;
     }
     let now = tokio::time::Instant::now().into_std();
-    let muted = lane.muted_until(now);
-    let next = if lane.has_room() {
-        muted.or_else(|| lane.next_time())
+    let muted = broker.muted_until(now);
+    let next = if broker.has_room() {
+        muted.or_else(|| broker.next_time())
     } else {
         None
     };
     match next {
-        None => lane.woken().await,
+        None => broker.woken().await,
         Some(at) => {
-            let _ = tokio::time::timeout_at(at.into(), lane.woken()).await;
+            let _ = tokio::time::timeout_at(at.into(), broker.woken()).await;
         }
     }
 }
 
 /// A live connection, once there is an identity to stamp with.
-async fn ready_connection(shared: &Shared, lane: &Lane) -> Result<Connection, Error> {
+async fn ready_connection(shared: &Shared, broker: &BrokerQueue) -> Result<Connection, Error> {
     if shared.identity.current().is_none() {
         let asking = shared.identity.ensure(&shared.cluster);
-        patiently(shared, lane, "a broker, for a producer id", asking).await?;
+        patiently(shared, broker, "a broker, for a producer id", asking).await?;
         // What kept the identity away does not keep the connection away.
-        lane.note_trouble(None);
+        broker.note_trouble(None);
     }
-    if let Some(live) = lane.connection() {
+    if let Some(live) = broker.connection() {
         return Ok(live);
     }
-    let address = shared.cluster.topology().brokers.get(&lane.broker).cloned();
+    let address = shared.cluster.topology().brokers.get(&broker.id).cloned();
     let server = address.map_or_else(
-        || format!("broker {}", lane.broker.0),
-        |address| format!("broker {} at {address}", lane.broker.0),
+        || format!("broker {}", broker.id.0),
+        |address| format!("broker {} at {address}", broker.id.0),
     );
     let connecting = shared
         .cluster
-        .broker(lane.broker, Purpose::Produce(shared.id));
-    let fresh = patiently(shared, lane, &server, connecting).await?;
-    lane.note_connection(Some(fresh.clone()));
+        .broker(broker.id, Purpose::Produce(shared.id));
+    let fresh = patiently(shared, broker, &server, connecting).await?;
+    broker.note_connection(Some(fresh.clone()));
     Ok(fresh)
 }
 
@@ -167,7 +167,7 @@ async fn ready_connection(shared: &Shared, lane: &Lane) -> Result<Connection, Er
 /// A broker that is silent may have lost its partitions by now: only newer metadata tells.
 async fn patiently<T>(
     shared: &Shared,
-    lane: &Lane,
+    broker: &BrokerQueue,
     server: &str,
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -180,7 +180,7 @@ async fn patiently<T>(
             Err(_) => {
                 let silence = format!("no answer for {:.1?}", began.elapsed());
                 let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, silence);
-                lane.note_trouble(Some(Arc::new(Error::Connect {
+                broker.note_trouble(Some(Arc::new(Error::Connect {
                     address: server.into(),
                     source: Arc::new(silence),
                 })));
@@ -191,28 +191,28 @@ async fn patiently<T>(
 }
 
 /// After a failure to get ready: asks for newer metadata, and waits before the next try.
-async fn recover(shared: &Arc<Shared>, lane: &Lane, error: Error) {
+async fn recover(shared: &Arc<Shared>, broker: &BrokerQueue, error: Error) {
     if error.broker_code() == Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) {
         shared.abort(&error);
         return;
     }
-    debug!(broker = lane.broker.0, %error, "cannot send now");
-    hand_over(shared, lane);
-    lane.note_trouble(Some(Arc::new(error)));
+    debug!(broker = broker.id.0, %error, "cannot send now");
+    pass_on(shared, broker);
+    broker.note_trouble(Some(Arc::new(error)));
     shared.cluster.request_refresh();
     let backoff = shared.settings.retry_backoff.delay(1, fastrand::f64());
     tokio::time::sleep(backoff).await;
 }
 
 /// Leaves queues that another broker leads by now to its sender.
-fn hand_over(shared: &Arc<Shared>, lane: &Lane) {
-    let mut sweep = lane.sweep(tokio::time::Instant::now().into_std(), false);
-    let due = std::iter::from_fn(|| lane.next_due(&mut sweep));
+fn pass_on(shared: &Arc<Shared>, broker: &BrokerQueue) {
+    let mut sweep = broker.sweep(tokio::time::Instant::now().into_std(), false);
+    let due = std::iter::from_fn(|| broker.next_due(&mut sweep));
     let (ours, gone): (Vec<_>, Vec<_>) =
-        due.partition(|listed| listed.queue.lock().queue.leader() == Some(lane.broker));
+        due.partition(|listed| listed.queue.lock().queue.leader() == Some(broker.id));
     ours.into_iter()
         .rev()
-        .for_each(|listed| lane.put_back(listed));
+        .for_each(|listed| broker.put_back(listed));
     for listed in gone {
         listed.queue.lock().unlist(listed.timer);
         shared.replan(&listed.queue);
@@ -225,43 +225,43 @@ fn hand_over(shared: &Arc<Shared>, lane: &Lane) {
 /// False when that is for the sender to do; nothing was done then.
 pub(crate) fn send_at_once(
     shared: &Arc<Shared>,
-    lane: &Arc<Lane>,
+    broker: &Arc<BrokerQueue>,
     queue: &Arc<PartitionQueue>,
 ) -> bool {
     // What is under way batches those that come meanwhile; and compressing is no work for a caller.
-    if lane.in_flight() > 0 || shared.settings.compression != Compression::None {
+    if broker.in_flight() > 0 || shared.settings.compression != Compression::None {
         return false;
     }
     let now = tokio::time::Instant::now().into_std();
-    let Some(turn) = lane.try_turn() else {
+    let Some(turn) = broker.try_turn() else {
         return false;
     };
     // Once more: the sender may have had its turn meanwhile.
-    if lane.in_flight() > 0 {
+    if broker.in_flight() > 0 {
         return false;
     }
-    let ready = shared.identity.current().and(lane.smooth_connection());
-    let Some(connection) = ready.filter(|_| lane.list_alone(now, queue)) else {
+    let ready = shared.identity.current().and(broker.smooth_connection());
+    let Some(connection) = ready.filter(|_| broker.list_alone(now, queue)) else {
         return false;
     };
-    send_one(shared, lane, &connection);
+    send_one(shared, broker, &connection);
     drop(turn);
-    lane.wake_for_rest();
+    broker.wake_for_rest();
     true
 }
 
 /// Writes requests until nothing is due or enough are in flight; called by whose turn it is.
-fn send_due(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) {
-    while lane.has_room() && !connection.is_closed() && send_one(shared, lane, connection) {}
+fn send_due(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>, connection: &Connection) {
+    while broker.has_room() && !connection.is_closed() && send_one(shared, broker, connection) {}
 }
 
 /// Writes one request, if there is something to write.
-fn send_one(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) -> bool {
+fn send_one(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>, connection: &Connection) -> bool {
     let topology = shared.cluster.topology();
-    let taken = collect(shared, lane, &topology);
+    let taken = collect(shared, broker, &topology);
     let any = !taken.is_empty();
     if any {
-        submit(shared, lane, connection, &topology, taken);
+        submit(shared, broker, connection, &topology, taken);
     }
     any
 }
@@ -269,7 +269,7 @@ fn send_one(shared: &Arc<Shared>, lane: &Arc<Lane>, connection: &Connection) -> 
 /// Takes at most one batch a partition, and no more than one request may hold.
 fn collect(
     shared: &Arc<Shared>,
-    lane: &Lane,
+    broker: &BrokerQueue,
     topology: &Topology,
 ) -> Vec<(Arc<PartitionQueue>, Taken<Arc<BatchResult>>)> {
     let now = tokio::time::Instant::now().into_std();
@@ -278,21 +278,21 @@ fn collect(
         .max_request_size
         .saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
-    let request = lane.next_request();
-    let rush = shared.rushes(lane);
-    let mut sweep = lane.sweep(now, rush);
+    let request = broker.next_request();
+    let rush = shared.rushes(broker);
+    let mut sweep = broker.sweep(now, rush);
     let mut at_once = at_once(shared.settings.compression);
     let least = shared
         .settings
         .batch_size
         .min(shared.settings.max_request_size / 2);
-    while let Some(listed) = lane.next_due(&mut sweep) {
+    while let Some(listed) = broker.next_due(&mut sweep) {
         let topic = topic_id(topology, &listed.queue);
         let mut slot = listed.queue.lock();
         // A batch may be larger than all that is left: one record has no other bound than the request's.
         if !taken.is_empty() && slot.queue.next_len() > room {
             drop(slot);
-            lane.put_back(listed);
+            broker.put_back(listed);
             return taken;
         }
         slot.unlist(listed.timer);
@@ -302,7 +302,7 @@ fn collect(
             now,
             rush,
         };
-        if let Some(batch) = take(shared, lane, &listed.queue, slot, visit, &mut at_once) {
+        if let Some(batch) = take(shared, broker, &listed.queue, slot, visit, &mut at_once) {
             room = room.saturating_sub(batch.batch.body.len() + BATCH_OVERHEAD);
             taken.push((listed.queue, batch));
             if room < least {
@@ -328,7 +328,7 @@ struct Visit {
 /// bytes may still be compressed for the request.
 fn take<'a>(
     shared: &Arc<Shared>,
-    lane: &Lane,
+    broker: &BrokerQueue,
     queue: &'a Arc<PartitionQueue>,
     mut slot: MutexGuard<'a, Slot>,
     visit: Visit,
@@ -340,16 +340,16 @@ fn take<'a>(
         return None;
     }
     loop {
-        let Some(next) = ask(shared, lane, &mut slot, visit) else {
+        let Some(next) = ask(shared, broker, &mut slot, visit) else {
             drop(slot);
-            lane.list_now(Arc::clone(queue));
+            broker.list_now(Arc::clone(queue));
             return None;
         };
         match next {
             Take::Compress(batch) if batch.plain_len < *at_once => {
                 drop(slot);
                 *at_once -= batch.plain_len;
-                let batch = pack(shared, batch);
+                let batch = compress(shared, batch);
                 slot = queue.lock();
                 if let Some(ended) = slot.queue.compressed(batch) {
                     drop(slot);
@@ -359,7 +359,7 @@ fn take<'a>(
             }
             Take::Compress(batch) => {
                 drop(slot);
-                pack_elsewhere(shared, Arc::clone(queue), batch);
+                compress_elsewhere(shared, Arc::clone(queue), batch);
                 return None;
             }
             Take::Split(number, batch) => {
@@ -387,7 +387,7 @@ fn take<'a>(
 /// Asks a queue for its next batch; `None` when the producer needs an identity first.
 fn ask(
     shared: &Shared,
-    lane: &Lane,
+    broker: &BrokerQueue,
     slot: &mut Slot,
     visit: Visit,
 ) -> Option<Take<Arc<BatchResult>>> {
@@ -403,9 +403,7 @@ fn ask(
     let Visit {
         topic, now, rush, ..
     } = visit;
-    let take = slot
-        .queue
-        .take(lane.broker, topic, now, rush, identity, bump);
+    let take = slot.queue.take(broker.id, topic, now, rush, identity, bump);
     match take {
         Take::Nothing(Readiness::No) if new_id_wanted => None,
         take => Some(take),

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::batch_result::BatchResult;
+use super::broker_queue::BrokerQueue;
+use super::buffer_pool::BufferPool;
+use super::compress::Compressor;
 use super::identity::Identity;
-use super::lane::Lane;
-use super::memory::Memory;
 use super::metrics::Counters;
-use super::pack::Packer;
 use super::sender;
 use super::sizes::Sizes;
 use super::topic_map::TopicMap;
@@ -56,19 +56,19 @@ pub(crate) struct Shared {
     pub(crate) settings: ProducerSettings,
     pub(crate) limits: Limits,
     pub(crate) cluster: Cluster,
-    pub(crate) memory: Apart<Memory>,
+    pub(crate) pool: Apart<BufferPool>,
     pub(crate) identity: Apart<Identity>,
     pub(crate) counters: Apart<Counters>,
     pub(crate) deadlines: Apart<Deadlines>,
     pub(crate) busy: Apart<Busy>,
-    pub(crate) packer: Packer,
+    pub(crate) compressor: Compressor,
     pub(crate) topics: TopicMap,
     pub(crate) sizes: Sizes,
     pub(crate) last_use: LastUse,
     changing_topics: Mutex<()>,
     /// Topics whose queues were made from metadata that may be old by now: the watcher looks again.
     adopted: Mutex<Vec<TopicName>>,
-    lanes: Apart<Mutex<HashMap<BrokerId, Arc<Lane>>>>,
+    brokers: Apart<Mutex<HashMap<BrokerId, Arc<BrokerQueue>>>>,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
@@ -92,18 +92,18 @@ impl Shared {
         };
         Self {
             id: next_role(),
-            memory: Apart(Memory::new(settings.buffer_memory, settings.batch_size)),
+            pool: Apart(BufferPool::new(settings.buffer_memory, settings.batch_size)),
             identity: Apart(Identity::new(settings.idempotence)),
             counters: Apart::default(),
             deadlines: Apart::default(),
             busy: Apart::default(),
-            packer: Packer::default(),
+            compressor: Compressor::default(),
             topics: TopicMap::default(),
             sizes: Sizes::default(),
             last_use: LastUse::default(),
             changing_topics: Mutex::default(),
             adopted: Mutex::default(),
-            lanes: Apart::default(),
+            brokers: Apart::default(),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -148,7 +148,7 @@ impl Shared {
             .state
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
         self.closing.send_replace(true);
-        self.memory.close();
+        self.pool.close();
     }
 
     /// Waits for what a record needs, but no longer than records are accepted.
@@ -170,7 +170,7 @@ impl Shared {
         // Before the queues are looked through: one that is added later finds it.
         self.state.store(CLOSED, Ordering::SeqCst);
         self.closing.send_replace(true);
-        self.memory.close();
+        self.pool.close();
         self.stop.send_replace(true);
         for queue in self.all_queues() {
             self.abort_queue(&queue, error);
@@ -194,7 +194,7 @@ impl Shared {
     /// Resolves the records of batches that have ended, and gives their memory back.
     pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<BatchResult>>>) {
         for end in ended {
-            self.memory.release(end.charged);
+            self.pool.release(end.charged);
             let error = Error::Delivery {
                 target: queue.target.clone(),
                 possibly_written: end.possibly_written,
@@ -263,21 +263,21 @@ impl Shared {
         std::mem::take(&mut self.adopted())
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<BrokerId, Arc<Lane>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn brokers(&self) -> MutexGuard<'_, HashMap<BrokerId, Arc<BrokerQueue>>> {
+        self.brokers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A broker's lane; its sender task starts with it.
-    pub(crate) fn lane(self: &Arc<Self>, broker: BrokerId) -> Arc<Lane> {
-        let mut lanes = self.lanes();
-        if let Some(lane) = lanes.get(&broker) {
-            return Arc::clone(lane);
+    /// What one broker's sender has to look at; its task starts with it.
+    pub(crate) fn broker_queue(self: &Arc<Self>, id: BrokerId) -> Arc<BrokerQueue> {
+        let mut brokers = self.brokers();
+        if let Some(broker) = brokers.get(&id) {
+            return Arc::clone(broker);
         }
-        let lane = Arc::new(Lane::new(broker, self.settings.max_in_flight));
-        lanes.insert(broker, Arc::clone(&lane));
+        let broker = Arc::new(BrokerQueue::new(id, self.settings.max_in_flight));
+        brokers.insert(id, Arc::clone(&broker));
         self.runtime
-            .spawn(sender::run(Arc::clone(self), Arc::clone(&lane)));
-        lane
+            .spawn(sender::run(Arc::clone(self), Arc::clone(&broker)));
+        broker
     }
 
     /// Runs a task on the producer's runtime.
@@ -286,23 +286,23 @@ impl Shared {
     }
 
     /// Why a broker's sender cannot send, where it cannot.
-    pub(crate) fn trouble(&self, broker: BrokerId) -> Option<Arc<Error>> {
-        let lane = self.lanes().get(&broker).cloned()?;
-        lane.trouble()
+    pub(crate) fn trouble(&self, id: BrokerId) -> Option<Arc<Error>> {
+        let broker = self.brokers().get(&id).cloned()?;
+        broker.trouble()
     }
 
-    pub(crate) fn all_lanes(&self) -> Vec<Arc<Lane>> {
-        self.lanes().values().cloned().collect()
+    pub(crate) fn broker_queues(&self) -> Vec<Arc<BrokerQueue>> {
+        self.brokers().values().cloned().collect()
     }
 
     /// Whether somebody waits for memory.
     pub(crate) fn in_a_hurry(&self) -> bool {
-        self.memory.is_wanted()
+        self.pool.is_wanted()
     }
 
     /// Whether a broker's sender is to send what lingers.
-    pub(crate) fn rushes(&self, lane: &Lane) -> bool {
-        self.in_a_hurry() && lane.is_idle()
+    pub(crate) fn rushes(&self, broker: &BrokerQueue) -> bool {
+        self.in_a_hurry() && broker.is_idle()
     }
 
     /// Finds out what a queue's sender must know; with the queue's lock held.
@@ -315,15 +315,15 @@ impl Shared {
     pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
         match plan {
             None => {}
-            Some(Plan::Now(broker)) => self.lane(broker).list_now(Arc::clone(queue)),
-            Some(Plan::At(broker, at)) => self.lane(broker).list_at(at, Arc::clone(queue)),
+            Some(Plan::Now(broker)) => self.broker_queue(broker).list_now(Arc::clone(queue)),
+            Some(Plan::At(broker, at)) => self.broker_queue(broker).list_at(at, Arc::clone(queue)),
             Some(Plan::Lingers(broker, at)) => {
-                let lane = self.lane(broker);
-                lane.list_lingering(at, Arc::clone(queue));
+                let broker = self.broker_queue(broker);
+                broker.list_lingering(at, Arc::clone(queue));
                 // Who began to wait for memory before has not seen it on the list.
                 fence(Ordering::SeqCst);
                 if self.in_a_hurry() {
-                    lane.rush();
+                    broker.rush();
                 }
             }
         }

@@ -132,7 +132,7 @@ fn into_parts(
         shared.counters.split();
     }
     if parts.is_empty() {
-        shared.memory.release(charged);
+        shared.pool.release(charged);
     }
     let back = queue.lock().queue.parts(number, parts);
     match back {

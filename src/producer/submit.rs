@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::answer::{self, Flying};
 use super::batch_result::BatchResult;
-use super::lane::Lane;
+use super::broker_queue::BrokerQueue;
 use super::shared::Shared;
 use super::topics::PartitionQueue;
 use crate::config::Acks;
@@ -21,7 +21,7 @@ type OurBatch = ProducerBatch<Arc<BatchResult>>;
 /// Stamps, seals and sends; the answer goes to [`answer`].
 pub(super) fn submit(
     shared: &Arc<Shared>,
-    lane: &Arc<Lane>,
+    broker: &Arc<BrokerQueue>,
     connection: &Connection,
     topology: &Topology,
     taken: Vec<(Arc<PartitionQueue>, Taken<Arc<BatchResult>>)>,
@@ -58,8 +58,8 @@ pub(super) fn submit(
                 address: connection.address().to_string().into(),
                 reason: reason.into(),
             };
-            lane.sending();
-            answer::lost(shared, lane, flying, false, error);
+            broker.sending();
+            answer::lost(shared, broker, flying, false, error);
             return;
         }
     };
@@ -72,25 +72,25 @@ pub(super) fn submit(
     let timeout = shared.settings.request_timeout;
     let body = encode_produce(version, acks, timeout, &parts);
     drop(parts);
-    lane.sending();
-    let (shared, lane, sent_at) = (Arc::clone(shared), Arc::clone(lane), Instant::now());
+    broker.sending();
+    let (shared, broker, sent_at) = (Arc::clone(shared), Arc::clone(broker), Instant::now());
     let ours = connection.clone();
     if shared.settings.acks == Acks::None {
         let on_written = Box::new(move |result: Result<(), _>| match result {
             Ok(()) => {
-                shared.counters.request(lane.broker, bytes, None);
-                answer::written(&shared, &lane, flying);
+                shared.counters.request(broker.id, bytes, None);
+                answer::written(&shared, &broker, flying);
             }
-            Err(failed) => answer::unsent(&shared, &lane, flying, failed),
+            Err(failed) => answer::unsent(&shared, &broker, flying, failed),
         });
         connection.submit_unanswered(ApiKey::Produce, version, body, on_written);
     } else {
         let on_answer = Box::new(move |result: Result<_, RequestError>| {
             let answered = result.is_ok().then(|| sent_at.elapsed());
             if result.as_ref().map_or_else(|failed| failed.sent, |_| true) {
-                shared.counters.request(lane.broker, bytes, answered);
+                shared.counters.request(broker.id, bytes, answered);
             }
-            match answer::arrived(&shared, &lane, flying, version, result) {
+            match answer::arrived(&shared, &broker, flying, version, result) {
                 Ok(throttle) => ours.extend(throttle),
                 // What follows on a stream that cannot be understood is not to be trusted either.
                 Err(malformed) => ours.close(&malformed.to_string()),

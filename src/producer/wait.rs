@@ -4,7 +4,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::memory::Memory;
+use super::buffer_pool::BufferPool;
 use crate::machine::produce::waiters::Key;
 use crate::types::after;
 
@@ -17,7 +17,7 @@ pub(crate) enum NoMemory {
 
 /// A caller's wait for its turn, and then the turn; dropping it leaves the line, or ends the turn.
 pub(crate) struct Wait<'a> {
-    memory: &'a Memory,
+    pool: &'a BufferPool,
     key: Key,
     bytes: usize,
     deadline: Instant,
@@ -47,14 +47,14 @@ pub(crate) struct Turn {
 impl<'a> Wait<'a> {
     /// For room for a record of `bytes` in a batch of the partition `key`.
     pub(crate) fn new(
-        memory: &'a Memory,
+        pool: &'a BufferPool,
         key: Key,
         bytes: usize,
         now: Instant,
         limit: Duration,
     ) -> Self {
         Self {
-            memory,
+            pool,
             key,
             bytes,
             deadline: after(now, limit),
@@ -105,7 +105,7 @@ impl<'a> Wait<'a> {
         let (key, bytes, deadline) = (self.key, self.bytes, self.deadline);
         let mut woken = Vec::new();
         let (place, first, soonest, others) = {
-            let mut state = self.memory.lock();
+            let mut state = self.pool.lock();
             if state.closed {
                 return Poll::Ready(Err(NoMemory::Closed));
             }
@@ -114,17 +114,17 @@ impl<'a> Wait<'a> {
             let waker = cx.waker().clone();
             let soonest = state.waiters.join(key, place, bytes, deadline, waker);
             state.waiters.call(&mut woken);
-            self.memory.publish(&state);
+            self.pool.publish(&state);
             let called = state.waiters.waker(key, place).is_none();
             let others = called.then(|| state.waiters.promised(key).saturating_sub(bytes));
             (place, first, soonest, others)
         };
         woken.into_iter().for_each(Waker::wake);
         if self.place.replace(place).is_none() {
-            self.memory.waits.fetch_add(1, Ordering::Relaxed);
+            self.pool.waits.fetch_add(1, Ordering::Relaxed);
         }
         if soonest {
-            self.memory.look.notify_one();
+            self.pool.look.notify_one();
         }
         if let Some(others) = others {
             self.step = Step::Called { others };
@@ -143,7 +143,7 @@ impl<'a> Wait<'a> {
         let Some(place) = self.place else {
             return Poll::Pending;
         };
-        let mut state = self.memory.lock();
+        let mut state = self.pool.lock();
         let closed = state.closed;
         let Some(waker) = state.waiters.waker(self.key, place) else {
             let others = state.waiters.promised(self.key).saturating_sub(self.bytes);
@@ -171,7 +171,7 @@ impl<'a> Wait<'a> {
             return;
         };
         let (key, bytes) = (self.key, self.bytes);
-        self.memory.change(|state| {
+        self.pool.change(|state| {
             // Who waited may have been called since it last looked.
             if step != Step::Waiting || !state.waiters.leave(key, place) {
                 state.waiters.done(key, bytes);
@@ -188,7 +188,7 @@ impl Drop for Wait<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Taker;
+    use super::super::buffer_pool::Allocator;
     use super::*;
     use crate::machine::produce::waiters::BATCH_COST;
 
@@ -196,8 +196,8 @@ mod tests {
         tokio::time::Instant::now().into_std()
     }
 
-    fn waiter(memory: &Memory, key: Key, bytes: usize) -> Wait<'_> {
-        Wait::new(memory, key, bytes, now(), Duration::from_secs(10))
+    fn waiter(pool: &BufferPool, key: Key, bytes: usize) -> Wait<'_> {
+        Wait::new(pool, key, bytes, now(), Duration::from_secs(10))
     }
 
     /// Polls once, without being woken.
@@ -205,92 +205,92 @@ mod tests {
         wait.poll(&Context::from_waker(Waker::noop()), || ())
     }
 
-    fn taker(memory: &Memory) -> Taker<'_> {
-        Taker { memory, turn: None }
+    fn allocator(pool: &BufferPool) -> Allocator<'_> {
+        Allocator { pool, turn: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiters_are_served_in_order_and_nobody_overtakes_them() {
-        let memory = Memory::new(10_000, 5000);
-        assert_eq!(taker(&memory).grow(9000, 9000), Some(9000));
-        let mut first = waiter(&memory, 1, 6000);
-        let mut second = waiter(&memory, 2, 10);
+        let pool = BufferPool::new(10_000, 5000);
+        assert_eq!(allocator(&pool).grow(9000, 9000), Some(9000));
+        let mut first = waiter(&pool, 1, 6000);
+        let mut second = waiter(&pool, 2, 10);
         assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
-        assert!(memory.is_wanted());
-        memory.release(500);
-        assert_eq!(taker(&memory).grow(1, 1), None, "a latecomer overtakes");
-        memory.release(6000);
+        assert!(pool.is_wanted());
+        pool.release(500);
+        assert_eq!(allocator(&pool).grow(1, 1), None, "a latecomer overtakes");
+        pool.release(6000);
         assert_eq!(poll(&mut first), Poll::Ready(Ok(())));
         assert!(poll(&mut second).is_pending());
         drop(first);
         assert_eq!(poll(&mut second), Poll::Ready(Ok(())));
-        assert!(!memory.is_wanted());
+        assert!(!pool.is_wanted());
         drop(second);
-        assert_eq!(memory.used(), 2500);
+        assert_eq!(pool.used(), 2500);
     }
 
     #[tokio::test(start_paused = true)]
     async fn wait_ends_at_its_deadline_and_leaves_nothing_behind() {
-        let memory = Memory::new(10_000, 5000);
-        assert!(taker(&memory).grow(10_000, 10_000).is_some());
+        let pool = BufferPool::new(10_000, 5000);
+        assert!(allocator(&pool).grow(10_000, 10_000).is_some());
         let (began, limit) = (now(), Duration::from_millis(50));
-        let mut wait = Wait::new(&memory, 1, 1, began, limit);
+        let mut wait = Wait::new(&pool, 1, 1, began, limit);
         assert!(poll(&mut wait).is_pending());
-        assert_eq!(memory.expire(began), Some(began + limit));
+        assert_eq!(pool.expire(began), Some(began + limit));
         tokio::time::advance(limit).await;
-        assert_eq!(memory.expire(now()), None);
+        assert_eq!(pool.expire(now()), None);
         assert_eq!(poll(&mut wait), Poll::Ready(Err(NoMemory::TimedOut)));
-        memory.release(10_000);
-        assert_eq!((memory.used(), memory.is_wanted()), (0, false));
+        pool.release(10_000);
+        assert_eq!((pool.used(), pool.is_wanted()), (0, false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn wait_that_is_dropped_gives_its_turn_to_the_next() {
-        let memory = Memory::new(10_000, 5000);
-        assert!(taker(&memory).grow(10_000, 10_000).is_some());
-        let mut waits: Vec<_> = (1..4).map(|key| waiter(&memory, key, 10)).collect();
+        let pool = BufferPool::new(10_000, 5000);
+        assert!(allocator(&pool).grow(10_000, 10_000).is_some());
+        let mut waits: Vec<_> = (1..4).map(|key| waiter(&pool, key, 10)).collect();
         assert!(waits.iter_mut().all(|wait| poll(wait).is_pending()));
-        memory.release(2000);
+        pool.release(2000);
         drop(waits.remove(0));
         drop(waits.remove(0));
         assert_eq!(poll(&mut waits[0]), Poll::Ready(Ok(())));
         drop(waits);
-        assert_eq!(memory.used(), 8000);
+        assert_eq!(pool.used(), 8000);
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_hear_that_the_producer_is_closed() {
-        let memory = Memory::new(10_000, 5000);
-        assert!(taker(&memory).grow(10_000, 10_000).is_some());
-        let mut wait = waiter(&memory, 1, 10);
+        let pool = BufferPool::new(10_000, 5000);
+        assert!(allocator(&pool).grow(10_000, 10_000).is_some());
+        let mut wait = waiter(&pool, 1, 10);
         assert!(poll(&mut wait).is_pending());
-        memory.close();
+        pool.close();
         assert_eq!(poll(&mut wait), Poll::Ready(Err(NoMemory::Closed)));
-        let mut late = waiter(&memory, 1, 10);
+        let mut late = waiter(&pool, 1, 10);
         assert_eq!(poll(&mut late), Poll::Ready(Err(NoMemory::Closed)));
     }
 
     #[test]
     fn batch_is_charged_for_more_than_its_buffer() {
-        let memory = Memory::new(10_000, 5000);
-        let (buffer, charged) = taker(&memory).buffer(100, 4000).unwrap();
+        let pool = BufferPool::new(10_000, 5000);
+        let (buffer, charged) = allocator(&pool).buffer(100, 4000).unwrap();
         assert_eq!((buffer.capacity(), charged), (4000, 4000 + BATCH_COST));
-        assert_eq!(memory.used(), charged);
-        let (buffer, charged) = taker(&memory).buffer(100, 5000).unwrap();
+        assert_eq!(pool.used(), charged);
+        let (buffer, charged) = allocator(&pool).buffer(100, 5000).unwrap();
         assert_eq!(charged, 10_000 - 4000 - BATCH_COST);
         assert_eq!(buffer.capacity(), charged - BATCH_COST);
-        let small = Memory::new(200, 100);
-        let (buffer, charged) = taker(&small).buffer(150, 150).unwrap();
+        let small = BufferPool::new(200, 100);
+        let (buffer, charged) = allocator(&small).buffer(150, 150).unwrap();
         assert_eq!((buffer.capacity(), charged), (150, 200));
     }
 
     #[test]
     fn buffers_of_the_batch_size_are_used_again() {
-        let memory = Memory::new(1000, 50);
-        memory.recycle(Vec::with_capacity(50));
-        memory.recycle(Vec::with_capacity(49));
-        assert_eq!(memory.spare.lock().unwrap().len(), 1);
-        assert_eq!(memory.buffer(50).capacity(), 50);
-        assert!(memory.spare.lock().unwrap().is_empty());
+        let pool = BufferPool::new(1000, 50);
+        pool.recycle(Vec::with_capacity(50));
+        pool.recycle(Vec::with_capacity(49));
+        assert_eq!(pool.spare.lock().unwrap().len(), 1);
+        assert_eq!(pool.buffer(50).capacity(), 50);
+        assert!(pool.spare.lock().unwrap().is_empty());
     }
 }

@@ -87,9 +87,9 @@ impl Deadlines {
 }
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
-pub(crate) struct Guard(pub(crate) Arc<Shared>);
+pub(crate) struct AbortOnDrop(pub(crate) Arc<Shared>);
 
-impl Drop for Guard {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         if !self.0.is_closed() {
             self.0.abort(&Error::RuntimeEnded { what: "producer" });
@@ -98,20 +98,20 @@ impl Drop for Guard {
 }
 
 /// Watches until the producer is closed.
-pub(crate) async fn run(guard: Guard) {
-    let shared = &guard.0;
+pub(crate) async fn run(ends: AbortOnDrop) {
+    let shared = &ends.0;
     let mut stopped = shared.stopped();
     let mut topology = shared.cluster.changes();
     let mut draining = None;
     loop {
         let timer = at(shared.deadlines.next());
-        let in_line = at(shared.memory.expire(tokio::time::Instant::now().into_std()));
+        let in_line = at(shared.pool.expire(tokio::time::Instant::now().into_std()));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             () = timer => expire(shared),
             // Callers who have waited for memory for too long are woken at the next turn.
             () = in_line => {}
-            () = shared.memory.deadline_changed() => {}
+            () = shared.pool.deadline_changed() => {}
             changed = topology.changed() => {
                 if changed.is_err() {
                     shared.abort(&shared.cluster.why_closed());

@@ -29,7 +29,7 @@ pub(crate) fn at_once(compression: Compression) -> usize {
 /// Batches that are to be compressed, in the order in which they came.
 ///
 /// Their plain buffers are charged; beside these there is one output for each thread.
-pub(crate) struct Packer {
+pub(crate) struct Compressor {
     work: Mutex<Work>,
     most_threads: usize,
 }
@@ -40,7 +40,7 @@ struct Work {
     threads: usize,
 }
 
-impl Default for Packer {
+impl Default for Compressor {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -50,7 +50,7 @@ impl Default for Packer {
     }
 }
 
-impl Packer {
+impl Compressor {
     fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,20 +76,20 @@ impl Packer {
 }
 
 /// Compresses a batch, and gives back the memory that this saves.
-pub(crate) fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
+pub(crate) fn compress(shared: &Shared, mut batch: OurBatch) -> OurBatch {
     let Body::Raw(closed) = batch.body else {
         return batch;
     };
     match closed.compress(shared.settings.compression) {
-        Ok((packed, plain)) => {
+        Ok((compressed, plain)) => {
             if let Some(plain) = plain {
-                let needed = packed.capacity() + BATCH_COST;
+                let needed = compressed.capacity() + BATCH_COST;
                 let saved = batch.charged.saturating_sub(needed);
-                shared.memory.recycle(plain);
-                shared.memory.release(saved);
+                shared.pool.recycle(plain);
+                shared.pool.release(saved);
                 batch.charged -= saved;
             }
-            batch.body = Body::Unsealed(packed);
+            batch.body = Body::Unsealed(compressed);
         }
         Err((plain, error)) => {
             warn!(%error, "batch is sent uncompressed");
@@ -100,14 +100,18 @@ pub(crate) fn pack(shared: &Shared, mut batch: OurBatch) -> OurBatch {
 }
 
 /// Compresses a batch on the runtime's blocking pool, then lists its queue again.
-pub(crate) fn pack_elsewhere(shared: &Arc<Shared>, queue: Arc<PartitionQueue>, batch: OurBatch) {
-    if shared.packer.add(queue, batch) {
+pub(crate) fn compress_elsewhere(
+    shared: &Arc<Shared>,
+    queue: Arc<PartitionQueue>,
+    batch: OurBatch,
+) {
+    if shared.compressor.add(queue, batch) {
         let shared = Arc::clone(shared);
         tokio::task::spawn_blocking(move || {
-            while let Some((queue, batch)) = shared.packer.next() {
+            while let Some((queue, batch)) = shared.compressor.next() {
                 // Its time may be up, or the producer closed: then there is only its memory to give back.
                 let batch = if queue.lock().queue.is_compressing(&batch) {
-                    pack(&shared, batch)
+                    compress(&shared, batch)
                 } else {
                     batch
                 };
@@ -152,7 +156,7 @@ mod tests {
     }
 
     /// A queue with a batch of it that is to be compressed.
-    fn to_pack(number: usize) -> (Arc<PartitionQueue>, OurBatch) {
+    fn to_compress(number: usize) -> (Arc<PartitionQueue>, OurBatch) {
         let limits = Limits {
             batch_size: 1000,
             linger: Duration::ZERO,
@@ -187,22 +191,22 @@ mod tests {
 
     #[test]
     fn few_threads_compress_whatever_is_due_in_the_order_in_which_it_came() {
-        let packer = Packer {
+        let compressor = Compressor {
             work: Mutex::default(),
             most_threads: 3,
         };
         let mut helpers = 0;
         for number in 0..20 {
-            let (queue, batch) = to_pack(number);
-            helpers += usize::from(packer.add(queue, batch));
+            let (queue, batch) = to_compress(number);
+            helpers += usize::from(compressor.add(queue, batch));
         }
         assert_eq!(helpers, 3);
-        let next = || packer.next().map(|(queue, _)| queue.target.partition());
+        let next = || compressor.next().map(|(queue, _)| queue.target.partition());
         assert!((0..20).eq(std::iter::from_fn(next)));
         // The one that found nothing has ended; a new batch is another's work.
-        let (queue, batch) = to_pack(0);
-        assert!(packer.add(Arc::clone(&queue), batch));
-        let (queue, batch) = to_pack(1);
-        assert!(!packer.add(queue, batch));
+        let (queue, batch) = to_compress(0);
+        assert!(compressor.add(Arc::clone(&queue), batch));
+        let (queue, batch) = to_compress(1);
+        assert!(!compressor.add(queue, batch));
     }
 }

@@ -17,7 +17,7 @@ use crate::machine::produce::waiters::{BATCH_COST, Key, MemoryWaiters};
 const SLACK: usize = 4 << 20;
 
 /// The producer's memory.
-pub(crate) struct Memory {
+pub(crate) struct BufferPool {
     limit: usize,
     batch_size: usize,
     state: Mutex<State>,
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) closed: bool,
 }
 
-impl Memory {
+impl BufferPool {
     pub(crate) fn new(limit: usize, batch_size: usize) -> Self {
         Self {
             limit,
@@ -182,25 +182,25 @@ impl Memory {
 }
 
 /// Takes memory for an append.
-pub(crate) struct Taker<'a> {
-    pub(crate) memory: &'a Memory,
+pub(crate) struct Allocator<'a> {
+    pub(crate) pool: &'a BufferPool,
     pub(crate) turn: Option<Turn>,
 }
 
-impl Taker<'_> {
+impl Allocator<'_> {
     pub(crate) fn grow(&self, least: usize, most: usize) -> Option<usize> {
-        self.memory.allocate(self.called(), least, most)
+        self.pool.allocate(self.called(), least, most)
     }
 
     /// A buffer, and what was charged for it and for a batch's other costs.
     pub(crate) fn buffer(&self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
         // A limit that is smaller than that still holds one batch.
-        let charge = |capacity: usize| (capacity + BATCH_COST).min(self.memory.limit);
-        let charged =
-            self.memory
-                .allocate(self.called(), charge(least), charge(most.max(least)))?;
+        let charge = |capacity: usize| (capacity + BATCH_COST).min(self.pool.limit);
+        let charged = self
+            .pool
+            .allocate(self.called(), charge(least), charge(most.max(least)))?;
         let capacity = charged.saturating_sub(BATCH_COST).max(least);
-        Some((self.memory.buffer(capacity), charged))
+        Some((self.pool.buffer(capacity), charged))
     }
 
     /// Bytes of the records of others whose turn it is too; `None` for who has no turn.

@@ -20,10 +20,10 @@ const TAKEN: u8 = 1;
 /// Somebody sends, and the sender's task waits for its turn.
 const WANTED: u8 = 2;
 
-/// One broker's list.
-pub(crate) struct Lane {
-    pub(crate) broker: BrokerId,
-    list: Mutex<List>,
+/// One broker's side of the accumulator: the queues that it leads, as far as its sender has to look at them.
+pub(crate) struct BrokerQueue {
+    pub(crate) id: BrokerId,
+    list: Mutex<ReadyList>,
     wake: Notify,
     /// Whether somebody takes batches and writes requests: their order on the wire is that of their sequences.
     turn: AtomicU8,
@@ -31,19 +31,19 @@ pub(crate) struct Lane {
     in_flight: AtomicUsize,
     max_in_flight: usize,
     requests: AtomicU64,
-    line: Mutex<Line>,
+    route: Mutex<Route>,
 }
 
-/// What the sender's task knows about sending, for whoever sends.
+/// The way to the broker, as the sender's task knows it, for whoever sends.
 #[derive(Default)]
-struct Line {
+struct Route {
     connection: Option<Connection>,
     /// Why nothing can be sent, since the last time that something could.
     trouble: Option<Arc<Error>>,
 }
 
 /// The right to send, until it is dropped.
-pub(crate) struct Turn<'a>(&'a Lane);
+pub(crate) struct Turn<'a>(&'a BrokerQueue);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -53,8 +53,9 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// The queues to look at, and when.
 #[derive(Default)]
-struct List {
+struct ReadyList {
     now: VecDeque<Listed>,
     /// Queues that wait before they try again.
     later: BinaryHeap<Reverse<Later>>,
@@ -103,7 +104,7 @@ pub(crate) struct Sweep {
     lingering: usize,
 }
 
-impl List {
+impl ReadyList {
     fn is_later_due(&self, now: Instant) -> bool {
         let first = self.later.peek();
         first.is_some_and(|Reverse(first)| first.at <= now)
@@ -116,17 +117,17 @@ impl List {
     }
 }
 
-impl Lane {
-    pub(crate) fn new(broker: BrokerId, max_in_flight: usize) -> Self {
+impl BrokerQueue {
+    pub(crate) fn new(id: BrokerId, max_in_flight: usize) -> Self {
         Self {
-            broker,
+            id,
             list: Mutex::default(),
             wake: Notify::new(),
             turn: AtomicU8::new(FREE),
             in_flight: AtomicUsize::new(0),
             max_in_flight,
             requests: AtomicU64::new(0),
-            line: Mutex::default(),
+            route: Mutex::default(),
         }
     }
 
@@ -154,7 +155,7 @@ impl Lane {
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, List> {
+    fn list(&self) -> MutexGuard<'_, ReadyList> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -298,32 +299,32 @@ impl Lane {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn route(&self) -> MutexGuard<'_, Route> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes the connection that requests are written to, `None` when the sender has ended.
     pub(crate) fn note_connection(&self, connection: Option<Connection>) {
-        self.line().connection = connection;
+        self.route().connection = connection;
     }
 
     pub(crate) fn note_trouble(&self, error: Option<Arc<Error>>) {
-        self.line().trouble = error;
+        self.route().trouble = error;
     }
 
     pub(crate) fn trouble(&self) -> Option<Arc<Error>> {
-        self.line().trouble.clone()
+        self.route().trouble.clone()
     }
 
     /// The connection, while it is open.
     pub(crate) fn connection(&self) -> Option<Connection> {
-        let line = self.line();
-        line.connection.clone().filter(|c| !c.is_closed())
+        let route = self.route();
+        route.connection.clone().filter(|c| !c.is_closed())
     }
 
     /// The connection, when there was no trouble with sending since the sender last looked.
     pub(crate) fn smooth_connection(&self) -> Option<Connection> {
-        let smooth = self.line().trouble.is_none();
+        let smooth = self.route().trouble.is_none();
         smooth.then(|| self.connection()).flatten()
     }
 
@@ -360,34 +361,34 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    fn is_woken(lane: &Lane) -> bool {
+    fn is_woken(broker: &BrokerQueue) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        matches!(pin!(lane.woken()).poll(&mut context), Poll::Ready(()))
+        matches!(pin!(broker.woken()).poll(&mut context), Poll::Ready(()))
     }
 
     #[test]
     fn one_at_a_time_has_the_turn() {
-        let lane = Lane::new(BrokerId(1), 5);
-        let turn = lane.try_turn();
+        let broker = BrokerQueue::new(BrokerId(1), 5);
+        let turn = broker.try_turn();
         assert!(turn.is_some());
-        assert!(lane.try_turn().is_none() && lane.turn().is_none());
-        assert!(lane.try_turn().is_none() && lane.turn().is_none());
+        assert!(broker.try_turn().is_none() && broker.turn().is_none());
+        assert!(broker.try_turn().is_none() && broker.turn().is_none());
         drop(turn);
-        assert!(lane.try_turn().is_some() && lane.turn().is_some());
+        assert!(broker.try_turn().is_some() && broker.turn().is_some());
     }
 
     #[test]
     fn sender_that_asked_for_the_turn_is_woken_when_it_is_free() {
-        let lane = Lane::new(BrokerId(1), 5);
-        drop(lane.try_turn());
-        assert!(!is_woken(&lane), "nobody asked");
-        let turn = lane.try_turn();
-        assert!(lane.turn().is_none());
-        assert!(!is_woken(&lane), "it is not free yet");
+        let broker = BrokerQueue::new(BrokerId(1), 5);
+        drop(broker.try_turn());
+        assert!(!is_woken(&broker), "nobody asked");
+        let turn = broker.try_turn();
+        assert!(broker.turn().is_none());
+        assert!(!is_woken(&broker), "it is not free yet");
         drop(turn);
-        assert!(is_woken(&lane));
-        assert!(lane.turn().is_some());
-        assert!(!is_woken(&lane), "nobody asked again");
+        assert!(is_woken(&broker));
+        assert!(broker.turn().is_some());
+        assert!(!is_woken(&broker), "nobody asked again");
     }
 
     fn queues(count: usize) -> Vec<Arc<PartitionQueue>> {
@@ -403,64 +404,64 @@ mod tests {
         super::super::topics::TopicQueues::new(&topic, None, limits).queues
     }
 
-    fn swept(lane: &Lane, now: Instant, rush: bool) -> Vec<i32> {
-        let mut sweep = lane.sweep(now, rush);
-        let due = std::iter::from_fn(|| lane.next_due(&mut sweep));
+    fn swept(broker: &BrokerQueue, now: Instant, rush: bool) -> Vec<i32> {
+        let mut sweep = broker.sweep(now, rush);
+        let due = std::iter::from_fn(|| broker.next_due(&mut sweep));
         due.map(|listed| listed.queue.target.partition()).collect()
     }
 
     #[test]
     fn what_lingers_is_due_in_its_time_or_when_somebody_waits_for_memory_and_backoffs_are_not() {
-        let (lane, queues, now) = (Lane::new(BrokerId(1), 5), queues(4), Instant::now());
+        let (broker, queues, now) = (BrokerQueue::new(BrokerId(1), 5), queues(4), Instant::now());
         let at = |ms| now + std::time::Duration::from_millis(ms);
-        lane.list_lingering(at(3), Arc::clone(&queues[0]));
-        lane.list_lingering(at(1), Arc::clone(&queues[1]));
-        lane.list_lingering(at(2), Arc::clone(&queues[2]));
-        lane.list_at(at(2), Arc::clone(&queues[3]));
-        assert_eq!(lane.next_time(), Some(at(1)));
-        assert!(!lane.has_due(now, false) && lane.has_due(now, true));
-        assert_eq!(swept(&lane, at(1), false), [1]);
-        assert_eq!(swept(&lane, at(1), true), [2, 0]);
-        assert!(!lane.has_due(at(1), true), "no backoff ends earlier");
-        assert_eq!(swept(&lane, at(2), false), [3]);
+        broker.list_lingering(at(3), Arc::clone(&queues[0]));
+        broker.list_lingering(at(1), Arc::clone(&queues[1]));
+        broker.list_lingering(at(2), Arc::clone(&queues[2]));
+        broker.list_at(at(2), Arc::clone(&queues[3]));
+        assert_eq!(broker.next_time(), Some(at(1)));
+        assert!(!broker.has_due(now, false) && broker.has_due(now, true));
+        assert_eq!(swept(&broker, at(1), false), [1]);
+        assert_eq!(swept(&broker, at(1), true), [2, 0]);
+        assert!(!broker.has_due(at(1), true), "no backoff ends earlier");
+        assert_eq!(swept(&broker, at(2), false), [3]);
     }
 
     #[test]
     fn sweep_sees_only_what_was_listed_when_it_began() {
-        let (lane, queues, now) = (Lane::new(BrokerId(1), 5), queues(3), Instant::now());
-        lane.list_now(Arc::clone(&queues[0]));
-        let mut sweep = lane.sweep(now, true);
-        lane.list_now(Arc::clone(&queues[1]));
-        lane.list_lingering(now, Arc::clone(&queues[2]));
-        assert!(lane.next_due(&mut sweep).is_some());
-        assert!(lane.next_due(&mut sweep).is_none());
-        assert_eq!(swept(&lane, now, false), [1, 2]);
+        let (broker, queues, now) = (BrokerQueue::new(BrokerId(1), 5), queues(3), Instant::now());
+        broker.list_now(Arc::clone(&queues[0]));
+        let mut sweep = broker.sweep(now, true);
+        broker.list_now(Arc::clone(&queues[1]));
+        broker.list_lingering(now, Arc::clone(&queues[2]));
+        assert!(broker.next_due(&mut sweep).is_some());
+        assert!(broker.next_due(&mut sweep).is_none());
+        assert_eq!(swept(&broker, now, false), [1, 2]);
     }
 
     #[test]
     fn answer_wakes_the_sender_for_what_lingers_when_nothing_else_is_on_the_way() {
-        let lane = Lane::new(BrokerId(1), 5);
-        lane.sending();
-        lane.sending();
-        lane.landed(true);
-        lane.rush();
-        assert!(!is_woken(&lane), "batches grow meanwhile");
-        lane.landed(true);
-        assert!(is_woken(&lane) && lane.is_idle());
-        lane.rush();
-        assert!(is_woken(&lane));
+        let broker = BrokerQueue::new(BrokerId(1), 5);
+        broker.sending();
+        broker.sending();
+        broker.landed(true);
+        broker.rush();
+        assert!(!is_woken(&broker), "batches grow meanwhile");
+        broker.landed(true);
+        assert!(is_woken(&broker) && broker.is_idle());
+        broker.rush();
+        assert!(is_woken(&broker));
     }
 
     #[test]
     fn answer_wakes_the_sender_when_no_more_could_be_in_flight() {
-        let lane = Lane::new(BrokerId(1), 2);
-        lane.sending();
-        lane.landed(false);
-        assert!(!is_woken(&lane));
-        lane.sending();
-        lane.sending();
-        assert!(!lane.has_room());
-        lane.landed(false);
-        assert!(is_woken(&lane) && lane.has_room());
+        let broker = BrokerQueue::new(BrokerId(1), 2);
+        broker.sending();
+        broker.landed(false);
+        assert!(!is_woken(&broker));
+        broker.sending();
+        broker.sending();
+        assert!(!broker.has_room());
+        broker.landed(false);
+        assert!(is_woken(&broker) && broker.has_room());
     }
 }
