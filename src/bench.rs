@@ -27,9 +27,9 @@ mod parts {
     pub(super) mod delivery;
     pub(super) mod flushed;
     pub(super) mod identity;
+    pub(super) mod inner;
     pub(super) mod metrics;
     pub(super) mod sender;
-    pub(super) mod shared;
     pub(super) mod sizes;
     pub(super) mod split;
     pub(super) mod submit;
@@ -53,7 +53,7 @@ use tokio::time::Instant;
 
 use self::parts::answer::{self, Flying};
 use self::parts::broker_queue::{BrokerQueue, Listed};
-use self::parts::shared::Shared;
+use self::parts::inner::ProducerInner;
 use crate::batch::{BatchWriter, Batches, ClosedBatch, RecordParts, reclaim};
 use crate::cluster::Cluster;
 use crate::config::{ClientBuilder, Compression};
@@ -71,7 +71,7 @@ const IDENTITY: ProducerId = ProducerId { id: 1, epoch: 0 };
 
 /// A producer whose tasks never run and whose sockets stay idle: whoever calls it does the sender's work too.
 pub struct Batching {
-    shared: Arc<Shared>,
+    inner: Arc<ProducerInner>,
     /// One caller at a time is the sender.
     sending: Mutex<()>,
     /// The memory in use when the sender last looked.
@@ -103,7 +103,11 @@ impl Batching {
         let cluster = runtime
             .block_on(Cluster::connect(Arc::new(client), connector))
             .expect("the server answers");
-        let shared = Arc::new(Shared::new(cluster, settings, runtime.handle().clone()));
+        let inner = Arc::new(ProducerInner::new(
+            cluster,
+            settings,
+            runtime.handle().clone(),
+        ));
         let partition = Partition {
             leader: Some(LEADER),
             leader_epoch: 0,
@@ -111,7 +115,7 @@ impl Batching {
             isr: vec![LEADER],
             offline: Vec::new(),
         };
-        shared.adopt(&Topic {
+        inner.adopt(&Topic {
             name: topic.into(),
             id: TopicId::ZERO,
             internal: false,
@@ -119,7 +123,7 @@ impl Batching {
             error: None,
         });
         Self {
-            shared,
+            inner,
             sending: Mutex::default(),
             seen: AtomicUsize::new(0),
             _runtime: runtime,
@@ -129,7 +133,7 @@ impl Batching {
     /// Accepts a record as `enqueue` does, and sends what that made ready.
     #[inline]
     pub fn enqueue(&self, record: &Record<'_>) -> Delivery {
-        let Ok(delivery) = self.shared.accept(record, None) else {
+        let Ok(delivery) = self.inner.accept(record, None) else {
             panic!("a record was refused");
         };
         // A batch was opened or has grown, so the one before it may be ready.
@@ -142,9 +146,9 @@ impl Batching {
 
     /// Sends everything, the open batches too.
     pub fn flush(&self) {
-        for queue in self.shared.all_queues() {
+        for queue in self.inner.all_queues() {
             queue.lock().queue.close();
-            self.shared.replan(&queue);
+            self.inner.replan(&queue);
         }
         self.send_due(self.used());
     }
@@ -153,7 +157,7 @@ impl Batching {
     #[must_use]
     #[inline]
     pub fn used(&self) -> usize {
-        self.shared.pool.used()
+        self.inner.pool.used()
     }
 
     /// What the sender and the answers do: take, seal, resolve, give the memory back.
@@ -163,7 +167,7 @@ impl Batching {
         let Ok(_sending) = self.sending.try_lock() else {
             return;
         };
-        for broker in self.shared.broker_queues() {
+        for broker in self.inner.broker_queues() {
             while broker.has_due(Instant::now().into_std(), false) {
                 self.send(&broker);
             }
@@ -179,19 +183,19 @@ impl Batching {
             .collect();
         if !flying.is_empty() {
             broker.sending();
-            answer::written(&self.shared, broker, flying);
+            answer::written(&self.inner, broker, flying);
         }
     }
 
     fn take(&self, listed: Listed, request: u64) -> Option<Flying> {
         let Listed { queue, timer } = listed;
-        let mut slot = queue.lock();
-        slot.unlist(timer);
-        let taken = if slot.taken_before(request) {
+        let mut locked = queue.lock();
+        locked.unlist(timer);
+        let taken = if locked.taken_before(request) {
             None
         } else {
             let now = Instant::now().into_std();
-            match slot
+            match locked
                 .queue
                 .take(LEADER, TopicId::ZERO, now, false, IDENTITY, Some)
             {
@@ -202,9 +206,9 @@ impl Batching {
                 }
             }
         };
-        let plan = self.shared.plan(&queue, &mut slot);
-        drop(slot);
-        self.shared.carry_out(&queue, plan);
+        let plan = self.inner.plan(&queue, &mut locked);
+        drop(locked);
+        self.inner.carry_out(&queue, plan);
         let mut taken = taken?;
         let stamp = taken.batch.stamp?;
         let Body::Unsealed(closed) = taken.batch.body else {

@@ -11,8 +11,8 @@ use super::batch_result::BatchResult;
 use super::buffer_pool::Allocator;
 use super::clock::TICKER;
 use super::delivery::Delivery;
+use super::inner::ProducerInner;
 use super::sender;
-use super::shared::Shared;
 use super::topics::{PartitionQueue, Plan, TopicQueues};
 use super::wait::{NoMemory, Turn, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
@@ -60,7 +60,7 @@ impl Room<Arc<BatchResult>> for QueueRoom<'_> {
     }
 }
 
-impl Shared {
+impl ProducerInner {
     /// Accepts a record without waiting, or in the turn that one has waited for.
     #[inline]
     pub(crate) fn accept(
@@ -93,16 +93,12 @@ impl Shared {
                 return Err(Refused::UnknownPartition(partition));
             };
             let mut guard = queue.lock();
-            let slot = &mut *guard;
+            let locked = &mut *guard;
             parts.timestamp = match record.timestamp {
                 Some(timestamp) => timestamp,
-                None => {
-                    slot.clock.now(
-                        &TICKER,
-                        !slot.queue.has_open(),
-                        || millis(SystemTime::now()),
-                    )
-                }
+                None => locked.clock.now(&TICKER, !locked.queue.has_open(), || {
+                    millis(SystemTime::now())
+                }),
             };
             let now = || Instant::now().into_std();
             let allocator = Allocator {
@@ -110,7 +106,7 @@ impl Shared {
                 turn,
             };
             let mut room = QueueRoom { allocator, queue };
-            let result = slot
+            let result = locked
                 .queue
                 .append(&parts, bound, chosen.is_none(), now, &mut room);
             let added = match result {
@@ -120,12 +116,12 @@ impl Shared {
                         topic.switch_sticky(partition, self.settings.adaptive);
                     }
                     // Nothing has changed where many wait for what is on its way already.
-                    let as_before = slot.queue.has_open() || slot.is_listed();
+                    let as_before = locked.queue.has_open() || locked.is_listed();
                     let plan = if as_before {
-                        queue.publish_backlog(slot);
+                        queue.publish_backlog(locked);
                         None
                     } else {
-                        self.plan(queue, slot)
+                        self.plan(queue, locked)
                     };
                     drop(guard);
                     self.hand_over(queue, plan);
@@ -138,13 +134,13 @@ impl Shared {
                     }
                 }
             };
-            slot.note_time(&added.result, added.index, parts.timestamp);
+            locked.note_time(&added.result, added.index, parts.timestamp);
             if added.opened {
-                if chosen.is_none() && slot.queue.leader().is_none() {
+                if chosen.is_none() && locked.queue.leader().is_none() {
                     topic.leave_leaderless(self.settings.adaptive);
                 }
-                self.busy.add(queue, slot);
-                let plan = self.plan(queue, slot);
+                self.busy.add(queue, locked);
+                let plan = self.plan(queue, locked);
                 drop(guard);
                 self.opened(topic, queue, plan, added.first);
             }

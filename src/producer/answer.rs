@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::batch_result::BatchResult;
 use super::broker_queue::BrokerQueue;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::split;
 use super::topics::PartitionQueue;
 use crate::cluster::LeaderHint;
@@ -31,7 +31,7 @@ pub(crate) struct Flying {
 
 /// The answer's bytes are here, or the reason why they will not come; tells for how long the broker throttles.
 pub(crate) fn arrived(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &BrokerQueue,
     flying: Vec<Flying>,
     version: i16,
@@ -40,7 +40,7 @@ pub(crate) fn arrived(
     let body = match result {
         Ok(body) => body,
         Err(failed) => {
-            unsent(shared, broker, flying, failed);
+            unsent(inner, broker, flying, failed);
             return Ok(Duration::ZERO);
         }
     };
@@ -49,14 +49,14 @@ pub(crate) fn arrived(
         Err(malformed) => {
             let reason = format!("Produce answer: {malformed}");
             let error = Error::protocol(format!("broker {}", broker.id.0), reason);
-            lost(shared, broker, flying, true, error);
+            lost(inner, broker, flying, true, error);
             return Err(malformed);
         }
     };
     if !answer.throttle.is_zero() {
         debug!(broker = broker.id.0, throttle = ?answer.throttle, "broker throttles");
         let now = tokio::time::Instant::now().into_std();
-        shared.counters.throttled(broker.id, now, answer.throttle);
+        inner.counters.throttled(broker.id, now, answer.throttle);
         broker.mute(after(now, answer.throttle));
     }
     let mut partitions: Vec<Option<ProducePartitionAnswer>> =
@@ -71,21 +71,21 @@ pub(crate) fn arrived(
         .collect();
     // Before any batch goes back to its queue: it shall find its new leader.
     let hints: Vec<_> = told.iter().filter_map(hint).collect();
-    shared.cluster.leader_hints(&hints, &answer.nodes);
+    inner.cluster.leader_hints(&hints, &answer.nodes);
     let mut decided = Vec::with_capacity(told.len());
     for (flight, own) in told {
         match own {
-            Some(own) => decided.push(answered(shared, flight, own)),
+            Some(own) => decided.push(answered(inner, flight, own)),
             None => {
                 let error = Error::protocol(
                     format!("broker {}", broker.id.0),
                     format!("Produce answer says nothing of {}", flight.queue.target),
                 );
-                decided.push(one_lost(shared, flight, true, &Arc::new(error)));
+                decided.push(one_lost(inner, flight, true, &Arc::new(error)));
             }
         }
     }
-    landed(shared, broker, decided);
+    landed(inner, broker, decided);
     Ok(answer.throttle)
 }
 
@@ -108,10 +108,10 @@ type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
 ///
 /// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
 /// hears of it: who sends the next record as soon as the last one is acknowledged shall find the broker idle.
-fn landed(shared: &Arc<Shared>, broker: &BrokerQueue, decided: Vec<Decided>) {
-    broker.landed(shared.in_a_hurry());
+fn landed(inner: &Arc<ProducerInner>, broker: &BrokerQueue, decided: Vec<Decided>) {
+    broker.landed(inner.in_a_hurry());
     for (queue, result) in decided {
-        finish(shared, &queue, result);
+        finish(inner, &queue, result);
     }
 }
 
@@ -139,7 +139,7 @@ fn find(
 }
 
 /// One partition's answer.
-fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> Decided {
+fn answered(inner: &ProducerInner, flight: Flying, answer: ProducePartitionAnswer) -> Decided {
     let Flying {
         queue,
         flight,
@@ -161,8 +161,8 @@ fn answered(shared: &Shared, flight: Flying, answer: ProducePartitionAnswer) -> 
     };
     let sent = Sent::of(&batch);
     let message = || told.message.clone();
-    let error = || Arc::new(refusal(shared, &queue.target, sent, told.code, message()));
-    let backoff = retry_at(shared);
+    let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, message()));
+    let backoff = retry_at(inner);
     let result = queue
         .lock()
         .queue
@@ -181,7 +181,7 @@ fn now() -> Instant {
 
 /// What a broker's refusal of a batch, or of one of its records, is told as: with what to change, where that is known.
 pub(crate) fn refusal(
-    shared: &Shared,
+    inner: &ProducerInner,
     target: &TopicPartition,
     size: Sent,
     code: ErrorCode,
@@ -194,7 +194,7 @@ pub(crate) fn refusal(
             records: size.records,
             plain: size.plain,
             wire: size.wire,
-            limits: shared.sizes.limits(target.topic()),
+            limits: inner.sizes.limits(target.topic()),
         },
     );
     let error = Error::broker(code, message, format!("writing to {target}"));
@@ -222,8 +222,8 @@ impl Sent {
     }
 }
 
-fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
-    let backoff = shared.settings.retry_backoff;
+fn retry_at(inner: &ProducerInner) -> impl Fn(u32) -> Instant + use<> {
+    let backoff = inner.settings.retry_backoff;
     move |failures| {
         after(
             tokio::time::Instant::now().into_std(),
@@ -234,16 +234,16 @@ fn retry_at(shared: &Shared) -> impl Fn(u32) -> Instant + use<> {
 
 /// The request will not be answered; `sent` is false when not one byte of it was written.
 pub(crate) fn unsent(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &BrokerQueue,
     flying: Vec<Flying>,
     failed: RequestError,
 ) {
-    lost(shared, broker, flying, failed.sent, failed.error);
+    lost(inner, broker, flying, failed.sent, failed.error);
 }
 
 pub(crate) fn lost(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &BrokerQueue,
     flying: Vec<Flying>,
     sent: bool,
@@ -252,11 +252,11 @@ pub(crate) fn lost(
     debug!(broker = broker.id.0, %error, sent, "request without an answer");
     let error = Arc::new(error);
     let decided = flying.into_iter();
-    let decided = decided.map(|flight| one_lost(shared, flight, sent, &error));
-    landed(shared, broker, decided.collect());
+    let decided = decided.map(|flight| one_lost(inner, flight, sent, &error));
+    landed(inner, broker, decided.collect());
 }
 
-fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> Decided {
+fn one_lost(inner: &ProducerInner, flight: Flying, sent: bool, error: &Arc<Error>) -> Decided {
     let Flying {
         queue,
         flight,
@@ -264,7 +264,7 @@ fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> 
         ..
     } = flight;
     let error = Arc::clone(error);
-    let backoff = retry_at(shared);
+    let backoff = retry_at(inner);
     let result = queue
         .lock()
         .queue
@@ -273,7 +273,7 @@ fn one_lost(shared: &Shared, flight: Flying, sent: bool, error: &Arc<Error>) -> 
 }
 
 /// With `acks=0` a written request is all that is ever known.
-pub(crate) fn written(shared: &Arc<Shared>, broker: &BrokerQueue, flying: Vec<Flying>) {
+pub(crate) fn written(inner: &Arc<ProducerInner>, broker: &BrokerQueue, flying: Vec<Flying>) {
     let told = Answer {
         code: ErrorCode::NONE,
         message: None,
@@ -289,19 +289,22 @@ pub(crate) fn written(shared: &Arc<Shared>, broker: &BrokerQueue, flying: Vec<Fl
             ..
         } = flight;
         let sent = Sent::of(&batch);
-        let error = || Arc::new(refusal(shared, &queue.target, sent, told.code, None));
-        let result =
-            queue
-                .lock()
-                .queue
-                .answer(flight, batch, &told, now(), error, retry_at(shared));
+        let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, None));
+        let result = queue
+            .lock()
+            .queue
+            .answer(flight, batch, &told, now(), error, retry_at(inner));
         (queue, result)
     };
-    landed(shared, broker, flying.into_iter().map(decide).collect());
+    landed(inner, broker, flying.into_iter().map(decide).collect());
 }
 
 /// Carries out what the queue decided, with no lock held.
-fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Arc<BatchResult>>) {
+fn finish(
+    inner: &Arc<ProducerInner>,
+    queue: &Arc<PartitionQueue>,
+    result: Answered<Arc<BatchResult>>,
+) {
     match result {
         Answered::Acked {
             batch,
@@ -310,65 +313,65 @@ fn finish(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, result: Answered<Ar
             log_append_time,
         } => {
             for earlier in proved {
-                acknowledge(shared, earlier, -1, log_append_time);
+                acknowledge(inner, earlier, -1, log_append_time);
             }
-            acknowledge(shared, batch, base_offset, log_append_time);
+            acknowledge(inner, batch, base_offset, log_append_time);
         }
         Answered::Queued { refresh } => {
-            shared.counters.retried();
+            inner.counters.retried();
             if refresh {
-                shared.cluster.refresh_topic(queue.target.topic());
+                inner.cluster.refresh_topic(queue.target.topic());
             }
-            shared.abort_if_closed(queue);
+            inner.abort_if_closed(queue);
         }
         Answered::Failed {
             batch,
             possibly_written,
             fatal,
         } => {
-            fail(shared, queue, batch, possibly_written, fatal);
+            fail(inner, queue, batch, possibly_written, fatal);
         }
         Answered::Without {
             flight,
             batch,
             refused,
-        } => split::without_refused(shared, queue, flight, batch, refused),
-        Answered::TooLarge { flight, batch } => split::too_large(shared, queue, flight, batch),
-        Answered::Late { batch } => give_back(shared, batch),
+        } => split::without_refused(inner, queue, flight, batch, refused),
+        Answered::TooLarge { flight, batch } => split::too_large(inner, queue, flight, batch),
+        Answered::Late { batch } => give_back(inner, batch),
     }
-    shared.replan(queue);
+    inner.replan(queue);
 }
 
-fn acknowledge(shared: &Shared, batch: OurBatch, base_offset: i64, log_append_time: i64) {
-    shared.counters.acked(&batch, batch.opened.elapsed());
+fn acknowledge(inner: &ProducerInner, batch: OurBatch, base_offset: i64, log_append_time: i64) {
+    inner.counters.acked(&batch, batch.opened.elapsed());
     let ResultShare {
         result,
         first,
         count,
         total,
-    } = free(shared, batch);
+    } = free(inner, batch);
     result.ack(first, count, total, base_offset, log_append_time);
 }
 
 /// Gives a batch's memory back; what is left is who is to be told.
-fn free(shared: &Shared, batch: OurBatch) -> ResultShare<Arc<BatchResult>> {
+fn free(inner: &ProducerInner, batch: OurBatch) -> ResultShare<Arc<BatchResult>> {
     let share = batch.share.clone();
-    give_back(shared, batch);
+    give_back(inner, batch);
     share
 }
 
-pub(crate) fn give_back(shared: &Shared, batch: OurBatch) {
+pub(crate) fn give_back(inner: &ProducerInner, batch: OurBatch) {
     let ProducerBatch { body, charged, .. } = batch;
-    shared.pool.release(charged);
+    inner.pool.release(charged);
     if let Body::Sealed(bytes, ..) = body
         && let Some(buffer) = crate::batch::reclaim(bytes)
     {
-        shared.pool.recycle(buffer);
+        inner.pool.recycle(buffer);
     }
 }
 
 pub(crate) fn fail(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: &PartitionQueue,
     batch: OurBatch,
     possibly_written: bool,
@@ -383,15 +386,15 @@ pub(crate) fn fail(
         cause: Arc::clone(&cause),
     };
     warn!(partition = %queue.target, %error, records = batch.share.count, "batch failed");
-    shared.counters.failed(batch.share.count, &error);
+    inner.counters.failed(batch.share.count, &error);
     let ResultShare {
         result,
         first,
         count,
         total,
-    } = free(shared, batch);
+    } = free(inner, batch);
     result.fail(first, count, total, error);
     if fatal {
-        shared.abort(&cause);
+        inner.abort(&cause);
     }
 }

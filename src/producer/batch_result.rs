@@ -186,11 +186,11 @@ impl BatchResult {
         )
     }
 
-    /// Waits until `known` says something; `slot` remembers where the task is registered.
+    /// Waits until `known` says something; `waker_at` remembers where the task is registered.
     pub(super) fn poll_known<R>(
         &self,
         cx: &Context<'_>,
-        slot: &mut u32,
+        waker_at: &mut u32,
         known: impl Fn(&Self, &Slow) -> Option<R>,
     ) -> Poll<R> {
         let mut slow = self.slow();
@@ -200,10 +200,10 @@ impl BatchResult {
         // A waker is never replaced: a task that waits for record after record shares one.
         let registered = slow
             .wakers
-            .get(*slot as usize)
+            .get(*waker_at as usize)
             .or_else(|| slow.wakers.last());
         if !registered.is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *slot = u32::try_from(slow.wakers.len()).unwrap_or(UNREGISTERED);
+            *waker_at = u32::try_from(slow.wakers.len()).unwrap_or(UNREGISTERED);
             slow.wakers.push(cx.waker().clone());
         }
         Poll::Pending
@@ -211,9 +211,9 @@ impl BatchResult {
 
     /// Waits until every record's fate is known.
     pub(crate) async fn resolved(&self) {
-        let mut slot = UNREGISTERED;
+        let mut waker_at = UNREGISTERED;
         std::future::poll_fn(|cx| {
-            self.poll_known(cx, &mut slot, |result, slow| match result.state() {
+            self.poll_known(cx, &mut waker_at, |result, slow| match result.state() {
                 PENDING => None,
                 ACKED => Some(()),
                 _ => (slow.open == Some(0)).then_some(()),

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::answer;
 use super::batch_result::BatchResult;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::topics::PartitionQueue;
 use crate::config::Compression;
 use crate::machine::produce::waiters::BATCH_COST;
@@ -76,17 +76,17 @@ impl Compressor {
 }
 
 /// Compresses a batch, and gives back the memory that this saves.
-pub(crate) fn compress(shared: &Shared, mut batch: OurBatch) -> OurBatch {
+pub(crate) fn compress(inner: &ProducerInner, mut batch: OurBatch) -> OurBatch {
     let Body::Raw(closed) = batch.body else {
         return batch;
     };
-    match closed.compress(shared.settings.compression) {
+    match closed.compress(inner.settings.compression) {
         Ok((compressed, plain)) => {
             if let Some(plain) = plain {
                 let needed = compressed.capacity() + BATCH_COST;
                 let saved = batch.charged.saturating_sub(needed);
-                shared.pool.recycle(plain);
-                shared.pool.release(saved);
+                inner.pool.recycle(plain);
+                inner.pool.release(saved);
                 batch.charged -= saved;
             }
             batch.body = Body::Unsealed(compressed);
@@ -101,29 +101,29 @@ pub(crate) fn compress(shared: &Shared, mut batch: OurBatch) -> OurBatch {
 
 /// Compresses a batch on the runtime's blocking pool, then lists its queue again.
 pub(crate) fn compress_elsewhere(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: Arc<PartitionQueue>,
     batch: OurBatch,
 ) {
-    if shared.compressor.add(queue, batch) {
-        let shared = Arc::clone(shared);
+    if inner.compressor.add(queue, batch) {
+        let inner = Arc::clone(inner);
         tokio::task::spawn_blocking(move || {
-            while let Some((queue, batch)) = shared.compressor.next() {
+            while let Some((queue, batch)) = inner.compressor.next() {
                 // Its time may be up, or the producer closed: then there is only its memory to give back.
                 let batch = if queue.lock().queue.is_compressing(&batch) {
-                    compress(&shared, batch)
+                    compress(&inner, batch)
                 } else {
                     batch
                 };
                 let (ended, plan) = {
-                    let mut slot = queue.lock();
-                    let ended = slot.queue.compressed(batch);
-                    (ended, shared.plan(&queue, &mut slot))
+                    let mut locked = queue.lock();
+                    let ended = locked.queue.compressed(batch);
+                    (ended, inner.plan(&queue, &mut locked))
                 };
                 if let Some(ended) = ended {
-                    answer::give_back(&shared, ended);
+                    answer::give_back(&inner, ended);
                 }
-                shared.carry_out(&queue, plan);
+                inner.carry_out(&queue, plan);
             }
         });
     }
@@ -167,7 +167,7 @@ mod tests {
         };
         let topic = super::super::topics::tests::topic(number + 1);
         let queue = Arc::clone(&TopicQueues::new(&topic, None, limits).queues[number]);
-        let mut slot = queue.lock();
+        let mut locked = queue.lock();
         let record = RecordParts {
             timestamp: 1,
             key: None,
@@ -175,17 +175,19 @@ mod tests {
             headers: &[],
         };
         let now = Instant::now();
-        let added = slot.queue.append(&record, 100, false, || now, &mut Plenty);
+        let added = locked
+            .queue
+            .append(&record, 100, false, || now, &mut Plenty);
         assert!(matches!(added, Append::Added(Added { .. })));
         let leader = BrokerId(1);
         let nobody = ProducerId::NONE;
-        let take = slot
+        let take = locked
             .queue
             .take(leader, TopicId::ZERO, now, true, nobody, |_| None);
         let Take::Compress(batch) = take else {
             panic!("it is to be compressed");
         };
-        drop(slot);
+        drop(locked);
         (queue, batch)
     }
 

@@ -22,7 +22,7 @@ pub struct Delivery {
     result: Option<Arc<BatchResult>>,
     index: u32,
     /// Where the waiting task's waker is.
-    slot: u32,
+    waker_at: u32,
 }
 
 impl Delivery {
@@ -31,7 +31,7 @@ impl Delivery {
         Self {
             result: Some(result),
             index,
-            slot: UNREGISTERED,
+            waker_at: UNREGISTERED,
         }
     }
 
@@ -146,7 +146,7 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (index, mut slot) = (self.index, self.slot);
+        let (index, mut waker_at) = (self.index, self.waker_at);
         if self.result().state() == ACKED {
             return Poll::Ready(Ok(self.acked()));
         }
@@ -154,9 +154,10 @@ impl Future for Delivery {
         let fate = match result.fate(index) {
             Some(fate) => fate,
             None => {
-                let polled =
-                    result.poll_known(cx, &mut slot, |result, slow| result.fate_with(slow, index));
-                self.slot = slot;
+                let polled = result.poll_known(cx, &mut waker_at, |result, slow| {
+                    result.fate_with(slow, index)
+                });
+                self.waker_at = waker_at;
                 ready!(polled)
             }
         };

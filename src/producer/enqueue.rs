@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::accept::Refused;
 use super::delivery::Delivery;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::wait::Wait;
 use crate::error::Result;
 use crate::record::Record;
@@ -19,7 +19,7 @@ use crate::record::Record;
 /// Hands a record over when awaited; made by [`Producer::enqueue`](crate::Producer::enqueue).
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct Enqueue<'a> {
-    shared: &'a Arc<Shared>,
+    inner: &'a Arc<ProducerInner>,
     step: Step<'a>,
 }
 
@@ -40,9 +40,9 @@ enum Step<'a> {
 
 impl<'a> Enqueue<'a> {
     #[inline]
-    pub(crate) fn new(shared: &'a Arc<Shared>, record: Record<'a>) -> Self {
+    pub(crate) fn new(inner: &'a Arc<ProducerInner>, record: Record<'a>) -> Self {
         Self {
-            shared,
+            inner,
             step: Step::Record {
                 record,
                 yielded: false,
@@ -59,13 +59,13 @@ impl Future for Enqueue<'_> {
         let this = &mut *self;
         if let Step::Record { record, yielded } = &mut this.step {
             // A sender has work: on a runtime with one thread it would otherwise never run.
-            if this.shared.yield_due.load(Ordering::Relaxed) && !*yielded {
-                this.shared.yield_due.store(false, Ordering::Relaxed);
+            if this.inner.yield_due.load(Ordering::Relaxed) && !*yielded {
+                this.inner.yield_due.store(false, Ordering::Relaxed);
                 *yielded = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            match this.shared.accept(record, None) {
+            match this.inner.accept(record, None) {
                 Ok(delivery) => {
                     this.step = Step::Done;
                     return Poll::Ready(Ok(delivery));
@@ -81,11 +81,11 @@ impl<'a> Enqueue<'a> {
     /// Waits for what the record was refused for.
     #[cold]
     fn refused(&mut self, refused: Refused) {
-        let shared = self.shared;
+        let inner = self.inner;
         self.step = match (std::mem::replace(&mut self.step, Step::Done), refused) {
             (Step::Record { record, .. }, Refused::Full(key, bytes)) => {
                 let began = Instant::now();
-                let wait = shared.wait(key, bytes, began);
+                let wait = inner.wait(key, bytes, began);
                 Step::InLine {
                     record,
                     wait,
@@ -110,11 +110,11 @@ impl<'a> Enqueue<'a> {
             (Step::Record { record, .. }, refused) => {
                 let began = Instant::now();
                 Step::Waiting(Box::pin(async move {
-                    shared.accept_slowly(&record, refused, began).await
+                    inner.accept_slowly(&record, refused, began).await
                 }))
             }
             (Step::InLine { record, began, .. }, refused) => Step::Waiting(Box::pin(async move {
-                shared.accept_slowly(&record, refused, began).await
+                inner.accept_slowly(&record, refused, began).await
             })),
             (other, _) => other,
         };
@@ -122,7 +122,7 @@ impl<'a> Enqueue<'a> {
 
     #[cold]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery>> {
-        let shared = self.shared;
+        let inner = self.inner;
         loop {
             match &mut self.step {
                 Step::InLine {
@@ -130,11 +130,11 @@ impl<'a> Enqueue<'a> {
                     wait,
                     began,
                 } => {
-                    let accepted = match ready!(wait.poll(cx, || shared.rush())) {
-                        Ok(()) => shared.accept(record, wait.turn()),
+                    let accepted = match ready!(wait.poll(cx, || inner.rush())) {
+                        Ok(()) => inner.accept(record, wait.turn()),
                         Err(why) => {
                             let (bytes, began) = (wait.bytes(), *began);
-                            let error = shared.without_memory(why, bytes, began);
+                            let error = inner.without_memory(why, bytes, began);
                             Err(Refused::Error(error))
                         }
                     };

@@ -12,10 +12,10 @@ mod delivery;
 mod enqueue;
 mod flushed;
 mod identity;
+mod inner;
 mod metrics;
 mod partitioner;
 mod sender;
-mod shared;
 mod sizes;
 mod split;
 mod submit;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::accept::Refused;
-use self::shared::Shared;
+use self::inner::ProducerInner;
 use crate::cluster::{Cluster, TopicUser};
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
@@ -67,13 +67,13 @@ pub struct Producer {
 
 /// Tells the tasks when the last clone is gone.
 struct Handle {
-    shared: Arc<Shared>,
+    inner: Arc<ProducerInner>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.begin_closing();
-        self.shared.deadlines.wake();
+        self.inner.begin_closing();
+        self.inner.deadlines.wake();
     }
 }
 
@@ -94,19 +94,19 @@ impl Producer {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
             what: "the tokio runtime (build the producer inside one)",
         })?;
-        let shared = Arc::new(Shared::new(cluster, settings, runtime.clone()));
-        let user: Weak<dyn TopicUser> = Arc::<Shared>::downgrade(&shared);
-        shared.cluster.add_user(user);
+        let inner = Arc::new(ProducerInner::new(cluster, settings, runtime.clone()));
+        let user: Weak<dyn TopicUser> = Arc::<ProducerInner>::downgrade(&inner);
+        inner.cluster.add_user(user);
         // It is made here: a watcher that is dropped before its first turn resolves every delivery too.
-        runtime.spawn(watch::run(watch::AbortOnDrop(Arc::clone(&shared))));
+        runtime.spawn(watch::run(watch::AbortOnDrop(Arc::clone(&inner))));
         Ok(Self {
-            handle: Arc::new(Handle { shared }),
+            handle: Arc::new(Handle { inner }),
         })
     }
 
     #[inline]
-    fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
+    fn inner(&self) -> &Arc<ProducerInner> {
+        &self.handle.inner
     }
 
     /// Sends a record and waits for its acknowledgement.
@@ -137,7 +137,7 @@ impl Producer {
     /// refusal to tell about the topic. The record is not in the log after any of them.
     #[inline]
     pub fn enqueue<'a>(&'a self, record: Record<'a>) -> Enqueue<'a> {
-        Enqueue::new(self.shared(), record)
+        Enqueue::new(self.inner(), record)
     }
 
     /// Hands a record over if that needs no waiting; else gives it back.
@@ -152,15 +152,15 @@ impl Producer {
         reason = "the record goes back as it came, without a box"
     )]
     pub fn try_enqueue<'a>(&self, record: Record<'a>) -> Result<Delivery, NotEnqueued<'a>> {
-        let shared = self.shared();
-        let mut refused = match shared.accept(&record, None) {
+        let inner = self.inner();
+        let mut refused = match inner.accept(&record, None) {
             Ok(delivery) => return Ok(delivery),
             Err(refused) => refused,
         };
         if let Refused::UnknownTopic = refused {
-            refused = match shared.look_up(record.topic()) {
+            refused = match inner.look_up(record.topic()) {
                 Ok(false) => refused,
-                Ok(true) => match shared.accept(&record, None) {
+                Ok(true) => match inner.accept(&record, None) {
                     Ok(delivery) => return Ok(delivery),
                     Err(refused) => refused,
                 },
@@ -176,14 +176,14 @@ impl Producer {
             Refused::Error(error) => error,
             Refused::UnknownTopic => unknown(format!("topic {}", record.topic())),
             Refused::UnknownPartition(partition) => {
-                shared.cluster.refresh_topic(record.topic());
+                inner.cluster.refresh_topic(record.topic());
                 unknown(format!("partition {partition} of topic {}", record.topic()))
             }
             Refused::Full(_, bytes) => {
-                if shared.pool.tried() {
-                    shared.rush();
+                if inner.pool.tried() {
+                    inner.rush();
                 }
-                shared.buffer_full(bytes, Duration::ZERO)
+                inner.buffer_full(bytes, Duration::ZERO)
             }
         };
         Err(NotEnqueued { record, error })
@@ -194,10 +194,10 @@ impl Producer {
     /// # Errors
     /// [`Error::UnknownTopic`] after `max.block.ms`, or a broker's refusal.
     pub async fn prepare(&self, topic: &str) -> Result<u32> {
-        let shared = self.shared();
-        shared.check_open()?;
-        let deadline = after(Instant::now().into_std(), shared.settings.max_block).into();
-        Ok(shared.learn(topic, deadline).await?.partitions)
+        let inner = self.inner();
+        inner.check_open()?;
+        let deadline = after(Instant::now().into_std(), inner.settings.max_block).into();
+        Ok(inner.learn(topic, deadline).await?.partitions)
     }
 
     /// Sends what is buffered without waiting for `linger.ms`, and waits until every record accepted
@@ -209,9 +209,9 @@ impl Producer {
     /// # Errors
     /// [`Error::Closed`] when the producer was closed before.
     pub async fn flush(&self) -> Result<Flushed> {
-        self.shared().check_open()?;
-        watch::flush(self.shared()).await;
-        Ok(self.shared().counters.take_untold())
+        self.inner().check_open()?;
+        watch::flush(self.inner()).await;
+        Ok(self.inner().counters.take_untold())
     }
 
     /// Accepts no more records, delivers those that were, and ends the producer's tasks.
@@ -224,10 +224,10 @@ impl Producer {
     /// # Errors
     /// [`Error::Undelivered`] when records had to be failed because `deadline` passed; it tells how many failed in all.
     pub async fn close(&self, deadline: Duration) -> Result<Flushed> {
-        let shared = self.shared();
-        let drained = tokio::time::timeout(deadline, watch::drain(shared)).await;
-        shared.abort(&Error::Closed { what: "producer" });
-        let flushed = shared.counters.take_untold();
+        let inner = self.inner();
+        let drained = tokio::time::timeout(deadline, watch::drain(inner)).await;
+        inner.abort(&Error::Closed { what: "producer" });
+        let flushed = inner.counters.take_untold();
         match drained {
             Ok(()) => Ok(flushed),
             Err(_) => Err(Error::Undelivered {
@@ -240,11 +240,11 @@ impl Producer {
     /// What the producer has done so far, and what it holds now.
     #[must_use]
     pub fn metrics(&self) -> ProducerMetrics {
-        let shared = self.shared();
-        shared.counters.snapshot(
-            &shared.pool,
-            shared.settings.batch_size,
-            &shared.broker_queues(),
+        let inner = self.inner();
+        inner.counters.snapshot(
+            &inner.pool,
+            inner.settings.batch_size,
+            &inner.broker_queues(),
         )
     }
 }
@@ -252,7 +252,7 @@ impl Producer {
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
-            .field("buffer_used", &self.shared().pool.used())
+            .field("buffer_used", &self.inner().pool.used())
             .finish_non_exhaustive()
     }
 }

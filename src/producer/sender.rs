@@ -9,10 +9,10 @@ use super::answer;
 use super::batch_result::BatchResult;
 use super::broker_queue::BrokerQueue;
 use super::compress::{at_once, compress, compress_elsewhere};
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::split;
 use super::submit::{submit, topic_id};
-use super::topics::{PartitionQueue, Slot};
+use super::topics::{LockedQueue, PartitionQueue};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
@@ -27,19 +27,19 @@ const REQUEST_OVERHEAD: usize = 512;
 const BATCH_OVERHEAD: usize = 64;
 
 /// Sends until the producer is closed.
-pub(crate) async fn run(shared: Arc<Shared>, broker: Arc<BrokerQueue>) {
-    let mut stopped = shared.stopped();
+pub(crate) async fn run(inner: Arc<ProducerInner>, broker: Arc<BrokerQueue>) {
+    let mut stopped = inner.stopped();
     let mut closed: Option<Ending> = None;
     loop {
         let step = async {
-            let next = advance(&shared, &broker).await;
+            let next = advance(&inner, &broker).await;
             if closed.is_none() {
                 closed = broker.connection().map(ending);
             }
             tokio::select! {
                 biased;
-                () = ended(&mut closed) => lost(&shared, &broker).await,
-                () = wait(&shared, &broker, next) => {}
+                () = ended(&mut closed) => lost(&inner, &broker).await,
+                () = wait(&inner, &broker, next) => {}
             }
         };
         tokio::select! {
@@ -50,7 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, broker: Arc<BrokerQueue>) {
     }
     broker.note_connection(None);
     // Every sender does, so that none opens one behind the last closing.
-    shared.cluster.close_role(shared.id);
+    inner.cluster.close_role(inner.id);
 }
 
 /// The end of the connection that requests are written to.
@@ -78,18 +78,18 @@ enum Next {
 }
 
 /// Sends what may be sent now.
-async fn advance(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>) -> Next {
-    if may_send(shared, broker) {
-        match ready_connection(shared, broker).await {
+async fn advance(inner: &Arc<ProducerInner>, broker: &Arc<BrokerQueue>) -> Next {
+    if may_send(inner, broker) {
+        match ready_connection(inner, broker).await {
             Ok(connection) => {
                 broker.note_trouble(None);
                 if let Some(_turn) = broker.turn() {
-                    send_due(shared, broker, &connection);
+                    send_due(inner, broker, &connection);
                 } else {
                     return Next::Turn;
                 }
             }
-            Err(error) => recover(shared, broker, error).await,
+            Err(error) => recover(inner, broker, error).await,
         }
     }
     Next::Work
@@ -98,29 +98,29 @@ async fn advance(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>) -> Next {
 /// After the connection ended: the broker may have gone, or be no leader any more; newer metadata tells.
 ///
 /// With `acks=0` closing is all that a broker does to say so, and whatever is written to it before is lost.
-async fn lost(shared: &Shared, broker: &BrokerQueue) {
+async fn lost(inner: &ProducerInner, broker: &BrokerQueue) {
     broker.note_connection(None);
-    let mut changes = shared.cluster.changes();
-    shared.cluster.request_refresh();
-    if shared.settings.acks == Acks::None {
-        let patience = shared.settings.retry_backoff.max;
+    let mut changes = inner.cluster.changes();
+    inner.cluster.request_refresh();
+    if inner.settings.acks == Acks::None {
+        let patience = inner.settings.retry_backoff.max;
         let _ = tokio::time::timeout(patience, changes.changed()).await;
     }
 }
 
 /// Whether a request may go out now and there is something to look at.
-fn may_send(shared: &Shared, broker: &BrokerQueue) -> bool {
+fn may_send(inner: &ProducerInner, broker: &BrokerQueue) -> bool {
     let now = tokio::time::Instant::now().into_std();
-    let rush = shared.rushes(broker);
+    let rush = inner.rushes(broker);
     broker.has_room() && broker.has_due(now, rush) && broker.muted_until(now).is_none()
 }
 
 /// Waits until something is listed, answered, or due; not at all when something may be sent now.
-async fn wait(shared: &Shared, broker: &BrokerQueue, next: Next) {
+async fn wait(inner: &ProducerInner, broker: &BrokerQueue, next: Next) {
     if let Next::Turn = next {
         return broker.woken().await;
     }
-    if may_send(shared, broker) {
+    if may_send(inner, broker) {
         return;
     }
     let now = tokio::time::Instant::now().into_std();
@@ -139,25 +139,26 @@ async fn wait(shared: &Shared, broker: &BrokerQueue, next: Next) {
 }
 
 /// A live connection, once there is an identity to stamp with.
-async fn ready_connection(shared: &Shared, broker: &BrokerQueue) -> Result<Connection, Error> {
-    if shared.identity.current().is_none() {
-        let asking = shared.identity.ensure(&shared.cluster);
-        patiently(shared, broker, "a broker, for a producer id", asking).await?;
+async fn ready_connection(
+    inner: &ProducerInner,
+    broker: &BrokerQueue,
+) -> Result<Connection, Error> {
+    if inner.identity.current().is_none() {
+        let asking = inner.identity.ensure(&inner.cluster);
+        patiently(inner, broker, "a broker, for a producer id", asking).await?;
         // What kept the identity away does not keep the connection away.
         broker.note_trouble(None);
     }
     if let Some(live) = broker.connection() {
         return Ok(live);
     }
-    let address = shared.cluster.topology().brokers.get(&broker.id).cloned();
+    let address = inner.cluster.topology().brokers.get(&broker.id).cloned();
     let server = address.map_or_else(
         || format!("broker {}", broker.id.0),
         |address| format!("broker {} at {address}", broker.id.0),
     );
-    let connecting = shared
-        .cluster
-        .broker(broker.id, Purpose::Produce(shared.id));
-    let fresh = patiently(shared, broker, &server, connecting).await?;
+    let connecting = inner.cluster.broker(broker.id, Purpose::Produce(inner.id));
+    let fresh = patiently(inner, broker, &server, connecting).await?;
     broker.note_connection(Some(fresh.clone()));
     Ok(fresh)
 }
@@ -166,13 +167,13 @@ async fn ready_connection(shared: &Shared, broker: &BrokerQueue) -> Result<Conne
 ///
 /// A broker that is silent may have lost its partitions by now: only newer metadata tells.
 async fn patiently<T>(
-    shared: &Shared,
+    inner: &ProducerInner,
     broker: &BrokerQueue,
     server: &str,
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     tokio::pin!(answer);
-    let patience = shared.settings.retry_backoff.max;
+    let patience = inner.settings.retry_backoff.max;
     let began = tokio::time::Instant::now();
     loop {
         match tokio::time::timeout(patience, &mut answer).await {
@@ -184,28 +185,28 @@ async fn patiently<T>(
                     address: server.into(),
                     source: Arc::new(silence),
                 })));
-                shared.cluster.request_refresh();
+                inner.cluster.request_refresh();
             }
         }
     }
 }
 
 /// After a failure to get ready: asks for newer metadata, and waits before the next try.
-async fn recover(shared: &Arc<Shared>, broker: &BrokerQueue, error: Error) {
+async fn recover(inner: &Arc<ProducerInner>, broker: &BrokerQueue, error: Error) {
     if error.broker_code() == Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) {
-        shared.abort(&error);
+        inner.abort(&error);
         return;
     }
     debug!(broker = broker.id.0, %error, "cannot send now");
-    pass_on(shared, broker);
+    pass_on(inner, broker);
     broker.note_trouble(Some(Arc::new(error)));
-    shared.cluster.request_refresh();
-    let backoff = shared.settings.retry_backoff.delay(1, fastrand::f64());
+    inner.cluster.request_refresh();
+    let backoff = inner.settings.retry_backoff.delay(1, fastrand::f64());
     tokio::time::sleep(backoff).await;
 }
 
 /// Leaves queues that another broker leads by now to its sender.
-fn pass_on(shared: &Arc<Shared>, broker: &BrokerQueue) {
+fn pass_on(inner: &Arc<ProducerInner>, broker: &BrokerQueue) {
     let mut sweep = broker.sweep(tokio::time::Instant::now().into_std(), false);
     let due = std::iter::from_fn(|| broker.next_due(&mut sweep));
     let (ours, gone): (Vec<_>, Vec<_>) =
@@ -215,7 +216,7 @@ fn pass_on(shared: &Arc<Shared>, broker: &BrokerQueue) {
         .for_each(|listed| broker.put_back(listed));
     for listed in gone {
         listed.queue.lock().unlist(listed.timer);
-        shared.replan(&listed.queue);
+        inner.replan(&listed.queue);
     }
 }
 
@@ -224,12 +225,12 @@ fn pass_on(shared: &Arc<Shared>, broker: &BrokerQueue) {
 ///
 /// False when that is for the sender to do; nothing was done then.
 pub(crate) fn send_at_once(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &Arc<BrokerQueue>,
     queue: &Arc<PartitionQueue>,
 ) -> bool {
     // What is under way batches those that come meanwhile; and compressing is no work for a caller.
-    if broker.in_flight() > 0 || shared.settings.compression != Compression::None {
+    if broker.in_flight() > 0 || inner.settings.compression != Compression::None {
         return false;
     }
     let now = tokio::time::Instant::now().into_std();
@@ -240,69 +241,73 @@ pub(crate) fn send_at_once(
     if broker.in_flight() > 0 {
         return false;
     }
-    let ready = shared.identity.current().and(broker.smooth_connection());
+    let ready = inner.identity.current().and(broker.smooth_connection());
     let Some(connection) = ready.filter(|_| broker.list_alone(now, queue)) else {
         return false;
     };
-    send_one(shared, broker, &connection);
+    send_one(inner, broker, &connection);
     drop(turn);
     broker.wake_for_rest();
     true
 }
 
 /// Writes requests until nothing is due or enough are in flight; called by whose turn it is.
-fn send_due(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>, connection: &Connection) {
-    while broker.has_room() && !connection.is_closed() && send_one(shared, broker, connection) {}
+fn send_due(inner: &Arc<ProducerInner>, broker: &Arc<BrokerQueue>, connection: &Connection) {
+    while broker.has_room() && !connection.is_closed() && send_one(inner, broker, connection) {}
 }
 
 /// Writes one request, if there is something to write.
-fn send_one(shared: &Arc<Shared>, broker: &Arc<BrokerQueue>, connection: &Connection) -> bool {
-    let topology = shared.cluster.topology();
-    let taken = collect(shared, broker, &topology);
+fn send_one(
+    inner: &Arc<ProducerInner>,
+    broker: &Arc<BrokerQueue>,
+    connection: &Connection,
+) -> bool {
+    let topology = inner.cluster.topology();
+    let taken = collect(inner, broker, &topology);
     let any = !taken.is_empty();
     if any {
-        submit(shared, broker, connection, &topology, taken);
+        submit(inner, broker, connection, &topology, taken);
     }
     any
 }
 
 /// Takes at most one batch a partition, and no more than one request may hold.
 fn collect(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &BrokerQueue,
     topology: &Topology,
 ) -> Vec<(Arc<PartitionQueue>, Taken<Arc<BatchResult>>)> {
     let now = tokio::time::Instant::now().into_std();
-    let mut room = shared
+    let mut room = inner
         .settings
         .max_request_size
         .saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
     let request = broker.next_request();
-    let rush = shared.rushes(broker);
+    let rush = inner.rushes(broker);
     let mut sweep = broker.sweep(now, rush);
-    let mut at_once = at_once(shared.settings.compression);
-    let least = shared
+    let mut at_once = at_once(inner.settings.compression);
+    let least = inner
         .settings
         .batch_size
-        .min(shared.settings.max_request_size / 2);
+        .min(inner.settings.max_request_size / 2);
     while let Some(listed) = broker.next_due(&mut sweep) {
         let topic = topic_id(topology, &listed.queue);
-        let mut slot = listed.queue.lock();
+        let mut locked = listed.queue.lock();
         // A batch may be larger than all that is left: one record has no other bound than the request's.
-        if !taken.is_empty() && slot.queue.next_len() > room {
-            drop(slot);
+        if !taken.is_empty() && locked.queue.next_len() > room {
+            drop(locked);
             broker.put_back(listed);
             return taken;
         }
-        slot.unlist(listed.timer);
+        locked.unlist(listed.timer);
         let visit = Visit {
             topic,
             request,
             now,
             rush,
         };
-        if let Some(batch) = take(shared, broker, &listed.queue, slot, visit, &mut at_once) {
+        if let Some(batch) = take(inner, broker, &listed.queue, locked, visit, &mut at_once) {
             room = room.saturating_sub(batch.batch.body.len() + BATCH_OVERHEAD);
             taken.push((listed.queue, batch));
             if room < least {
@@ -327,57 +332,57 @@ struct Visit {
 /// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows. `at_once` is how many
 /// bytes may still be compressed for the request.
 fn take<'a>(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &BrokerQueue,
     queue: &'a Arc<PartitionQueue>,
-    mut slot: MutexGuard<'a, Slot>,
+    mut locked: MutexGuard<'a, LockedQueue>,
     visit: Visit,
     at_once: &mut usize,
 ) -> Option<Taken<Arc<BatchResult>>> {
-    if slot.taken_before(visit.request) {
+    if locked.taken_before(visit.request) {
         // It was listed twice: as ready, and by a timer. What follows goes into the next request.
-        leave(shared, queue, slot);
+        leave(inner, queue, locked);
         return None;
     }
     loop {
-        let Some(next) = ask(shared, broker, &mut slot, visit) else {
-            drop(slot);
+        let Some(next) = ask(inner, broker, &mut locked, visit) else {
+            drop(locked);
             broker.list_now(Arc::clone(queue));
             return None;
         };
         match next {
             Take::Compress(batch) if batch.plain_len < *at_once => {
-                drop(slot);
+                drop(locked);
                 *at_once -= batch.plain_len;
-                let batch = compress(shared, batch);
-                slot = queue.lock();
-                if let Some(ended) = slot.queue.compressed(batch) {
-                    drop(slot);
-                    answer::give_back(shared, ended);
+                let batch = compress(inner, batch);
+                locked = queue.lock();
+                if let Some(ended) = locked.queue.compressed(batch) {
+                    drop(locked);
+                    answer::give_back(inner, ended);
                     return None;
                 }
             }
             Take::Compress(batch) => {
-                drop(slot);
-                compress_elsewhere(shared, Arc::clone(queue), batch);
+                drop(locked);
+                compress_elsewhere(inner, Arc::clone(queue), batch);
                 return None;
             }
             Take::Split(number, batch) => {
-                drop(slot);
-                split::ahead(shared, queue, number, batch);
-                slot = queue.lock();
+                drop(locked);
+                split::ahead(inner, queue, number, batch);
+                locked = queue.lock();
             }
             Take::GivenUp(ended) => {
-                drop(slot);
-                shared.end(queue, ended);
-                slot = queue.lock();
+                drop(locked);
+                inner.end(queue, ended);
+                locked = queue.lock();
             }
             Take::Send(taken) => {
-                leave(shared, queue, slot);
+                leave(inner, queue, locked);
                 return Some(taken);
             }
             Take::Nothing(_) => {
-                leave(shared, queue, slot);
+                leave(inner, queue, locked);
                 return None;
             }
         }
@@ -386,24 +391,26 @@ fn take<'a>(
 
 /// Asks a queue for its next batch; `None` when the producer needs an identity first.
 fn ask(
-    shared: &Shared,
+    inner: &ProducerInner,
     broker: &BrokerQueue,
-    slot: &mut Slot,
+    locked: &mut LockedQueue,
     visit: Visit,
 ) -> Option<Take<Arc<BatchResult>>> {
     // Not as it was before the wait for the connection: an epoch that another queue, or this one,
     // has gone on from must not come back.
-    let identity = shared.identity.current()?;
+    let identity = inner.identity.current()?;
     let mut new_id_wanted = false;
     let bump = |own| {
-        let bumped = shared.identity.bump(own);
+        let bumped = inner.identity.bump(own);
         new_id_wanted = bumped.is_none();
         bumped
     };
     let Visit {
         topic, now, rush, ..
     } = visit;
-    let take = slot.queue.take(broker.id, topic, now, rush, identity, bump);
+    let take = locked
+        .queue
+        .take(broker.id, topic, now, rush, identity, bump);
     match take {
         Take::Nothing(Readiness::No) if new_id_wanted => None,
         take => Some(take),
@@ -411,8 +418,12 @@ fn ask(
 }
 
 /// Lists a queue again, if need be, and lets it go.
-fn leave(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, mut slot: MutexGuard<'_, Slot>) {
-    let plan = shared.plan(queue, &mut slot);
-    drop(slot);
-    shared.carry_out(queue, plan);
+fn leave(
+    inner: &Arc<ProducerInner>,
+    queue: &Arc<PartitionQueue>,
+    mut locked: MutexGuard<'_, LockedQueue>,
+) {
+    let plan = inner.plan(queue, &mut locked);
+    drop(locked);
+    inner.carry_out(queue, plan);
 }

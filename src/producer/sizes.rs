@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tracing::debug;
 
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use crate::error::{ErrorCode, Result};
 use crate::machine::produce::{Fit, TopicLimits};
 use crate::types::{TopicName, after};
@@ -61,7 +61,7 @@ impl Sizes {
     }
 }
 
-impl Shared {
+impl ProducerInner {
     /// Whether what `topic` takes has yet to be asked for.
     pub(crate) fn is_limit_unasked(&self, topic: &str) -> bool {
         let age = self.cluster.settings().metadata_max_age;

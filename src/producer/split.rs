@@ -6,7 +6,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Sent, fail, give_back, refusal};
 use super::batch_result::BatchResult;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, ProducerBatch};
@@ -15,32 +15,37 @@ type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// The broker found a batch too large. What it would take is asked for first, where that is not known.
 pub(crate) fn too_large(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
     flight: u64,
     batch: OurBatch,
 ) {
-    if !shared.is_limit_unasked(queue.target.topic()) {
-        smaller(shared, queue, flight, batch);
+    if !inner.is_limit_unasked(queue.target.topic()) {
+        smaller(inner, queue, flight, batch);
         return;
     }
-    let (shared, queue) = (Arc::clone(shared), Arc::clone(queue));
-    shared.clone().spawn(async move {
-        shared.ask_limits(queue.target.name()).await;
-        smaller(&shared, &queue, flight, batch);
-        shared.replan(&queue);
+    let (inner, queue) = (Arc::clone(inner), Arc::clone(queue));
+    inner.clone().spawn(async move {
+        inner.ask_limits(queue.target.name()).await;
+        smaller(&inner, &queue, flight, batch);
+        inner.replan(&queue);
     });
 }
 
 /// Splits a batch that is too large into parts that may fit; a single record fails.
-fn smaller(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, flight: u64, mut batch: OurBatch) {
+fn smaller(
+    inner: &Arc<ProducerInner>,
+    queue: &Arc<PartitionQueue>,
+    flight: u64,
+    mut batch: OurBatch,
+) {
     let error = batch.last_error.as_ref();
     let code = error.and_then(|error| error.broker_code());
     let code = code.unwrap_or(ErrorCode::MESSAGE_TOO_LARGE);
     if batch.share.count > 1 {
         let (plain, wire) = (batch.plain_len, batch.body.len());
-        let size = shared.too_large(queue.target.name(), code, plain, wire);
-        into_parts(shared, queue, flight, batch, &[], size);
+        let size = inner.too_large(queue.target.name(), code, plain, wire);
+        into_parts(inner, queue, flight, batch, &[], size);
         return;
     }
     batch.failures += 1;
@@ -50,27 +55,27 @@ fn smaller(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, flight: u64, mut b
         _ => None,
     };
     let sent = Sent::of(&batch);
-    let error = refusal(shared, &queue.target, sent, code, message);
+    let error = refusal(inner, &queue.target, sent, code, message);
     batch.last_error = Some(Arc::new(error));
-    not_split(shared, queue, flight, batch);
+    not_split(inner, queue, flight, batch);
 }
 
 /// Splits a batch that was not sent as it is: the topic takes smaller ones only, as has become known since.
 pub(crate) fn ahead(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
     number: u64,
     batch: OurBatch,
 ) {
-    let size = shared
+    let size = inner
         .sizes
-        .fit(queue.target.topic(), shared.limits.batch_size);
-    into_parts(shared, queue, number, batch, &[], size);
+        .fit(queue.target.topic(), inner.limits.batch_size);
+    into_parts(inner, queue, number, batch, &[], size);
 }
 
 /// Leaves out the records that the broker refuses, which fail; the others are sent again.
 pub(crate) fn without_refused(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
     flight: u64,
     batch: OurBatch,
@@ -83,7 +88,7 @@ pub(crate) fn without_refused(
     let code = error.and_then(|error| error.broker_code());
     let code = code.unwrap_or(ErrorCode::INVALID_RECORD);
     let sent = Sent::of(&batch);
-    let cause = |message| Arc::new(refusal(shared, &queue.target, sent, code, message));
+    let cause = |message| Arc::new(refusal(inner, &queue.target, sent, code, message));
     let refused: Vec<_> = without
         .into_iter()
         .map(|(index, message)| (index, cause(message)))
@@ -91,7 +96,7 @@ pub(crate) fn without_refused(
     let share = batch.share.clone();
     let (possibly_written, attempts) = (batch.unknown, batch.failures + 1);
     let size = batch.plain_len;
-    if !into_parts(shared, queue, flight, batch, &indices, size) {
+    if !into_parts(inner, queue, flight, batch, &indices, size) {
         return;
     }
     for (index, cause) in refused {
@@ -101,7 +106,7 @@ pub(crate) fn without_refused(
             attempts,
             cause,
         };
-        shared.counters.failed(1, &error);
+        inner.counters.failed(1, &error);
         share
             .result
             .fail(share.first + index, 1, share.total, error);
@@ -110,7 +115,7 @@ pub(crate) fn without_refused(
 
 /// Splits a batch in its queue's place; false when all its records have failed instead.
 fn into_parts(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
     number: u64,
     batch: OurBatch,
@@ -123,34 +128,39 @@ fn into_parts(
         Err((mut batch, malformed)) => {
             warn!(partition = %queue.target, %malformed, "cannot split a batch of our own");
             batch.failures += 1;
-            not_split(shared, queue, number, batch);
+            not_split(inner, queue, number, batch);
             return false;
         }
     };
     debug!(partition = %queue.target, parts = parts.len(), refused = without.len(), size, "splitting a batch");
     if without.is_empty() {
-        shared.counters.split();
+        inner.counters.split();
     }
     if parts.is_empty() {
-        shared.pool.release(charged);
+        inner.pool.release(charged);
     }
     let back = queue.lock().queue.parts(number, parts);
     match back {
         Ok(()) => true,
         Err(parts) => {
             // Its time was up or the producer was closed meanwhile, which has failed every record of the batch.
-            parts.into_iter().for_each(|part| give_back(shared, part));
+            parts.into_iter().for_each(|part| give_back(inner, part));
             false
         }
     }
 }
 
 /// Fails a batch that is not to be split, unless that was done meanwhile.
-fn not_split(shared: &Arc<Shared>, queue: &Arc<PartitionQueue>, number: u64, batch: OurBatch) {
+fn not_split(
+    inner: &Arc<ProducerInner>,
+    queue: &Arc<PartitionQueue>,
+    number: u64,
+    batch: OurBatch,
+) {
     let possibly_written = batch.unknown;
     if queue.lock().queue.not_split(number) {
-        fail(shared, queue, batch, possibly_written, false);
+        fail(inner, queue, batch, possibly_written, false);
     } else {
-        give_back(shared, batch);
+        give_back(inner, batch);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::answer::{self, Flying};
 use super::batch_result::BatchResult;
 use super::broker_queue::BrokerQueue;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::topics::PartitionQueue;
 use crate::config::Acks;
 use crate::error::Error;
@@ -20,7 +20,7 @@ type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
 /// Stamps, seals and sends; the answer goes to [`answer`].
 pub(super) fn submit(
-    shared: &Arc<Shared>,
+    inner: &Arc<ProducerInner>,
     broker: &Arc<BrokerQueue>,
     connection: &Connection,
     topology: &Topology,
@@ -59,38 +59,38 @@ pub(super) fn submit(
                 reason: reason.into(),
             };
             broker.sending();
-            answer::lost(shared, broker, flying, false, error);
+            answer::lost(inner, broker, flying, false, error);
             return;
         }
     };
     let bytes = parts.iter().map(|part| part.batch.len()).sum();
-    let acks = match shared.settings.acks {
+    let acks = match inner.settings.acks {
         Acks::None => 0,
         Acks::Leader => 1,
         Acks::All => -1,
     };
-    let timeout = shared.settings.request_timeout;
+    let timeout = inner.settings.request_timeout;
     let body = encode_produce(version, acks, timeout, &parts);
     drop(parts);
     broker.sending();
-    let (shared, broker, sent_at) = (Arc::clone(shared), Arc::clone(broker), Instant::now());
+    let (inner, broker, sent_at) = (Arc::clone(inner), Arc::clone(broker), Instant::now());
     let ours = connection.clone();
-    if shared.settings.acks == Acks::None {
+    if inner.settings.acks == Acks::None {
         let on_written = Box::new(move |result: Result<(), _>| match result {
             Ok(()) => {
-                shared.counters.request(broker.id, bytes, None);
-                answer::written(&shared, &broker, flying);
+                inner.counters.request(broker.id, bytes, None);
+                answer::written(&inner, &broker, flying);
             }
-            Err(failed) => answer::unsent(&shared, &broker, flying, failed),
+            Err(failed) => answer::unsent(&inner, &broker, flying, failed),
         });
         connection.submit_unanswered(ApiKey::Produce, version, body, on_written);
     } else {
         let on_answer = Box::new(move |result: Result<_, RequestError>| {
             let answered = result.is_ok().then(|| sent_at.elapsed());
             if result.as_ref().map_or_else(|failed| failed.sent, |_| true) {
-                shared.counters.request(broker.id, bytes, answered);
+                inner.counters.request(broker.id, bytes, answered);
             }
-            match answer::arrived(&shared, &broker, flying, version, result) {
+            match answer::arrived(&inner, &broker, flying, version, result) {
                 Ok(throttle) => ours.extend(throttle),
                 // What follows on a stream that cannot be understood is not to be trusted either.
                 Err(malformed) => ours.close(&malformed.to_string()),

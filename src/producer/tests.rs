@@ -42,6 +42,6 @@ async fn topic_with_an_impossible_name_is_refused_at_once_and_spoils_no_other() 
         let error = refused.unwrap_err().error;
         assert!(matches!(error, Error::InvalidTopic { .. }), "{error}");
     }
-    producer.shared().cluster.request_refresh();
+    producer.inner().cluster.request_refresh();
     producer.send(record("v")).await.unwrap();
 }

@@ -93,10 +93,10 @@ impl TopicQueues {
     pub(crate) fn waits(&self) -> (bool, bool) {
         let mut any = (false, false);
         for queue in &self.queues {
-            let slot = queue.lock();
-            let waits = slot.queue.backlog() > 0 || slot.queue.has_open();
+            let locked = queue.lock();
+            let waits = locked.queue.backlog() > 0 || locked.queue.has_open();
             any.0 |= waits;
-            any.1 |= waits && slot.queue.leader().is_none();
+            any.1 |= waits && locked.queue.leader().is_none();
         }
         any
     }
@@ -146,13 +146,13 @@ impl TopicQueues {
 /// One partition's queue, and how it is listed with its leader's sender.
 pub(crate) struct PartitionQueue {
     pub(crate) target: TopicPartition,
-    slot: Mutex<Slot>,
+    locked: Mutex<LockedQueue>,
     /// Batches that wait, for the choice of the sticky partition.
     backlog: AtomicU32,
 }
 
 /// What a queue's lock protects.
-pub(crate) struct Slot {
+pub(crate) struct LockedQueue {
     pub(crate) queue: BatchQueue<Arc<BatchResult>>,
     pub(crate) clock: Clock,
     /// The time of the record that was appended last.
@@ -177,7 +177,7 @@ impl PartitionQueue {
     fn new(target: TopicPartition, limits: Limits, leader: Option<BrokerId>) -> Self {
         Self {
             target,
-            slot: Mutex::new(Slot {
+            locked: Mutex::new(LockedQueue {
                 queue: BatchQueue::new(limits, leader),
                 clock: Clock::default(),
                 last_time: -1,
@@ -201,21 +201,21 @@ impl PartitionQueue {
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LockedQueue> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes how much waits; called before the lock is released.
-    pub(crate) fn publish_backlog(&self, slot: &Slot) {
-        let backlog = match slot.queue.leader() {
-            Some(_) => u32::try_from(slot.queue.backlog()).unwrap_or(LEADERLESS - 1),
+    pub(crate) fn publish_backlog(&self, locked: &LockedQueue) {
+        let backlog = match locked.queue.leader() {
+            Some(_) => u32::try_from(locked.queue.backlog()).unwrap_or(LEADERLESS - 1),
             None => LEADERLESS,
         };
         self.backlog.store(backlog, Ordering::Relaxed);
     }
 }
 
-impl Slot {
+impl LockedQueue {
     /// Notes a record's time with its batch's result, unless that is the time of the record before.
     #[inline]
     pub(crate) fn note_time(&mut self, result: &BatchResult, index: u32, time: i64) {
@@ -283,15 +283,15 @@ impl Busy {
     }
 
     /// Adds a queue whose lock is held.
-    pub(crate) fn add(&self, queue: &Arc<PartitionQueue>, slot: &mut Slot) {
-        if !std::mem::replace(&mut slot.busy, true) {
+    pub(crate) fn add(&self, queue: &Arc<PartitionQueue>, locked: &mut LockedQueue) {
+        if !std::mem::replace(&mut locked.busy, true) {
             self.lock().insert(queue.key(), Arc::clone(queue));
         }
     }
 
     /// Removes a queue that holds nothing, and whose lock is held.
-    pub(crate) fn remove(&self, queue: &PartitionQueue, slot: &mut Slot) {
-        if std::mem::replace(&mut slot.busy, false) {
+    pub(crate) fn remove(&self, queue: &PartitionQueue, locked: &mut LockedQueue) {
+        if std::mem::replace(&mut locked.busy, false) {
             self.lock().remove(&queue.key());
         }
     }

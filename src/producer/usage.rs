@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use crate::cluster::{TopicUser, Use};
 use crate::error::ErrorCode;
 use crate::machine::topology::Topic;
@@ -35,7 +35,7 @@ impl LastUse {
     }
 }
 
-impl TopicUser for Shared {
+impl TopicUser for ProducerInner {
     fn uses(&self, name: &str, known: Option<&Topic>) -> Use {
         let Some(topic) = self.topics.get(name).filter(|_| !self.is_closed()) else {
             return Use::None;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use super::batch_result::BatchResult;
-use super::shared::Shared;
+use super::inner::ProducerInner;
 use super::topics::PartitionQueue;
 use crate::cluster::refused;
 use crate::error::{Error, ErrorCode};
@@ -87,7 +87,7 @@ impl Deadlines {
 }
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
-pub(crate) struct AbortOnDrop(pub(crate) Arc<Shared>);
+pub(crate) struct AbortOnDrop(pub(crate) Arc<ProducerInner>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -99,37 +99,37 @@ impl Drop for AbortOnDrop {
 
 /// Watches until the producer is closed.
 pub(crate) async fn run(ends: AbortOnDrop) {
-    let shared = &ends.0;
-    let mut stopped = shared.stopped();
-    let mut topology = shared.cluster.changes();
+    let inner = &ends.0;
+    let mut stopped = inner.stopped();
+    let mut topology = inner.cluster.changes();
     let mut draining = None;
     loop {
-        let timer = at(shared.deadlines.next());
-        let in_line = at(shared.pool.expire(tokio::time::Instant::now().into_std()));
+        let timer = at(inner.deadlines.next());
+        let in_line = at(inner.pool.expire(tokio::time::Instant::now().into_std()));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
-            () = timer => expire(shared),
+            () = timer => expire(inner),
             // Callers who have waited for memory for too long are woken at the next turn.
             () = in_line => {}
-            () = shared.pool.deadline_changed() => {}
+            () = inner.pool.deadline_changed() => {}
             changed = topology.changed() => {
                 if changed.is_err() {
-                    shared.abort(&shared.cluster.why_closed());
+                    inner.abort(&inner.cluster.why_closed());
                     return;
                 }
                 let current = topology.borrow_and_update().clone();
-                follow(shared, &current);
-                shared.grow_batches();
+                follow(inner, &current);
+                inner.grow_batches();
             }
-            () = shared.deadlines.changed.notified() => {
-                follow_adopted(shared);
-                if shared.is_closing() && draining.is_none() {
-                    draining = Some(Box::pin(drain(shared)));
+            () = inner.deadlines.changed.notified() => {
+                follow_adopted(inner);
+                if inner.is_closing() && draining.is_none() {
+                    draining = Some(Box::pin(drain(inner)));
                 }
             }
             () = finished(&mut draining) => {
                 debug!("every record of a closed producer has resolved");
-                shared.abort(&Error::Closed { what: "producer" });
+                inner.abort(&Error::Closed { what: "producer" });
                 return;
             }
         }
@@ -145,37 +145,37 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Ends batches whose delivery timeout has passed.
-fn expire(shared: &Arc<Shared>) {
+fn expire(inner: &Arc<ProducerInner>) {
     let now = tokio::time::Instant::now().into_std();
-    while let Some(queue) = shared.deadlines.pop(now) {
+    while let Some(queue) = inner.deadlines.pop(now) {
         let mut ended = Vec::new();
         let (next, leader) = {
-            let mut slot = queue.lock();
-            (slot.queue.expire(now, &mut ended), slot.queue.leader())
+            let mut locked = queue.lock();
+            (locked.queue.expire(now, &mut ended), locked.queue.leader())
         };
-        explain(shared, &queue, leader, &mut ended);
+        explain(inner, &queue, leader, &mut ended);
         let any = !ended.is_empty();
-        shared.end(&queue, ended);
+        inner.end(&queue, ended);
         if any {
             // What follows a batch that was being compressed need not wait for it any more.
-            shared.replan(&queue);
+            inner.replan(&queue);
         }
         if let Some(at) = next {
-            shared.deadlines.watch(at, queue);
+            inner.deadlines.watch(at, queue);
         }
     }
 }
 
 /// Tells of batches that wait to be sent why they cannot be: that is later than what became of their last attempt.
 fn explain(
-    shared: &Shared,
+    inner: &ProducerInner,
     queue: &PartitionQueue,
     leader: Option<BrokerId>,
     ended: &mut [Ended<Arc<BatchResult>>],
 ) {
     let trouble = match leader {
-        Some(leader) => shared.trouble(leader),
-        None => Some(Arc::new(leaderless(shared, queue))),
+        Some(leader) => inner.trouble(leader),
+        None => Some(Arc::new(leaderless(inner, queue))),
     };
     let Some(trouble) = trouble else { return };
     for end in ended.iter_mut().filter(|end| !end.flying) {
@@ -187,8 +187,8 @@ fn explain(
 }
 
 /// Why a partition has no leader, as far as the cluster's metadata tells.
-fn leaderless(shared: &Shared, queue: &PartitionQueue) -> Error {
-    let topology = shared.cluster.topology();
+fn leaderless(inner: &ProducerInner, queue: &PartitionQueue) -> Error {
+    let topology = inner.cluster.topology();
     let topic = topology.topics.get(queue.target.name());
     match topic.and_then(|topic| topic.error) {
         Some(code) => refused(queue.target.topic(), code),
@@ -201,54 +201,54 @@ fn leaderless(shared: &Shared, queue: &PartitionQueue) -> Error {
 }
 
 /// Tells every queue its leader, and gives grown topics their new queues.
-fn follow(shared: &Arc<Shared>, topology: &Topology) {
-    for (name, _) in shared.topics.all() {
+fn follow(inner: &Arc<ProducerInner>, topology: &Topology) {
+    for (name, _) in inner.topics.all() {
         if let Some(topic) = topology.topics.get(name) {
-            lead(shared, topic);
+            lead(inner, topic);
         }
     }
 }
 
 /// The same for topics whose queues were made after the last look: their metadata may have changed meanwhile.
-fn follow_adopted(shared: &Arc<Shared>) {
-    let adopted = shared.take_adopted();
+fn follow_adopted(inner: &Arc<ProducerInner>) {
+    let adopted = inner.take_adopted();
     if adopted.is_empty() {
         return;
     }
-    let topology = shared.cluster.topology();
+    let topology = inner.cluster.topology();
     let topics = adopted.iter().filter_map(|name| topology.topics.get(name));
-    topics.for_each(|topic| lead(shared, topic));
+    topics.for_each(|topic| lead(inner, topic));
 }
 
 /// Tells a topic's queues their leaders.
-fn lead(shared: &Arc<Shared>, topic: &Topic) {
+fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
     if topic.partitions.is_empty() {
         return;
     }
-    let topic_queues = shared.adopt(topic);
+    let topic_queues = inner.adopt(topic);
     for (number, queue) in topic_queues.queues.iter().enumerate() {
         let partition = topic.partitions.get(number);
         let leader = partition.and_then(|partition| partition.leader);
         let mut ended = Vec::new();
         let plan = {
-            let mut slot = queue.lock();
-            let moved = slot.queue.lead(leader);
+            let mut locked = queue.lock();
+            let moved = locked.queue.lead(leader);
             // Without ids an answer from a broker that lags behind looks the same.
             if partition.is_none() && !topic.id.is_zero() {
-                slot.queue.gone(&Arc::new(gone(topic, queue)), &mut ended);
+                locked.queue.gone(&Arc::new(gone(topic, queue)), &mut ended);
             } else if !moved {
                 continue;
             }
             if moved {
-                slot.forget_plans();
+                locked.forget_plans();
                 debug!(partition = %queue.target, ?leader, "partition has another leader");
             }
-            shared.plan(queue, &mut slot)
+            inner.plan(queue, &mut locked)
         };
-        shared.end(queue, ended);
-        shared.carry_out(queue, plan);
+        inner.end(queue, ended);
+        inner.carry_out(queue, plan);
     }
-    topic_queues.leave_leaderless(shared.settings.adaptive);
+    topic_queues.leave_leaderless(inner.settings.adaptive);
 }
 
 /// Why what waits for a partition is not to be delivered any more.
@@ -274,37 +274,37 @@ async fn finished<F: Future<Output = ()> + Unpin>(draining: &mut Option<F>) {
 }
 
 /// Sends what is buffered without its linger time, and waits until every record accepted so far has resolved.
-pub(crate) async fn flush(shared: &Arc<Shared>) {
-    await_all(shared, false).await;
+pub(crate) async fn flush(inner: &Arc<ProducerInner>) {
+    await_all(inner, false).await;
 }
 
 /// The same for the last time: no record is accepted behind what is waited for.
-pub(crate) async fn drain(shared: &Arc<Shared>) {
-    shared.begin_closing();
-    await_all(shared, true).await;
+pub(crate) async fn drain(inner: &Arc<ProducerInner>) {
+    inner.begin_closing();
+    await_all(inner, true).await;
 }
 
-async fn await_all(shared: &Arc<Shared>, last: bool) {
+async fn await_all(inner: &Arc<ProducerInner>, last: bool) {
     let mut results = Vec::new();
     let queues = if last {
-        shared.all_queues()
+        inner.all_queues()
     } else {
-        shared.busy.queues()
+        inner.busy.queues()
     };
     for queue in queues {
         let plan = {
-            let mut slot = queue.lock();
+            let mut locked = queue.lock();
             if last {
-                slot.queue.refuse();
+                locked.queue.refuse();
             }
             let before = results.len();
-            slot.queue.unfinished(&mut results);
+            locked.queue.unfinished(&mut results);
             if results.len() == before {
-                shared.busy.remove(&queue, &mut slot);
+                inner.busy.remove(&queue, &mut locked);
             }
-            shared.plan(&queue, &mut slot)
+            inner.plan(&queue, &mut locked)
         };
-        shared.carry_out(&queue, plan);
+        inner.carry_out(&queue, plan);
     }
     for result in results {
         result.resolved().await;

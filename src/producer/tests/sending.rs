@@ -151,7 +151,7 @@ async fn queues_made_from_old_metadata_learn_their_leaders() {
     for partition in &mut old.partitions {
         partition.leader = Some(BrokerId(9));
     }
-    let queues = producer.shared().adopt(&old);
+    let queues = producer.inner().adopt(&old);
     // No time passes: nothing is asked of the broker for that.
     for _ in 0..100 {
         tokio::task::yield_now().await;

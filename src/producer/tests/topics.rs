@@ -7,7 +7,7 @@ use crate::error::ErrorCode;
 
 /// The producer has heard of what the broker tells from now on.
 async fn refreshed(producer: &Producer) {
-    let cluster = &producer.shared().cluster;
+    let cluster = &producer.inner().cluster;
     let mut changes = cluster.changes();
     cluster.request_refresh();
     timeout(SOON, changes.changed()).await.unwrap().unwrap();

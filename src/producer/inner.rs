@@ -1,4 +1,4 @@
-//! What every handle and task of one producer shares.
+//! One producer: settings, cluster, identity, counters, and whether it is open; what its handles and tasks have in common.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
@@ -18,7 +18,7 @@ use super::metrics::Counters;
 use super::sender;
 use super::sizes::Sizes;
 use super::topic_map::TopicMap;
-use super::topics::{Busy, PartitionQueue, Plan, Slot, TopicQueues};
+use super::topics::{Busy, LockedQueue, PartitionQueue, Plan, TopicQueues};
 use super::usage::LastUse;
 use super::watch::Deadlines;
 use crate::cluster::{Cluster, RoleId, next_role};
@@ -49,8 +49,8 @@ impl<T> Deref for Apart<T> {
     }
 }
 
-/// One producer's state.
-pub(crate) struct Shared {
+/// What the handles and tasks of one producer have in common.
+pub(crate) struct ProducerInner {
     /// Whose connections its senders use.
     pub(crate) id: RoleId,
     pub(crate) settings: ProducerSettings,
@@ -80,7 +80,7 @@ pub(crate) struct Shared {
     pub(crate) yield_due: Apart<AtomicBool>,
 }
 
-impl Shared {
+impl ProducerInner {
     pub(crate) fn new(cluster: Cluster, settings: ProducerSettings, runtime: Handle) -> Self {
         let limits = Limits {
             batch_size: settings.batch_size,
@@ -306,9 +306,9 @@ impl Shared {
     }
 
     /// Finds out what a queue's sender must know; with the queue's lock held.
-    pub(crate) fn plan(&self, queue: &PartitionQueue, slot: &mut Slot) -> Option<Plan> {
-        queue.publish_backlog(slot);
-        slot.plan(Instant::now().into_std())
+    pub(crate) fn plan(&self, queue: &PartitionQueue, locked: &mut LockedQueue) -> Option<Plan> {
+        queue.publish_backlog(locked);
+        locked.plan(Instant::now().into_std())
     }
 
     /// Tells a queue's sender; with no lock held.
@@ -332,8 +332,8 @@ impl Shared {
     /// Plans anew for a queue that something has happened to.
     pub(crate) fn replan(self: &Arc<Self>, queue: &Arc<PartitionQueue>) {
         let plan = {
-            let mut slot = queue.lock();
-            self.plan(queue, &mut slot)
+            let mut locked = queue.lock();
+            self.plan(queue, &mut locked)
         };
         self.carry_out(queue, plan);
     }
