@@ -31,6 +31,7 @@ mod live {
     pub(crate) mod support;
     pub(crate) mod timeouts;
     pub(crate) mod topics;
+    pub(crate) mod waiting;
 }
 
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
     live::java_groups::promises(&mut suite);
     live::java_topics::promises(&mut suite);
     live::consuming::promises(&mut suite);
+    live::waiting::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
     live::partitioning::promises(&mut suite);

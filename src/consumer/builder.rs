@@ -98,6 +98,9 @@ impl ConsumerBuilder {
 
     /// How long a broker waits for `fetch_min_bytes` before it answers with less.
     ///
+    /// What is sought, resumed or assigned while more than half a second of that is left is fetched by a second
+    /// connection meanwhile, which is closed when it was of no use for half a minute.
+    ///
     /// Default 500 ms; at most 2147483647 ms; `build` refuses `request_timeout` or more. Kafka: `fetch.max.wait.ms`.
     pub fn fetch_max_wait(mut self, wait: Duration) -> Self {
         self.options.fetch_max_wait = Some(wait);

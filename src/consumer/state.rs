@@ -12,7 +12,7 @@ use crate::types::{BrokerId, TopicName, TopicPartition};
 
 use super::metrics::Counts;
 
-pub(super) use plan::{Plan, Source};
+pub(super) use plan::{LONG_WAIT, Plan, Source};
 
 /// Who chooses the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

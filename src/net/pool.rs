@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     Produce(RoleId),
     /// One consumer's fetches, which a broker keeps waiting for records.
     Fetch(RoleId),
+    /// What it fetches meanwhile.
+    FetchBeside(RoleId),
     /// Looking for groups' coordinators, by the thread on which their members live.
     Seek,
     /// One consumer's membership in its group, whose joins a coordinator keeps waiting for the others.
@@ -50,6 +52,7 @@ impl Purpose {
             Self::Control | Self::Seek => None,
             Self::Produce(id)
             | Self::Fetch(id)
+            | Self::FetchBeside(id)
             | Self::Group(id)
             | Self::Beside(id)
             | Self::Offsets(id) => Some(id),

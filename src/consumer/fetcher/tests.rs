@@ -1,9 +1,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::answer::{After, Seen, apply};
 use super::*;
+use crate::batch::span;
 use crate::consumer::Consumer;
 use crate::consumer::feed::consumer;
 use crate::consumer::testing::consumer_settings;
+use crate::error::ErrorCode;
+use crate::wire::{FetchAnswer, FetchedPartition};
 
 const LEADER: BrokerId = BrokerId(0);
 const REPLICA: BrokerId = BrokerId(1);

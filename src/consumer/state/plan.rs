@@ -1,7 +1,7 @@
 //! What each broker's fetch loop is to do next, and what it is woken by.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -9,6 +9,9 @@ use super::State;
 use crate::config::ConsumerSettings;
 use crate::machine::fetch::{Asked, Session};
 use crate::types::BrokerId;
+
+/// While a fetch waits at its broker for longer, others are made beside it.
+pub(in crate::consumer) const LONG_WAIT: Duration = Duration::from_millis(500);
 
 /// What a fetch loop is to do next.
 pub(in crate::consumer) enum Plan {
@@ -55,11 +58,7 @@ impl State {
         hurry: bool,
         now: Instant,
     ) -> Plan {
-        // Each broker has a share of its own: one that does not answer takes nothing from the others.
-        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
-        let share = memory / self.sources.len().max(1);
-        // Whatever is left: what has nothing buffered is not full.
-        let full_at = settings.partition_fetch_bytes.min(share).max(1);
+        let (share, full_at) = self.share(settings);
         let survey = self.survey(broker, full_at, now);
         self.wait(broker, 0, 0);
         if survey.led == 0 {
@@ -74,19 +73,94 @@ impl State {
         if survey.is_full && !hurry {
             return Plan::Full;
         }
+        let needed = full_at;
+        let Some(room) = self.room(broker, &survey, share, 0, needed, now) else {
+            return Plan::Wait(survey.wake);
+        };
+        let kept_free = if settings.fetch_max_wait > LONG_WAIT && !hurry {
+            full_at.min(room / 2)
+        } else {
+            0
+        };
+        self.fetch(&survey, session, room - kept_free, settings)
+    }
+
+    /// What to fetch beside a request that waits at the broker: what `main`, its session, does not ask for. Its answer may
+    /// have up to `pending` bytes, for which there must be room still; `once` is no session that the broker keeps.
+    pub(in crate::consumer) fn plan_beside(
+        &mut self,
+        broker: BrokerId,
+        (main, pending): (&Session, usize),
+        once: &mut Session,
+        settings: &ConsumerSettings,
+        now: Instant,
+    ) -> Plan {
+        let (share, full_at) = self.share(settings);
+        let mut survey = self.survey(broker, full_at, now);
+        survey.fetchable.retain(|&at| {
+            let partition = self.get(at);
+            partition.is_some_and(|partition| !main.covers(at, partition))
+        });
+        self.wait(broker, if survey.is_full { full_at } else { 0 }, 0);
+        if survey.fetchable.is_empty() {
+            return Plan::Wait(survey.wake);
+        }
+        // As much as the request that waits has left, once nothing else is buffered.
+        let needed = full_at.min(share / 2).max(1);
+        match self.room(broker, &survey, share, pending, needed, now) {
+            Some(room) => match self.fetch(&survey, once, room, settings) {
+                Plan::Fetch { asked, max_bytes } => Plan::Fetch {
+                    asked: asked.once(),
+                    max_bytes,
+                },
+                other => other,
+            },
+            None => Plan::Wait(survey.wake),
+        }
+    }
+
+    /// A broker's share of the buffer, and how much of it makes a partition full. Each broker has a share of its own: one
+    /// that does not answer takes nothing from the others.
+    fn share(&self, settings: &ConsumerSettings) -> (usize, usize) {
+        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
+        let share = memory / self.sources.len().max(1);
+        // Whatever is left: what has nothing buffered is not full.
+        (share, settings.partition_fetch_bytes.min(share).max(1))
+    }
+
+    /// The bytes that may be asked for, where `pending` of them are already; without room for `needed` the loop waits
+    /// until there is.
+    fn room(
+        &mut self,
+        broker: BrokerId,
+        survey: &Survey,
+        share: usize,
+        pending: usize,
+        needed: usize,
+        now: Instant,
+    ) -> Option<usize> {
         let mut used = survey.used;
-        let needed = used + survey.kept + full_at;
-        if needed > share {
+        let wanted = used + survey.kept + pending + needed;
+        if wanted > share {
             if used > 0 {
-                self.wait(broker, 0, (needed - share).min(used));
-                return Plan::Wait(survey.wake);
+                self.miss(broker, (wanted - share).min(used));
+                return None;
             }
             // Paused partitions must not keep the others from being fetched.
             self.drop_paused(broker, now);
         } else {
             used += survey.kept;
         }
-        let room = share.saturating_sub(used).max(1);
+        Some(share.saturating_sub(used + pending).max(1))
+    }
+
+    fn fetch(
+        &self,
+        survey: &Survey,
+        session: &mut Session,
+        room: usize,
+        settings: &ConsumerSettings,
+    ) -> Plan {
         let most = settings.partition_fetch_bytes;
         let useful = survey.fetchable.len().saturating_mul(most);
         let partitions = survey.fetchable.iter().filter_map(|&at| {
@@ -96,6 +170,13 @@ impl State {
         Plan::Fetch {
             asked: session.ask(partitions, i32::try_from(most).unwrap_or(i32::MAX)),
             max_bytes: settings.fetch_max_bytes.min(room).min(useful),
+        }
+    }
+
+    /// Notes that the loop waits until so many bytes are freed.
+    fn miss(&mut self, broker: BrokerId, bytes: usize) {
+        if let Some(source) = self.sources.get_mut(&broker) {
+            source.missing = bytes;
         }
     }
 
@@ -196,121 +277,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
-    use super::*;
-    use crate::config::Compression;
-    use crate::consumer::feed::{batch, consumer, feed};
-    use crate::consumer::testing::{consumer_settings, partitions};
-    use crate::consumer::{Consumer, Shared};
-
-    const LEADER: BrokerId = BrokerId(0);
-
-    fn chunk(number: i64) -> Vec<u8> {
-        batch(number, 1, 1000, Compression::None)
-    }
-
-    /// A consumer of two partitions whose first has so many chunks.
-    async fn buffered(chunks: i64, settings: ConsumerSettings) -> (Consumer, Arc<Notify>) {
-        let consumer = consumer(2, settings).await;
-        for number in 0..chunks {
-            feed(&consumer, 0, &[chunk(number)]);
-        }
-        let source = Source::default();
-        let wake = source.wake.clone();
-        consumer.shared().lock().sources.insert(LEADER, source);
-        (consumer, wake)
-    }
-
-    fn plan(shared: &Shared) -> Plan {
-        let now = Instant::now();
-        let session = &mut Session::default();
-        let mut state = shared.lock();
-        state.plan(LEADER, session, &shared.settings, false, now)
-    }
-
-    async fn is_woken(wake: &Notify) -> bool {
-        timeout(Duration::ZERO, wake.notified()).await.is_ok()
-    }
-
-    /// Takes a record, which is all there is in a chunk, and comes back for the next.
-    async fn use_up(consumer: &mut Consumer) {
-        consumer.recv().await.unwrap().unwrap();
-        assert!(consumer.take_one().unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn a_loop_that_waits_for_a_full_partition_is_woken_when_that_is_not_full_any_more() {
-        let size = chunk(0).len();
-        let settings = ConsumerSettings {
-            partition_fetch_bytes: size * 2,
-            ..consumer_settings()
-        };
-        let (mut consumer, wake) = buffered(4, settings).await;
-        use_up(&mut consumer).await;
-        assert!(!is_woken(&wake).await, "it is not waiting");
-        assert!(matches!(plan(consumer.shared()), Plan::Full));
-        use_up(&mut consumer).await;
-        assert!(!is_woken(&wake).await, "two are left");
-        use_up(&mut consumer).await;
-        assert!(is_woken(&wake).await);
-        assert!(matches!(plan(consumer.shared()), Plan::Fetch { .. }));
-    }
-
-    #[tokio::test]
-    async fn a_loop_that_waits_for_room_is_woken_when_there_is_as_much_as_it_needs() {
-        let size = chunk(0).len();
-        let settings = ConsumerSettings {
-            partition_fetch_bytes: size * 5,
-            buffer_memory: size * 7,
-            ..consumer_settings()
-        };
-        let (mut consumer, wake) = buffered(4, settings).await;
-        assert!(matches!(plan(consumer.shared()), Plan::Wait(None)));
-        use_up(&mut consumer).await;
-        assert!(!is_woken(&wake).await, "one more is needed");
-        use_up(&mut consumer).await;
-        assert!(is_woken(&wake).await);
-        assert!(matches!(plan(consumer.shared()), Plan::Fetch { .. }));
-    }
-
-    #[tokio::test]
-    async fn with_no_bytes_of_a_partition_a_batch_is_asked_for_at_a_time() {
-        let settings = ConsumerSettings {
-            partition_fetch_bytes: 0,
-            ..consumer_settings()
-        };
-        let (mut consumer, wake) = buffered(0, settings).await;
-        assert!(matches!(plan(consumer.shared()), Plan::Fetch { .. }));
-        for index in [0, 1] {
-            feed(&consumer, index, &[chunk(0)]);
-        }
-        assert!(matches!(plan(consumer.shared()), Plan::Wait(None)));
-        use_up(&mut consumer).await;
-        assert!(is_woken(&wake).await);
-        assert!(matches!(plan(consumer.shared()), Plan::Full));
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_makes_room_for_others_at_once() {
-        let (consumer, wake) = buffered(1, consumer_settings()).await;
-        consumer.shared().stop(&partitions([0]));
-        assert!(is_woken(&wake).await);
-        consumer.shared().remove(&partitions([0]));
-        assert!(is_woken(&wake).await);
-    }
-
-    #[tokio::test]
-    async fn pausing_disturbs_nobody_but_the_partitions_loop() {
-        let (consumer, wake) = buffered(1, consumer_settings()).await;
-        let shared = consumer.shared();
-        consumer.pause(&partitions([0])[0]).unwrap();
-        assert!(is_woken(&wake).await);
-        assert!(!is_woken(&shared.work).await);
-        consumer.seek_to_end(&partitions([0])[0]).unwrap();
-        assert!(is_woken(&shared.work).await);
-    }
-}
+mod tests;

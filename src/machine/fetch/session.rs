@@ -55,6 +55,14 @@ pub(crate) struct Asked {
     pub(crate) partitions: usize,
 }
 
+impl Asked {
+    /// The same in a request that belongs to no session.
+    pub(crate) fn once(mut self) -> Self {
+        (self.session_id, self.session_epoch) = (0, FINAL);
+        self
+    }
+}
+
 /// What an answer says of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -142,6 +150,14 @@ impl Session {
             sent.round = self.round;
         }
         is_known
+    }
+
+    /// Whether what was asked for last has this partition from where it is read now.
+    pub(crate) fn covers(&self, index: u32, partition: &Partition) -> bool {
+        let sent = self.sent.get(index as usize).and_then(Option::as_ref);
+        sent.is_some_and(|sent| {
+            sent.wanted.topic_id == partition.topic_id && partition.expects(&sent.wanted)
+        })
     }
 
     /// Puts the partition into the request; returns the one that had its index before.

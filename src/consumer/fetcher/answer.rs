@@ -1,0 +1,263 @@
+//! What a broker's answer to a fetch does to the partitions that were asked for.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use crate::batch::{Span, first_header, span};
+use crate::cluster::LeaderHint;
+use crate::config::Backoff;
+use crate::consumer::reset;
+use crate::consumer::shared::Shared;
+use crate::consumer::state::State;
+use crate::error::{Error, ErrorCode};
+use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
+use crate::types::{BrokerId, TopicPartition};
+use crate::wire::{FetchAnswer, FetchedPartition, TooLarge};
+
+/// When a batch that cannot be taken is asked for again.
+const SLOWLY: Backoff = Backoff {
+    base: Duration::from_secs(10),
+    max: Duration::from_secs(60),
+};
+
+/// An answer with so few bytes comes of waiting for records, not of reading what there is.
+const LITTLE: usize = 64 << 10;
+
+/// A partition's part of an answer, looked at as far as that needs no lock.
+pub(super) struct Seen<'a> {
+    pub(super) wanted: &'a Wanted,
+    pub(super) partition: FetchedPartition,
+    pub(super) span: Span,
+    /// Bytes of all the answer's records.
+    pub(super) frame: usize,
+}
+
+/// A partition's first batch, which comes whole however little is asked for, is larger than any answer that is taken: it
+/// is asked for again now and then, at the cost of a connection, and the others go on.
+fn too_large(shared: &Shared, session: &Session, found: &TooLarge) {
+    let Some(wanted) = session.asked(&found.topic, found.partition) else {
+        return;
+    };
+    let mut state = shared.lock();
+    let partition = state.get(wanted.index).filter(|p| p.expects(wanted));
+    let Some(partition) = partition else { return };
+    partition.failed(Instant::now(), |failures| {
+        SLOWLY.delay(failures, fastrand::f64())
+    });
+    if !partition.is_news(ErrorCode::MESSAGE_TOO_LARGE) {
+        return;
+    }
+    let last = first_header(&found.beginning).map(|header| header.last_offset());
+    let error = Error::TooLargeToRead {
+        partition: wanted.partition.clone(),
+        offset: wanted.offset,
+        next_offset: last.unwrap_or(wanted.offset).max(wanted.offset) + 1,
+        size: found.size,
+        setting: "receive.message.max.bytes",
+        limit: shared.cluster.settings().max_response_bytes,
+    };
+    state.tell(Some(&wanted.partition), error);
+    drop(state);
+    shared.ready.notify_one();
+}
+
+/// Takes an answer in; tells whether the application waits for it and will soon be done with it.
+///
+/// # Errors
+/// The broker's refusal of the request as a whole.
+pub(super) fn take(
+    shared: &Shared,
+    broker: BrokerId,
+    session: &mut Session,
+    answer: FetchAnswer,
+) -> Result<bool, Error> {
+    if let Some(found) = answer.too_large {
+        too_large(shared, session, &found);
+        // The answer is lost with its connection.
+        session.restart();
+        return Ok(false);
+    }
+    let code = answer.code;
+    match session.answered(code, answer.session_id) {
+        Heard::News => {}
+        Heard::Lost => {
+            debug!(broker = broker.0, %code, "fetch session lost");
+            return Ok(false);
+        }
+        Heard::Refused => {
+            let context = format!("fetching from broker {}", broker.0);
+            return Err(Error::broker(code, None, context));
+        }
+    }
+    let frame = bytes_of(&answer);
+    let mut seen = Vec::new();
+    for topic in answer.topics {
+        for partition in topic.partitions {
+            let Some(wanted) = session.asked(&topic.topic, partition.partition) else {
+                continue;
+            };
+            let span = span(&partition.records);
+            seen.push(Seen {
+                wanted,
+                partition,
+                span,
+                frame,
+            });
+        }
+    }
+    let mut hints = Vec::new();
+    let mut after = After::default();
+    let now = Instant::now();
+    let mut state = shared.lock();
+    for seen in seen {
+        if let Some((leader, epoch)) = seen.partition.leader_hint {
+            hints.push(LeaderHint {
+                topic: seen.wanted.partition.name().clone(),
+                partition: seen.wanted.partition.partition(),
+                leader,
+                epoch,
+            });
+        }
+        after.merge(apply(shared, &mut state, seen, now));
+    }
+    let has_line = state.has_line();
+    let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
+    drop(state);
+    if has_line || after.tells {
+        shared.ready.notify_one();
+    }
+    shared.cluster.leader_hints(&hints, &answer.nodes);
+    if after.refreshes {
+        shared.cluster.request_refresh();
+    }
+    if after.looks_up {
+        shared.work.notify_one();
+    }
+    Ok(is_awaited)
+}
+
+/// Bytes of all the answer's records.
+pub(super) fn bytes_of(answer: &FetchAnswer) -> usize {
+    let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.map(|partition| partition.records.len()).sum()
+}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+pub(super) struct After {
+    pub(super) refreshes: bool,
+    pub(super) looks_up: bool,
+    pub(super) tells: bool,
+}
+
+impl After {
+    fn merge(&mut self, other: Self) {
+        self.refreshes |= other.refreshes;
+        self.looks_up |= other.looks_up;
+        self.tells |= other.tells;
+    }
+}
+
+pub(super) fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> After {
+    let index = seen.wanted.index;
+    let mut after = After::default();
+    let Some(partition) = state.get(index).filter(|p| p.expects(seen.wanted)) else {
+        return after;
+    };
+    let verdict = verdict(seen.partition.code);
+    let delay = |failures| {
+        shared
+            .settings
+            .retry_backoff
+            .delay(failures, fastrand::f64())
+    };
+    match verdict {
+        Verdict::Take => {
+            let replica = seen.partition.preferred_replica;
+            partition.answered(answered(&seen));
+            if let Some(replica) = replica {
+                let topology = shared.cluster.topology();
+                if topology.brokers.contains_key(&replica) {
+                    let until = now + shared.cluster.settings().metadata_max_age;
+                    partition.prefer(replica, until);
+                    after.looks_up = true;
+                } else {
+                    // The leader gives nothing as long as it thinks so.
+                    partition.failed(now, delay);
+                    after.refreshes = true;
+                }
+            }
+            state.queue(index);
+        }
+        Verdict::OutOfRange => {
+            // A replica that is behind, or has less, is not the log: the leader decides.
+            if !partition.forget_replica() {
+                after.tells = reset::out_of_range(shared, state, index);
+            }
+            after.looks_up = true;
+        }
+        Verdict::Refresh | Verdict::Retry | Verdict::Log => {
+            let code = seen.partition.code;
+            if verdict == Verdict::Log && partition.is_news(code) {
+                let (partition, offset) = (&partition.name, seen.wanted.offset);
+                warn!(%partition, offset, %code, "fetch refused: asking again");
+            }
+            after.looks_up = partition.forget_replica();
+            partition.failed(now, delay);
+            after.refreshes = verdict != Verdict::Retry;
+        }
+        Verdict::Tell => {
+            let name = partition.name.clone();
+            let code = seen.partition.code;
+            partition.failed(now, delay);
+            if partition.is_news(code) {
+                state.tell(Some(&name), told(&name, code, seen.wanted.offset));
+                after.tells = true;
+            }
+        }
+    }
+    after
+}
+
+fn told(name: &TopicPartition, code: ErrorCode, offset: i64) -> Error {
+    Error::broker(code, None, format!("fetching {name} from offset {offset}"))
+}
+
+fn answered(seen: &Seen<'_>) -> Answered {
+    let Seen {
+        wanted,
+        partition,
+        span,
+        frame,
+    } = seen;
+    let is_empty = span.len == 0 && !span.is_damaged;
+    let chunk = (!is_empty).then(|| {
+        let records = if span.is_damaged {
+            partition.records.clone()
+        } else {
+            partition.records.slice(..span.len)
+        };
+        let aborted = partition.aborted.clone();
+        Chunk::new(
+            wanted.partition.clone(),
+            wanted.offset,
+            -1,
+            records,
+            aborted,
+        )
+        .of_topic(wanted.topic_id)
+        .of_frame(*frame)
+    });
+    Answered {
+        chunk,
+        next: span.last.map(|(offset, leader_epoch)| Position {
+            offset: (offset + 1).max(wanted.offset),
+            leader_epoch,
+        }),
+        is_damaged: span.is_damaged,
+        high_watermark: partition.high_watermark,
+        last_stable_offset: partition.last_stable_offset,
+        log_start_offset: partition.log_start_offset,
+    }
+}
