@@ -1,8 +1,7 @@
 //! A pure-Rust, async [Apache Kafka](https://kafka.apache.org) client on tokio.
 //!
 //! This version sends and reads records, alone or in a group, and manages the cluster, on brokers from Kafka 2.5 to
-//! 4.3, over plaintext connections, with or without a login by SASL ([`sasl`]). It does not produce in transactions, and has
-//! no TLS yet.
+//! 4.3, with or without encryption by TLS ([`tls`]) and a login by SASL ([`sasl`]). It does not produce in transactions yet.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -122,6 +121,9 @@
 //! # Features
 //!
 //! - `json`: keys and values as JSON, by serde.
+//! - `tls`, on by default: TLS in pure Rust on x86_64 and aarch64; `tls-ring` and `tls-aws-lc-rs` take another cryptography,
+//!   which compiles C and runs on more processors. See [`tls`].
+//! - `encrypted-keys`: private keys that a password encrypts (PKCS#8).
 //!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
 //! compiler. zstd has levels up to 4, and lz4 one speed whatever its level.
@@ -146,6 +148,7 @@ mod producer;
 mod record;
 pub mod sasl;
 mod serdes;
+pub mod tls;
 mod types;
 mod wire;
 

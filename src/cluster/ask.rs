@@ -116,6 +116,7 @@ pub(super) fn summary(failures: Failures) -> Error {
                 | Error::Closed { .. }
                 | Error::RuntimeEnded { .. }
                 | Error::Authentication { refused: true, .. }
+                | Error::Tls { refused: true, .. }
         )
     };
     if let Some((_, error)) = failures.iter().find(|(_, error)| special(error)) {

@@ -11,9 +11,11 @@ use super::producer::ProducerOptions;
 use super::properties as p;
 use super::security::{LoginOptions, SecurityProtocol};
 use super::settings::{Backoff, ClientSettings};
+use super::tls;
 use crate::error::{Error, Result};
 use crate::net::Connector;
 use crate::sasl::Mechanism;
+use crate::tls::TlsConfig;
 use crate::types::Address;
 
 const DEFAULT_CLIENT_ID: &str = "ottla";
@@ -56,6 +58,7 @@ pub(super) struct ClientOptions {
     pub(super) rebootstrap: Option<bool>,
     pub(super) rebootstrap_trigger: Option<Duration>,
     pub(super) login: LoginOptions,
+    pub(super) tls: TlsConfig,
 }
 
 impl ClientOptions {
@@ -128,6 +131,7 @@ impl ClientOptions {
             max_response_bytes: p::RECEIVE_MAX
                 .pick(self.max_response_bytes, DEFAULT_MAX_RESPONSE_BYTES)?,
             login: self.login.check()?,
+            tls: tls::check(self.login.protocol.unwrap_or_default(), &self.tls)?,
         })
     }
 }
@@ -389,6 +393,21 @@ impl ClientBuilder {
     /// Default [`SecurityProtocol::Plaintext`]. Kafka: `security.protocol`.
     pub fn security_protocol(mut self, protocol: SecurityProtocol) -> Self {
         self.client.login.protocol = Some(protocol);
+        self
+    }
+
+    /// How connections are encrypted: whom they trust, and the client's own certificate; all of it, in place of what was set
+    /// before.
+    ///
+    /// Default: brokers are trusted as the operating system trusts servers, and must have a certificate for their host
+    /// name. A `security_protocol` without SSL refuses every other. Kafka: `ssl.truststore.type`, `ssl.truststore.location`,
+    /// `ssl.truststore.password`, `ssl.truststore.certificates`, `ssl.keystore.type`, `ssl.keystore.location`,
+    /// `ssl.keystore.password`, `ssl.keystore.key`, `ssl.keystore.certificate.chain`, `ssl.key.password`,
+    /// `ssl.endpoint.identification.algorithm`, `ssl.protocol`, `ssl.enabled.protocols`, `ssl.cipher.suites`; librdkafka's
+    /// `ssl.ca.location`, `ssl.ca.pem`, `ssl.key.location`, `ssl.key.pem`, `ssl.certificate.location`,
+    /// `ssl.certificate.pem`, `enable.ssl.certificate.verification`.
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.client.tls = config;
         self
     }
 

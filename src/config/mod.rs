@@ -6,6 +6,7 @@ mod producer;
 mod properties;
 mod security;
 mod settings;
+mod tls;
 mod unknown;
 mod value;
 

@@ -9,10 +9,10 @@ use super::security::{MechanismName, SecurityProtocol};
 use super::settings::{
     Acks, Assignor, Compression, IsolationLevel, OffsetReset, PartitionerChoice,
 };
-use super::unknown;
 use super::value::{
     Bounded, Choice, Choices, Flag, Hidden, INT, Identifier, Jaas, LONG, OrNone, Servers, Text,
 };
+use super::{tls, unknown};
 use crate::error::{Error, Result};
 use crate::sasl::ScramHash;
 
@@ -57,10 +57,12 @@ pub(super) const SECURITY_PROTOCOL: Choice<SecurityProtocol> = Choice {
     name: "security.protocol",
     words: &[
         ("PLAINTEXT", SecurityProtocol::Plaintext),
+        ("SSL", SecurityProtocol::Ssl),
         ("SASL_PLAINTEXT", SecurityProtocol::SaslPlaintext),
+        ("SASL_SSL", SecurityProtocol::SaslSsl),
     ],
     aliases: &[],
-    note: ": TLS is not supported in this version",
+    note: "",
 };
 pub(super) const SASL_MECHANISM: Choice<MechanismName> = Choice {
     name: "sasl.mechanism",
@@ -80,9 +82,7 @@ pub(super) const SASL_USERNAME: Text = Text {
     name: "sasl.username",
     most: i16::MAX as usize,
 };
-pub(super) const SASL_PASSWORD: Hidden = Hidden {
-    name: "sasl.password",
-};
+pub(super) const SASL_PASSWORD: Hidden = Hidden::new("sasl.password");
 
 pub(super) const BATCH_SIZE: Bounded<usize> = Bounded::bytes("batch.size", 0, INT);
 pub(super) const LINGER: Bounded<Duration> = Bounded::millis("linger.ms", 0, LONG);
@@ -261,7 +261,7 @@ pub(super) struct Property {
     pub(super) scope: Scope,
 }
 
-type Apply<T> = fn(&mut T, &str) -> Result<()>;
+pub(super) type Apply<T> = fn(&mut T, &str) -> Result<()>;
 
 /// Whose a property is, and how its value gets there.
 pub(super) enum Scope {
@@ -324,7 +324,7 @@ macro_rules! login {
     };
 }
 
-pub(super) static PROPERTIES: [Property; 60] = [
+static PROPERTIES: [Property; 60] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -392,11 +392,15 @@ pub(super) static PROPERTIES: [Property; 60] = [
     },
 ];
 
+/// Every property.
+pub(super) fn all() -> impl Iterator<Item = &'static Property> + Clone {
+    PROPERTIES.iter().chain(&tls::PROPERTIES)
+}
+
 fn find(name: &str) -> Result<&'static Property> {
-    PROPERTIES
-        .iter()
+    all()
         .find(|property| property.name == name)
-        .ok_or_else(|| unknown::explain(name, PROPERTIES.iter().map(|property| property.name)))
+        .ok_or_else(|| unknown::explain(name, all().map(|property| property.name)))
 }
 
 /// For a client: what is a role's alone becomes the default of the client's producers or consumers.

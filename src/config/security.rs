@@ -15,20 +15,46 @@ pub enum SecurityProtocol {
     Plaintext,
     /// A login over an open connection: for networks that nobody else listens on.
     SaslPlaintext,
+    /// Encryption by TLS; who the client is, its certificate says, if anything.
+    Ssl,
+    /// A login over a connection that TLS encrypts.
+    SaslSsl,
 }
 
 impl SecurityProtocol {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "PLAINTEXT",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslSsl => "SASL_SSL",
         }
     }
 
     fn has_login(self) -> bool {
         match self {
-            Self::Plaintext => false,
-            Self::SaslPlaintext => true,
+            Self::Plaintext | Self::Ssl => false,
+            Self::SaslPlaintext | Self::SaslSsl => true,
+        }
+    }
+
+    pub(super) fn has_tls(self) -> bool {
+        self == self.with_tls()
+    }
+
+    /// The same with encryption.
+    pub(super) fn with_tls(self) -> Self {
+        match self {
+            Self::Plaintext | Self::Ssl => Self::Ssl,
+            Self::SaslPlaintext | Self::SaslSsl => Self::SaslSsl,
+        }
+    }
+
+    /// The same with a login.
+    fn with_login(self) -> Self {
+        match self {
+            Self::Plaintext | Self::SaslPlaintext => Self::SaslPlaintext,
+            Self::Ssl | Self::SaslSsl => Self::SaslSsl,
         }
     }
 }
@@ -91,10 +117,10 @@ impl LoginOptions {
                 Some(setting) => Err(Error::config(
                     setting,
                     format!(
-                        "no effect with {} = {}: leave it out, or set {}=SASL_PLAINTEXT",
+                        "no effect with {} = {}: leave it out, or set {0}={}",
                         p::SECURITY_PROTOCOL.name,
                         protocol.name(),
-                        p::SECURITY_PROTOCOL.name,
+                        protocol.with_login().name(),
                     ),
                 )),
             };

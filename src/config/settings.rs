@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::producer::Partitioner;
 use crate::sasl::Mechanism;
+use crate::tls::Tls;
 use crate::types::Address;
 
 /// What concerns every connection and the cluster's metadata.
@@ -39,6 +40,8 @@ pub(crate) struct ClientSettings {
     pub(crate) max_response_bytes: usize,
     /// `sasl.mechanism` with its credentials; `None` on a listener that takes no login.
     pub(crate) login: Option<Arc<dyn Mechanism>>,
+    /// `ssl.*`; `None` on a listener without TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// What one producer does.

@@ -4,6 +4,7 @@ mod conflicts;
 mod consumer;
 mod names;
 mod security;
+mod tls;
 mod values;
 
 use std::time::Duration;

@@ -32,7 +32,25 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
         "ottla reads no values from elsewhere: give them resolved",
     ),
     ("security.providers", "a Java class: ottla has its own"),
-    ("ssl.", "TLS is not supported in this version"),
+    ("ssl.provider", JAVA_TLS),
+    ("ssl.engine.factory.class", JAVA_TLS),
+    ("ssl.keymanager.algorithm", JAVA_TLS),
+    ("ssl.trustmanager.algorithm", JAVA_TLS),
+    ("ssl.secure.random.implementation", JAVA_TLS),
+    ("ssl.engine.", OPENSSL),
+    ("ssl.providers", OPENSSL),
+    ("ssl.curves.list", OPENSSL),
+    ("ssl.sigalgs.list", OPENSSL),
+    (
+        "ssl.crl.location",
+        "lists of revoked certificates are not supported in this version",
+    ),
+    (
+        "ssl.ca.certificate.stores",
+        "a store of Windows: without \"ssl.truststore.location\" brokers are trusted as the operating system trusts servers",
+    ),
+    ("ssl.client.auth", "a broker's setting"),
+    ("ssl.principal.mapping.rules", "a broker's setting"),
     (
         "sasl.client.callback.handler.class",
         "a Java class: give a mechanism by ClientBuilder::sasl",
@@ -211,6 +229,8 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
     ),
 ];
 
+const JAVA_TLS: &str = "of Java's own TLS: ottla has another";
+const OPENSSL: &str = "of OpenSSL: ottla has another TLS, whose choices are safe";
 const BYTES: &str =
     "ottla takes and gives bytes: its serdes make them of typed keys and values, and back";
 const TRANSACTIONS: &str = "transactions are not supported yet";

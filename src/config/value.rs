@@ -1,6 +1,7 @@
 //! Kinds of values: one way to parse and bound each, for Kafka's names and typed setters alike.
 
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -330,11 +331,83 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+
     pub(super) fn parse(&self, text: &str) -> Result<Secret> {
         if text.is_empty() {
             return Err(Error::config(self.name, "it is empty"));
         }
         Ok(text.into())
+    }
+}
+
+/// Where a file is.
+pub(super) struct FilePath {
+    pub(super) name: &'static str,
+}
+
+impl FilePath {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<PathBuf> {
+        match text.trim() {
+            "" => Err(Error::config(
+                self.name,
+                "it is empty: give the path of a file",
+            )),
+            path => Ok(path.into()),
+        }
+    }
+}
+
+/// Certificates as text.
+pub(super) struct Pem {
+    pub(super) name: &'static str,
+}
+
+impl Pem {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<String> {
+        match text.trim() {
+            "" => Err(Error::config(
+                self.name,
+                "it is empty: give certificates in PEM",
+            )),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
+/// Words separated by commas.
+pub(super) struct List {
+    pub(super) name: &'static str,
+}
+
+impl List {
+    pub(super) const fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<Vec<String>> {
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let words: Vec<_> = words.map(str::to_owned).collect();
+        match words.is_empty() {
+            true => Err(Error::config(
+                self.name,
+                "none is named: give one or more, separated by commas",
+            )),
+            false => Ok(words),
+        }
     }
 }
 
@@ -382,7 +455,7 @@ fn address(entry: &str) -> Result<Address, String> {
         Some((scheme, server)) if scheme.eq_ignore_ascii_case("PLAINTEXT") => server,
         Some((scheme, _)) => {
             return Err(format!(
-                "{entry:?} asks for {scheme}, which is not supported: give host:port of a PLAINTEXT listener"
+                "{entry:?} asks for {scheme}: give host:port here, and the protocol of all servers by security.protocol"
             ));
         }
     };

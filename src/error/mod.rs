@@ -78,6 +78,18 @@ pub enum Error {
         refused: bool,
     },
 
+    /// A broker is not trusted, does not trust this client, or does not speak TLS.
+    #[error("TLS with {address} failed: {reason}")]
+    Tls {
+        /// The server, `host:port`.
+        address: Arc<str>,
+        /// What was wrong with whom, and what to check.
+        reason: Arc<str>,
+        /// Whether the same attempt will be refused again: a verdict on a certificate, or a server that said no; `false`
+        /// where the handshake merely did not end, as when a broker restarts.
+        refused: bool,
+    },
+
     /// A connection ended while a request was on the way; whether the broker acted on it is unknown.
     #[error("connection to {address} lost: {reason}")]
     Disconnected {
@@ -458,7 +470,7 @@ impl Error {
             | Self::Deadline { .. }
             | Self::PollInterval { .. }
             | Self::PartitionsLost { .. } => true,
-            Self::Authentication { refused, .. } => !refused,
+            Self::Authentication { refused, .. } | Self::Tls { refused, .. } => !refused,
             Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),

@@ -13,7 +13,7 @@ use super::handshake;
 use super::link::Link;
 use super::login::login;
 use super::outage::Outage;
-use super::transport::{Connector, Endpoint, timed_out};
+use super::transport::{Connector, Endpoint, Transport, timed_out};
 use crate::config::ClientSettings;
 use crate::error::Error;
 use crate::types::Address;
@@ -139,14 +139,37 @@ impl Dialler {
         let transport = timeout(connect, self.connector.connect(endpoint))
             .await
             .unwrap_or_else(|_| Err(timed_out("no connection", connect)));
+        let transport = match transport {
+            Ok(transport) => self.encrypted(transport, endpoint, connect, began).await,
+            Err(error) => Err(self.failed(error)),
+        };
         *left = left.saturating_sub(began.elapsed());
-        let transport = transport.map_err(|error| self.failed(error))?;
+        let transport = transport?;
         let link = Link::start(transport, endpoint, self);
         let versions = handshake::versions(&link, handshake).await?;
         if let Some(mechanism) = &self.settings.login {
             login(&link, &versions, mechanism.as_ref(), handshake).await?;
         }
         Ok((link, versions))
+    }
+
+    /// The stream as the listener speaks it; the handshake is part of connecting, and of the time that it may take.
+    async fn encrypted(
+        &self,
+        transport: Transport,
+        endpoint: &Endpoint,
+        limit: Duration,
+        began: Instant,
+    ) -> Result<Transport, Error> {
+        let Some(tls) = &self.settings.tls else {
+            return Ok(transport);
+        };
+        let left = limit.saturating_sub(began.elapsed());
+        let name = self.server.to_string().into();
+        let stream = tls
+            .handshake(transport, endpoint.host(), &name, left)
+            .await?;
+        Ok(Transport::new(stream))
     }
 
     async fn resolve(&self, limit: Duration) -> io::Result<Vec<SocketAddr>> {

@@ -9,6 +9,7 @@
 //! is written and nothing is awaited.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -174,6 +175,13 @@ impl Shared {
         }
     }
 
+    /// Why the stream is of no more use; a server that takes the client's certificate amiss says so only here.
+    pub(super) fn failed(&self, what: &str, error: &io::Error, hint: &str) -> Error {
+        let tls = self.dialler.settings.tls.as_ref();
+        tls.and_then(|tls| tls.refusal(&self.name, error))
+            .unwrap_or_else(|| self.disconnected(format!("{what}: {error}{hint}")))
+    }
+
     /// How many answers have come.
     pub(super) fn heard(&self) -> u64 {
         self.lock().silence.count()
@@ -285,7 +293,7 @@ impl Shared {
             let (bytes, result) = writer.poll(cx);
             if let Poll::Ready(Err(error)) = result {
                 drop(writer);
-                self.close(self.disconnected(format!("writing failed: {error}")));
+                self.close(self.failed("writing failed", &error, ""));
                 return;
             }
             let blocked = result.is_pending();

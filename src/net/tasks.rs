@@ -69,7 +69,7 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit
             Ok(_) => {}
             Err(error) => {
                 let hint = if first { WANTS_TLS } else { "" };
-                return shared.close(shared.disconnected(format!("reading failed: {error}{hint}")));
+                return shared.close(shared.failed("reading failed", &error, hint));
             }
         }
         if first && let Some(found) = foreign(frames.unread()) {

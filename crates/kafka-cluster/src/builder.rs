@@ -24,6 +24,7 @@ pub struct Builder {
     heap: String,
     properties: Vec<(String, String)>,
     proxies: Vec<String>,
+    listeners: Vec<(String, String)>,
     port: Option<u16>,
     dir: Option<PathBuf>,
 }
@@ -36,6 +37,7 @@ impl Default for Builder {
             heap: "512m".to_owned(),
             properties: Vec::new(),
             proxies: Vec::new(),
+            listeners: Vec::new(),
             port: None,
             dir: None,
         }
@@ -77,6 +79,13 @@ impl Builder {
             .into_iter()
             .map(|address| address.to_string())
             .collect();
+        self
+    }
+
+    /// Opens another listener on every broker, under this name (in capitals) and with this security protocol, for clients
+    /// that connect by [`Cluster::listener`]; they are told that the brokers live on `localhost`.
+    pub fn listener(mut self, name: impl Into<String>, protocol: impl Into<String>) -> Self {
+        self.listeners.push((name.into(), protocol.into()));
         self
     }
 
@@ -127,8 +136,8 @@ impl Builder {
     fn plan(&self) -> Result<Plan, Error> {
         let jars = Jars::get(self.version)?;
         let ports = match self.port {
-            Some(base) => Ports::fixed(base, self.nodes)?,
-            None => Ports::free(self.nodes)?,
+            Some(base) => Ports::fixed(base, self.nodes, self.listeners.len())?,
+            None => Ports::free(self.nodes, self.listeners.len())?,
         };
         // Free ones were tried just now; another thread's child may hold a copy of the trial's socket for an instant.
         if self.port.is_some() {
@@ -148,6 +157,7 @@ impl Builder {
             heap: self.heap.clone(),
             properties: self.properties.clone(),
             proxies: self.proxies.clone(),
+            listeners: self.listeners.clone(),
         })
     }
 }

@@ -100,6 +100,16 @@ impl Cluster {
             .map_or_else(|_| String::new(), |&port| loopback(port))
     }
 
+    /// One node's `host:port` of a listener that [`Builder::listener`] opened; empty where there is none.
+    pub fn listener(&self, node: i32, name: &str) -> String {
+        let listeners = &self.plan.listeners;
+        let place = listeners.iter().position(|(known, _)| known == name);
+        place
+            .and_then(|place| self.plan.ports.extra.get(place))
+            .and_then(|ports| self.entry(node, ports).ok())
+            .map_or_else(String::new, |port| format!("localhost:{port}"))
+    }
+
     /// Where configuration, data and logs are.
     pub fn dir(&self) -> &Path {
         &self.plan.dir

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) heap: String,
     pub(crate) properties: Vec<(String, String)>,
     pub(crate) proxies: Vec<String>,
+    /// Names and protocols of further listeners, whose ports are in the same order.
+    pub(crate) listeners: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -95,14 +97,16 @@ impl Plan {
         let port = |ports: &[u16]| ports.get(node - 1).copied().unwrap_or_default();
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", port(&self.ports.client));
         let mut advertised = listeners.clone();
-        let mut protocols =
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,\
-                             SASL_SSL:SASL_SSL"
-                .to_owned();
+        let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
         if let Some(proxy) = self.proxies.get(node - 1) {
             listeners += &format!(",PROXIED://127.0.0.1:{}", port(&self.ports.proxied));
             advertised += &format!(",PROXIED://{proxy}");
             protocols += ",PROXIED:PLAINTEXT";
+        }
+        for ((name, protocol), ports) in self.listeners.iter().zip(&self.ports.extra) {
+            listeners += &format!(",{name}://127.0.0.1:{}", port(ports));
+            advertised += &format!(",{name}://localhost:{}", port(ports));
+            protocols += &format!(",{name}:{protocol}");
         }
         let mut settings = self.common(node);
         let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);

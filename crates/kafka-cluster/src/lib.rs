@@ -26,6 +26,8 @@
 
 mod admin;
 mod builder;
+#[cfg(feature = "certificates")]
+pub mod certificates;
 mod cluster;
 mod config;
 mod error;

@@ -21,6 +21,8 @@ pub(crate) struct Ports {
     pub(crate) controller: Vec<u16>,
     /// The port of each node for clients that come through a proxy.
     pub(crate) proxied: Vec<u16>,
+    /// The port of each node, for each further listener.
+    pub(crate) extra: Vec<Vec<u16>>,
     /// ZooKeeper's port.
     pub(crate) zookeeper: u16,
     /// Other processes of this crate see these locks and keep off the ports, also while nothing
@@ -30,12 +32,12 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// Free ports below the range that the system gives to outgoing connections.
-    pub(crate) fn free(nodes: usize) -> Result<Self, Error> {
+    pub(crate) fn free(nodes: usize, listeners: usize) -> Result<Self, Error> {
         let range = range();
         let span = u64::from(range.end - range.start).max(1);
         // Clusters that start at once should not all try the same ports.
         let offset = RandomState::new().hash_one(std::process::id()) % span;
-        let wanted = nodes * 3 + 1;
+        let wanted = nodes * (3 + listeners) + 1;
         let mut locks = Vec::with_capacity(wanted);
         let mut found = Vec::with_capacity(wanted);
         for step in 0..span {
@@ -58,13 +60,21 @@ impl Ports {
             client: found.by_ref().take(nodes).collect(),
             controller: found.by_ref().take(nodes).collect(),
             proxied: found.by_ref().take(nodes).collect(),
+            extra: (0..listeners)
+                .map(|_| found.by_ref().take(nodes).collect())
+                .collect(),
             zookeeper: found.next().unwrap_or_default(),
             locks,
         })
     }
 
-    /// Node `n` at `base + 10 * (n - 1)`, its controller one above, ZooKeeper at `base + 5`.
-    pub(crate) fn fixed(base: u16, nodes: usize) -> Result<Self, Error> {
+    /// Node `n` at `base + 10 * (n - 1)`, its controller one above, ZooKeeper at `base + 5`, up to four more listeners above
+    /// that.
+    pub(crate) fn fixed(base: u16, nodes: usize, listeners: usize) -> Result<Self, Error> {
+        if listeners > 4 {
+            let text = "there is no room for more than four listeners beside a fixed port";
+            return Err(Error::Invalid(text.to_owned()));
+        }
         let at = |offset: u16| -> Result<Vec<u16>, Error> {
             (0..nodes)
                 .map(|node| u16::try_from(usize::from(base) + usize::from(offset) + 10 * node))
@@ -78,6 +88,7 @@ impl Ports {
             client: at(0)?,
             controller: at(1)?,
             proxied: at(2)?,
+            extra: (6..).take(listeners).map(at).collect::<Result<_, _>>()?,
             zookeeper,
             locks: Vec::new(),
         })
@@ -88,6 +99,7 @@ impl Ports {
         let nodes = [&self.client[..], &self.controller, &self.proxied].concat();
         nodes
             .into_iter()
+            .chain(self.extra.iter().flatten().copied())
             .chain([self.zookeeper])
             .try_for_each(|port| {
                 TcpListener::bind(("127.0.0.1", port))
@@ -141,10 +153,11 @@ mod tests {
 
     #[test]
     fn two_clusters_never_share_a_port() {
-        let one = Ports::free(3).unwrap();
-        let two = Ports::free(3).unwrap();
+        let one = Ports::free(3, 2).unwrap();
+        let two = Ports::free(3, 2).unwrap();
         let all = |ports: &Ports| {
             let mut all = [&ports.client[..], &ports.controller, &ports.proxied].concat();
+            all.extend(ports.extra.iter().flatten());
             all.push(ports.zookeeper);
             all
         };
@@ -153,9 +166,10 @@ mod tests {
 
     #[test]
     fn fixed_ports_are_ten_apart() {
-        let ports = Ports::fixed(9092, 3).unwrap();
+        let ports = Ports::fixed(9092, 3, 1).unwrap();
+        assert_eq!(ports.extra, [[9098, 9108, 9118]]);
         assert_eq!(ports.client, [9092, 9102, 9112]);
         assert_eq!(ports.zookeeper, 9097);
-        assert!(Ports::fixed(65_530, 3).is_err());
+        assert!(Ports::fixed(65_530, 3, 0).is_err());
     }
 }

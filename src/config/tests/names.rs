@@ -1,6 +1,6 @@
 //! Names: known, mistyped, and other clients'.
 
-use super::super::properties::{PROPERTIES, Scope};
+use super::super::properties::{Scope, all};
 use super::super::unknown::FOREIGN;
 use super::super::{ClientBuilder, ConsumerOptions, ProducerOptions};
 use super::refused;
@@ -85,10 +85,8 @@ fn another_clients_name_is_refused_with_what_to_do_instead() {
         ("sasl.login.callback.handler.class", "OAuthBearer::new"),
         ("sasl.oauthbearer.token.endpoint.url", "OAuthBearer::new"),
         ("sasl.mechanisms", "use \"sasl.mechanism\""),
-        (
-            "ssl.truststore.location",
-            "TLS is not supported in this version",
-        ),
+        ("ssl.provider", "of Java's own TLS"),
+        ("ssl.curves.list", "of OpenSSL"),
         ("interceptor.classes", "no interceptors"),
         ("metric.reporters", "metrics"),
         ("metrics.num.samples", "metrics"),
@@ -120,11 +118,11 @@ fn another_clients_name_is_refused_with_what_to_do_instead() {
 
 #[test]
 fn no_known_name_is_called_another_clients_and_every_quoted_one_exists() {
-    let is_known = |name: &str| PROPERTIES.iter().any(|property| property.name == name);
+    let is_known = |name: &str| all().any(|property| property.name == name);
     for (name, text) in FOREIGN {
         assert!(!is_known(name), "{name}");
         let hides = |known: &str| name.ends_with('.') && known.starts_with(name);
-        assert!(!PROPERTIES.iter().any(|p| hides(p.name)), "{name}");
+        assert!(!all().any(|p| hides(p.name)), "{name}");
         for quoted in text.split('"').skip(1).step_by(2) {
             assert!(is_known(quoted), "{name}: {quoted}");
         }
@@ -166,11 +164,8 @@ fn anothers_setting_is_refused_on_a_producer_and_on_a_consumer() {
 
 #[test]
 fn every_name_is_in_the_table_once() {
-    for (i, property) in PROPERTIES.iter().enumerate() {
-        let twin = PROPERTIES
-            .iter()
-            .skip(i + 1)
-            .find(|p| p.name == property.name);
+    for (i, property) in all().enumerate() {
+        let twin = all().skip(i + 1).find(|p| p.name == property.name);
         assert!(twin.is_none(), "{}", property.name);
     }
 }
@@ -199,7 +194,7 @@ fn every_setting_has_a_typed_setter_whose_doc_gives_its_name_and_default() {
     let client = include_str!("../client.rs");
     let producer = include_str!("../../producer/builder.rs");
     let consumer = include_str!("../../consumer/builder.rs");
-    for property in &PROPERTIES {
+    for property in all() {
         let sources: &[&str] = match property.scope {
             Scope::Client(_) => &[client],
             Scope::Producer(_) => &[producer],

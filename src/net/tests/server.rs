@@ -49,6 +49,7 @@ pub(crate) fn settings(bootstrap: &[&Address]) -> ClientSettings {
         rebootstrap_trigger: Duration::from_secs(300),
         max_response_bytes: 100 << 20,
         login: None,
+        tls: None,
     }
 }
 
