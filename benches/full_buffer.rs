@@ -6,9 +6,11 @@
 //! cargo bench --bench full_buffer -- --bootstrap localhost:9092    # a real one: topic "full-buffer", 12 partitions
 //! ```
 //!
-//! Each case is a process of its own; `peak` is what it needs beyond the same tasks asleep. Bars: the small buffer gives at
-//! least 0.7 times the records of the large one, with batches filled to 0.3; four times the tasks are no worse (within 10 %, the
-//! noise of a run); and `peak` is at most the buffer and 32 MiB. Needs Linux. `--seconds` is a case's length (10).
+//! Each case is a process of its own; `peak` is what it needs beyond the same tasks asleep. A first case warms the broker up and
+//! does not count; then come three turns, of which the medians are judged. Bars: `peak` is at most the buffer and 32 MiB, batches
+//! are filled to 0.3, and, where a real broker sets the pace, the small buffer gives at least 0.7 times the records of the large
+//! one, and four times the tasks are no worse (within 10 %, the noise of a run). A broker that keeps nothing shows what waiting
+//! costs in processor time instead: each record wakes its task once more. Needs Linux. `--seconds` is a case's length (10).
 
 #![allow(
     clippy::indexing_slicing,
@@ -36,6 +38,7 @@ const LARGE: usize = 32 << 20;
 const SMALL: usize = 2_000_000;
 /// Tasks and `buffer.memory` of each case.
 const CASES: [(usize, usize); 3] = [(5_000, LARGE), (5_000, SMALL), (20_000, SMALL)];
+const TURNS: usize = 3;
 const LEAST_RATE: f64 = 0.7;
 const LEAST_FILL: f64 = 0.3;
 const LEAST_SCALING: f64 = 0.9;
@@ -61,26 +64,57 @@ fn main() -> Result<(), Failure> {
             other => return Err(format!("unknown argument {other}").into()),
         }
     }
+    let is_real = bootstrap.is_some();
     let address = match bootstrap {
         Some(address) => address,
         None => broker::start(PARTITIONS)?.to_string(),
     };
+    let [(tasks, memory), ..] = CASES;
+    process::run(&[&address, &tasks, &memory, &seconds])?;
     println!("  tasks     buffer   records/s   fill   us/record   waits/record   peak MiB");
+    let mut turns = Vec::new();
+    for _ in 0..TURNS {
+        let mut turn = Vec::new();
+        for (tasks, memory) in CASES {
+            let figures = process::run(&[&address, &tasks, &memory, &seconds])?;
+            print(tasks, memory, &figures)?;
+            turn.push(figures);
+        }
+        turns.push(turn);
+    }
+    println!("medians:");
     let mut all = Vec::new();
-    for (tasks, memory) in CASES {
-        let figures = process::run(&[&address, &tasks, &memory, &seconds])?;
-        let of = |name| get(&figures, name);
-        println!(
-            "{tasks:7} {memory:10} {:11.0} {:6.3} {:11.2} {:14.2} {:10.1}",
-            of("rate")?,
-            of("fill")?,
-            of("cpu")?,
-            of("waits")?,
-            of("peak")?
-        );
+    for (case, (tasks, memory)) in CASES.into_iter().enumerate() {
+        let of_case: Vec<_> = turns.iter().map(|turn| &turn[case]).collect();
+        let figures = medians(&of_case);
+        print(tasks, memory, &figures)?;
         all.push(figures);
     }
-    judge(&all)
+    judge(&all, is_real)
+}
+
+fn print(tasks: usize, memory: usize, figures: &Figures) -> Result<(), Failure> {
+    let of = |name| get(figures, name);
+    println!(
+        "{tasks:7} {memory:10} {:11.0} {:6.3} {:11.2} {:14.2} {:10.1}",
+        of("rate")?,
+        of("fill")?,
+        of("cpu")?,
+        of("waits")?,
+        of("peak")?
+    );
+    Ok(())
+}
+
+/// Of each figure, the one in the middle of all turns.
+fn medians(turns: &[&Figures]) -> Figures {
+    let mut medians = Figures::new();
+    for name in turns.first().into_iter().flat_map(|turn| turn.keys()) {
+        let mut all: Vec<_> = turns.iter().filter_map(|turn| turn.get(name)).collect();
+        all.sort_by(|a, b| a.total_cmp(b));
+        medians.insert(name.clone(), *all[all.len() / 2]);
+    }
+    medians
 }
 
 fn get(figures: &Figures, name: &str) -> Result<f64, Failure> {
@@ -90,7 +124,7 @@ fn get(figures: &Figures, name: &str) -> Result<f64, Failure> {
 }
 
 /// Fails when a bar was missed.
-fn judge(all: &[Figures]) -> Result<(), Failure> {
+fn judge(all: &[Figures], is_real: bool) -> Result<(), Failure> {
     let [large, small, many] = all else {
         return Err("three cases are compared".into());
     };
@@ -105,9 +139,15 @@ fn judge(all: &[Figures]) -> Result<(), Failure> {
     println!("20,000 tasks: {scaling:.2} x the records/s of 5,000");
     println!("memory beside the buffer: {beside:.1} MiB at most");
     let bars = [
-        ("records/s with a small buffer", ratio >= LEAST_RATE),
+        (
+            "records/s with a small buffer",
+            !is_real || ratio >= LEAST_RATE,
+        ),
         ("batch fill", fill >= LEAST_FILL),
-        ("records/s of 20,000 tasks", scaling >= LEAST_SCALING),
+        (
+            "records/s of 20,000 tasks",
+            !is_real || scaling >= LEAST_SCALING,
+        ),
         ("memory beside the buffer", beside <= MOST_BESIDE),
     ];
     let missed: Vec<_> = bars.iter().filter(|bar| !bar.1).map(|bar| bar.0).collect();
