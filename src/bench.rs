@@ -18,9 +18,10 @@
 )]
 mod parts {
     pub(super) mod accept;
+    pub(super) mod accumulator;
     pub(super) mod answer;
+    pub(super) mod apart;
     pub(super) mod batch_result;
-    pub(super) mod broker_queue;
     pub(super) mod buffer_pool;
     pub(super) mod clock;
     pub(super) mod compress;
@@ -33,8 +34,6 @@ mod parts {
     pub(super) mod sizes;
     pub(super) mod split;
     pub(super) mod submit;
-    pub(super) mod topic_map;
-    pub(super) mod topics;
     pub(super) mod usage;
     pub(super) mod wait;
     pub(super) mod watch;
@@ -51,8 +50,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use self::parts::accumulator::BrokerQueue;
+use self::parts::accumulator::broker_queue::Listed;
 use self::parts::answer::{self, Flying};
-use self::parts::broker_queue::{BrokerQueue, Listed};
 use self::parts::inner::ProducerInner;
 use crate::batch::{BatchWriter, Batches, ClosedBatch, RecordParts, reclaim};
 use crate::cluster::Cluster;
@@ -146,7 +146,7 @@ impl Batching {
 
     /// Sends everything, the open batches too.
     pub fn flush(&self) {
-        for queue in self.inner.all_queues() {
+        for queue in self.inner.accumulator.all_queues() {
             queue.lock().queue.close();
             self.inner.replan(&queue);
         }
@@ -157,7 +157,7 @@ impl Batching {
     #[must_use]
     #[inline]
     pub fn used(&self) -> usize {
-        self.inner.pool.used()
+        self.inner.accumulator.pool.used()
     }
 
     /// What the sender and the answers do: take, seal, resolve, give the memory back.
@@ -167,7 +167,7 @@ impl Batching {
         let Ok(_sending) = self.sending.try_lock() else {
             return;
         };
-        for broker in self.inner.broker_queues() {
+        for broker in self.inner.accumulator.broker_queues() {
             while broker.has_due(Instant::now().into_std(), false) {
                 self.send(&broker);
             }
@@ -206,7 +206,7 @@ impl Batching {
                 }
             }
         };
-        let plan = self.inner.plan(&queue, &mut locked);
+        let plan = self.inner.accumulator.plan(&queue, &mut locked);
         drop(locked);
         self.inner.carry_out(&queue, plan);
         let mut taken = taken?;

@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::accumulator::{PartitionQueue, Plan, TopicQueues};
 use super::batch_result::BatchResult;
 use super::buffer_pool::Allocator;
 use super::clock::TICKER;
 use super::delivery::Delivery;
 use super::inner::ProducerInner;
 use super::sender;
-use super::topics::{PartitionQueue, Plan, TopicQueues};
 use super::wait::{NoMemory, Turn, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::cluster::refused;
@@ -70,6 +70,7 @@ impl ProducerInner {
     ) -> Result<Delivery, Refused> {
         self.check_open().map_err(Refused::Error)?;
         let topic = self
+            .accumulator
             .topics
             .get(record.topic())
             .filter(|t| t.partitions > 0 && !t.is_forgotten())
@@ -102,7 +103,7 @@ impl ProducerInner {
             };
             let now = || Instant::now().into_std();
             let allocator = Allocator {
-                pool: &self.pool,
+                pool: &self.accumulator.pool,
                 turn,
             };
             let mut room = QueueRoom { allocator, queue };
@@ -121,7 +122,7 @@ impl ProducerInner {
                         queue.publish_backlog(locked);
                         None
                     } else {
-                        self.plan(queue, locked)
+                        self.accumulator.plan(queue, locked)
                     };
                     drop(guard);
                     self.hand_over(queue, plan);
@@ -139,8 +140,8 @@ impl ProducerInner {
                 if chosen.is_none() && locked.queue.leader().is_none() {
                     topic.leave_leaderless(self.settings.adaptive);
                 }
-                self.busy.add(queue, locked);
-                let plan = self.plan(queue, locked);
+                self.accumulator.busy.add(queue, locked);
+                let plan = self.accumulator.plan(queue, locked);
                 drop(guard);
                 self.opened(topic, queue, plan, added.first);
             }
@@ -167,7 +168,7 @@ impl ProducerInner {
         }
         if first {
             let ends = after(Instant::now().into_std(), self.settings.delivery_timeout);
-            self.deadlines.watch(ends, Arc::clone(queue));
+            self.accumulator.deadlines.watch(ends, Arc::clone(queue));
         }
         self.hand_over(queue, plan);
     }
@@ -265,7 +266,7 @@ impl ProducerInner {
                         wait.again(key);
                     }
                     let wait = wait.get_or_insert_with(|| self.wait(key, bytes, began));
-                    std::future::poll_fn(|cx| wait.poll(cx, || self.rush()))
+                    std::future::poll_fn(|cx| wait.poll(cx, || self.accumulator.rush()))
                         .await
                         .map_err(|why| self.without_memory(why, bytes, began))?;
                 }
@@ -281,12 +282,7 @@ impl ProducerInner {
     /// The wait for memory for a record of so many bytes.
     pub(crate) fn wait(&self, key: Key, bytes: usize, began: Instant) -> Wait<'_> {
         let limit = self.settings.max_block;
-        Wait::new(&self.pool, key, bytes, began.into_std(), limit)
-    }
-
-    /// Somebody begins to wait for memory: what lingers is sent where nothing is on the way.
-    pub(crate) fn rush(&self) {
-        self.broker_queues().iter().for_each(|broker| broker.rush());
+        Wait::new(&self.accumulator.pool, key, bytes, began.into_std(), limit)
     }
 
     /// Why a record of so many bytes was not accepted.
@@ -330,7 +326,7 @@ impl ProducerInner {
     pub(crate) fn buffer_full(&self, bytes: usize, waited: Duration) -> Error {
         Error::BufferFull {
             size: bytes + HEADER_LEN,
-            limit: self.pool.limit(),
+            limit: self.accumulator.pool.limit(),
             waited,
         }
     }

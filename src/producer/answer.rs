@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tracing::{debug, warn};
 
+use super::accumulator::{BrokerQueue, PartitionQueue};
 use super::batch_result::BatchResult;
-use super::broker_queue::BrokerQueue;
 use super::inner::ProducerInner;
 use super::split;
-use super::topics::PartitionQueue;
 use crate::cluster::LeaderHint;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, Answer, Answered, Body, ProducerBatch, Refused, ResultShare};
@@ -109,7 +108,7 @@ type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
 /// Not before they have, lest more is in flight than a broker remembers of a partition. But before anyone
 /// hears of it: who sends the next record as soon as the last one is acknowledged shall find the broker idle.
 fn landed(inner: &Arc<ProducerInner>, broker: &BrokerQueue, decided: Vec<Decided>) {
-    broker.landed(inner.in_a_hurry());
+    broker.landed(inner.accumulator.pool.is_wanted());
     for (queue, result) in decided {
         finish(inner, &queue, result);
     }
@@ -194,7 +193,7 @@ pub(crate) fn refusal(
             records: size.records,
             plain: size.plain,
             wire: size.wire,
-            limits: inner.sizes.limits(target.topic()),
+            limits: inner.accumulator.sizes.limits(target.topic()),
         },
     );
     let error = Error::broker(code, message, format!("writing to {target}"));
@@ -362,11 +361,11 @@ fn free(inner: &ProducerInner, batch: OurBatch) -> ResultShare<Arc<BatchResult>>
 
 pub(crate) fn give_back(inner: &ProducerInner, batch: OurBatch) {
     let ProducerBatch { body, charged, .. } = batch;
-    inner.pool.release(charged);
+    inner.accumulator.pool.release(charged);
     if let Body::Sealed(bytes, ..) = body
         && let Some(buffer) = crate::batch::reclaim(bytes)
     {
-        inner.pool.recycle(buffer);
+        inner.accumulator.pool.recycle(buffer);
     }
 }
 

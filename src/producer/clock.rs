@@ -1,10 +1,11 @@
 //! The time of records, which the operating system is asked for only when it may have changed.
 
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
+
+use super::apart::Apart;
 
 /// Between two ticks; with that a record's time is less than a millisecond behind.
 const PERIOD: Duration = Duration::from_micros(500);
@@ -17,32 +18,20 @@ const IDLE: u32 = 100;
 /// sends many records.
 pub(crate) struct Ticker {
     /// Ticks so far, 0 while nobody counts. Every record reads it: nothing else is on its cache line.
-    ticks: Alone<AtomicU64>,
+    ticks: Apart<AtomicU64>,
     /// Whether anyone relied on ticks since the last one.
-    wanted: Alone<AtomicBool>,
+    wanted: Apart<AtomicBool>,
     thread: Mutex<Option<Thread>>,
 }
 
 /// All producers' ticker.
 pub(crate) static TICKER: Ticker = Ticker::new();
 
-#[repr(align(128))]
-struct Alone<T>(T);
-
-impl<T> Deref for Alone<T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
 impl Ticker {
     const fn new() -> Self {
         Self {
-            ticks: Alone(AtomicU64::new(0)),
-            wanted: Alone(AtomicBool::new(false)),
+            ticks: Apart(AtomicU64::new(0)),
+            wanted: Apart(AtomicBool::new(false)),
             thread: Mutex::new(None),
         }
     }

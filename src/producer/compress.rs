@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::warn;
 
+use super::accumulator::PartitionQueue;
 use super::answer;
 use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
-use super::topics::PartitionQueue;
 use crate::config::Compression;
 use crate::machine::produce::waiters::BATCH_COST;
 use crate::machine::produce::{Body, ProducerBatch};
@@ -85,8 +85,8 @@ pub(crate) fn compress(inner: &ProducerInner, mut batch: OurBatch) -> OurBatch {
             if let Some(plain) = plain {
                 let needed = compressed.capacity() + BATCH_COST;
                 let saved = batch.charged.saturating_sub(needed);
-                inner.pool.recycle(plain);
-                inner.pool.release(saved);
+                inner.accumulator.pool.recycle(plain);
+                inner.accumulator.pool.release(saved);
                 batch.charged -= saved;
             }
             batch.body = Body::Unsealed(compressed);
@@ -118,7 +118,7 @@ pub(crate) fn compress_elsewhere(
                 let (ended, plan) = {
                     let mut locked = queue.lock();
                     let ended = locked.queue.compressed(batch);
-                    (ended, inner.plan(&queue, &mut locked))
+                    (ended, inner.accumulator.plan(&queue, &mut locked))
                 };
                 if let Some(ended) = ended {
                     answer::give_back(&inner, ended);
@@ -131,7 +131,7 @@ pub(crate) fn compress_elsewhere(
 
 #[cfg(test)]
 mod tests {
-    use super::super::topics::TopicQueues;
+    use super::super::accumulator::TopicQueues;
     use super::*;
     use crate::batch::RecordParts;
     use crate::machine::produce::{Added, Append, Limits, Room, Take};
@@ -165,7 +165,7 @@ mod tests {
             compressed: true,
             idempotent: false,
         };
-        let topic = super::super::topics::tests::topic(number + 1);
+        let topic = super::super::accumulator::topics::tests::topic(number + 1);
         let queue = Arc::clone(&TopicQueues::new(&topic, None, limits).queues[number]);
         let mut locked = queue.lock();
         let record = RecordParts {

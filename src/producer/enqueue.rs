@@ -130,7 +130,7 @@ impl<'a> Enqueue<'a> {
                     wait,
                     began,
                 } => {
-                    let accepted = match ready!(wait.poll(cx, || inner.rush())) {
+                    let accepted = match ready!(wait.poll(cx, || inner.accumulator.rush())) {
                         Ok(()) => inner.accept(record, wait.turn()),
                         Err(why) => {
                             let (bytes, began) = (wait.bytes(), *began);

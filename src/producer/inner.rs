@@ -1,32 +1,25 @@
 //! One producer: settings, cluster, identity, counters, and whether it is open; what its handles and tasks have in common.
 
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use hashbrown::HashMap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+use super::accumulator::{BrokerQueue, PartitionQueue, Plan, RecordAccumulator, TopicQueues};
+use super::apart::Apart;
 use super::batch_result::BatchResult;
-use super::broker_queue::BrokerQueue;
-use super::buffer_pool::BufferPool;
 use super::compress::Compressor;
 use super::identity::Identity;
 use super::metrics::Counters;
 use super::sender;
-use super::sizes::Sizes;
-use super::topic_map::TopicMap;
-use super::topics::{Busy, LockedQueue, PartitionQueue, Plan, TopicQueues};
 use super::usage::LastUse;
-use super::watch::Deadlines;
 use crate::cluster::{Cluster, RoleId, next_role};
-use crate::config::{Compression, ProducerSettings};
+use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
-use crate::machine::produce::{Ended, Limits};
+use crate::machine::produce::Ended;
 use crate::machine::topology::Topic;
-use crate::types::{BrokerId, TopicName};
+use crate::types::BrokerId;
 
 /// Records are accepted.
 const OPEN: u8 = 0;
@@ -35,40 +28,17 @@ const CLOSING: u8 = 1;
 /// Nothing is sent any more.
 const CLOSED: u8 = 2;
 
-/// Keeps what is written often off the cache lines of what every record reads.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Apart<T>(pub(crate) T);
-
-impl<T> Deref for Apart<T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
 /// What the handles and tasks of one producer have in common.
 pub(crate) struct ProducerInner {
     /// Whose connections its senders use.
     pub(crate) id: RoleId,
     pub(crate) settings: ProducerSettings,
-    pub(crate) limits: Limits,
     pub(crate) cluster: Cluster,
-    pub(crate) pool: Apart<BufferPool>,
+    pub(crate) accumulator: RecordAccumulator,
     pub(crate) identity: Apart<Identity>,
     pub(crate) counters: Apart<Counters>,
-    pub(crate) deadlines: Apart<Deadlines>,
-    pub(crate) busy: Apart<Busy>,
     pub(crate) compressor: Compressor,
-    pub(crate) topics: TopicMap,
-    pub(crate) sizes: Sizes,
     pub(crate) last_use: LastUse,
-    changing_topics: Mutex<()>,
-    /// Topics whose queues were made from metadata that may be old by now: the watcher looks again.
-    adopted: Mutex<Vec<TopicName>>,
-    brokers: Apart<Mutex<HashMap<BrokerId, Arc<BrokerQueue>>>>,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
@@ -82,33 +52,17 @@ pub(crate) struct ProducerInner {
 
 impl ProducerInner {
     pub(crate) fn new(cluster: Cluster, settings: ProducerSettings, runtime: Handle) -> Self {
-        let limits = Limits {
-            batch_size: settings.batch_size,
-            linger: settings.linger,
-            delivery_timeout: settings.delivery_timeout,
-            retries: settings.retries,
-            compressed: settings.compression != Compression::None,
-            idempotent: settings.idempotence,
-        };
         Self {
             id: next_role(),
-            pool: Apart(BufferPool::new(settings.buffer_memory, settings.batch_size)),
+            accumulator: RecordAccumulator::new(&settings),
             identity: Apart(Identity::new(settings.idempotence)),
             counters: Apart::default(),
-            deadlines: Apart::default(),
-            busy: Apart::default(),
             compressor: Compressor::default(),
-            topics: TopicMap::default(),
-            sizes: Sizes::default(),
             last_use: LastUse::default(),
-            changing_topics: Mutex::default(),
-            adopted: Mutex::default(),
-            brokers: Apart::default(),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
             closing: watch::Sender::new(false),
-            limits,
             settings,
             cluster,
             runtime,
@@ -148,7 +102,7 @@ impl ProducerInner {
             .state
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
         self.closing.send_replace(true);
-        self.pool.close();
+        self.accumulator.pool.close();
     }
 
     /// Waits for what a record needs, but no longer than records are accepted.
@@ -170,9 +124,9 @@ impl ProducerInner {
         // Before the queues are looked through: one that is added later finds it.
         self.state.store(CLOSED, Ordering::SeqCst);
         self.closing.send_replace(true);
-        self.pool.close();
+        self.accumulator.pool.close();
         self.stop.send_replace(true);
-        for queue in self.all_queues() {
+        for queue in self.accumulator.all_queues() {
             self.abort_queue(&queue, error);
         }
     }
@@ -194,7 +148,7 @@ impl ProducerInner {
     /// Resolves the records of batches that have ended, and gives their memory back.
     pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<BatchResult>>>) {
         for end in ended {
-            self.pool.release(end.charged);
+            self.accumulator.pool.release(end.charged);
             let error = Error::Delivery {
                 target: queue.target.clone(),
                 possibly_written: end.possibly_written,
@@ -214,38 +168,10 @@ impl ProducerInner {
         self.stop.subscribe()
     }
 
-    pub(crate) fn all_queues(&self) -> Vec<Arc<PartitionQueue>> {
-        self.topics
-            .all()
-            .flat_map(|(_, topic)| topic.queues.iter().cloned())
-            .collect()
-    }
-
     /// The topic's queues, made when they are missing or too few for `topic`.
     pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
-        let queues = {
-            let _changing = self
-                .changing_topics
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let before = self.topics.get(&topic.name);
-            if let Some(known) = before
-                && known.partitions as usize == topic.partitions.len()
-            {
-                return Arc::clone(known);
-            }
-            let limits = Limits {
-                batch_size: self.sizes.fit(&topic.name, self.limits.batch_size),
-                ..self.limits
-            };
-            let queues = Arc::new(TopicQueues::new(topic, before.map(|b| &**b), limits));
-            self.topics
-                .put(Arc::clone(&topic.name), Arc::clone(&queues));
-            queues
-        };
-        self.adopted().push(Arc::clone(&topic.name));
-        self.deadlines.wake();
-        if self.is_closed() {
+        let (queues, made) = self.accumulator.adopt(topic);
+        if made && self.is_closed() {
             // `abort` may have looked through the queues before these were there.
             for queue in &queues.queues {
                 self.abort_queue(queue, &self.why_closed());
@@ -254,61 +180,17 @@ impl ProducerInner {
         queues
     }
 
-    fn adopted(&self) -> MutexGuard<'_, Vec<TopicName>> {
-        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The topics that queues were made for since the last look.
-    pub(crate) fn take_adopted(&self) -> Vec<TopicName> {
-        std::mem::take(&mut self.adopted())
-    }
-
-    fn brokers(&self) -> MutexGuard<'_, HashMap<BrokerId, Arc<BrokerQueue>>> {
-        self.brokers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What one broker's sender has to look at; its task starts with it.
+    /// One broker's side of the accumulator; its sender's task starts with it.
     pub(crate) fn broker_queue(self: &Arc<Self>, id: BrokerId) -> Arc<BrokerQueue> {
-        let mut brokers = self.brokers();
-        if let Some(broker) = brokers.get(&id) {
-            return Arc::clone(broker);
-        }
-        let broker = Arc::new(BrokerQueue::new(id, self.settings.max_in_flight));
-        brokers.insert(id, Arc::clone(&broker));
-        self.runtime
-            .spawn(sender::run(Arc::clone(self), Arc::clone(&broker)));
-        broker
+        self.accumulator.broker_queue(id, |broker| {
+            self.runtime
+                .spawn(sender::run(Arc::clone(self), Arc::clone(broker)));
+        })
     }
 
     /// Runs a task on the producer's runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
-    }
-
-    /// Why a broker's sender cannot send, where it cannot.
-    pub(crate) fn trouble(&self, id: BrokerId) -> Option<Arc<Error>> {
-        let broker = self.brokers().get(&id).cloned()?;
-        broker.trouble()
-    }
-
-    pub(crate) fn broker_queues(&self) -> Vec<Arc<BrokerQueue>> {
-        self.brokers().values().cloned().collect()
-    }
-
-    /// Whether somebody waits for memory.
-    pub(crate) fn in_a_hurry(&self) -> bool {
-        self.pool.is_wanted()
-    }
-
-    /// Whether a broker's sender is to send what lingers.
-    pub(crate) fn rushes(&self, broker: &BrokerQueue) -> bool {
-        self.in_a_hurry() && broker.is_idle()
-    }
-
-    /// Finds out what a queue's sender must know; with the queue's lock held.
-    pub(crate) fn plan(&self, queue: &PartitionQueue, locked: &mut LockedQueue) -> Option<Plan> {
-        queue.publish_backlog(locked);
-        locked.plan(Instant::now().into_std())
     }
 
     /// Tells a queue's sender; with no lock held.
@@ -322,7 +204,7 @@ impl ProducerInner {
                 broker.list_lingering(at, Arc::clone(queue));
                 // Who began to wait for memory before has not seen it on the list.
                 fence(Ordering::SeqCst);
-                if self.in_a_hurry() {
+                if self.accumulator.pool.is_wanted() {
                     broker.rush();
                 }
             }
@@ -333,7 +215,7 @@ impl ProducerInner {
     pub(crate) fn replan(self: &Arc<Self>, queue: &Arc<PartitionQueue>) {
         let plan = {
             let mut locked = queue.lock();
-            self.plan(queue, &mut locked)
+            self.accumulator.plan(queue, &mut locked)
         };
         self.carry_out(queue, plan);
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::accumulator::BrokerQueue;
 use super::batch_result::BatchResult;
-use super::broker_queue::BrokerQueue;
 use super::buffer_pool::BufferPool;
 use super::flushed::Flushed;
 use crate::error::Error;

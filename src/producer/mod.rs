@@ -1,9 +1,10 @@
 //! The producer: a handle, and the tasks that carry its records to the brokers.
 
 mod accept;
+mod accumulator;
 mod answer;
+mod apart;
 mod batch_result;
-mod broker_queue;
 mod buffer_pool;
 mod builder;
 mod clock;
@@ -21,8 +22,6 @@ mod split;
 mod submit;
 #[cfg(test)]
 mod tests;
-mod topic_map;
-mod topics;
 mod usage;
 mod wait;
 mod watch;
@@ -73,7 +72,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.inner.begin_closing();
-        self.inner.deadlines.wake();
+        self.inner.accumulator.deadlines.wake();
     }
 }
 
@@ -180,8 +179,8 @@ impl Producer {
                 unknown(format!("partition {partition} of topic {}", record.topic()))
             }
             Refused::Full(_, bytes) => {
-                if inner.pool.tried() {
-                    inner.rush();
+                if inner.accumulator.pool.tried() {
+                    inner.accumulator.rush();
                 }
                 inner.buffer_full(bytes, Duration::ZERO)
             }
@@ -242,9 +241,9 @@ impl Producer {
     pub fn metrics(&self) -> ProducerMetrics {
         let inner = self.inner();
         inner.counters.snapshot(
-            &inner.pool,
+            &inner.accumulator.pool,
             inner.settings.batch_size,
-            &inner.broker_queues(),
+            &inner.accumulator.broker_queues(),
         )
     }
 }
@@ -252,7 +251,7 @@ impl Producer {
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
-            .field("buffer_used", &self.inner().pool.used())
+            .field("buffer_used", &self.inner().accumulator.pool.used())
             .finish_non_exhaustive()
     }
 }

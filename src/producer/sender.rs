@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use tracing::debug;
 
+use super::accumulator::{BrokerQueue, LockedQueue, PartitionQueue};
 use super::answer;
 use super::batch_result::BatchResult;
-use super::broker_queue::BrokerQueue;
 use super::compress::{at_once, compress, compress_elsewhere};
 use super::inner::ProducerInner;
 use super::split;
 use super::submit::{submit, topic_id};
-use super::topics::{LockedQueue, PartitionQueue};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
@@ -111,7 +110,7 @@ async fn lost(inner: &ProducerInner, broker: &BrokerQueue) {
 /// Whether a request may go out now and there is something to look at.
 fn may_send(inner: &ProducerInner, broker: &BrokerQueue) -> bool {
     let now = tokio::time::Instant::now().into_std();
-    let rush = inner.rushes(broker);
+    let rush = inner.accumulator.rushes(broker);
     broker.has_room() && broker.has_due(now, rush) && broker.muted_until(now).is_none()
 }
 
@@ -284,7 +283,7 @@ fn collect(
         .saturating_sub(REQUEST_OVERHEAD);
     let mut taken = Vec::new();
     let request = broker.next_request();
-    let rush = inner.rushes(broker);
+    let rush = inner.accumulator.rushes(broker);
     let mut sweep = broker.sweep(now, rush);
     let mut at_once = at_once(inner.settings.compression);
     let least = inner
@@ -423,7 +422,7 @@ fn leave(
     queue: &Arc<PartitionQueue>,
     mut locked: MutexGuard<'_, LockedQueue>,
 ) {
-    let plan = inner.plan(queue, &mut locked);
+    let plan = inner.accumulator.plan(queue, &mut locked);
     drop(locked);
     inner.carry_out(queue, plan);
 }

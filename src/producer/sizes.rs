@@ -65,7 +65,7 @@ impl ProducerInner {
     /// Whether what `topic` takes has yet to be asked for.
     pub(crate) fn is_limit_unasked(&self, topic: &str) -> bool {
         let age = self.cluster.settings().metadata_max_age;
-        !self.sizes.is_asked(topic, now(), age)
+        !self.accumulator.sizes.is_asked(topic, now(), age)
     }
 
     /// Asks a broker what the topic takes; not to be told, or not to be allowed to ask, is an answer as well.
@@ -78,9 +78,9 @@ impl ProducerInner {
             }
             Err(_) => TopicLimits::default(),
         };
-        let mut all = self.sizes.lock();
+        let mut all = self.accumulator.sizes.lock();
         let size = all.entry(Arc::clone(topic));
-        let size = size.or_insert_with(|| Size::new(self.limits.batch_size));
+        let size = size.or_insert_with(|| Size::new(self.accumulator.limits.batch_size));
         size.limits = told;
         size.asked = Some(now());
     }
@@ -117,9 +117,9 @@ impl ProducerInner {
         wire: usize,
     ) -> usize {
         let (size, before) = {
-            let mut all = self.sizes.lock();
+            let mut all = self.accumulator.sizes.lock();
             let size = all.entry(Arc::clone(topic));
-            let size = size.or_insert_with(|| Size::new(self.limits.batch_size));
+            let size = size.or_insert_with(|| Size::new(self.accumulator.limits.batch_size));
             let (before, limit) = (size.fit.size(), size.limits.of(code));
             let again = after(now(), self.cluster.settings().metadata_max_age);
             (size.fit.refused(plain, wire, limit, again), before)
@@ -135,7 +135,7 @@ impl ProducerInner {
     pub(crate) fn grow_batches(&self) {
         let again = after(now(), self.cluster.settings().metadata_max_age);
         let grown: Vec<_> = {
-            let mut all = self.sizes.lock();
+            let mut all = self.accumulator.sizes.lock();
             let grow = |(topic, size): (&TopicName, &mut Size)| {
                 let grown = size.fit.grow(now(), again)?;
                 Some((Arc::clone(topic), grown))
@@ -148,7 +148,13 @@ impl ProducerInner {
     }
 
     fn fit_queues(&self, topic: &str, size: usize) {
-        for queue in self.topics.get(topic).iter().flat_map(|t| &t.queues) {
+        for queue in self
+            .accumulator
+            .topics
+            .get(topic)
+            .iter()
+            .flat_map(|t| &t.queues)
+        {
             queue.lock().queue.fit(size);
         }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use super::accumulator::PartitionQueue;
 use super::answer::{Sent, fail, give_back, refusal};
 use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
-use super::topics::PartitionQueue;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, ProducerBatch};
 
@@ -68,8 +68,9 @@ pub(crate) fn ahead(
     batch: OurBatch,
 ) {
     let size = inner
+        .accumulator
         .sizes
-        .fit(queue.target.topic(), inner.limits.batch_size);
+        .fit(queue.target.topic(), inner.accumulator.limits.batch_size);
     into_parts(inner, queue, number, batch, &[], size);
 }
 
@@ -137,7 +138,7 @@ fn into_parts(
         inner.counters.split();
     }
     if parts.is_empty() {
-        inner.pool.release(charged);
+        inner.accumulator.pool.release(charged);
     }
     let back = queue.lock().queue.parts(number, parts);
     match back {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::accumulator::{BrokerQueue, PartitionQueue};
 use super::answer::{self, Flying};
 use super::batch_result::BatchResult;
-use super::broker_queue::BrokerQueue;
 use super::inner::ProducerInner;
-use super::topics::PartitionQueue;
 use crate::config::Acks;
 use crate::error::Error;
 use crate::machine::produce::{Body, ProducerBatch, Taken};

@@ -37,7 +37,12 @@ impl LastUse {
 
 impl TopicUser for ProducerInner {
     fn uses(&self, name: &str, known: Option<&Topic>) -> Use {
-        let Some(topic) = self.topics.get(name).filter(|_| !self.is_closed()) else {
+        let Some(topic) = self
+            .accumulator
+            .topics
+            .get(name)
+            .filter(|_| !self.is_closed())
+        else {
             return Use::None;
         };
         match topic.waits() {

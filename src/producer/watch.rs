@@ -1,90 +1,18 @@
 //! The producer's watcher: delivery timeouts, leaders that move, topics that grow, the end of the last handle.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Notify;
 use tracing::debug;
 
+use super::accumulator::PartitionQueue;
 use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
-use super::topics::PartitionQueue;
 use crate::cluster::refused;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::Ended;
 use crate::machine::topology::{Topic, Topology};
 use crate::types::BrokerId;
-
-/// Queues by the time their oldest batch's delivery timeout ends; each queue is here at most once.
-#[derive(Default)]
-pub(crate) struct Deadlines {
-    heap: Mutex<BinaryHeap<Reverse<Deadline>>>,
-    changed: Notify,
-}
-
-struct Deadline {
-    at: Instant,
-    queue: Arc<PartitionQueue>,
-}
-
-impl PartialEq for Deadline {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Deadline {}
-
-impl PartialOrd for Deadline {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Deadline {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
-    }
-}
-
-impl Deadlines {
-    fn heap(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Deadline>>> {
-        self.heap.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at `queue` again at `at`.
-    pub(crate) fn watch(&self, at: Instant, queue: Arc<PartitionQueue>) {
-        let soonest = {
-            let mut heap = self.heap();
-            let soonest = heap.peek().is_none_or(|Reverse(first)| at < first.at);
-            heap.push(Reverse(Deadline { at, queue }));
-            soonest
-        };
-        if soonest {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Wakes the watcher for a look at the producer's state.
-    pub(crate) fn wake(&self) {
-        self.changed.notify_one();
-    }
-
-    fn next(&self) -> Option<Instant> {
-        self.heap().peek().map(|Reverse(first)| first.at)
-    }
-
-    fn pop(&self, now: Instant) -> Option<Arc<PartitionQueue>> {
-        let mut heap = self.heap();
-        if heap.peek().is_some_and(|Reverse(first)| first.at <= now) {
-            heap.pop().map(|Reverse(deadline)| deadline.queue)
-        } else {
-            None
-        }
-    }
-}
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
 pub(crate) struct AbortOnDrop(pub(crate) Arc<ProducerInner>);
@@ -104,14 +32,17 @@ pub(crate) async fn run(ends: AbortOnDrop) {
     let mut topology = inner.cluster.changes();
     let mut draining = None;
     loop {
-        let timer = at(inner.deadlines.next());
-        let in_line = at(inner.pool.expire(tokio::time::Instant::now().into_std()));
+        let timer = at(inner.accumulator.deadlines.next());
+        let in_line = at(inner
+            .accumulator
+            .pool
+            .expire(tokio::time::Instant::now().into_std()));
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             () = timer => expire(inner),
             // Callers who have waited for memory for too long are woken at the next turn.
             () = in_line => {}
-            () = inner.pool.deadline_changed() => {}
+            () = inner.accumulator.pool.deadline_changed() => {}
             changed = topology.changed() => {
                 if changed.is_err() {
                     inner.abort(&inner.cluster.why_closed());
@@ -121,7 +52,7 @@ pub(crate) async fn run(ends: AbortOnDrop) {
                 follow(inner, &current);
                 inner.grow_batches();
             }
-            () = inner.deadlines.changed.notified() => {
+            () = inner.accumulator.deadlines.changed() => {
                 follow_adopted(inner);
                 if inner.is_closing() && draining.is_none() {
                     draining = Some(Box::pin(drain(inner)));
@@ -147,7 +78,7 @@ async fn at(time: Option<Instant>) {
 /// Ends batches whose delivery timeout has passed.
 fn expire(inner: &Arc<ProducerInner>) {
     let now = tokio::time::Instant::now().into_std();
-    while let Some(queue) = inner.deadlines.pop(now) {
+    while let Some(queue) = inner.accumulator.deadlines.pop(now) {
         let mut ended = Vec::new();
         let (next, leader) = {
             let mut locked = queue.lock();
@@ -161,7 +92,7 @@ fn expire(inner: &Arc<ProducerInner>) {
             inner.replan(&queue);
         }
         if let Some(at) = next {
-            inner.deadlines.watch(at, queue);
+            inner.accumulator.deadlines.watch(at, queue);
         }
     }
 }
@@ -174,7 +105,7 @@ fn explain(
     ended: &mut [Ended<Arc<BatchResult>>],
 ) {
     let trouble = match leader {
-        Some(leader) => inner.trouble(leader),
+        Some(leader) => inner.accumulator.trouble(leader),
         None => Some(Arc::new(leaderless(inner, queue))),
     };
     let Some(trouble) = trouble else { return };
@@ -202,7 +133,7 @@ fn leaderless(inner: &ProducerInner, queue: &PartitionQueue) -> Error {
 
 /// Tells every queue its leader, and gives grown topics their new queues.
 fn follow(inner: &Arc<ProducerInner>, topology: &Topology) {
-    for (name, _) in inner.topics.all() {
+    for (name, _) in inner.accumulator.topics.all() {
         if let Some(topic) = topology.topics.get(name) {
             lead(inner, topic);
         }
@@ -211,7 +142,7 @@ fn follow(inner: &Arc<ProducerInner>, topology: &Topology) {
 
 /// The same for topics whose queues were made after the last look: their metadata may have changed meanwhile.
 fn follow_adopted(inner: &Arc<ProducerInner>) {
-    let adopted = inner.take_adopted();
+    let adopted = inner.accumulator.newly_adopted();
     if adopted.is_empty() {
         return;
     }
@@ -243,7 +174,7 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
                 locked.forget_plans();
                 debug!(partition = %queue.target, ?leader, "partition has another leader");
             }
-            inner.plan(queue, &mut locked)
+            inner.accumulator.plan(queue, &mut locked)
         };
         inner.end(queue, ended);
         inner.carry_out(queue, plan);
@@ -287,9 +218,9 @@ pub(crate) async fn drain(inner: &Arc<ProducerInner>) {
 async fn await_all(inner: &Arc<ProducerInner>, last: bool) {
     let mut results = Vec::new();
     let queues = if last {
-        inner.all_queues()
+        inner.accumulator.all_queues()
     } else {
-        inner.busy.queues()
+        inner.accumulator.busy.queues()
     };
     for queue in queues {
         let plan = {
@@ -300,9 +231,9 @@ async fn await_all(inner: &Arc<ProducerInner>, last: bool) {
             let before = results.len();
             locked.queue.unfinished(&mut results);
             if results.len() == before {
-                inner.busy.remove(&queue, &mut locked);
+                inner.accumulator.busy.remove(&queue, &mut locked);
             }
-            inner.plan(&queue, &mut locked)
+            inner.accumulator.plan(&queue, &mut locked)
         };
         inner.carry_out(&queue, plan);
     }

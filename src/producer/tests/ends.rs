@@ -34,7 +34,13 @@ fn close_resolves_what_is_being_compressed() {
             let producer = producer.clone();
             async move { producer.flush().await }
         });
-        let queue = producer.inner().all_queues().into_iter().next().unwrap();
+        let queue = producer
+            .inner()
+            .accumulator
+            .all_queues()
+            .into_iter()
+            .next()
+            .unwrap();
         let compressing = async {
             while queue.lock().queue.backlog() > 0 || queue.lock().queue.has_open() {
                 tokio::task::yield_now().await;

@@ -1,14 +1,14 @@
-//! What one broker's sender has to look at: queues that are ready, and queues that will be; and whose turn it is to send.
+//! One broker's side of the accumulator: the queues that it leads, the way to it, and whose turn it is to send.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::topics::PartitionQueue;
+use super::partition_queue::PartitionQueue;
+use super::ready_list::ReadyList;
+pub(crate) use super::ready_list::{Listed, Sweep};
 use crate::error::Error;
 use crate::net::Connection;
 use crate::types::BrokerId;
@@ -50,70 +50,6 @@ impl Drop for Turn<'_> {
         if self.0.turn.swap(FREE, Ordering::AcqRel) == WANTED {
             self.0.wake.notify_one();
         }
-    }
-}
-
-/// The queues to look at, and when.
-#[derive(Default)]
-struct ReadyList {
-    now: VecDeque<Listed>,
-    /// Queues that wait before they try again.
-    later: BinaryHeap<Reverse<Later>>,
-    /// Queues whose open batch lingers, by the time when that ends.
-    lingering: VecDeque<Later>,
-    /// The broker asked for less: nothing is sent before.
-    muted_until: Option<Instant>,
-}
-
-/// A queue to look at when the time has come.
-struct Later {
-    at: Instant,
-    queue: Arc<PartitionQueue>,
-}
-
-impl PartialEq for Later {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Later {}
-
-impl PartialOrd for Later {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Later {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
-    }
-}
-
-/// A queue from the list, with the time it was listed for.
-pub(crate) struct Listed {
-    pub(crate) queue: Arc<PartitionQueue>,
-    pub(crate) timer: Option<Instant>,
-}
-
-/// How much is left of one look at the queues that are due.
-pub(crate) struct Sweep {
-    now: Instant,
-    ready: usize,
-    lingering: usize,
-}
-
-impl ReadyList {
-    fn is_later_due(&self, now: Instant) -> bool {
-        let first = self.later.peek();
-        first.is_some_and(|Reverse(first)| first.at <= now)
-    }
-
-    fn next_time(&self) -> Option<Instant> {
-        let later = self.later.peek().map(|Reverse(first)| first.at);
-        let lingers = self.lingering.front().map(|first| first.at);
-        later.into_iter().chain(lingers).min()
     }
 }
 
@@ -161,7 +97,7 @@ impl BrokerQueue {
 
     /// Lists a queue that is ready.
     pub(crate) fn list_now(&self, queue: Arc<PartitionQueue>) {
-        self.list().now.push_back(Listed { queue, timer: None });
+        self.list().now(queue);
         self.wake.notify_one();
     }
 
@@ -169,29 +105,23 @@ impl BrokerQueue {
     /// nor while the broker wants to be left alone.
     pub(crate) fn list_alone(&self, now: Instant, queue: &Arc<PartitionQueue>) -> bool {
         let mut list = self.list();
-        let alone = list.now.is_empty() && list.muted_until.is_none_or(|until| until <= now);
+        let alone = list.is_none_ready() && list.muted_until(now).is_none();
         if alone {
-            let queue = Arc::clone(queue);
-            list.now.push_back(Listed { queue, timer: None });
+            list.now(Arc::clone(queue));
         }
         alone
     }
 
     /// Wakes the sender when something was left on the list.
     pub(crate) fn wake_for_rest(&self) {
-        if !self.list().now.is_empty() {
+        if !self.list().is_none_ready() {
             self.wake.notify_one();
         }
     }
 
     /// Lists a queue that will be ready.
     pub(crate) fn list_at(&self, at: Instant, queue: Arc<PartitionQueue>) {
-        let soonest = {
-            let mut list = self.list();
-            let soonest = list.next_time().is_none_or(|first| at < first);
-            list.later.push(Reverse(Later { at, queue }));
-            soonest
-        };
+        let soonest = self.list().at(at, queue);
         if soonest {
             self.wake.notify_one();
         }
@@ -199,20 +129,7 @@ impl BrokerQueue {
 
     /// Lists a queue whose open batch lingers until `at`.
     pub(crate) fn list_lingering(&self, at: Instant, queue: Arc<PartitionQueue>) {
-        let soonest = {
-            let mut list = self.list();
-            let soonest = list.next_time().is_none_or(|first| at < first);
-            // All linger for the same time: nearly always it is the last one.
-            let behind = list
-                .lingering
-                .iter()
-                .rev()
-                .take_while(|l| l.at > at)
-                .count();
-            let place = list.lingering.len() - behind;
-            list.lingering.insert(place, Later { at, queue });
-            soonest
-        };
+        let soonest = self.list().lingering(at, queue);
         if soonest {
             self.wake.notify_one();
         }
@@ -234,50 +151,22 @@ impl BrokerQueue {
     /// Begins to look at the queues that are due: those listed as ready, those whose time has come, and if `rush` those
     /// that linger. What is listed meanwhile is for the next sweep.
     pub(crate) fn sweep(&self, now: Instant, rush: bool) -> Sweep {
-        let list = self.list();
-        Sweep {
-            now,
-            ready: list.now.len(),
-            lingering: if rush {
-                list.lingering.len()
-            } else {
-                list.lingering.partition_point(|first| first.at <= now)
-            },
-        }
+        self.list().sweep(now, rush)
     }
 
     /// The sweep's next queue.
     pub(crate) fn next_due(&self, sweep: &mut Sweep) -> Option<Listed> {
-        let mut list = self.list();
-        if sweep.ready > 0 {
-            sweep.ready -= 1;
-            return list.now.pop_front();
-        }
-        let later = if list.is_later_due(sweep.now) {
-            list.later.pop().map(|Reverse(later)| later)
-        } else if sweep.lingering > 0 {
-            sweep.lingering -= 1;
-            list.lingering.pop_front()
-        } else {
-            None
-        };
-        later.map(|Later { at, queue }| Listed {
-            queue,
-            timer: Some(at),
-        })
+        self.list().next_due(sweep)
     }
 
     /// Puts back what was taken but not used, before everything else.
     pub(crate) fn put_back(&self, unused: Listed) {
-        self.list().now.push_front(unused);
+        self.list().put_back(unused);
     }
 
     /// Whether there is a queue to look at now.
     pub(crate) fn has_due(&self, now: Instant, rush: bool) -> bool {
-        let list = self.list();
-        !list.now.is_empty()
-            || list.is_later_due(now)
-            || list.lingering.front().is_some_and(|l| rush || l.at <= now)
+        self.list().has_due(now, rush)
     }
 
     /// When to look again without being woken.
@@ -286,12 +175,11 @@ impl BrokerQueue {
     }
 
     pub(crate) fn mute(&self, until: Instant) {
-        let mut list = self.list();
-        list.muted_until = list.muted_until.max(Some(until));
+        self.list().mute(until);
     }
 
     pub(crate) fn muted_until(&self, now: Instant) -> Option<Instant> {
-        self.list().muted_until.filter(|until| *until > now)
+        self.list().muted_until(now)
     }
 
     /// A number for the next request, above 0 and different from all before.
