@@ -1,11 +1,15 @@
 //! The settings of a cluster, and its start.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::acl::Acl;
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::io::listener;
+use crate::listeners::Listener;
+use crate::sasl::SaslMechanism;
 use crate::settings::Settings;
 use crate::state::configs::TopicConfigs;
 use crate::state::nodes::Address;
@@ -127,7 +131,7 @@ impl Builder {
     /// The address that the nodes listen on: `0.0.0.0` for all that the machine has, as within a container. Default
     /// `127.0.0.1`. Kafka: `listeners`.
     ///
-    /// There is no security: whoever reaches the port can do everything.
+    /// Without [users](Builder::user) and [rules](Builder::allow), whoever reaches the port can do everything.
     pub fn bind(mut self, address: IpAddr) -> Self {
         self.settings.bind = address;
         self
@@ -143,6 +147,62 @@ impl Builder {
         self
     }
 
+    /// A user who may log in, by any of the [mechanisms](Builder::sasl_mechanisms).
+    ///
+    /// With the first one, clients have to: unless [listeners](Builder::listener) are named, the one that there is asks for a
+    /// login (`security.protocol=SASL_PLAINTEXT`). What users may do is up to [`allow`](Builder::allow).
+    pub fn user(mut self, name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.settings.users.set(name.as_ref(), password.as_ref());
+        self
+    }
+
+    /// The mechanisms by which users may log in. Default: all of [`SaslMechanism::ALL`].
+    /// Kafka: `sasl.enabled.mechanisms`.
+    pub fn sasl_mechanisms(mut self, all: impl IntoIterator<Item = SaslMechanism>) -> Self {
+        self.settings.mechanisms = all.into_iter().collect();
+        self
+    }
+
+    /// How long a login lasts; a client that does not renew it is cut off when it next asks for something (KIP-368).
+    /// Default: as long as its connection. Kafka: `connections.max.reauth.ms`.
+    pub fn session_lifetime(mut self, time: Duration) -> Self {
+        self.settings.session_lifetime = Some(time);
+        self
+    }
+
+    /// Another listener of each node, on a port of its own; clients of each are told the addresses of theirs. Default: one,
+    /// called `PLAINTEXT`, or `SASL_PLAINTEXT` with [users](Builder::user). Kafka: `listeners`.
+    ///
+    /// The first is that of [`Cluster::bootstrap_servers`], the others' addresses are told by
+    /// [`Cluster::bootstrap_servers_of`]. So a test can do what its client under test may not:
+    ///
+    /// ```
+    /// use ottla_broker::{Cluster, Listener};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), ottla_broker::Error> {
+    /// let cluster = Cluster::builder()
+    ///     .user("alice", "secret")
+    ///     .listener(Listener::sasl_plaintext("EXTERNAL"))
+    ///     .listener(Listener::plaintext("INTERNAL"))
+    ///     .start()
+    ///     .await?;
+    /// assert_ne!(cluster.bootstrap_servers(), cluster.bootstrap_servers_of("INTERNAL"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.settings.listeners.push(listener);
+        self
+    }
+
+    /// Something that somebody may do; with the first, whatever is not allowed is refused as Kafka refuses it.
+    /// Default: everybody may do everything. Kafka: `authorizer.class.name`.
+    pub fn allow(mut self, acl: Acl) -> Self {
+        self.settings.acls.push(acl);
+        self
+    }
+
     /// Starts the nodes, each on a port of its own; clients can connect when it returns.
     ///
     /// Must be called within a tokio runtime; the cluster's tasks run there.
@@ -154,23 +214,25 @@ impl Builder {
         self.check()?;
         let mut state = State::new(self.settings.clone());
         let mut bound = Vec::new();
-        for index in 0..self.settings.nodes {
-            let port = self.first_port.map_or(0, |first| first + index as u16);
-            let address = SocketAddr::new(self.settings.bind, port);
-            let listener = listener::bind(address).await?;
-            let bound_to = listener.local_addr();
-            let port = bound_to
-                .map_err(|source| Error::Listen { address, source })?
-                .port();
-            let host = self.settings.advertised().into();
-            let id = index as NodeId + 1;
-            let first = ListenerId::default();
-            state.nodes.set_address(id, first, Address { host, port });
-            bound.push(listener);
+        for of in (0..self.settings.listeners().len()).map(ListenerId) {
+            for index in 0..self.settings.nodes {
+                let nth = of.0 * self.settings.nodes + index;
+                let port = self.first_port.map_or(0, |first| first + nth as u16);
+                let address = SocketAddr::new(self.settings.bind, port);
+                let listener = listener::bind(address).await?;
+                let bound_to = listener.local_addr();
+                let port = bound_to
+                    .map_err(|source| Error::Listen { address, source })?
+                    .port();
+                let host = self.settings.advertised().into();
+                let id = index as NodeId + 1;
+                state.nodes.set_address(id, of, Address { host, port });
+                bound.push(((id, of), listener));
+            }
         }
         let cluster = Cluster::new(state, true);
-        for (index, listener) in bound.into_iter().enumerate() {
-            cluster.serve(index as NodeId + 1, listener);
+        for (place, listener) in bound {
+            cluster.serve(place, listener);
         }
         Ok(cluster)
     }
@@ -188,13 +250,13 @@ impl Builder {
     pub fn start_in_memory(self) -> Result<Cluster, Error> {
         self.check()?;
         let mut state = State::new(self.settings.clone());
-        for index in 0..self.settings.nodes {
-            let id = index as NodeId + 1;
-            let address = Address {
-                host: "127.0.0.1".into(),
-                port: id as u16,
-            };
-            state.nodes.set_address(id, ListenerId::default(), address);
+        for of in (0..self.settings.listeners().len()).map(ListenerId) {
+            for index in 0..self.settings.nodes {
+                let port = (of.0 * self.settings.nodes + index) as u16 + 1;
+                let host = "127.0.0.1".into();
+                let address = Address { host, port };
+                state.nodes.set_address(index as NodeId + 1, of, address);
+            }
         }
         Ok(Cluster::new(state, false))
     }
@@ -203,6 +265,7 @@ impl Builder {
         let invalid = |what: String| Err(Error::Invalid(what));
         let settings = &self.settings;
         let nodes = settings.nodes;
+        let listeners = settings.listeners();
         if !(1..=100).contains(&nodes) {
             return invalid(format!("a cluster has 1 to 100 nodes, not {nodes}"));
         }
@@ -211,9 +274,18 @@ impl Builder {
             return invalid(format!("replication factor {factor}, but {nodes} nodes"));
         }
         if let Some(first) = self.first_port
-            && usize::from(u16::MAX - first) + 1 < nodes
+            && usize::from(u16::MAX - first) + 1 < nodes * listeners.len()
         {
-            return invalid(format!("no {nodes} ports from {first} on"));
+            let ports = nodes * listeners.len();
+            return invalid(format!("no {ports} ports from {first} on"));
+        }
+        let mut names = HashSet::new();
+        let twice = listeners.iter().find(|one| !names.insert(&one.name));
+        if let Some(twice) = twice {
+            return invalid(format!("two listeners are called {}", twice.name));
+        }
+        if settings.mechanisms.is_empty() {
+            return invalid("no mechanism is left to log in by".to_owned());
         }
         if let Some(host) = &settings.advertised_host
             && !is_host(host)

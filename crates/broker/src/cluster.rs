@@ -1,5 +1,6 @@
 //! The cluster as a test or a program holds it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,11 +8,13 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::acl::Acl;
 use crate::error::Error;
 use crate::faults::{Fault, FaultId};
 use crate::inspect::{self, GroupView, LogRecord};
 use crate::io::shared::{Mode, Shared, keep_time};
 use crate::io::{connection, listener};
+use crate::listeners::Listener;
 use crate::seen::RequestSeen;
 use crate::state::{CoordinatorKind, ListenerId, NodeId, Now, State};
 use crate::wire::ErrorCode;
@@ -24,24 +27,28 @@ const STREAM_BUFFER: usize = 64 * 1024;
 pub struct Cluster {
     shared: Arc<Shared>,
     timer: JoinHandle<()>,
-    /// By node; `None` while a node refuses connections.
-    listeners: Mutex<Vec<Option<JoinHandle<()>>>>,
-    bootstrap: String,
+    /// Those that take connections.
+    listeners: Mutex<HashMap<(NodeId, ListenerId), JoinHandle<()>>>,
+    /// Each listener's name, and all nodes' addresses for it.
+    bootstrap: Vec<(String, String)>,
     has_ports: bool,
 }
 
 impl Cluster {
     pub(crate) fn new(state: State, has_ports: bool) -> Self {
-        let listener = ListenerId::default();
-        let addresses = state.nodes.all().iter();
-        let addresses = addresses.filter_map(|node| state.nodes.address(node.id, listener));
-        let bootstrap = addresses.map(ToString::to_string);
-        let bootstrap = bootstrap.collect::<Vec<_>>().join(",");
-        let nodes = state.nodes.all().len();
+        let nodes = &state.nodes;
+        let servers = |(index, listener): (usize, Listener)| {
+            let addresses = nodes.all().iter();
+            let addresses = addresses.filter_map(|node| nodes.address(node.id, ListenerId(index)));
+            let servers: Vec<_> = addresses.map(ToString::to_string).collect();
+            (listener.name, servers.join(","))
+        };
+        let listeners = state.settings.listeners().into_iter();
+        let bootstrap = listeners.enumerate().map(servers).collect();
         let shared = Arc::new(Shared::new(state));
         Self {
             timer: tokio::spawn(keep_time(shared.clone())),
-            listeners: Mutex::new((0..nodes).map(|_| None).collect()),
+            listeners: Mutex::default(),
             shared,
             bootstrap,
             has_ports,
@@ -52,21 +59,15 @@ impl Cluster {
         &self.shared
     }
 
-    fn listeners(&self) -> MutexGuard<'_, Vec<Option<JoinHandle<()>>>> {
+    fn listeners(&self) -> MutexGuard<'_, HashMap<(NodeId, ListenerId), JoinHandle<()>>> {
         self.listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn serve(&self, node: NodeId, listener: TcpListener) {
-        let task = tokio::spawn(listener::run(
-            self.shared.clone(),
-            (node, ListenerId::default()),
-            listener,
-        ));
-        if let Some(slot) = self.listeners().get_mut(node as usize - 1) {
-            *slot = Some(task);
-        }
+    pub(crate) fn serve(&self, place: (NodeId, ListenerId), listener: TcpListener) {
+        let task = tokio::spawn(listener::run(self.shared.clone(), place, listener));
+        self.listeners().insert(place, task);
     }
 
     /// Whether it is reached by sockets, not by streams in memory alone.
@@ -74,20 +75,18 @@ impl Cluster {
         self.has_ports
     }
 
-    pub(crate) fn is_listening(&self, node: NodeId) -> bool {
-        let listeners = self.listeners();
-        listeners
-            .get(node as usize - 1)
-            .is_some_and(Option::is_some)
+    pub(crate) fn is_listening(&self, place: (NodeId, ListenerId)) -> bool {
+        self.listeners().contains_key(&place)
     }
 
-    /// Returns when the port is closed.
+    /// Returns when the node's ports are closed.
     pub(crate) async fn stop_listening(&self, node: NodeId) {
-        let task = self
-            .listeners()
-            .get_mut(node as usize - 1)
-            .and_then(Option::take);
-        if let Some(task) = task {
+        let stopped: Vec<_> = {
+            let mut listeners = self.listeners();
+            let ended = listeners.extract_if(|(of, _), _| *of == node);
+            ended.map(|(_, task)| task).collect()
+        };
+        for task in stopped {
             task.abort();
             // It was told to end: that it did is no news.
             let _ = task.await;
@@ -96,8 +95,7 @@ impl Cluster {
 
     /// Ends the cluster; when it returns, its ports are free and its connections closed.
     pub async fn close(self) {
-        let nodes = self.listeners().len() as NodeId;
-        for node in 1..=nodes {
+        for node in self.shared.nodes() {
             self.shared.set_mode(node, Mode::Down, true);
             self.stop_listening(node).await;
         }
@@ -107,10 +105,25 @@ impl Cluster {
     /// Every node's address, for a client's `bootstrap.servers`: `127.0.0.1:40001,127.0.0.1:40002`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> &str {
-        &self.bootstrap
+        self.bootstrap.first().map_or("", |(_, servers)| servers)
     }
 
-    /// A stream in memory to a node, as a connection to its port would be; it is closed if the node is down.
+    /// Every node's address for one of several [listeners](crate::Builder::listener).
+    ///
+    /// # Panics
+    ///
+    /// Without a listener of that name.
+    #[must_use]
+    pub fn bootstrap_servers_of(&self, listener: &str) -> &str {
+        let mut all = self.bootstrap.iter();
+        let found = all.find(|(name, _)| name == listener);
+        found.map_or_else(
+            || panic!("there is no listener {listener}"),
+            |(_, servers)| servers,
+        )
+    }
+
+    /// A stream in memory to a node, as a connection to its first port would be; it is closed if the node is down.
     #[must_use]
     pub fn connect(&self, node: i32) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(STREAM_BUFFER);
@@ -193,6 +206,41 @@ impl Cluster {
         self.shared.with(|state, _| inspect::groups(state))
     }
 
+    /// Lets a user log in by this password, from now on the only one; who is logged in stays so.
+    pub fn set_user(&self, name: &str, password: &str) {
+        self.shared
+            .with(|state, _| state.security.users.set(name, password));
+    }
+
+    /// Lets a user log in no more; who is logged in stays so, until its session ends. Whether there was such a user.
+    #[expect(clippy::must_use_candidate, reason = "most know that there was")]
+    pub fn remove_user(&self, name: &str) -> bool {
+        self.shared
+            .with(|state, _| state.security.users.remove(name))
+    }
+
+    /// Ends all sessions of clients that have logged in: what they ask next, unless it is a new login, closes the
+    /// connection, as after [`Builder::session_lifetime`](crate::Builder::session_lifetime).
+    pub fn expire_sessions(&self) {
+        self.shared.with(|state, now| {
+            for login in state.connections.logins() {
+                login.expire(now.up);
+            }
+        });
+    }
+
+    /// Allows something from now on; before the first, everything is allowed.
+    pub fn allow(&self, acl: Acl) {
+        self.shared.with(|state, _| state.security.acls.add(acl));
+    }
+
+    /// Takes back what was allowed; what nothing else allows is refused, also when nothing is left that is allowed.
+    /// Whether it was there.
+    #[expect(clippy::must_use_candidate, reason = "most know that it was")]
+    pub fn revoke(&self, acl: &Acl) -> bool {
+        self.shared.with(|state, _| state.security.acls.remove(acl))
+    }
+
     /// The requests that the nodes have read, oldest first; the last 4096 of them.
     #[must_use]
     pub fn requests_seen(&self) -> Vec<RequestSeen> {
@@ -244,12 +292,11 @@ impl Faults<'_> {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.timer.abort();
-        let listeners: Vec<_> = self.listeners().drain(..).collect();
-        for (index, task) in listeners.into_iter().enumerate() {
-            if let Some(task) = task {
-                task.abort();
-            }
-            self.shared.set_mode(index as NodeId + 1, Mode::Down, true);
+        for (_, task) in self.listeners().drain() {
+            task.abort();
+        }
+        for node in self.shared.nodes() {
+            self.shared.set_mode(node, Mode::Down, true);
         }
     }
 }
@@ -257,7 +304,7 @@ impl Drop for Cluster {
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
-            .field("bootstrap_servers", &self.bootstrap)
+            .field("bootstrap_servers", &self.bootstrap_servers())
             .finish_non_exhaustive()
     }
 }

@@ -32,6 +32,7 @@ pub struct Fault {
     group: Option<Name>,
     node: Option<NodeId>,
     client_id: Option<Name>,
+    user: Option<Name>,
     schedule: Schedule,
 }
 
@@ -68,6 +69,7 @@ impl Fault {
             group: None,
             node: None,
             client_id: None,
+            user: None,
             schedule: Schedule::Times(1),
         }
     }
@@ -158,6 +160,12 @@ impl Fault {
         self
     }
 
+    /// Only requests of this user, as it logged in; those of a login itself have none yet. Default: any.
+    pub fn user(mut self, name: impl AsRef<str>) -> Self {
+        self.user = Some(name.as_ref().into());
+        self
+    }
+
     /// On the next `n` requests that it means. Default: 1.
     pub fn times(mut self, n: u64) -> Self {
         self.schedule = Schedule::Times(n);
@@ -187,6 +195,10 @@ impl Fault {
         self.api.is_none_or(|api| api == request.api)
             && self.node.is_none_or(|node| node == request.node)
             && self.client_id.as_ref().is_none_or(client)
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|user| **user == *request.user)
             && self
                 .group
                 .as_ref()
@@ -235,6 +247,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) api: ApiKey,
     pub(crate) node: NodeId,
     pub(crate) client_id: &'a str,
+    pub(crate) user: &'a str,
     pub(crate) about: &'a About,
 }
 
@@ -360,6 +373,7 @@ mod tests {
             api: ApiKey::Fetch,
             node: 1,
             client_id: "c",
+            user: "u",
             about: &about,
         };
         let happens = |_: &usize| rules.plan(&request, &mut random).end == End::Before;
@@ -396,6 +410,8 @@ mod tests {
         assert_eq!(on(Fault::disconnect().partition(3)), 1);
         assert_eq!(on(Fault::disconnect().group("g")), 1);
         assert_eq!(on(Fault::disconnect().group("other")), 0);
+        assert_eq!(on(Fault::disconnect().user("u")), 1);
+        assert_eq!(on(Fault::disconnect().user("other")), 0);
         assert_eq!(on(Fault::disconnect().node(2)), 0);
         assert_eq!(on(Fault::disconnect().client_id("other")), 0);
     }
@@ -412,6 +428,7 @@ mod tests {
             api: ApiKey::Metadata,
             node: 1,
             client_id: "",
+            user: "u",
             about: &About::default(),
         };
         let codes = |plan: &Plan| -> Vec<_> { plan.forced.iter().map(|one| one.code).collect() };
@@ -433,6 +450,7 @@ mod tests {
             api: ApiKey::Produce,
             node: 1,
             client_id: "",
+            user: "u",
             about: &about,
         };
         let error = || Fault::error(ErrorCode::CORRUPT_MESSAGE).topic("t");

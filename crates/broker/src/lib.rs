@@ -54,6 +54,8 @@
 //! - Retention by bytes and by time, of whole segments and at intervals, and DeleteRecords.
 //! - All of a topic's settings are taken, checked and told. Those that decide what is stored and for how long are acted
 //!   on; what has to do with files, recompression or real replication is kept as a label.
+//! - Logins by PLAIN and SCRAM, sessions that end and are renewed (KIP-368), and a list of who may do what:
+//!   [`Builder::user`], [`Builder::session_lifetime`], [`Builder::allow`].
 //! - The versions of each call that Kafka 4 speaks: see [`ApiKey`]. Tried with Java's tools, librdkafka, krafka, rskafka
 //!   and ottla.
 //!
@@ -61,7 +63,7 @@
 //!
 //! - Nothing is written to disk: a cluster's records live as long as it does. [`Node::crash`] loses none, because all
 //!   nodes share them; replication only says who may lead.
-//! - No transactions, no compaction (`cleanup.policy=compact` is a label), no security, no quotas, and none of the
+//! - No transactions, no compaction (`cleanup.policy=compact` is a label), no TLS, no quotas, and none of the
 //!   newer group protocols (KIP-848, share groups). A client that asks for transactions is told
 //!   `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`.
 //! - A new leader is elected at once, where Kafka takes seconds to notice a death; [`Node::freeze`] is a death that
@@ -72,6 +74,10 @@
 //! [`Cluster::faults`] takes [`Fault`]s: answer the next, every n-th or every matching request with an error, late, not
 //! at all, or by half. [`Cluster::node`] crashes, freezes and restarts nodes and refuses connections,
 //! [`Cluster::move_leader`] and [`Cluster::move_coordinator`] do what their names say.
+//!
+//! Logins fail as other requests do: a fault [on](Fault::on) `SaslHandshake` or `SaslAuthenticate` refuses or delays them,
+//! [`Cluster::set_user`] and [`Cluster::remove_user`] change who is let in, [`Cluster::expire_sessions`] ends what was
+//! begun, [`Cluster::allow`] and [`Cluster::revoke`] change what may be done.
 //!
 //! # Time
 //!
@@ -89,6 +95,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod about;
+mod acl;
 mod api;
 mod builder;
 mod cluster;
@@ -97,17 +104,22 @@ mod faults;
 mod forced;
 mod inspect;
 mod io;
+mod listeners;
 mod node;
+mod sasl;
 mod seen;
 mod settings;
 mod state;
 mod wire;
 
+pub use acl::{Acl, AclOperation};
 pub use builder::Builder;
 pub use cluster::{Cluster, Faults};
 pub use error::Error;
 pub use faults::{Fault, FaultId};
 pub use inspect::{GroupView, LogRecord, MemberView};
+pub use listeners::Listener;
 pub use node::Node;
+pub use sasl::SaslMechanism;
 pub use seen::RequestSeen;
 pub use wire::{ApiKey, ErrorCode};

@@ -22,6 +22,7 @@ Options:
       --partitions COUNT          Partitions of a topic that is made when it is first used [default: 1]
       --replication-factor COUNT  Replicas of a topic when nobody says [default: 1]
       --no-auto-create            Topics are not made when they are first used
+      --user NAME:PASSWORD        Who may log in, by SASL PLAIN or SCRAM; with one, clients have to; may be repeated
       --retention-bytes BYTES     How much of a partition is kept when its topic does not say [default: all]
   -h, --help                      Print this
   -V, --version                   Print the version
@@ -69,6 +70,13 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
             Long("partitions") => builder.default_partitions(arguments.value()?.parse()?),
             Long("replication-factor") => builder.replication_factor(arguments.value()?.parse()?),
             Long("no-auto-create") => builder.auto_create_topics(false),
+            Long("user") => {
+                let text = arguments.value()?.string()?;
+                let (name, password) = text
+                    .split_once(':')
+                    .ok_or("--user takes NAME:PASSWORD, with a colon between them")?;
+                builder.user(name, password)
+            }
             Long("retention-bytes") => builder.retention_bytes(arguments.value()?.parse()?),
             Short('h') | Long("help") => return Ok(Asked::Help),
             Short('V') | Long("version") => return Ok(Asked::Version),

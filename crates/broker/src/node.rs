@@ -35,7 +35,7 @@ impl Node<'_> {
         self.id
     }
 
-    /// Where clients find it, `127.0.0.1:40001`.
+    /// Where clients find it, `127.0.0.1:40001`; by the first listener, if it has several.
     #[must_use]
     pub fn address(&self) -> String {
         self.cluster.shared().with(|state, _| {
@@ -106,16 +106,21 @@ impl Node<'_> {
     /// [`Error::Listen`] when another process has taken the port meanwhile.
     pub async fn accept_connections(&self) -> Result<(), Error> {
         let id = self.id;
-        let address = self.cluster.shared().with(|state, _| {
-            let address = state.nodes.address(id, ListenerId::default());
-            let port = address.map(|address| address.port).unwrap_or_default();
-            SocketAddr::new(state.settings.bind, port)
+        let addresses: Vec<_> = self.cluster.shared().with(|state, _| {
+            let bind = state.settings.bind;
+            let all = (0..state.settings.listeners().len()).map(ListenerId);
+            let ports = all.filter_map(|listener| {
+                let port = state.nodes.address(id, listener)?.port;
+                Some((listener, SocketAddr::new(bind, port)))
+            });
+            ports.collect()
         });
-        if !self.cluster.has_ports() || self.cluster.is_listening(id) {
-            return Ok(());
+        for (of, address) in addresses {
+            if self.cluster.has_ports() && !self.cluster.is_listening((id, of)) {
+                let listener = listener::bind(address).await?;
+                self.cluster.serve((id, of), listener);
+            }
         }
-        let listener = listener::bind(address).await?;
-        self.cluster.serve(id, listener);
         Ok(())
     }
 

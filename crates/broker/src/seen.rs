@@ -23,6 +23,8 @@ pub struct RequestSeen {
     pub version: i16,
     /// The client's id (`client.id`), empty if it has none; its first 256 letters.
     pub client_id: String,
+    /// Whose it is, as the connection logged in: `ANONYMOUS` without a login; its first 256 letters.
+    pub user: String,
     /// The topics it is about, where the call names any; the first 4 KiB of them.
     pub topics: Vec<String>,
 }
@@ -32,7 +34,7 @@ pub struct RequestSeen {
 pub(crate) struct Seen(VecDeque<RequestSeen>);
 
 impl Seen {
-    pub(crate) fn note(&mut self, node: NodeId, header: &Header, about: &About) {
+    pub(crate) fn note(&mut self, node: NodeId, user: &str, header: &Header, about: &About) {
         if self.0.len() == MOST_SEEN {
             self.0.pop_front();
         }
@@ -42,6 +44,7 @@ impl Seen {
             api: header.key,
             version: header.version,
             client_id: client_id.chars().take(MOST_NOTED).collect(),
+            user: user.chars().take(MOST_NOTED).collect(),
             topics: noted(about),
         });
     }

@@ -3,6 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::acl::Acl;
+use crate::listeners::Listener;
+use crate::sasl::{SaslMechanism, Users};
+
 /// All settings; the builder documents them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -20,6 +24,12 @@ pub(crate) struct Settings {
     pub(crate) initial_rebalance_delay: Duration,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_check: Duration,
+    /// Those that were named; see `listeners`.
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) users: Users,
+    pub(crate) mechanisms: Vec<SaslMechanism>,
+    pub(crate) session_lifetime: Option<Duration>,
+    pub(crate) acls: Vec<Acl>,
     /// Where the nodes listen.
     pub(crate) bind: IpAddr,
     /// Where clients are told to go.
@@ -41,8 +51,28 @@ impl Default for Settings {
             initial_rebalance_delay: Duration::ZERO,
             retention_bytes: None,
             retention_check: Duration::from_secs(300),
+            listeners: Vec::new(),
+            users: Users::default(),
+            mechanisms: SaslMechanism::ALL.to_vec(),
+            session_lifetime: None,
+            acls: Vec::new(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             advertised_host: None,
         }
+    }
+}
+
+impl Settings {
+    /// Each node's listeners: those that were named, or one, which asks for a login where there are users.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        if !self.listeners.is_empty() {
+            return self.listeners.clone();
+        }
+        let listener = if self.users.is_empty() {
+            Listener::plaintext("PLAINTEXT")
+        } else {
+            Listener::sasl_plaintext("SASL_PLAINTEXT")
+        };
+        vec![listener]
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::about::About;
 use crate::forced::{Forced, Part};
 use crate::state::{Connection, ConnectionId, ListenerId, NodeId, Now, State};
-use crate::wire::{ErrorCode, Name, Writer};
+use crate::wire::{ApiKey, ErrorCode, Header, Name, Writer};
 
 /// Where and when a request is handled.
 pub(crate) struct At<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Now,
+    /// What is asked.
+    pub(crate) key: ApiKey,
     pub(crate) node: NodeId,
     pub(crate) connection: ConnectionId,
     pub(crate) client: Client<'a>,
@@ -23,6 +25,8 @@ pub(crate) struct At<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Client<'a> {
     pub(crate) id: &'a str,
+    /// As it logged in.
+    pub(crate) user: Name,
     pub(crate) host: Name,
 }
 
@@ -31,6 +35,8 @@ pub(crate) struct Client<'a> {
 pub(crate) enum Step {
     /// The answer is written.
     Answer,
+    /// The answer is written, and the connection closes behind it.
+    Last,
     /// The client wants none (`acks=0`).
     Silence,
     /// As Kafka tells an error where no answer is wanted: the connection is closed.
@@ -45,21 +51,25 @@ impl<'a> At<'a> {
         state: &'a mut State,
         now: Now,
         connection: ConnectionId,
-        client_id: &'a str,
+        header: &'a Header,
         forced: &'a [Forced],
     ) -> Option<Self> {
         let Connection {
             node,
             listener,
             host,
-        } = state.connections.get(connection)?.clone();
+            login,
+        } = state.connections.get(connection)?;
+        let (node, listener, host, user) = (*node, *listener, host.clone(), login.user());
         Some(Self {
             state,
             now,
+            key: header.key,
             node,
             connection,
             client: Client {
-                id: client_id,
+                id: header.client_id.as_deref().unwrap_or_default(),
+                user,
                 host,
             },
             listener,
@@ -100,6 +110,9 @@ impl<'a> At<'a> {
         part: Part<'_>,
         work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
     ) -> Result<T, ErrorCode> {
+        if let Some(topic) = part.topic {
+            self.authorize_topic(topic)?;
+        }
         match self.forced.iter().find(|forced| forced.is_about(part)) {
             None => work(self),
             Some(forced) if forced.takes_effect => {

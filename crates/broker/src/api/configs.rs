@@ -17,6 +17,12 @@ struct Resource {
     name: Name,
 }
 
+impl Resource {
+    fn topic(&self) -> Option<&str> {
+        (self.kind == TOPIC).then_some(&*self.name)
+    }
+}
+
 /// A code with what is wrong.
 type Refusal = (ErrorCode, String);
 
@@ -56,6 +62,7 @@ impl Call for DescribeConfigs {
         out.array(&self.resources, |out, (resource, keys)| {
             let mut why = None;
             let told = at.part(Some(&resource.name), None, |at| {
+                at.authorize_configs(resource.topic())?;
                 describe(at.state, resource).map_err(|(code, message)| {
                     why = Some(message);
                     code
@@ -229,6 +236,7 @@ impl Call for IncrementalAlterConfigs {
         out.array(&self.resources, |out, (resource, changes)| {
             let mut why = None;
             let done = at.part(Some(&resource.name), None, |at| {
+                at.authorize_configs(resource.topic())?;
                 alter(at.state, resource, changes, self.validate_only).map_err(|(code, message)| {
                     why = Some(message);
                     code

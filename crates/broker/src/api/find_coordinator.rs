@@ -66,7 +66,10 @@ impl Call for FindCoordinator {
 fn answer(at: &mut At<'_>, kind: i8, key: &str) -> Result<NodeId, ErrorCode> {
     at.group_part(key, |at| {
         let kind = match kind {
-            GROUP => CoordinatorKind::Group,
+            GROUP => {
+                at.authorize_group(key)?;
+                CoordinatorKind::Group
+            }
             TRANSACTION => return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
             _ => return Err(ErrorCode::INVALID_REQUEST),
         };

@@ -5,7 +5,7 @@ use crate::state::CoordinatorKind;
 use crate::wire::{ErrorCode, Malformed, Name, Reader};
 
 impl At<'_> {
-    /// Whether this node is the one to ask about the group.
+    /// Whether this node is the one to ask about the group, and the client one to ask it.
     pub(super) fn coordinates(&self, group: &str) -> Result<(), ErrorCode> {
         if group.is_empty() {
             return Err(ErrorCode::INVALID_GROUP_ID);
@@ -15,6 +15,7 @@ impl At<'_> {
 
     /// The same where a group may have no name.
     pub(super) fn is_coordinator(&self, group: &str) -> Result<(), ErrorCode> {
+        self.authorize_group(group)?;
         match self.state.nodes.coordinator(CoordinatorKind::Group, group) {
             Some(node) if node == self.node => Ok(()),
             Some(_) => Err(ErrorCode::NOT_COORDINATOR),

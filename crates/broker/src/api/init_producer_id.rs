@@ -25,6 +25,7 @@ impl Call for InitProducerId {
             if transactional {
                 Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
             } else {
+                at.authorize_producer()?;
                 Ok(at.state.new_producer_id())
             }
         });

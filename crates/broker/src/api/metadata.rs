@@ -63,7 +63,8 @@ impl Call for Metadata {
                 .collect(),
             None => {
                 let names = at.state.topics.iter();
-                let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+                let mut names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+                names.retain(|name| at.authorize_topic(name).is_ok());
                 let each = names.into_iter().map(|name| {
                     let found = at.part(Some(&name), None, |_| Ok(()));
                     (TopicRef::Name(name), found)
@@ -92,6 +93,9 @@ impl Call for Metadata {
 /// Whether the topic is there, made just now if need be.
 fn find(at: &mut At<'_>, topic: &TopicRef, create: bool) -> Result<(), ErrorCode> {
     let name = topic.name(at.state).ok_or(topic.unknown())?;
+    if matches!(topic, TopicRef::Id(_)) && at.authorize_topic(&name).is_err() {
+        return Err(topic.unknown());
+    }
     at.part(Some(&name), None, |at| {
         if at.state.topics.get(&name).is_some() {
             return Ok(());
@@ -102,6 +106,7 @@ fn find(at: &mut At<'_>, topic: &TopicRef, create: bool) -> Result<(), ErrorCode
         if !create || !at.state.settings.auto_create_topics {
             return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         }
+        at.authorize_creation(&name)?;
         let partitions = at.state.settings.default_partitions;
         if !at.state.has_room(partitions) {
             return Err(ErrorCode::POLICY_VIOLATION);

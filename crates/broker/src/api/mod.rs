@@ -1,6 +1,7 @@
 //! The calls, one file each: what a request says, what it does to the cluster, what is answered.
 
 mod api_versions;
+mod authorize;
 mod call;
 mod configs;
 mod create_partitions;
@@ -26,6 +27,8 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 #[cfg(test)]
 mod tests;
@@ -61,6 +64,8 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         ApiKey::ListGroups => Box::new(list_groups::read(r)?),
         ApiKey::DeleteGroups => Box::new(delete_groups::read(r)?),
         ApiKey::OffsetDelete => Box::new(offset_delete::read(r)?),
+        ApiKey::SaslHandshake => Box::new(sasl_handshake::read(r)?),
+        ApiKey::SaslAuthenticate => Box::new(sasl_authenticate::read(r)?),
         ApiKey::CreateTopics => Box::new(create_topics::read(r)?),
         ApiKey::DeleteTopics => Box::new(delete_topics::read(r)?),
         ApiKey::DeleteRecords => Box::new(delete_records::read(r)?),

@@ -45,8 +45,10 @@ fn read_topic(r: &mut Reader) -> Result<(Name, Vec<i32>), Malformed> {
     r.tagged(topic)
 }
 
-/// Partitions by topic; `None` where nothing was committed.
-type Answer = Vec<(Name, Vec<(i32, Option<Committed>)>)>;
+/// Partitions by topic.
+type Answer = Vec<(Name, Vec<(i32, Found)>)>;
+/// `None` where nothing was committed.
+type Found = Result<Option<Committed>, ErrorCode>;
 
 impl Call for OffsetFetch {
     fn about(&self, state: &State, _node: NodeId) -> About {
@@ -102,12 +104,19 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
             Some(topics) => topics
                 .iter()
                 .map(|(name, partitions)| {
-                    let found =
-                        |p: &i32| (*p, group.and_then(|g| g.offsets.get(name, *p)).cloned());
+                    let allowed = at.authorize_topic(name);
+                    let found = |p: &i32| {
+                        let committed = group.and_then(|g| g.offsets.get(name, *p));
+                        (*p, allowed.map(|()| committed.cloned()))
+                    };
                     (name.clone(), partitions.iter().map(found).collect())
                 })
                 .collect(),
-            None => group.map(all).unwrap_or_default(),
+            None => {
+                let mut all = group.map(all).unwrap_or_default();
+                all.retain(|(name, _)| at.authorize_topic(name).is_ok());
+                all
+            }
         })
     })
 }
@@ -115,7 +124,7 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
 fn all(group: &Group) -> Answer {
     let mut all: Answer = Vec::new();
     for (name, partition, committed) in group.offsets.iter() {
-        let one = (partition, Some(committed.clone()));
+        let one = (partition, Ok(Some(committed.clone())));
         match all.last_mut() {
             Some((last, partitions)) if last == name => partitions.push(one),
             _ => all.push((name.clone(), vec![one])),
@@ -128,8 +137,9 @@ fn write(answer: &Result<Answer, ErrorCode>, out: &mut Writer) {
     let topics = answer.as_deref().unwrap_or_default();
     out.array(topics, |out, (name, partitions)| {
         out.string(name);
-        out.array(partitions, |out, (partition, committed)| {
-            write_one(*partition, committed.as_ref(), ErrorCode::NONE, out);
+        out.array(partitions, |out, (partition, found)| {
+            let committed = found.as_ref().ok().and_then(Option::as_ref);
+            write_one(*partition, committed, code(found), out);
         });
         out.tags();
     });

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
@@ -12,7 +11,7 @@ use super::frames;
 use super::shared::{Mode, Shared, Status};
 use crate::api::{self, At, Call, Step};
 use crate::faults::{End, Plan};
-use crate::state::{Connection, ConnectionId, ListenerId, NodeId};
+use crate::state::{Connection, ConnectionId, ListenerId, Login, NodeId};
 use crate::wire::{Frame, Header, Malformed, Name, Reader};
 
 /// Serves a client until it leaves, sends what is no request, or the node goes down.
@@ -29,11 +28,17 @@ pub(crate) async fn serve(
     if before.mode == Mode::Down {
         return;
     }
+    let login = if shared.asks_for_login(listener) {
+        Login::Expected
+    } else {
+        Login::Open
+    };
     let host: Name = format!("/{host}").into();
     let (id, waker) = shared.connected(Connection {
         node,
         listener,
         host: host.clone(),
+        login,
     });
     let mut down = mode.clone();
     let mut served = Served {
@@ -76,8 +81,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
                 return Ok(());
             };
             self.thawed().await;
-            let (header, call) = read(frame)
-                .map_err(|Malformed(why)| io::Error::new(io::ErrorKind::InvalidData, why))?;
+            let invalid = |Malformed(why)| io::Error::new(io::ErrorKind::InvalidData, why);
+            let mut reader = Reader::new(frame);
+            let header = Header::read(&mut reader).map_err(invalid)?;
+            let (id, key) = (self.id, header.key);
+            if !self.shared.with(|state, now| state.admits(id, key, now)) {
+                tracing::debug!(node = self.node, %key, "not admitted without a login");
+                return Ok(());
+            }
+            let call = api::read(&header, &mut reader).map_err(invalid)?;
             let plan = self.plan(&header, &*call);
             if !plan.delay.is_zero() {
                 tokio::time::sleep(plan.delay).await;
@@ -85,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
             if plan.end == End::Before {
                 return Ok(());
             }
-            let Some(answer) = self.answer(&header, call, &plan).await else {
+            let Some((answer, last)) = self.answer(&header, call, &plan).await else {
                 return Ok(());
             };
             self.thawed().await;
@@ -97,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
                 let length = if cut { answer.len() / 2 } else { answer.len() };
                 frames::write(&mut self.stream, answer, length).await?;
             }
-            if cut {
+            if cut || last {
                 return Ok(());
             }
             if !plan.throttle.is_zero() {
@@ -110,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
     fn plan(&self, header: &Header, call: &dyn Call) -> Plan {
         self.shared.with(|state, _| {
             let about = call.about(state, self.node);
-            state.arrived(self.node, header, &about)
+            state.arrived(self.id, header, &about)
         })
     }
 
@@ -120,28 +132,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
         let _ = self.mode.wait_for(|now| now.mode == Mode::Running).await;
     }
 
-    /// The answer, if one is wanted; the outer `None` closes the connection.
+    /// The answer, if one is wanted, and whether it is the last; the outer `None` closes the connection.
     async fn answer(
         &mut self,
         header: &Header,
         mut call: Box<dyn Call>,
         plan: &Plan,
-    ) -> Option<Option<Frame>> {
+    ) -> Option<(Option<Frame>, bool)> {
         let throttle = i32::try_from(plan.throttle.as_millis()).unwrap_or(i32::MAX);
         loop {
             let mut out = api::writer(header);
             out.set_throttle(throttle);
             let step = self.shared.with(|state, now| {
-                let client_id = header.client_id.as_deref().unwrap_or_default();
-                match At::new(state, now, self.id, client_id, &plan.forced) {
+                match At::new(state, now, self.id, header, &plan.forced) {
                     Some(mut at) => call.step(&mut at, &mut out),
                     None => Step::Close,
                 }
             });
             match step {
-                Step::Answer if out.is_full() => return None,
-                Step::Answer => return Some(Some(out.finish())),
-                Step::Silence => return Some(None),
+                Step::Answer | Step::Last if out.is_full() => return None,
+                Step::Answer => return Some((Some(out.finish()), false)),
+                Step::Last => return Some((Some(out.finish()), true)),
+                Step::Silence => return Some((None, false)),
                 Step::Close => return None,
                 Step::Wait { until } => {
                     if !self.wait(until).await {
@@ -172,11 +184,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<S> {
             }
         }
     }
-}
-
-fn read(frame: BytesMut) -> Result<(Header, Box<dyn Call>), Malformed> {
-    let mut reader = Reader::new(frame);
-    let header = Header::read(&mut reader)?;
-    let call = api::read(&header, &mut reader)?;
-    Ok((header, call))
 }

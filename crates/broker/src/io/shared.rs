@@ -8,7 +8,7 @@ use std::time::{self, Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::state::{Connection, ConnectionId, NodeId, Now, State};
+use crate::state::{Connection, ConnectionId, ListenerId, NodeId, Now, State};
 
 /// Whether a node works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// By node, in the order of their ids.
     statuses: Vec<watch::Sender<Status>>,
     pub(crate) max_request_bytes: usize,
+    /// Which listeners ask for a login, in their order.
+    logins: Vec<bool>,
     /// A connection has ended.
     parted: Notify,
 }
@@ -109,6 +111,12 @@ impl Shared {
             timer: Notify::new(),
             statuses: (0..state.nodes.all().len()).map(|_| running()).collect(),
             max_request_bytes: state.settings.max_request_bytes,
+            logins: state
+                .settings
+                .listeners()
+                .iter()
+                .map(|one| one.login)
+                .collect(),
             parted: Notify::new(),
             inner: Mutex::new(Inner { state, armed: None }),
         }
@@ -147,9 +155,18 @@ impl Shared {
         result
     }
 
+    /// All nodes' ids.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        1..=self.statuses.len() as NodeId
+    }
+
     pub(crate) fn status(&self, node: NodeId) -> Option<&watch::Sender<Status>> {
         self.statuses
             .get(usize::try_from(node).ok()?.checked_sub(1)?)
+    }
+
+    pub(crate) fn asks_for_login(&self, listener: ListenerId) -> bool {
+        self.logins.get(listener.0).copied().unwrap_or(true)
     }
 
     /// Changes a node's mode; `cut` ends its connections.

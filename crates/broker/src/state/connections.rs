@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::ids::{ConnectionId, ListenerId, NodeId};
+use super::login::Login;
 use crate::wire::Name;
 
 /// What is known of one connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     /// The node that it leads to.
     pub(crate) node: NodeId,
@@ -14,6 +15,7 @@ pub(crate) struct Connection {
     pub(crate) listener: ListenerId,
     /// Where its client is, as Kafka names it: a slash and the address.
     pub(crate) host: Name,
+    pub(crate) login: Login,
 }
 
 /// All connections of all nodes.
@@ -33,6 +35,19 @@ impl Connections {
 
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
         self.all.get(&id)
+    }
+
+    pub(crate) fn login(&mut self, id: ConnectionId) -> Option<&mut Login> {
+        self.all
+            .get_mut(&id)
+            .map(|connection| &mut connection.login)
+    }
+
+    /// All logins of all nodes.
+    pub(crate) fn logins(&mut self) -> impl Iterator<Item = &mut Login> {
+        self.all
+            .values_mut()
+            .map(|connection| &mut connection.login)
     }
 
     pub(crate) fn has(&self, id: ConnectionId) -> bool {

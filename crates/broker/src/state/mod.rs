@@ -10,10 +10,12 @@ pub(crate) mod head;
 mod ids;
 mod leaders;
 pub(crate) mod log;
+mod login;
 pub(crate) mod nodes;
 pub(crate) mod producers;
 pub(crate) mod random;
 pub(crate) mod records;
+mod security;
 pub(crate) mod sessions;
 mod time;
 mod timers;
@@ -22,21 +24,24 @@ pub(crate) mod waits;
 
 pub(crate) use connections::Connection;
 pub(crate) use ids::{ConnectionId, CoordinatorKind, ListenerId, NodeId, Now};
+pub(crate) use login::{Failed, Login, Told};
 
 use connections::Connections;
 use groups::Groups;
 use nodes::Nodes;
 use random::Random;
+use security::Security;
 use sessions::Sessions;
 use timers::{Alarm, Timers};
 use topics::Topics;
 use waits::Waits;
 
 use crate::about::About;
+use crate::acl::Acls;
 use crate::faults::{Facts, Plan, Rules};
 use crate::seen::Seen;
 use crate::settings::Settings;
-use crate::wire::{Header, Name};
+use crate::wire::{ApiKey, Header, Name};
 
 /// More than any test or development needs.
 const MOST_PARTITIONS: usize = 100_000;
@@ -49,6 +54,7 @@ pub(crate) struct State {
     pub(crate) random: Random,
     pub(crate) nodes: Nodes,
     pub(crate) connections: Connections,
+    pub(crate) security: Security,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) sessions: Sessions,
@@ -65,12 +71,23 @@ impl State {
         let cluster_id = random.base64_id();
         let next_producer_id = random.first_producer_id();
         let nodes = Nodes::new(settings.nodes);
+        let mut acls = Acls::default();
+        for acl in &settings.acls {
+            acls.add(acl.clone());
+        }
+        let security = Security {
+            users: settings.users.clone(),
+            mechanisms: settings.mechanisms.clone(),
+            session_lifetime: settings.session_lifetime,
+            acls,
+        };
         let mut state = Self {
             settings,
             cluster_id,
             random,
             nodes,
             connections: Connections::default(),
+            security,
             topics: Topics::default(),
             groups: Groups::default(),
             sessions: Sessions::default(),
@@ -134,15 +151,26 @@ impl State {
     }
 
     /// Notes a request, and decides what goes wrong with it.
-    pub(crate) fn arrived(&mut self, node: NodeId, header: &Header, about: &About) -> Plan {
-        self.seen.note(node, header, about);
+    pub(crate) fn arrived(&mut self, id: ConnectionId, header: &Header, about: &About) -> Plan {
+        let Some(connection) = self.connections.get(id) else {
+            return Plan::default();
+        };
+        let (node, user) = (connection.node, connection.login.user());
+        self.seen.note(node, &user, header, about);
         let facts = Facts {
             api: header.key,
             node,
             client_id: header.client_id.as_deref().unwrap_or_default(),
+            user: &user,
             about,
         };
         self.faults.plan(&facts, &mut self.random)
+    }
+
+    /// Whether a connection's client may ask this now, by its login.
+    pub(crate) fn admits(&self, id: ConnectionId, key: ApiKey, now: Now) -> bool {
+        let connection = self.connections.get(id);
+        connection.is_some_and(|connection| connection.login.admits(key, now.up))
     }
 
     /// A client has come, and may wait for answers.

@@ -67,6 +67,7 @@ apis! {
     SyncGroup = 14, 0..=5, flexible 4;
     DescribeGroups = 15, 0..=6, flexible 5;
     ListGroups = 16, 0..=5, flexible 3;
+    SaslHandshake = 17, 1..=1, flexible i16::MAX;
     ApiVersions = 18, 0..=4, flexible 3;
     CreateTopics = 19, 2..=7, flexible 5;
     DeleteTopics = 20, 1..=6, flexible 4;
@@ -74,6 +75,7 @@ apis! {
     InitProducerId = 22, 0..=5, flexible 2;
     OffsetForLeaderEpoch = 23, 2..=4, flexible 4;
     DescribeConfigs = 32, 1..=4, flexible 4;
+    SaslAuthenticate = 36, 0..=2, flexible 2;
     CreatePartitions = 37, 0..=3, flexible 2;
     DeleteGroups = 42, 0..=2, flexible 2;
     IncrementalAlterConfigs = 44, 0..=1, flexible 1;

@@ -51,6 +51,8 @@ macro_rules! every {
         $call::<SyncGroupRequest>();
         $call::<DescribeGroupsRequest>();
         $call::<ListGroupsRequest>();
+        $call::<SaslHandshakeRequest>();
+        $call::<SaslAuthenticateRequest>();
         $call::<ApiVersionsRequest>();
         $call::<CreateTopicsRequest>();
         $call::<DeleteTopicsRequest>();

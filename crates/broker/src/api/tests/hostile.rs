@@ -65,6 +65,8 @@ fn damaged_requests_are_refused_or_answered() {
     defaults::<SyncGroupRequest>();
     defaults::<DescribeGroupsRequest>();
     defaults::<ListGroupsRequest>();
+    defaults::<SaslHandshakeRequest>();
+    defaults::<SaslAuthenticateRequest>();
     defaults::<ApiVersionsRequest>();
     defaults::<CreateTopicsRequest>();
     defaults::<DeleteTopicsRequest>();

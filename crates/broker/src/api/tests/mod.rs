@@ -17,7 +17,7 @@ use super::{At, Call, Step};
 use crate::forced::Forced;
 use crate::settings::Settings;
 use crate::state::nodes::Address;
-use crate::state::{Connection, ConnectionId, ListenerId, Now, State};
+use crate::state::{Connection, ConnectionId, ListenerId, Login, Now, State};
 use crate::wire::{ApiKey, Header, Malformed, Reader};
 
 /// A cluster without sockets, and a clock that stands still unless it is moved.
@@ -105,7 +105,7 @@ impl World {
         mut waiting: Waiting,
     ) -> Result<R::Response, Waiting> {
         match self.step(&mut waiting) {
-            (Step::Answer, frame) => Ok(answer::<R>(waiting.header.version, frame)),
+            (Step::Answer | Step::Last, frame) => Ok(answer::<R>(waiting.header.version, frame)),
             (Step::Wait { .. }, _) => Err(waiting),
             (step, _) => panic!("{step:?}"),
         }
@@ -120,11 +120,11 @@ impl World {
                 node: NODE,
                 listener: ListenerId::default(),
                 host: "/127.0.0.1".into(),
+                login: Login::Open,
             };
             self.state.connected(id, connection);
         }
-        let client_id = waiting.header.client_id.as_deref().unwrap_or_default();
-        let mut at = At::new(&mut self.state, now, id, client_id, &self.forced).unwrap();
+        let mut at = At::new(&mut self.state, now, id, &waiting.header, &self.forced).unwrap();
         let step = waiting.call.step(&mut at, &mut out);
         let parts = out.finish().parts;
         (step, parts.concat().into())
