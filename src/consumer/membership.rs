@@ -27,7 +27,7 @@ use super::offsets::{Manner, Offsets};
 use crate::cluster::{Coordinator, Home, Node};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
-use crate::machine::group::{Classic, Event, Member, Settings, Turn};
+use crate::machine::group::{Classic, Event, Member, Settings};
 use crate::types::{TopicName, after};
 use aside::orphaned;
 use count::Counting;
@@ -253,14 +253,9 @@ impl<H: Host> Driver<H> {
     }
 
     fn handle(&mut self, event: Event) {
-        let mut actions = Vec::new();
-        let mut turn = Turn {
-            now: Instant::now().into_std(),
-            jitter: fastrand::f64(),
-            actions: &mut actions,
-        };
         let was_paused = self.member.is_paused();
-        self.member.handle(event, &mut turn);
+        let now = Instant::now().into_std();
+        let actions = self.member.handle(event, now, fastrand::f64());
         // Before anything is done by which the application could come to commit.
         self.hands.offsets.stand(self.member.standing());
         if !was_paused && self.member.is_paused() {

@@ -1,26 +1,33 @@
 //! A member of a group of the classic protocol.
 //!
 //! ```text
-//!            subscribe             prepared             joined: follower            synced
-//!   Outside ──────────▶ Preparing ─────────▶ Joining ───────────────────▶ Syncing ─────────▶ Settling
-//!     ▲                   ▲                   ▲   │ leader               ▲  │                   │ done
-//!     │ left              │ rejoin            │   └───────▶ Counting ────┘  │ refused           ▼
-//!   Leaving ◀── leave ──  │                   └─────────────────────────────┘                 Stable
-//!                         └───────────────────────────────────────────────────────────────────┘
+//!           subscribe             sent              joined: follower             synced             all done
+//!   Outside ────────▶ Unjoined ────────▶ Joining ────────────────────▶ Syncing ─────────▶ Settling ────────▶ Stable
+//!      ▲               ▲ ▲  ▲  refused │    │ joined: leader            ▲ │                                    │
+//!      │ left          │ │  └──────────┘    └──────▶ Counting ──────────┘ │ refused                            │
+//!   Leaving            │ └─────────────────────────────────────────────────┘                                   │
+//!      ▲               │ given up                                                     to join again            │
+//!      └── all but     └─────────────────────────────── Preparing ◀───────────────────────────────────────────┘
+//!          Outside
 //! ```
 //!
 //! Preparing: an eager member gives everything up, a cooperative one what it wants no longer. Settling: a
-//! cooperative member first gives up what the assignment does not have, then takes what is new in it, and joins
-//! again when it gave something up. Whenever the coordinator says, or must be taken to have decided, that this is no
-//! member of the generation any more, what is owned is lost, and the way begins anew at Joining.
+//! cooperative member first gives up what the assignment does not have, then takes what is new in it. Whether a stable
+//! member joins again follows from what it is: see `Generation::why_over`. Whenever the coordinator says that this is
+//! no member of the generation any more, what is owned is lost, and the way begins anew at Unjoined, from no
+//! generation.
 //!
-//! Invariant: `owned` changes only when the work that was asked for is done.
+//! Beside the way are three things that every state goes with: what the member is to be (`Goal`), the partitions and
+//! what is being done with them (`holdings.rs`), and the coordinator and the session with it (`beat.rs`). Which of them
+//! go together is checked after each event in debug builds.
 
 mod advice;
 mod answer;
 mod beat;
+mod holdings;
 mod lead;
 mod outcome;
+mod state;
 mod verdict;
 
 #[cfg(test)]
@@ -29,14 +36,18 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::member::{Action, CallId, Event, Identity, Loss, Member, Request, Standing, Turn};
+use super::member::{
+    Action, Actions, CallId, Event, Identity, Loss, Member, Request, Standing, Turn,
+};
 use super::protocol::Subscription;
 use crate::config::{Assignor, Backoff};
 use crate::error::Error;
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
-use beat::Beat;
-use lead::Lead;
+use beat::Session;
+use holdings::{Due, Holdings, Work, without};
+use outcome::Tries;
+use state::{Reason, State, Terms};
 use verdict::{Call, unanswered, verdict};
 
 /// How long a join may take beyond the rebalance timeout, as in Java.
@@ -60,22 +71,6 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
 }
 
-/// Where the member is on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase {
-    Outside,
-    Preparing,
-    Joining,
-    /// The leader learns how many partitions there are.
-    Counting,
-    Syncing,
-    /// The assignment is being carried out.
-    Settling(Vec<TopicPartition>),
-    Stable,
-    /// The leave request is on its way.
-    Leaving,
-}
-
 /// Where the member is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
@@ -88,70 +83,41 @@ enum Goal {
     Stopped,
     /// Outside, and the consumer is closed.
     Closed,
+    /// The same, and it has been told that all is done.
+    Left,
 }
 
-/// What is being done with the application's partitions.
-#[derive(Clone, Debug)]
-enum Work {
-    Revoke(Vec<TopicPartition>),
-    Assign(Vec<TopicPartition>),
-    Lose(Vec<TopicPartition>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coordinator {
-    Unknown,
-    Sought,
-    Known,
-}
-
-/// One member's state.
+/// One member.
 #[derive(Debug)]
 pub(crate) struct Classic {
     settings: Settings,
     goal: Goal,
-    phase: Phase,
-    coordinator: Coordinator,
     subscription: Arc<[TopicName]>,
-    /// With which it joined last.
-    joined_with: Arc<[TopicName]>,
     /// Chosen by the coordinator, empty before that.
     member_id: Arc<str>,
-    /// `None` while this is a member of no generation.
-    generation: Option<i32>,
-    protocol: Option<Assignor>,
-    owned: Vec<TopicPartition>,
-    /// What is owned must be given up without notice.
-    lost: Option<Loss>,
-    work: Option<Work>,
-    /// Why to join again, in words for the broker's log (KIP-800).
-    rejoin: Option<Arc<str>>,
-    /// Why to leave, in such words.
-    leave: &'static str,
+    state: State,
+    holdings: Holdings,
+    session: Session,
+    tries: Tries,
     calls: CallId,
-    /// The join, sync or leave that is not answered yet.
-    pending: Option<CallId>,
-    beat: Beat,
-    lead: Option<Lead>,
     /// The last assignment, with its generation.
     given: (Vec<TopicPartition>, Option<i32>),
-    /// In a row.
-    failures: u32,
-    /// Nothing is tried before.
-    retry_at: Option<Instant>,
-    has_left: bool,
 }
 
 impl Member for Classic {
-    fn handle(&mut self, event: Event, turn: &mut Turn<'_>) {
-        self.take(event, turn);
-        self.check_session(turn);
-        while self.step(turn) {}
-        self.pulse(turn);
+    fn handle(&mut self, event: Event, now: Instant, jitter: f64) -> Actions {
+        let mut turn = Turn::new(now, jitter);
+        self.take(event, &mut turn);
+        self.check_session(&mut turn);
+        while self.step(&mut turn) {}
+        self.pulse(&mut turn);
+        #[cfg(debug_assertions)]
+        self.check();
+        turn.actions
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let retry = self.retry_at.filter(|_| self.wants_coordinator());
+        let retry = self.tries.next().filter(|_| self.wants_coordinator());
         [retry, self.beat_at(), self.session_end()]
             .into_iter()
             .flatten()
@@ -163,22 +129,20 @@ impl Member for Classic {
     }
 
     fn standing(&self) -> Standing {
-        match (&self.phase, self.generation) {
-            (Phase::Outside, _) if self.subscription.is_empty() => Standing::Alone,
-            (_, None) | (Phase::Outside | Phase::Leaving, _) => Standing::Outside,
+        let identity = |generation| Identity {
+            generation,
+            member_id: self.member_id.clone(),
+            instance_id: self.settings.instance_id.clone(),
+        };
+        match (&self.state, self.state.generation()) {
+            (State::Outside, _) if self.subscription.is_empty() => Standing::Alone,
+            (_, None) => Standing::Outside,
             // The coordinator takes the old generation's commits until the new one begins.
-            (Phase::Counting | Phase::Syncing, _) => Standing::Rebalancing,
-            (phase, Some(generation)) => {
-                let identity = Identity {
-                    generation,
-                    member_id: self.member_id.clone(),
-                    instance_id: self.settings.instance_id.clone(),
-                };
-                match phase {
-                    Phase::Joining => Standing::Joining(identity),
-                    _ => Standing::Member(identity),
-                }
+            (state, Some(_)) if state.is_between() => Standing::Rebalancing,
+            (State::Unjoined { .. } | State::Joining { .. }, Some(generation)) => {
+                Standing::Joining(identity(generation))
             }
+            (_, Some(generation)) => Standing::Member(identity(generation)),
         }
     }
 }
@@ -188,26 +152,14 @@ impl Classic {
         Self {
             settings,
             goal: Goal::Out,
-            phase: Phase::Outside,
-            coordinator: Coordinator::Unknown,
             subscription: Arc::default(),
-            joined_with: Arc::default(),
             member_id: Arc::default(),
-            generation: None,
-            protocol: None,
-            owned: Vec::new(),
-            lost: None,
-            work: None,
-            rejoin: None,
-            leave: "",
+            state: State::Outside,
+            holdings: Holdings::default(),
+            session: Session::new(now),
+            tries: Tries::default(),
             calls: 0,
-            pending: None,
-            beat: Beat::new(now),
-            lead: None,
             given: (Vec::new(), None),
-            failures: 0,
-            retry_at: None,
-            has_left: false,
         }
     }
 
@@ -216,153 +168,144 @@ impl Classic {
         self.settings.assignors.iter().all(|a| a.is_cooperative())
     }
 
-    fn take(&mut self, event: Event, turn: &mut Turn<'_>) {
+    fn take(&mut self, event: Event, turn: &mut Turn) {
         match event {
             Event::Wake => {}
             Event::Subscribe(topics) => self.subscribe(topics),
             Event::Polled if self.goal == Goal::Paused => self.goal = Goal::In,
             Event::Polled => {}
-            Event::PollExpired(limit) => {
-                let is_in = !matches!(self.phase, Phase::Outside | Phase::Leaving);
-                match self.goal {
-                    Goal::In => self.expire(limit, turn),
-                    Goal::Out | Goal::Closed if is_in => self.expire(limit, turn),
-                    _ => {}
-                }
-            }
-            Event::Found => {
-                self.coordinator = Coordinator::Known;
-                // A heartbeat tells at once whether the new one knows the member.
-                self.beat.next = turn.now;
-            }
+            Event::PollExpired(limit) => match self.goal {
+                Goal::In => self.expire(limit, turn),
+                Goal::Out | Goal::Closed if !self.state.is_out() => self.expire(limit, turn),
+                _ => {}
+            },
+            Event::Found => self.found(turn.now),
             Event::NotFound(error) => {
-                self.coordinator = Coordinator::Unknown;
-                self.obey(unanswered(Call::Find, &error), Call::Find, error, turn);
+                self.lose_coordinator();
+                self.obey(unanswered(Call::Find, &error), error, turn);
             }
             Event::Moved => self.moved(turn),
             Event::Answer(call, answer) => self.answered(call, answer, turn),
             Event::Counts(counts) => self.counted(counts, turn),
-            Event::Done => self.finish_work(),
+            Event::Done => self.holdings.done(),
             Event::Refused { generation, code } => {
-                if self.generation == Some(generation) && !self.may_be_next(Some(code)) {
+                if self.state.generation() == Some(generation) && !self.may_be_next(Some(code)) {
                     let error = Error::broker(code, None, "committing offsets");
-                    self.obey(verdict(Call::Heartbeat, code), Call::Heartbeat, error, turn);
+                    self.obey(verdict(Call::Heartbeat, code), error, turn);
                 }
             }
-            Event::Leave => {
-                self.goal = Goal::Closed;
-                self.leave = "the consumer is being closed";
-            }
+            Event::Leave if self.goal == Goal::Left => {}
+            Event::Leave => self.goal = Goal::Closed,
         }
     }
 
     /// The group gets back what the member has, without a wait for the application or its listener: neither may return.
-    fn expire(&mut self, limit: Duration, turn: &mut Turn<'_>) {
-        self.leave = "consumer poll timeout has expired.";
-        self.fence(Loss::PollInterval, false, turn);
+    fn expire(&mut self, limit: Duration, turn: &mut Turn) {
+        self.fence(Loss::PollInterval, false, None, turn);
         if self.goal != Goal::Closed {
             turn.push(Action::Fail(Error::PollInterval { limit }));
         }
         if self.goal == Goal::In {
             self.goal = Goal::Paused;
         }
-        if !matches!(self.phase, Phase::Outside | Phase::Leaving) {
-            self.depart(turn);
+        if !self.state.is_out() {
+            self.depart("consumer poll timeout has expired.", turn);
         }
     }
 
     fn subscribe(&mut self, topics: Arc<[TopicName]>) {
         self.subscription = topics;
-        if matches!(self.goal, Goal::Stopped | Goal::Closed) {
-            return;
-        }
-        if self.subscription.is_empty() {
-            self.goal = Goal::Out;
-            self.leave = "the consumer unsubscribed from all topics";
-        } else if self.goal == Goal::Out {
-            self.goal = Goal::In;
-        }
+        self.goal = match self.goal {
+            ended @ (Goal::Stopped | Goal::Closed | Goal::Left) => ended,
+            _ if self.subscription.is_empty() => Goal::Out,
+            Goal::Out => Goal::In,
+            goal => goal,
+        };
     }
 
     /// Does one thing that is due; whether there may be another one.
-    fn step(&mut self, turn: &mut Turn<'_>) -> bool {
-        if self.work.is_some() {
-            return false;
-        }
-        if let Some(why) = self.lost.take() {
-            return self.lose(why, turn);
+    fn step(&mut self, turn: &mut Turn) -> bool {
+        match self.holdings.due() {
+            Due::Nothing => {}
+            Due::Wait => return false,
+            Due::Lose(partitions, why) => {
+                turn.push(Action::Lose { partitions, why });
+                return false;
+            }
         }
         if self.goal != Goal::In {
             return self.get_out(turn);
         }
-        match &self.phase {
-            Phase::Outside => {
-                self.phase = Phase::Joining;
+        match &self.state {
+            State::Outside => {
+                self.state = self.state.unjoined(None);
                 true
             }
-            Phase::Stable => self.prepare(turn),
-            Phase::Preparing => {
-                self.phase = Phase::Joining;
+            State::Stable(_) => self.prepare(turn),
+            State::Preparing(_, why) => {
+                self.state = self.state.unjoined(Some(why.clone()));
                 true
             }
-            Phase::Joining => {
-                if self.pending.is_none() && self.is_ready(turn) {
+            State::Unjoined { .. } => {
+                if self.is_ready(turn) {
                     self.join(turn);
                 }
                 false
             }
-            Phase::Settling(assignment) => {
-                let assignment = assignment.clone();
-                self.settle(&assignment, turn)
-            }
-            Phase::Counting | Phase::Syncing | Phase::Leaving => false,
+            State::Settling(_) => self.settle(turn),
+            State::Joining { .. }
+            | State::Counting(..)
+            | State::Syncing { .. }
+            | State::Leaving { .. } => false,
         }
     }
 
     /// Gives up what must be given up before joining again, if the member is to join again.
-    fn prepare(&mut self, turn: &mut Turn<'_>) -> bool {
-        if self.subscription != self.joined_with {
-            self.rejoin
-                .get_or_insert_with(|| "subscription has changed".into());
-        }
-        if self.rejoin.is_none() {
+    fn prepare(&mut self, turn: &mut Turn) -> bool {
+        let State::Stable(generation) = &self.state else {
             return false;
-        }
-        let mut given_up = self.owned.clone();
+        };
+        let Some(why) = generation.why_over(self.holdings.owned(), &self.subscription) else {
+            return false;
+        };
+        let mut given_up = self.holdings.owned().to_vec();
         if self.is_cooperative() {
             given_up.retain(|partition| !self.subscription.contains(partition.name()));
         }
-        self.phase = Phase::Preparing;
+        if let State::Stable(generation) = std::mem::replace(&mut self.state, State::Outside) {
+            self.state = State::Preparing(generation, why.into());
+        }
         self.revoke(given_up, turn)
     }
 
     /// Carries the assignment out.
-    fn settle(&mut self, assignment: &[TopicPartition], turn: &mut Turn<'_>) -> bool {
-        let without = |all: &[TopicPartition], those: &[TopicPartition]| -> Vec<_> {
-            let left = all.iter().filter(|p| those.binary_search(p).is_err());
-            left.cloned().collect()
+    fn settle(&mut self, turn: &mut Turn) -> bool {
+        let State::Settling(generation) = &self.state else {
+            return false;
         };
-        let gone = without(&self.owned, assignment);
+        let (owned, assignment) = (self.holdings.owned(), &generation.assignment);
+        let gone = without(owned, assignment);
         if !gone.is_empty() {
-            self.rejoin = Some("need to revoke partitions and re-join".into());
             return self.revoke(gone, turn);
         }
-        let new = without(assignment, &self.owned);
-        if new.is_empty() {
-            self.phase = Phase::Stable;
-            turn.push(Action::Rest);
-            return true;
+        let new = without(assignment, owned);
+        if !new.is_empty() {
+            self.holdings.begin(Work::Assign(new.clone()));
+            turn.push(Action::Assign(new));
+            return false;
         }
-        self.work = Some(Work::Assign(new.clone()));
-        turn.push(Action::Assign(new));
-        false
+        if let State::Settling(generation) = std::mem::replace(&mut self.state, State::Outside) {
+            self.state = State::Stable(generation);
+        }
+        turn.push(Action::Rest);
+        true
     }
 
-    fn revoke(&mut self, partitions: Vec<TopicPartition>, turn: &mut Turn<'_>) -> bool {
+    fn revoke(&mut self, partitions: Vec<TopicPartition>, turn: &mut Turn) -> bool {
         if partitions.is_empty() {
             return true;
         }
-        self.work = Some(Work::Revoke(partitions.clone()));
+        self.holdings.begin(Work::Revoke(partitions.clone()));
         // The group waits for this member as long as that, and the member heard of it up to a heartbeat late.
         let limit = self.settings.rebalance_timeout.mul_f64(0.9);
         let limit = limit.saturating_sub(self.settings.heartbeat_interval);
@@ -371,82 +314,63 @@ impl Classic {
         false
     }
 
-    fn lose(&mut self, why: Loss, turn: &mut Turn<'_>) -> bool {
-        if self.owned.is_empty() {
-            return true;
-        }
-        let partitions = self.owned.clone();
-        self.work = Some(Work::Lose(partitions.clone()));
-        turn.push(Action::Lose { partitions, why });
-        false
-    }
-
-    fn finish_work(&mut self) {
-        match self.work.take() {
-            None => {}
-            Some(Work::Assign(partitions)) => {
-                self.owned.extend(partitions);
-                self.owned.sort_unstable();
-            }
-            Some(Work::Revoke(partitions) | Work::Lose(partitions)) => {
-                self.owned.retain(|p| partitions.binary_search(p).is_err());
-            }
-        }
-    }
-
     /// One step on the way out of the group.
-    fn get_out(&mut self, turn: &mut Turn<'_>) -> bool {
-        match self.phase {
-            Phase::Outside => {
-                if self.goal == Goal::Closed && !self.has_left {
-                    self.has_left = true;
+    fn get_out(&mut self, turn: &mut Turn) -> bool {
+        match self.state {
+            State::Outside => {
+                if self.goal == Goal::Closed {
+                    self.goal = Goal::Left;
                     turn.push(Action::Left);
                 }
                 return false;
             }
-            Phase::Leaving => return false,
+            State::Leaving { .. } => return false,
             _ => {}
         }
-        if !self.owned.is_empty() {
+        if !self.holdings.owned().is_empty() {
             // Between two generations no commit counts, and a listener may want to make one.
-            if matches!(self.phase, Phase::Counting | Phase::Syncing) {
+            if self.state.is_between() {
                 return false;
             }
-            // The group takes them for this member's: should it stay after all, it must join again to have them.
-            if self.phase == Phase::Stable {
-                self.rejoin = Some("partitions were given up while leaving".into());
-            }
-            return self.revoke(self.owned.clone(), turn);
+            return self.revoke(self.holdings.owned().to_vec(), turn);
         }
-        self.depart(turn);
+        let why = match self.goal {
+            Goal::Closed | Goal::Left => "the consumer is being closed",
+            Goal::Out | Goal::In => "the consumer unsubscribed from all topics",
+            Goal::Paused | Goal::Stopped => "the member cannot go on",
+        };
+        self.depart(why, turn);
         true
     }
 
     /// Out of the group, and the group is told if it can be.
-    fn depart(&mut self, turn: &mut Turn<'_>) {
+    fn depart(&mut self, why: &'static str, turn: &mut Turn) {
         // A static member comes back, or its session ends (KIP-345).
         let is_known = !self.member_id.is_empty() && self.settings.instance_id.is_none();
         let member_id = std::mem::take(&mut self.member_id);
-        self.forget_calls();
-        self.generation = None;
-        self.lead = None;
-        self.rejoin = None;
-        self.phase = Phase::Outside;
+        self.session.pending = None;
+        self.state = State::Outside;
         turn.push(Action::Rest);
-        if is_known && self.coordinator == Coordinator::Known {
-            self.phase = Phase::Leaving;
+        if is_known && self.session.is_coordinator_known() {
             let request = Request::Leave(LeaveGroup {
                 group: self.settings.group.clone(),
                 members: vec![(member_id, None)],
-                reason: Some(self.leave.into()),
+                reason: Some(why.into()),
             });
-            self.pending = Some(self.send(request, self.beat_timeout(), turn));
+            let call = self.send(request, self.beat_timeout(), turn);
+            self.state = State::Leaving { call };
         }
     }
 
-    fn join(&mut self, turn: &mut Turn<'_>) {
-        self.joined_with = self.subscription.clone();
-        self.lead = None;
+    fn join(&mut self, turn: &mut Turn) {
+        let State::Unjoined { from, why } = &mut self.state else {
+            return;
+        };
+        let (from, why) = (*from, why.take());
+        let terms = Terms {
+            topics: self.subscription.clone(),
+            brought: self.holdings.owned().to_vec(),
+        };
         let (given, given_in) = &self.given;
         let mut topics = self.subscription.to_vec();
         topics.sort_unstable();
@@ -455,8 +379,8 @@ impl Classic {
             let subscription = Subscription {
                 topics: topics.clone(),
                 user_data: assignor.user_data(given, *given_in),
-                owned: self.owned.clone(),
-                generation: self.generation,
+                owned: terms.brought.clone(),
+                generation: from,
                 rack: self.settings.rack.clone(),
             };
             (assignor.name().into(), subscription.encode())
@@ -469,14 +393,15 @@ impl Classic {
             member_id: self.member_id.clone(),
             instance_id: settings.instance_id.clone(),
             protocols: settings.assignors.iter().map(metadata).collect(),
-            reason: self.rejoin.take().map(shortened),
+            reason: why.map(shortened),
         });
         let limit = settings.rebalance_timeout.saturating_add(JOIN_LAPSE);
         let limit = limit.max(settings.request_timeout);
-        self.pending = Some(self.send(request, limit, turn));
+        let call = self.send(request, limit, turn);
+        self.state = State::Joining { call, from, terms };
     }
 
-    fn send(&mut self, request: Request, timeout: Duration, turn: &mut Turn<'_>) -> CallId {
+    fn send(&mut self, request: Request, timeout: Duration, turn: &mut Turn) -> CallId {
         self.calls += 1;
         turn.push(Action::Send {
             call: self.calls,
@@ -485,10 +410,43 @@ impl Classic {
         });
         self.calls
     }
+
+    /// What goes with what, after each event.
+    #[cfg(debug_assertions)]
+    fn check(&self) {
+        self.holdings.check();
+        let (state, holdings) = (&self.state, &self.holdings);
+        let is_member = state.generation().is_some();
+        assert!(
+            !is_member || !self.member_id.is_empty(),
+            "a member without an id: {self:?}"
+        );
+        assert!(
+            !is_member || !holdings.are_lost(),
+            "lost as a member: {self:?}"
+        );
+        let is_done = holdings.are_at_rest();
+        let is_empty = holdings.owned().is_empty();
+        assert!(
+            !state.is_out() || !is_done || is_empty,
+            "partitions of nobody: {self:?}"
+        );
+        let is_late = matches!(state, State::Outside) && self.goal == Goal::In;
+        assert!(!is_late || !is_done, "an idle outsider: {self:?}");
+        if let (State::Stable(generation), Goal::In, true) = (state, self.goal, is_done) {
+            let why = generation.why_over(holdings.owned(), &self.subscription);
+            assert!(why.is_none(), "stable though {why:?}: {self:?}");
+        }
+        let is_beating = self.session.pending.is_some();
+        assert!(
+            !is_beating || !state.is_out(),
+            "an outsider's heartbeat: {self:?}"
+        );
+    }
 }
 
 /// As much of a reason as a broker takes (KIP-800).
-fn shortened(reason: Arc<str>) -> Arc<str> {
+fn shortened(reason: Reason) -> Reason {
     const MOST: usize = 255;
     match reason.char_indices().nth(MOST) {
         Some((end, _)) => reason.get(..end).unwrap_or_default().into(),

@@ -1,6 +1,6 @@
 //! What a member of a group is to the tasks around it, whichever of the two protocols it speaks.
 //!
-//! Events go in, actions come out. Of the actions that touch the application's partitions (`Revoke`, `Assign`,
+//! Events go in, actions come out, and whoever tells of an event has to do what comes out of it. Of the actions that touch the application's partitions (`Revoke`, `Assign`,
 //! `Lose`) one at a time is asked for, and ended by [`Event::Done`].
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::wire::{GroupMember, Heartbeat, JoinGroup, LeaveGroup, SyncGroup};
 
 /// One member.
 pub(crate) trait Member: Send {
-    /// Takes what happened.
-    fn handle(&mut self, event: Event, turn: &mut Turn<'_>);
+    /// Takes what happened; `jitter` is a random number from 0.0 to 1.0 for its backoffs.
+    fn handle(&mut self, event: Event, now: Instant, jitter: f64) -> Actions;
 
     /// When [`Event::Wake`] is due.
     fn wake_at(&self) -> Option<Instant>;
@@ -28,16 +28,38 @@ pub(crate) trait Member: Send {
     fn standing(&self) -> Standing;
 }
 
-/// One call of a member: the time, a random number from 0.0 to 1.0 for its backoffs, and what it wants done.
-pub(crate) struct Turn<'a> {
-    pub(crate) now: Instant,
-    pub(crate) jitter: f64,
-    pub(crate) actions: &'a mut Vec<Action>,
+/// What a member wants done, in this order.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Actions(Vec<Action>);
+
+impl IntoIterator for Actions {
+    type Item = Action;
+    type IntoIter = std::vec::IntoIter<Action>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
 }
 
-impl Turn<'_> {
+/// One event's turn: the time, the random number, and what is to be done so far.
+pub(super) struct Turn {
+    pub(super) now: Instant,
+    pub(super) jitter: f64,
+    pub(super) actions: Actions,
+}
+
+impl Turn {
+    pub(super) fn new(now: Instant, jitter: f64) -> Self {
+        Self {
+            now,
+            jitter,
+            actions: Actions::default(),
+        }
+    }
+
     pub(super) fn push(&mut self, action: Action) {
-        self.actions.push(action);
+        self.actions.0.push(action);
     }
 }
 

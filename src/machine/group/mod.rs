@@ -8,5 +8,5 @@ pub(crate) mod protocol;
 pub(crate) use classic::{Classic, Settings};
 pub(crate) use member::{
     Action, Answer, CallId, Described, Event, Grounds, Identity, Joined, Loss, Member, Request,
-    Standing, Turn,
+    Standing,
 };

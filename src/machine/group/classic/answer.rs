@@ -1,16 +1,18 @@
 //! Answers to what was asked of the coordinator.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::advice::advised;
-use super::lead::Lead;
-use super::verdict::{Call, Verdict, unanswered, verdict};
-use super::{Classic, Phase};
-use crate::config::Assignor;
+use super::lead::Sharing;
+use super::state::{Begun, Terms};
+use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
+use super::{Classic, State};
 use crate::error::{Error, ErrorCode};
+use crate::machine::group::assign::Counts;
 use crate::machine::group::member::{Action, Answer, CallId, Joined, Request, Turn};
 use crate::machine::group::protocol::Assignment;
-use crate::types::after;
 use crate::wire::SyncGroup;
 
 impl Classic {
@@ -18,66 +20,66 @@ impl Classic {
         &mut self,
         call: CallId,
         answer: Result<Answer, Error>,
-        turn: &mut Turn<'_>,
+        turn: &mut Turn,
     ) {
-        if let Some(sent) = self.beat.pending.take_if(|sent| sent.call == call) {
+        if let Some(sent) = self.session.pending.take_if(|sent| sent.call == call) {
             return self.beaten(&sent, answer, turn);
         }
         // Others are answers to a question that is void by now.
-        if self.pending == Some(call) {
-            self.pending = None;
-            match self.phase {
-                // Refused or not: the session ends in any case.
-                Phase::Leaving => self.phase = Phase::Outside,
-                Phase::Joining => self.join_answered(answer, turn),
-                Phase::Syncing => self.sync_answered(answer, turn),
-                _ => {}
-            }
+        if !self.state.waits_for(call) {
+            return;
+        }
+        // Whatever is not accepted is joined for again.
+        let unjoined = self.state.unjoined(None);
+        match std::mem::replace(&mut self.state, unjoined) {
+            State::Joining { terms, .. } => self.join_answered(terms, answer, turn),
+            State::Syncing { begun, .. } => self.sync_answered(begun, answer, turn),
+            // Refused or not: the session ends in any case.
+            _ => self.state = State::Outside,
         }
     }
 
-    fn join_answered(&mut self, answer: Result<Answer, Error>, turn: &mut Turn<'_>) {
+    fn join_answered(&mut self, terms: Terms, answer: Result<Answer, Error>, turn: &mut Turn) {
         let (code, joined) = match answer {
             Ok(Answer::Join(code, joined)) => (code, joined),
             Ok(_) => return,
             Err(error) => {
                 self.released(&error, turn);
-                return self.obey(unanswered(Call::Join, &error), Call::Join, error, turn);
+                return self.refused(unanswered(Call::Join, &error), error, turn);
             }
         };
         self.held(turn);
         match verdict(Call::Join, code) {
-            Verdict::Accept => self.joined(joined, turn),
+            Verdict::Accept => self.joined(terms, joined, turn),
             Verdict::TakeId => {
                 let reason = format!(
                     "need to re-join with the given member-id: {}",
                     joined.member_id
                 );
-                self.rejoin = Some(reason.into());
+                self.state = self.state.unjoined(Some(reason.into()));
                 self.member_id = joined.member_id;
             }
             verdict => {
                 let context = format!("joining group {}", self.settings.group);
                 let error = Error::broker(code, None, context);
                 let error = advised(error, &self.settings, joined.grounds.as_ref());
-                self.obey(verdict, Call::Join, error, turn);
+                self.refused(verdict, error, turn);
             }
         }
     }
 
     /// A request that held the session is over: until its connection ended, the coordinator did.
-    fn released(&mut self, error: &Error, turn: &Turn<'_>) {
+    fn released(&mut self, error: &Error, turn: &Turn) {
         if matches!(error, Error::Disconnected { .. }) {
             self.held(turn);
         }
     }
 
     /// A member of a new generation.
-    fn joined(&mut self, joined: Joined, turn: &mut Turn<'_>) {
+    fn joined(&mut self, terms: Terms, joined: Joined, turn: &mut Turn) {
         self.member_id = joined.member_id.clone();
-        self.generation = Some(joined.generation);
         self.heard(turn.now, turn);
-        self.beat.next = after(turn.now, self.settings.heartbeat_interval);
+        self.beat_later(turn.now);
         let name = joined.protocol.as_deref();
         let known = self
             .settings
@@ -91,51 +93,67 @@ impl Classic {
                 name.unwrap_or("none")
             );
             let error = Error::broker(ErrorCode::INCONSISTENT_GROUP_PROTOCOL, None, context);
-            return self.obey(Verdict::Tell, Call::Join, error, turn);
+            return self.obey(Verdict::Tell, error, turn);
         };
-        self.protocol = Some(assignor);
+        let begun = Begun {
+            id: joined.generation,
+            assignor,
+            terms,
+            lead: None,
+        };
         if joined.leader == joined.member_id {
-            self.phase = Phase::Counting;
-            let lead = Lead::new(assignor, joined, turn);
-            turn.push(Action::Count(lead.topics().to_vec()));
-            self.lead = Some(lead);
+            let sharing = Sharing::new(joined, turn);
+            turn.push(Action::Count(sharing.topics().to_vec()));
+            self.state = State::Counting(begun, sharing);
         } else {
-            self.sync(assignor, Vec::new(), turn);
+            self.sync(begun, Vec::new(), turn);
         }
     }
 
-    pub(super) fn sync(
-        &mut self,
-        assignor: Assignor,
-        assignments: Vec<(std::sync::Arc<str>, Bytes)>,
-        turn: &mut Turn<'_>,
-    ) {
-        let request = Request::Sync(SyncGroup {
-            group: self.settings.group.clone(),
-            generation: self.generation.unwrap_or(-1),
-            member_id: self.member_id.clone(),
-            instance_id: self.settings.instance_id.clone(),
-            protocol: assignor.name().into(),
-            assignments,
-        });
-        self.phase = Phase::Syncing;
-        self.pending = Some(self.send(request, self.settings.request_timeout, turn));
+    /// So many partitions there are, of which the leader makes the assignment, once.
+    pub(super) fn counted(&mut self, counts: Counts, turn: &mut Turn) {
+        if let Some(lead) = self.state.lead() {
+            return lead.counted(counts);
+        }
+        if !matches!(self.state, State::Counting(..)) {
+            return;
+        }
+        let unjoined = self.state.unjoined(None);
+        if let State::Counting(mut begun, sharing) = std::mem::replace(&mut self.state, unjoined) {
+            let (assignments, lead) = sharing.share(begun.assignor, counts);
+            begun.lead = Some(lead);
+            self.sync(begun, assignments, turn);
+        }
     }
 
-    fn sync_answered(&mut self, answer: Result<Answer, Error>, turn: &mut Turn<'_>) {
+    fn sync(&mut self, begun: Begun, assignments: Vec<(Arc<str>, Bytes)>, turn: &mut Turn) {
+        let request = Request::Sync(SyncGroup {
+            group: self.settings.group.clone(),
+            generation: begun.id,
+            member_id: self.member_id.clone(),
+            instance_id: self.settings.instance_id.clone(),
+            protocol: begun.assignor.name().into(),
+            assignments,
+        });
+        let call = self.send(request, self.settings.request_timeout, turn);
+        self.state = State::Syncing { call, begun };
+    }
+
+    fn sync_answered(&mut self, begun: Begun, answer: Result<Answer, Error>, turn: &mut Turn) {
         let context = || format!("assignment in group {}", self.settings.group);
         let (code, bytes) = match answer {
             Ok(Answer::Sync(code, bytes)) => (code, bytes),
             Ok(_) => return,
             Err(error) => {
                 self.released(&error, turn);
-                return self.obey(unanswered(Call::Sync, &error), Call::Sync, error, turn);
+                let verdict = unanswered(Call::Sync, &error);
+                return self.sync_refused(verdict, error, turn);
             }
         };
         let verdict = verdict(Call::Sync, code);
         if verdict != Verdict::Accept {
             let error = Error::broker(code, None, context());
-            return self.obey(verdict, Call::Sync, error, turn);
+            return self.sync_refused(verdict, error, turn);
         }
         // Some leaders send nothing to a member that is given nothing.
         let assignment = if bytes.is_empty() {
@@ -144,34 +162,44 @@ impl Classic {
             Assignment::decode(bytes)
         };
         match assignment {
-            Ok(assignment) => self.synced(assignment, turn),
+            Ok(assignment) => self.synced(begun, assignment, turn),
             Err(malformed) => {
                 let error =
                     Error::protocol("the group's leader", format!("{}: {malformed}", context()));
-                self.obey(Verdict::Tell, Call::Sync, error, turn);
+                self.obey(Verdict::Tell, error, turn);
             }
         }
     }
 
-    fn synced(&mut self, assignment: Assignment, turn: &mut Turn<'_>) {
+    fn sync_refused(&mut self, verdict: Verdict, error: Error, turn: &mut Turn) {
+        self.state = self.state.unjoined(Some(error.to_string().into()));
+        self.refused(verdict, error, turn);
+    }
+
+    /// A join or a sync is not accepted: the member is unjoined.
+    fn refused(&mut self, verdict: Verdict, error: Error, turn: &mut Turn) {
+        if verdict == Verdict::Rejoin {
+            self.tries.failed_anew(self.settings.backoff, turn);
+        }
+        self.obey(verdict, error, turn);
+    }
+
+    fn synced(&mut self, begun: Begun, assignment: Assignment, turn: &mut Turn) {
         let partitions = assignment.partitions;
+        self.heard(turn.now, turn);
         let is_wanted = partitions
             .iter()
             .all(|partition| self.subscription.contains(partition.name()));
         if !is_wanted {
             // The subscription changed meanwhile; a leader that does not care is not asked in a tight loop.
-            self.rejoin =
-                Some("received assignment does not match the current subscription".into());
-            if self.subscription == self.joined_with {
-                self.back_off(turn);
+            if self.subscription == begun.terms.topics {
+                self.tries.failed(self.settings.backoff, turn);
             }
-            self.heard(turn.now, turn);
-            self.phase = Phase::Stable;
+            self.state = State::Stable(begun.with(partitions));
             return;
         }
-        self.heard(turn.now, turn);
-        self.succeeded();
-        self.given = (partitions.clone(), self.generation);
-        self.phase = Phase::Settling(partitions);
+        self.tries.succeeded();
+        self.given = (partitions.clone(), Some(begun.id));
+        self.state = State::Settling(begun.with(partitions));
     }
 }

@@ -1,4 +1,4 @@
-//! Heartbeats, and the session that they keep.
+//! The coordinator, heartbeats, and the session that they keep.
 //!
 //! A session without an answer for `session.timeout.ms` does not end the membership, which only the coordinator can: a
 //! coordinator that comes back, or another one that takes over, gives every member that it has on record a session
@@ -12,99 +12,109 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Classic, Coordinator, Goal, Phase};
+use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
+use super::{Classic, Goal, State};
 use crate::error::{Error, ErrorCode};
-use crate::machine::group::classic::verdict::{Call, Verdict, unanswered, verdict};
 use crate::machine::group::member::{Action, Answer, CallId, Request, Turn};
 use crate::types::after;
 use crate::wire::Heartbeat;
 
 #[derive(Debug)]
-pub(super) struct Beat {
-    /// The one that is not answered yet.
-    pub(super) pending: Option<Sent>,
+pub(super) struct Session {
+    coordinator: Coordinator,
+    /// The heartbeat that is not answered yet.
+    pub(super) pending: Option<Beat>,
     /// When the next one is due.
-    pub(super) next: Instant,
+    next: Instant,
     /// When the coordinator last knew the member, as far as it has said.
-    pub(super) heard: Instant,
+    heard: Instant,
     /// Nothing was heard for a session: nothing is handed out until something is.
-    pub(super) withheld: bool,
+    is_withheld: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coordinator {
+    Unknown,
+    Sought,
+    Known,
 }
 
 /// A heartbeat on its way, and as whom it was sent.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct Beat {
     pub(super) call: CallId,
     at: Instant,
     generation: i32,
     member_id: Arc<str>,
 }
 
-impl Beat {
+impl Session {
     pub(super) fn new(now: Instant) -> Self {
         Self {
+            coordinator: Coordinator::Unknown,
             pending: None,
             next: now,
             heard: now,
-            withheld: false,
+            is_withheld: false,
         }
+    }
+
+    pub(super) fn is_coordinator_known(&self) -> bool {
+        self.coordinator == Coordinator::Known
     }
 }
 
 impl Classic {
-    /// Whether the session hangs on heartbeats: a join or sync that the coordinator keeps waiting holds it too, and
-    /// nothing behind that on the connection would be read.
-    fn is_beating(&self) -> bool {
-        let beats = match self.phase {
-            Phase::Preparing | Phase::Counting | Phase::Settling(_) | Phase::Stable => true,
-            Phase::Outside | Phase::Joining | Phase::Syncing | Phase::Leaving => false,
-        };
-        beats && self.generation.is_some()
+    /// The coordinator is known: a heartbeat tells at once whether it knows the member.
+    pub(super) fn found(&mut self, now: Instant) {
+        self.session.coordinator = Coordinator::Known;
+        self.session.next = now;
+    }
+
+    /// It is to be looked for before anything is sent.
+    pub(super) fn lose_coordinator(&mut self) {
+        self.session.coordinator = Coordinator::Unknown;
     }
 
     /// Whether something waits for the coordinator to be known.
     pub(super) fn wants_coordinator(&self) -> bool {
-        let joins = self.goal == Goal::In && self.phase == Phase::Joining;
-        self.is_beating() || joins && self.pending.is_none() && self.work.is_none()
+        let joins = self.goal == Goal::In && matches!(self.state, State::Unjoined { .. });
+        self.state.is_beating() || joins && self.holdings.are_at_rest()
     }
 
     pub(super) fn beat_at(&self) -> Option<Instant> {
-        let is_due = self.is_beating()
-            && self.beat.pending.is_none()
-            && self.coordinator == Coordinator::Known;
-        is_due.then_some(self.beat.next.max(self.retry_at.unwrap_or(self.beat.next)))
-    }
-
-    /// Whether a join or a sync that waits at the coordinator holds the session.
-    pub(super) fn is_held(&self) -> bool {
-        matches!(self.phase, Phase::Joining | Phase::Syncing) && self.pending.is_some()
+        let session = &self.session;
+        let is_due = self.state.is_beating()
+            && session.pending.is_none()
+            && session.coordinator == Coordinator::Known;
+        let not_before = self.tries.next().unwrap_or(session.next);
+        is_due.then_some(session.next.max(not_before))
     }
 
     /// When the coordinator may have given the member up, if nothing is heard of it until then.
     pub(super) fn session_end(&self) -> Option<Instant> {
-        let is_out = matches!(self.phase, Phase::Outside | Phase::Leaving);
-        let is_member = self.generation.is_some() && !is_out;
-        let lasts = is_member && !self.is_held() && !self.beat.withheld;
-        lasts.then_some(after(self.beat.heard, self.settings.session_timeout))
+        let is_member = self.state.generation().is_some();
+        let lasts = is_member && !self.state.is_held() && !self.session.is_withheld;
+        lasts.then_some(after(self.session.heard, self.settings.session_timeout))
     }
 
-    pub(super) fn check_session(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn check_session(&mut self, turn: &mut Turn) {
         if self.session_end().is_some_and(|end| end <= turn.now) {
-            self.coordinator = Coordinator::Unknown;
-            self.beat.withheld = true;
+            self.lose_coordinator();
+            self.session.is_withheld = true;
             turn.push(Action::Withhold);
         }
     }
 
     /// Sends a heartbeat that is due.
-    pub(super) fn pulse(&mut self, turn: &mut Turn<'_>) {
-        if !self.is_beating() || self.beat.pending.is_some() {
+    pub(super) fn pulse(&mut self, turn: &mut Turn) {
+        if !self.state.is_beating() || self.session.pending.is_some() {
             return;
         }
-        if !self.is_ready(turn) || self.beat.next > turn.now {
+        if !self.is_ready(turn) || self.session.next > turn.now {
             return;
         }
-        let Some(generation) = self.generation else {
+        let Some(generation) = self.state.generation() else {
             return;
         };
         let request = Request::Heartbeat(Heartbeat {
@@ -113,13 +123,18 @@ impl Classic {
             member_id: self.member_id.clone(),
             instance_id: self.settings.instance_id.clone(),
         });
-        self.beat.next = after(turn.now, self.settings.heartbeat_interval);
-        self.beat.pending = Some(Sent {
+        self.beat_later(turn.now);
+        self.session.pending = Some(Beat {
             call: self.send(request, self.beat_timeout(), turn),
             at: turn.now,
             generation,
             member_id: self.member_id.clone(),
         });
+    }
+
+    /// The next heartbeat is due after the interval.
+    pub(super) fn beat_later(&mut self, now: Instant) {
+        self.session.next = after(now, self.settings.heartbeat_interval);
     }
 
     /// A broker that is silent must leave time to find another one before the session ends.
@@ -132,35 +147,23 @@ impl Classic {
     /// Whether a refusal of the generation may be due to the next one, in which the group counts this member already:
     /// the join's answer decides.
     pub(super) fn may_be_next(&self, code: Option<ErrorCode>) -> bool {
-        let is_joining = self.phase == Phase::Joining && self.pending.is_some();
-        is_joining && code == Some(ErrorCode::ILLEGAL_GENERATION)
+        matches!(self.state, State::Joining { .. }) && code == Some(ErrorCode::ILLEGAL_GENERATION)
     }
 
     /// The coordinator had the member at that time.
-    pub(super) fn heard(&mut self, at: Instant, turn: &mut Turn<'_>) {
-        self.beat.heard = at;
-        if std::mem::take(&mut self.beat.withheld) {
+    pub(super) fn heard(&mut self, at: Instant, turn: &mut Turn) {
+        self.session.heard = at;
+        if std::mem::take(&mut self.session.is_withheld) {
             turn.push(Action::HandOut);
         }
     }
 
     /// Up to now a request that waited at the coordinator has held the session.
-    pub(super) fn held(&mut self, turn: &Turn<'_>) {
-        self.beat.heard = turn.now;
+    pub(super) fn held(&mut self, turn: &Turn) {
+        self.session.heard = turn.now;
     }
 
-    /// The next failure is the first one again.
-    pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
-        self.retry_at = None;
-    }
-
-    pub(super) fn beaten(
-        &mut self,
-        sent: &Sent,
-        answer: Result<Answer, Error>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(super) fn beaten(&mut self, sent: &Beat, answer: Result<Answer, Error>, turn: &mut Turn) {
         let (verdict, error) = match answer {
             Ok(Answer::Heartbeat(code)) => {
                 let context = format!("heartbeat in group {}", self.settings.group);
@@ -174,19 +177,31 @@ impl Classic {
         };
         // What the coordinator said of an earlier generation says nothing of this one.
         let is_of_now =
-            self.generation == Some(sent.generation) && self.member_id == sent.member_id;
+            self.state.generation() == Some(sent.generation) && self.member_id == sent.member_id;
         let concerns_member = matches!(verdict, Verdict::Rejoin | Verdict::Lost { .. });
         if concerns_member && (!is_of_now || self.may_be_next(error.broker_code())) {
             return;
         }
         if matches!(verdict, Verdict::Accept | Verdict::Rejoin) {
             self.heard(sent.at, turn);
-            self.succeeded();
+            self.tries.succeeded();
         }
-        self.obey(verdict, Call::Heartbeat, error, turn);
+        self.obey(verdict, error, turn);
         // One that failed is repeated as soon as the backoff allows.
         if matches!(verdict, Verdict::Find | Verdict::Retry) {
-            self.beat.next = turn.now;
+            self.session.next = turn.now;
         }
+    }
+
+    /// Whether a request may go out now; looks for the coordinator when it is that which is missing.
+    pub(super) fn is_ready(&mut self, turn: &mut Turn) -> bool {
+        if !self.tries.may_go(turn.now) {
+            return false;
+        }
+        if self.session.coordinator == Coordinator::Unknown {
+            self.session.coordinator = Coordinator::Sought;
+            turn.push(Action::Find);
+        }
+        self.session.coordinator == Coordinator::Known
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum Call {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum MembershipVerdict {
     Accept,
     /// Join again with the id that the coordinator chose (KIP-394).
     TakeId,
@@ -34,41 +34,41 @@ pub(crate) enum Verdict {
     Stop,
 }
 
-pub(crate) fn verdict(call: Call, code: ErrorCode) -> Verdict {
+pub(crate) fn verdict(call: Call, code: ErrorCode) -> MembershipVerdict {
     use ErrorCode as E;
     match code {
-        E::NONE => Verdict::Accept,
+        E::NONE => MembershipVerdict::Accept,
         E::NOT_COORDINATOR
         | E::COORDINATOR_NOT_AVAILABLE
         | E::NETWORK_EXCEPTION
-        | E::BROKER_NOT_AVAILABLE => Verdict::Find,
-        E::COORDINATOR_LOAD_IN_PROGRESS => Verdict::Retry,
-        E::FENCED_INSTANCE_ID => Verdict::Stop,
-        _ if call == Call::Find && code.is_retriable() => Verdict::Find,
-        _ if call == Call::Find => Verdict::Tell,
-        E::MEMBER_ID_REQUIRED if call == Call::Join => Verdict::TakeId,
-        E::REBALANCE_IN_PROGRESS => Verdict::Rejoin,
-        E::UNKNOWN_MEMBER_ID => Verdict::Lost { forget: true },
+        | E::BROKER_NOT_AVAILABLE => MembershipVerdict::Find,
+        E::COORDINATOR_LOAD_IN_PROGRESS => MembershipVerdict::Retry,
+        E::FENCED_INSTANCE_ID => MembershipVerdict::Stop,
+        _ if call == Call::Find && code.is_retriable() => MembershipVerdict::Find,
+        _ if call == Call::Find => MembershipVerdict::Tell,
+        E::MEMBER_ID_REQUIRED if call == Call::Join => MembershipVerdict::TakeId,
+        E::REBALANCE_IN_PROGRESS => MembershipVerdict::Rejoin,
+        E::UNKNOWN_MEMBER_ID => MembershipVerdict::Lost { forget: true },
         // The id may still be good, and joining with it spares the group the wait for a member that is gone.
-        E::ILLEGAL_GENERATION => Verdict::Lost { forget: false },
+        E::ILLEGAL_GENERATION => MembershipVerdict::Lost { forget: false },
         // The next one may do better, and until the session ends nothing is lost.
-        E::UNKNOWN_SERVER_ERROR if call == Call::Heartbeat => Verdict::Retry,
-        _ if code.is_retriable() => Verdict::Retry,
-        _ => Verdict::Tell,
+        E::UNKNOWN_SERVER_ERROR if call == Call::Heartbeat => MembershipVerdict::Retry,
+        _ if code.is_retriable() => MembershipVerdict::Retry,
+        _ => MembershipVerdict::Tell,
     }
 }
 
 /// What it means that a request was not answered.
-pub(crate) fn unanswered(call: Call, error: &Error) -> Verdict {
+pub(crate) fn unanswered(call: Call, error: &Error) -> MembershipVerdict {
     match error {
         Error::Broker { code, .. } => match verdict(call, *code) {
-            Verdict::Accept => Verdict::Retry,
+            MembershipVerdict::Accept => MembershipVerdict::Retry,
             verdict => verdict,
         },
-        Error::Protocol { .. } => Verdict::Find,
-        Error::Closed { .. } | Error::RuntimeEnded { .. } => Verdict::Stop,
-        error if error.is_retriable() => Verdict::Find,
-        _ => Verdict::Tell,
+        Error::Protocol { .. } => MembershipVerdict::Find,
+        Error::Closed { .. } | Error::RuntimeEnded { .. } => MembershipVerdict::Stop,
+        error if error.is_retriable() => MembershipVerdict::Find,
+        _ => MembershipVerdict::Tell,
     }
 }
 
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use Verdict as V;
+    use MembershipVerdict as V;
 
-    const FORGET: Verdict = V::Lost { forget: true };
-    const KEEP: Verdict = V::Lost { forget: false };
+    const FORGET: MembershipVerdict = V::Lost { forget: true };
+    const KEEP: MembershipVerdict = V::Lost { forget: false };
 
     #[test]
     fn every_error_code_has_the_verdict_of_the_table() {

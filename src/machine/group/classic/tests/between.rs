@@ -140,3 +140,54 @@ fn topics_that_are_wanted_again_while_they_are_given_up_are_joined_for_again() {
         assert_eq!(script.beat(E::NONE), "", "once");
     }
 }
+
+#[test]
+fn what_was_brought_into_a_generation_and_given_up_meanwhile_is_free_for_others() {
+    let mut script = Script::stable(settings(COOPERATIVE), "t0 t1");
+    assert_eq!(
+        script.beat(E::REBALANCE_IN_PROGRESS),
+        "join as 'm1' with t0 t1"
+    );
+    assert_eq!(script.subscribe(""), "revoke t0 t1");
+    assert_eq!(script.subscribe("t"), "");
+    assert_eq!(script.done(), "");
+    assert_eq!(script.joined(2, "m1", "m0"), "sync 2");
+    // The leader keeps t1 from its new owner until this member has given it up, which it has.
+    assert_eq!(script.synced("t0"), "assign t0");
+    assert_eq!(script.done(), "join as 'm1' with t0");
+}
+
+#[test]
+fn partitions_that_appear_and_go_again_are_joined_for_once() {
+    let mut script = Script::new(settings(COOPERATIVE));
+    script.subscribe("t");
+    script.event(Event::Found);
+    let own = crate::wire::GroupMember {
+        member_id: "m1".into(),
+        instance_id: None,
+        metadata: Subscription {
+            topics: vec!["t".into()],
+            ..Subscription::default()
+        }
+        .encode(),
+    };
+    let joined = |generation| Joined {
+        generation,
+        protocol: Some("cooperative-sticky".into()),
+        leader: "m1".into(),
+        member_id: "m1".into(),
+        members: vec![own.clone()],
+        ..Joined::default()
+    };
+    let counts = |count| Event::Counts([("t".into(), count)].into());
+    script.answer("join", Answer::Join(E::NONE, joined(1)));
+    assert_eq!(script.event(counts(1)), "sync 1");
+    assert_eq!(script.event(counts(2)), "", "one thing after the other");
+    assert_eq!(script.synced("t0"), "assign t0");
+    assert_eq!(script.done(), "join as 'm1' with t0");
+    let counting = script.answer("join", Answer::Join(E::NONE, joined(2)));
+    assert_eq!(counting, "count t");
+    assert_eq!(script.event(counts(2)), "sync 2");
+    assert_eq!(script.synced("t0 t1"), "assign t1");
+    assert_eq!(script.done(), "");
+}

@@ -17,7 +17,7 @@ pub(super) struct Registered {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum GroupState {
     #[default]
     Stable,
     Preparing,
@@ -27,7 +27,7 @@ pub(super) enum State {
 /// One group at its coordinator.
 #[derive(Default)]
 pub(super) struct Group {
-    pub(super) state: State,
+    pub(super) state: GroupState,
     pub(super) generation: i32,
     pub(super) members: BTreeMap<Arc<str>, Registered>,
     pub(super) leader: Arc<str>,
@@ -64,8 +64,8 @@ impl World {
     }
 
     pub(super) fn prepare(&mut self) {
-        if self.group.state != State::Preparing {
-            self.group.state = State::Preparing;
+        if self.group.state != GroupState::Preparing {
+            self.group.state = GroupState::Preparing;
             self.group.rebalance_end = Some(self.now + ms(60_000));
             let waiting: Vec<_> = self
                 .group
@@ -85,8 +85,8 @@ impl World {
         let code = match group.members.get_mut(&sync.member_id) {
             None => ErrorCode::UNKNOWN_MEMBER_ID,
             Some(_) if sync.generation != group.generation => ErrorCode::ILLEGAL_GENERATION,
-            Some(_) if group.state == State::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
-            Some(member) if group.state == State::Stable => {
+            Some(_) if group.state == GroupState::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
+            Some(member) if group.state == GroupState::Stable => {
                 let assignment = member.assignment.clone();
                 return self.answer(node, call, Answer::Sync(ErrorCode::NONE, assignment));
             }
@@ -98,7 +98,7 @@ impl World {
                             member.assignment = bytes;
                         }
                     }
-                    group.state = State::Stable;
+                    group.state = GroupState::Stable;
                     let end = self.now + ms(10_000);
                     let mut told = Vec::new();
                     for member in group.members.values_mut() {
@@ -140,13 +140,13 @@ impl World {
                 .nodes
                 .iter()
                 .find(is_its)
-                .is_some_and(|node| node.member.is_held())
+                .is_some_and(|node| node.member.state.is_held())
             {
                 self.group.put_out.insert(id.clone());
             }
             self.remove(&id);
         }
-        if self.group.state != State::Preparing {
+        if self.group.state != GroupState::Preparing {
             return;
         }
         let late = self.group.rebalance_end.is_some_and(|end| end <= self.now);
@@ -172,14 +172,14 @@ impl World {
         let group = &mut self.group;
         let real = |m: &Registered| !m.protocols.is_empty();
         let Some(first) = group.members.iter().find(|(_, m)| real(m)) else {
-            group.state = State::Stable;
+            group.state = GroupState::Stable;
             return;
         };
         if !group.members.get(&group.leader).is_some_and(real) {
             group.leader = first.0.clone();
         }
         group.generation += 1;
-        group.state = State::Completing;
+        group.state = GroupState::Completing;
         let members: Vec<_> = group
             .members
             .iter()

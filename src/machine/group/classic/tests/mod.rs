@@ -43,3 +43,10 @@ fn names(partitions: &[TopicPartition]) -> String {
     let name = |p: &TopicPartition| format!(" {}{}", p.topic(), p.partition());
     partitions.iter().map(name).collect()
 }
+
+impl Classic {
+    /// Whether the consumer is closed, or is being closed.
+    fn is_closed(&self) -> bool {
+        matches!(self.goal, Goal::Closed | Goal::Left)
+    }
+}

@@ -34,13 +34,7 @@ impl Script {
     }
 
     pub(super) fn event(&mut self, event: Event) -> String {
-        let mut actions = Vec::new();
-        let mut turn = Turn {
-            now: self.now,
-            jitter: 0.5,
-            actions: &mut actions,
-        };
-        self.member.handle(event, &mut turn);
+        let actions = self.member.handle(event, self.now, 0.5);
         let told: Vec<_> = actions
             .into_iter()
             .filter(|action| !matches!(action, Action::Rest))

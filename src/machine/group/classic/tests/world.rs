@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::coordinator::{Group, State};
+use super::coordinator::{Group, GroupState};
 use super::*;
 
 /// Nobody's time moves in smaller steps.
@@ -92,14 +92,7 @@ impl World {
 
     fn tell(&mut self, node: usize, event: Event) {
         let jitter = self.random(1000) as f64 / 1000.0;
-        let mut actions = Vec::new();
-        let mut turn = Turn {
-            now: self.now,
-            jitter,
-            actions: &mut actions,
-        };
-        self.nodes[node].member.handle(event, &mut turn);
-        for action in actions {
+        for action in self.nodes[node].member.handle(event, self.now, jitter) {
             self.act(node, action);
         }
     }
@@ -179,8 +172,8 @@ impl World {
                     Some(member) => {
                         member.session_end = Some(session_end);
                         match self.group.state {
-                            State::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
-                            State::Stable | State::Completing => ErrorCode::NONE,
+                            GroupState::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
+                            GroupState::Stable | GroupState::Completing => ErrorCode::NONE,
                         }
                     }
                 };
@@ -330,8 +323,7 @@ impl World {
     }
 
     fn pick(&mut self, which: usize) -> Option<usize> {
-        let alive =
-            |n: &usize| !self.nodes[*n].is_dead && self.nodes[*n].member.goal != Goal::Closed;
+        let alive = |n: &usize| !self.nodes[*n].is_dead && !self.nodes[*n].member.is_closed();
         let all: Vec<_> = (0..self.nodes.len()).filter(alive).collect();
         (!all.is_empty()).then(|| all[which % all.len()])
     }
@@ -393,7 +385,7 @@ impl World {
         let alive: Vec<_> = self
             .nodes
             .iter()
-            .filter(|n| !n.is_dead && n.member.goal != Goal::Closed)
+            .filter(|n| !n.is_dead && !n.member.is_closed())
             .collect();
         let wanted: BTreeSet<_> = alive
             .iter()
@@ -407,8 +399,8 @@ impl World {
         let is_even = alive.iter().copied().all(|node| is_one(&node));
         let mut seen = BTreeSet::new();
         for node in &alive {
-            assert_eq!(node.member.phase, Phase::Stable);
-            assert_eq!(node.member.generation, Some(self.group.generation));
+            assert!(matches!(node.member.state, State::Stable(_)));
+            assert_eq!(node.member.state.generation(), Some(self.group.generation));
             assert!(node.stopped.is_empty() && !node.is_withheld);
             for partition in &node.has {
                 assert!(seen.insert(partition), "{partition} twice");
@@ -426,7 +418,7 @@ impl World {
             "{seen:?} of {total}"
         );
         for node in self.nodes.iter().filter(|n| !n.is_dead) {
-            assert_eq!(node.has_left, node.member.goal == Goal::Closed);
+            assert_eq!(node.has_left, node.member.is_closed());
         }
     }
 }
