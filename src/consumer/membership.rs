@@ -31,7 +31,7 @@ use crate::machine::group::{Classic, Event, Member, Settings};
 use crate::types::{TopicName, after};
 use aside::orphaned;
 use count::Counting;
-use idle::{Idle, Seen};
+use idle::{Idle, Liveness};
 use work::Hands;
 
 pub(super) use host::{Host, Listening, News};
@@ -280,10 +280,10 @@ impl<H: Host> Driver<H> {
         let calls = self.hands.host.calls();
         let is_paused = self.member.is_paused();
         match self.idle.look(Instant::now(), calls, is_paused) {
-            Seen::Nothing => {}
-            Seen::Back => self.handle(Event::Polled),
-            Seen::Unsure => self.hands.host.nudge(),
-            Seen::Gone => self.handle(Event::PollExpired(self.settings.max_poll_interval)),
+            Liveness::Nothing => {}
+            Liveness::Back => self.handle(Event::Polled),
+            Liveness::Unsure => self.hands.host.nudge(),
+            Liveness::Gone => self.handle(Event::PollExpired(self.settings.max_poll_interval)),
         }
     }
 }

@@ -21,13 +21,13 @@ use super::metrics::GroupCounts;
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::group::{Identity, Standing};
+use crate::machine::group::{MemberIdentity, Standing};
 use crate::types::{OffsetAndMetadata, TopicId, TopicPartition, after};
 use crate::wire::{OffsetCommit, OffsetCommitAnswer, commit_topics};
 use background::Background;
 use job::{Job, is_outdated, lines, recreated, weight};
 use turns::{CommitTurn, Turns};
-use verdict::{Verdict, verdict};
+use verdict::{CommitVerdict, verdict};
 
 /// How long the coordinator may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -80,9 +80,9 @@ pub(super) enum Manner {
 
 /// The offsets of one consumer's group; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Offsets(Arc<Inner>);
+pub(super) struct Offsets(Arc<OffsetsInner>);
 
-struct Inner {
+struct OffsetsInner {
     cluster: Cluster,
     coordinator: Coordinator,
     group: Arc<str>,
@@ -106,7 +106,7 @@ impl Offsets {
         id: RoleId,
         settings: Arc<ConsumerSettings>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(OffsetsInner {
             coordinator: Coordinator::new(cluster.clone(), group.clone()),
             cluster,
             group,
@@ -344,23 +344,23 @@ impl Offsets {
         &self,
         code: ErrorCode,
         broker: &Node,
-        identity: Option<&Identity>,
+        identity: Option<&MemberIdentity>,
         standing: &watch::Receiver<Standing>,
         manner: Manner,
     ) -> Attempt {
         let error = self.error(code);
         match verdict(code) {
-            Verdict::Done => Attempt::Done,
-            Verdict::Retry | Verdict::Absent => Attempt::Again(error),
-            Verdict::Find => {
+            CommitVerdict::Done => Attempt::Done,
+            CommitVerdict::Retry | CommitVerdict::Absent => Attempt::Again(error),
+            CommitVerdict::Find => {
                 self.0.coordinator.forget(broker);
                 Attempt::Again(error)
             }
-            Verdict::Rebalancing => {
+            CommitVerdict::Rebalancing => {
                 self.refuse(code, identity);
                 self.rebalancing(manner)
             }
-            Verdict::Fenced => {
+            CommitVerdict::Fenced => {
                 let now = standing.borrow().clone();
                 let is_past = identity.is_some_and(|own| match &now {
                     Standing::Member(current) => current != own,
@@ -383,7 +383,7 @@ impl Offsets {
                 self.refuse(code, identity);
                 Attempt::Fail(refused(error, false))
             }
-            Verdict::Fail => Attempt::Fail(refused(error, false)),
+            CommitVerdict::Fail => Attempt::Fail(refused(error, false)),
         }
     }
 
@@ -398,7 +398,7 @@ impl Offsets {
     async fn send(
         &self,
         offsets: &Commits,
-        identity: Option<&Identity>,
+        identity: Option<&MemberIdentity>,
     ) -> Result<(Node, OffsetCommitAnswer)> {
         let call = OffsetCommit {
             group: self.0.group.clone(),
@@ -421,7 +421,7 @@ impl Offsets {
         self.0.coordinator.connection(purpose, limit).await
     }
 
-    fn refuse(&self, code: ErrorCode, identity: Option<&Identity>) {
+    fn refuse(&self, code: ErrorCode, identity: Option<&MemberIdentity>) {
         let refusals = self
             .0
             .refusals
@@ -465,7 +465,9 @@ fn refused(cause: Error, rejoining: bool) -> Error {
 /// Whether another try may find another coordinator, or a connection to it.
 pub(super) fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Broker { code, .. } => !matches!(verdict(*code), Verdict::Fail | Verdict::Fenced),
+        Error::Broker { code, .. } => {
+            !matches!(verdict(*code), CommitVerdict::Fail | CommitVerdict::Fenced)
+        }
         Error::Protocol { .. } => true,
         Error::Closed { .. } | Error::RuntimeEnded { .. } => false,
         error => error.is_retriable(),

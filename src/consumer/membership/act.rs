@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::aside::{Reply, orphaned};
-use super::send::{Line, Sent, send};
+use super::send::{CoordinatorPath, Fate, send};
 use super::{Counting, Driver, Host, Input};
 use crate::cluster::{Node, Purpose};
 use crate::error::Error;
@@ -13,7 +13,7 @@ use crate::machine::group::{Action, CallId, Event, Loss, Request};
 use crate::types::TopicPartition;
 
 /// What to do with the application's partitions.
-enum Work {
+enum Handover {
     Assign(Vec<TopicPartition>),
     Revoke(Vec<TopicPartition>, tokio::time::Instant),
     Lose(Vec<TopicPartition>, Loss),
@@ -46,10 +46,10 @@ impl<H: Host> Driver<H> {
             }
             Action::Stop(partitions) => self.hands.host.stop(&partitions),
             Action::Revoke { partitions, until } => {
-                self.work(Work::Revoke(partitions, until.into()));
+                self.work(Handover::Revoke(partitions, until.into()));
             }
-            Action::Assign(partitions) => self.work(Work::Assign(partitions)),
-            Action::Lose { partitions, why } => self.work(Work::Lose(partitions, why)),
+            Action::Assign(partitions) => self.work(Handover::Assign(partitions)),
+            Action::Lose { partitions, why } => self.work(Handover::Lose(partitions, why)),
             Action::Rest => self.hands.host.rest(),
             Action::Fail(error) => self.hands.host.fail(error),
             Action::End(error) => self.hands.host.end(error),
@@ -74,7 +74,7 @@ impl<H: Host> Driver<H> {
     }
 
     fn send(&mut self, call: CallId, request: Request, timeout: Duration) {
-        let line = Line {
+        let path = CoordinatorPath {
             cluster: self.hands.offsets.cluster().clone(),
             coordinator: self.coordinator.clone(),
             consumer: self.hands.offsets.consumer(),
@@ -89,9 +89,9 @@ impl<H: Host> Driver<H> {
                 };
                 return Input::Event(Event::Answer(call, Err(error)));
             };
-            match send(&line, &broker, &request, timeout).await {
-                Sent::Answered(answer) => Input::Event(Event::Answer(call, answer)),
-                Sent::Moved => Input::Event(Event::Moved),
+            match send(&path, &broker, &request, timeout).await {
+                Fate::Answered(answer) => Input::Event(Event::Answer(call, answer)),
+                Fate::Moved => Input::Event(Event::Moved),
             }
         });
     }
@@ -107,12 +107,12 @@ impl<H: Host> Driver<H> {
         self.tasks.spawn_on(preparing, &self.application);
     }
 
-    fn work(&mut self, work: Work) {
+    fn work(&mut self, work: Handover) {
         // At once, whatever the application's runtime is busy with.
         match &work {
-            Work::Assign(_) => {}
-            Work::Revoke(partitions, _) => self.hands.host.stop(partitions),
-            Work::Lose(partitions, why) => {
+            Handover::Assign(_) => {}
+            Handover::Revoke(partitions, _) => self.hands.host.stop(partitions),
+            Handover::Lose(partitions, why) => {
                 self.hands.host.stop(partitions);
                 self.hands.offsets.forget_background(partitions);
                 self.hands.host.lost(partitions, *why);
@@ -120,25 +120,25 @@ impl<H: Host> Driver<H> {
         }
         self.idle.works(tokio::time::Instant::now());
         let otherwise = match &work {
-            Work::Revoke(..) => Input::Revoked(Some(orphaned())),
-            Work::Assign(_) | Work::Lose(..) => Input::Done,
+            Handover::Revoke(..) => Input::Revoked(Some(orphaned())),
+            Handover::Assign(_) | Handover::Lose(..) => Input::Done,
         };
         let reply = Reply::new(&self.inbox, otherwise);
         let hands = self.hands.clone();
         let working = async move {
             let group = hands.offsets.group();
             match work {
-                Work::Assign(partitions) => {
+                Handover::Assign(partitions) => {
                     info!(%group, ?partitions, "partitions assigned");
                     hands.assign(&partitions).await;
                     reply.send(Input::Done);
                 }
-                Work::Revoke(partitions, until) => {
+                Handover::Revoke(partitions, until) => {
                     info!(%group, ?partitions, "partitions revoked");
                     let failure = hands.revoke(&partitions, until).await;
                     reply.send(Input::Revoked(failure));
                 }
-                Work::Lose(partitions, why) => {
+                Handover::Lose(partitions, why) => {
                     warn!(%group, ?partitions, ?why, "partitions lost");
                     hands.lose(&partitions, why).await;
                     reply.send(Input::Done);

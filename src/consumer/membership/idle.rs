@@ -22,7 +22,7 @@ pub(super) struct Idle {
 
 /// What there was to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Liveness {
     /// Nothing that changes anything.
     Nothing,
     /// One that was given up calls again.
@@ -67,7 +67,7 @@ impl Idle {
     }
 
     /// `calls` is how often the application has called, and whether a call waits.
-    pub(super) fn look(&mut self, now: Instant, calls: (u64, bool), is_paused: bool) -> Seen {
+    pub(super) fn look(&mut self, now: Instant, calls: (u64, bool), is_paused: bool) -> Liveness {
         let often = if is_paused {
             RETURN_GLANCE
         } else {
@@ -83,19 +83,23 @@ impl Idle {
         }
         let is_over = |since: Instant| now.duration_since(since) >= self.limit;
         if is_paused {
-            return if is_back { Seen::Back } else { Seen::Nothing };
+            return if is_back {
+                Liveness::Back
+            } else {
+                Liveness::Nothing
+            };
         }
         // Once for each work.
         if self.working.take_if(|since| is_over(*since)).is_some() || is_over(self.since) {
             self.since = now;
             self.is_nudged = false;
-            return Seen::Gone;
+            return Liveness::Gone;
         }
         if is_waiting && !self.is_nudged && now.duration_since(self.since) >= self.limit / 2 {
             self.is_nudged = true;
-            return Seen::Unsure;
+            return Liveness::Unsure;
         }
-        Seen::Nothing
+        Liveness::Nothing
     }
 }
 
@@ -113,31 +117,59 @@ mod tests {
     fn an_application_without_a_call_is_gone_when_the_limit_is_over_and_back_with_its_next_call() {
         let began = Instant::now();
         let mut idle = Idle::new(LIMIT, began);
-        assert_eq!(idle.look(at(began, 1), (5, false), false), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 100), (5, false), false), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 101), (5, false), false), Seen::Gone);
+        assert_eq!(
+            idle.look(at(began, 1), (5, false), false),
+            Liveness::Nothing
+        );
+        assert_eq!(
+            idle.look(at(began, 100), (5, false), false),
+            Liveness::Nothing
+        );
+        assert_eq!(idle.look(at(began, 101), (5, false), false), Liveness::Gone);
         idle.paused(5, at(began, 101));
         assert_eq!(idle.look_at, at(began, 101) + RETURN_GLANCE);
-        assert_eq!(idle.look(at(began, 300), (5, false), true), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 301), (6, false), true), Seen::Back);
-        assert_eq!(idle.look(at(began, 302), (6, false), false), Seen::Nothing);
+        assert_eq!(
+            idle.look(at(began, 300), (5, false), true),
+            Liveness::Nothing
+        );
+        assert_eq!(idle.look(at(began, 301), (6, false), true), Liveness::Back);
+        assert_eq!(
+            idle.look(at(began, 302), (6, false), false),
+            Liveness::Nothing
+        );
     }
 
     #[test]
     fn a_call_that_waits_is_woken_once_and_gone_when_it_does_not_move() {
         let began = Instant::now();
         let mut idle = Idle::new(LIMIT, began);
-        assert_eq!(idle.look(at(began, 0), (1, true), false), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 50), (1, true), false), Seen::Unsure);
-        assert_eq!(idle.look(at(began, 51), (1, true), false), Seen::Nothing);
+        assert_eq!(idle.look(at(began, 0), (1, true), false), Liveness::Nothing);
+        assert_eq!(idle.look(at(began, 50), (1, true), false), Liveness::Unsure);
+        assert_eq!(
+            idle.look(at(began, 51), (1, true), false),
+            Liveness::Nothing
+        );
         // It goes round, and waits again.
-        assert_eq!(idle.look(at(began, 52), (2, true), false), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 102), (2, true), false), Seen::Unsure);
-        assert_eq!(idle.look(at(began, 151), (2, true), false), Seen::Nothing);
-        assert_eq!(idle.look(at(began, 152), (2, true), false), Seen::Gone);
+        assert_eq!(
+            idle.look(at(began, 52), (2, true), false),
+            Liveness::Nothing
+        );
+        assert_eq!(
+            idle.look(at(began, 102), (2, true), false),
+            Liveness::Unsure
+        );
+        assert_eq!(
+            idle.look(at(began, 151), (2, true), false),
+            Liveness::Nothing
+        );
+        assert_eq!(idle.look(at(began, 152), (2, true), false), Liveness::Gone);
         idle.paused(2, at(began, 152));
         let seen = idle.look(at(began, 153), (2, true), true);
-        assert_eq!(seen, Seen::Nothing, "the same call, which nobody awaits");
+        assert_eq!(
+            seen,
+            Liveness::Nothing,
+            "the same call, which nobody awaits"
+        );
     }
 
     #[test]
@@ -147,14 +179,26 @@ mod tests {
         idle.works(at(began, 10));
         for second in 10..110 {
             let seen = idle.look(at(began, second), (second, true), false);
-            assert_eq!(seen, Seen::Nothing, "{second}");
+            assert_eq!(seen, Liveness::Nothing, "{second}");
         }
-        assert_eq!(idle.look(at(began, 110), (110, true), false), Seen::Gone);
-        assert_eq!(idle.look(at(began, 111), (111, true), false), Seen::Nothing);
+        assert_eq!(
+            idle.look(at(began, 110), (110, true), false),
+            Liveness::Gone
+        );
+        assert_eq!(
+            idle.look(at(began, 111), (111, true), false),
+            Liveness::Nothing
+        );
         idle.worked();
         idle.works(at(began, 111));
-        assert_eq!(idle.look(at(began, 112), (112, true), false), Seen::Nothing);
+        assert_eq!(
+            idle.look(at(began, 112), (112, true), false),
+            Liveness::Nothing
+        );
         idle.worked();
-        assert_eq!(idle.look(at(began, 299), (299, true), false), Seen::Nothing);
+        assert_eq!(
+            idle.look(at(began, 299), (299, true), false),
+            Liveness::Nothing
+        );
     }
 }

@@ -21,14 +21,14 @@ const SELDOM: Duration = Duration::from_secs(5);
 const DESCRIBING: Duration = Duration::from_secs(2);
 
 /// What became of a request.
-pub(super) enum Sent {
+pub(super) enum Fate {
     Answered(Result<Answer, Error>),
     /// Another broker is the coordinator by now.
     Moved,
 }
 
 /// The way to the coordinator of one member.
-pub(super) struct Line {
+pub(super) struct CoordinatorPath {
     pub(super) cluster: Cluster,
     pub(super) coordinator: Arc<Coordinator>,
     pub(super) consumer: RoleId,
@@ -36,7 +36,7 @@ pub(super) struct Line {
     pub(super) session: Duration,
 }
 
-impl Line {
+impl CoordinatorPath {
     /// By which connection a request goes: brokers answer a connection's requests one by one, and a join is kept
     /// waiting for the other members, so that what is said meanwhile has to go by another one.
     fn purpose(&self, broker: &Node, request: &Request) -> Purpose {
@@ -51,29 +51,34 @@ impl Line {
 }
 
 /// Sends one request to the broker that is the coordinator as far as is known.
-pub(super) async fn send(line: &Line, broker: &Node, request: &Request, timeout: Duration) -> Sent {
-    let patience = timeout.min((line.session / 3).max(OFTEN));
-    let purpose = line.purpose(broker, request);
-    let connecting = line.coordinator.connection_to(broker, purpose, patience);
+pub(super) async fn send(
+    path: &CoordinatorPath,
+    broker: &Node,
+    request: &Request,
+    timeout: Duration,
+) -> Fate {
+    let patience = timeout.min((path.session / 3).max(OFTEN));
+    let purpose = path.purpose(broker, request);
+    let connecting = path.coordinator.connection_to(broker, purpose, patience);
     let connection = match connecting.await {
         Ok(connection) => connection,
-        Err(error) => return Sent::Answered(Err(error)),
+        Err(error) => return Fate::Answered(Err(error)),
     };
     let answer = ask(&connection, broker.id, request, timeout);
     let answer = match request {
         Request::Heartbeat(_) | Request::Leave(_) => answer.await,
         Request::Join(_) | Request::Sync(_) => {
-            let every = (line.session / 3).clamp(OFTEN, SELDOM);
+            let every = (path.session / 3).clamp(OFTEN, SELDOM);
             tokio::select! {
                 answer = answer => answer,
-                () = moved(&line.coordinator, broker, every) => return Sent::Moved,
+                () = moved(&path.coordinator, broker, every) => return Fate::Moved,
             }
         }
     };
     if answer.is_err() {
-        line.coordinator.forget(broker);
+        path.coordinator.forget(broker);
     }
-    Sent::Answered(answer)
+    Fate::Answered(answer)
 }
 
 /// Waits until another broker is the coordinator.

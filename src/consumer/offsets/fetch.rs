@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::verdict::{Verdict, verdict};
+use super::verdict::{CommitVerdict, verdict};
 use super::{Offsets, is_passing};
 use crate::cluster::by_topic;
 use crate::error::{Error, ErrorCode, Result};
@@ -15,7 +15,7 @@ use crate::wire::{FetchedOffset, OffsetFetch};
 pub(in crate::consumer) type Committed = (TopicPartition, Option<OffsetAndMetadata>);
 
 /// What is committed for one partition, if it could be told.
-pub(in crate::consumer) type Told = Result<Option<OffsetAndMetadata>>;
+pub(in crate::consumer) type CommittedOffset = Result<Option<OffsetAndMetadata>>;
 
 impl Offsets {
     /// What is committed for these partitions, in their order, with retries for up to `default.api.timeout.ms`.
@@ -63,7 +63,7 @@ impl Offsets {
     pub(in crate::consumer) async fn ask(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Told)>> {
+    ) -> Result<Vec<(TopicPartition, CommittedOffset)>> {
         let numbers = partitions.iter().map(|named| (named, named.partition()));
         let call = OffsetFetch {
             group: self.0.group.clone(),
@@ -77,7 +77,7 @@ impl Offsets {
             .await;
         let answer = answer.inspect_err(|_| self.0.coordinator.forget(&broker))?;
         let judge = |code: ErrorCode| {
-            if verdict(code) == Verdict::Find {
+            if verdict(code) == CommitVerdict::Find {
                 self.0.coordinator.forget(&broker);
             }
             code.ok()
@@ -111,7 +111,7 @@ impl Offsets {
 }
 
 /// The first error, if there is any.
-fn all(told: Vec<(TopicPartition, Told)>) -> Result<Vec<Committed>> {
-    let one = |(partition, told): (TopicPartition, Told)| Ok((partition, told?));
+fn all(told: Vec<(TopicPartition, CommittedOffset)>) -> Result<Vec<Committed>> {
+    let one = |(partition, told): (TopicPartition, CommittedOffset)| Ok((partition, told?));
     told.into_iter().map(one).collect()
 }

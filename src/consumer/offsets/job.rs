@@ -3,7 +3,7 @@
 use tracing::debug;
 
 use super::turns::UnderWay;
-use super::verdict::{Verdict, verdict};
+use super::verdict::{CommitVerdict, verdict};
 use super::{Commit, Commits, Manner};
 use crate::error::{Error, ErrorCode};
 use crate::machine::topology::Topology;
@@ -64,12 +64,12 @@ impl Job<'_> {
             }
             let code = code_of(partition, commit);
             match verdict(code) {
-                Verdict::Done => {
+                CommitVerdict::Done => {
                     under_way.made(partition);
                     committed.push((partition.clone(), commit.clone()));
                     false
                 }
-                Verdict::Absent if self.manner != Manner::Asked => {
+                CommitVerdict::Absent if self.manner != Manner::Asked => {
                     debug!(%partition, %code, "the offset is not committed");
                     false
                 }
@@ -102,15 +102,15 @@ pub(super) fn recreated(partition: &TopicPartition) -> Error {
 }
 
 /// Of several partitions' codes the one that decides.
-pub(super) fn weight(verdict: Verdict) -> u8 {
+pub(super) fn weight(verdict: CommitVerdict) -> u8 {
     match verdict {
-        Verdict::Done => 0,
-        Verdict::Absent => 1,
-        Verdict::Retry => 2,
-        Verdict::Find => 3,
-        Verdict::Fail => 4,
-        Verdict::Rebalancing => 5,
-        Verdict::Fenced => 6,
+        CommitVerdict::Done => 0,
+        CommitVerdict::Absent => 1,
+        CommitVerdict::Retry => 2,
+        CommitVerdict::Find => 3,
+        CommitVerdict::Fail => 4,
+        CommitVerdict::Rebalancing => 5,
+        CommitVerdict::Fenced => 6,
     }
 }
 

@@ -8,7 +8,7 @@ async fn offsets(brokers: &Brokers) -> Offsets {
 }
 
 fn member(generation: i32) -> Standing {
-    Standing::Member(Identity {
+    Standing::Member(MemberIdentity {
         generation,
         member_id: "m1".into(),
         instance_id: None,

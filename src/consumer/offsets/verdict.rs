@@ -4,7 +4,7 @@ use crate::error::ErrorCode;
 
 /// What to do about one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CommitVerdict {
     Done,
     /// The same again, after a while.
     Retry,
@@ -19,20 +19,22 @@ pub(super) enum Verdict {
     Fail,
 }
 
-pub(super) fn verdict(code: ErrorCode) -> Verdict {
+pub(super) fn verdict(code: ErrorCode) -> CommitVerdict {
     use ErrorCode as E;
     match code {
-        E::NONE => Verdict::Done,
+        E::NONE => CommitVerdict::Done,
         E::NOT_COORDINATOR
         | E::COORDINATOR_NOT_AVAILABLE
         | E::REQUEST_TIMED_OUT
         | E::NETWORK_EXCEPTION
-        | E::BROKER_NOT_AVAILABLE => Verdict::Find,
-        E::UNKNOWN_TOPIC_OR_PARTITION | E::UNKNOWN_TOPIC_ID => Verdict::Absent,
-        E::REBALANCE_IN_PROGRESS => Verdict::Rebalancing,
-        E::UNKNOWN_MEMBER_ID | E::ILLEGAL_GENERATION | E::FENCED_INSTANCE_ID => Verdict::Fenced,
-        code if code.is_retriable() => Verdict::Retry,
-        _ => Verdict::Fail,
+        | E::BROKER_NOT_AVAILABLE => CommitVerdict::Find,
+        E::UNKNOWN_TOPIC_OR_PARTITION | E::UNKNOWN_TOPIC_ID => CommitVerdict::Absent,
+        E::REBALANCE_IN_PROGRESS => CommitVerdict::Rebalancing,
+        E::UNKNOWN_MEMBER_ID | E::ILLEGAL_GENERATION | E::FENCED_INSTANCE_ID => {
+            CommitVerdict::Fenced
+        }
+        code if code.is_retriable() => CommitVerdict::Retry,
+        _ => CommitVerdict::Fail,
     }
 }
 
@@ -42,8 +44,8 @@ mod tests {
 
     #[test]
     fn every_error_code_has_the_verdict_of_the_table() {
+        use CommitVerdict as V;
         use ErrorCode as E;
-        use Verdict as V;
         let table = [
             (E::NONE, V::Done),
             (E::NOT_COORDINATOR, V::Find),

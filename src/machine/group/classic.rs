@@ -37,17 +37,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::member::{
-    Action, Actions, CallId, Event, Identity, Loss, Member, Request, Standing, Turn,
+    Action, Actions, CallId, Event, Loss, Member, MemberIdentity, Request, Standing, Turn,
 };
 use super::protocol::Subscription;
 use crate::config::{Assignor, Backoff};
 use crate::error::Error;
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
-use beat::Session;
+use beat::MemberSession;
 use holdings::{Due, Holdings, Work, without};
 use outcome::Tries;
-use state::{Reason, State, Terms};
+use state::{MemberState, Reason, Terms};
 use verdict::{Call, unanswered, verdict};
 
 /// How long a join may take beyond the rebalance timeout, as in Java.
@@ -95,9 +95,9 @@ pub(crate) struct Classic {
     subscription: Arc<[TopicName]>,
     /// Chosen by the coordinator, empty before that.
     member_id: Arc<str>,
-    state: State,
+    state: MemberState,
     holdings: Holdings,
-    session: Session,
+    session: MemberSession,
     tries: Tries,
     calls: CallId,
     /// The last assignment, with its generation.
@@ -129,17 +129,17 @@ impl Member for Classic {
     }
 
     fn standing(&self) -> Standing {
-        let identity = |generation| Identity {
+        let identity = |generation| MemberIdentity {
             generation,
             member_id: self.member_id.clone(),
             instance_id: self.settings.instance_id.clone(),
         };
         match (&self.state, self.state.generation()) {
-            (State::Outside, _) if self.subscription.is_empty() => Standing::Alone,
+            (MemberState::Outside, _) if self.subscription.is_empty() => Standing::Alone,
             (_, None) => Standing::Outside,
             // The coordinator takes the old generation's commits until the new one begins.
             (state, Some(_)) if state.is_between() => Standing::Rebalancing,
-            (State::Unjoined { .. } | State::Joining { .. }, Some(generation)) => {
+            (MemberState::Unjoined { .. } | MemberState::Joining { .. }, Some(generation)) => {
                 Standing::Joining(identity(generation))
             }
             (_, Some(generation)) => Standing::Member(identity(generation)),
@@ -154,9 +154,9 @@ impl Classic {
             goal: Goal::Out,
             subscription: Arc::default(),
             member_id: Arc::default(),
-            state: State::Outside,
+            state: MemberState::Outside,
             holdings: Holdings::default(),
-            session: Session::new(now),
+            session: MemberSession::new(now),
             tries: Tries::default(),
             calls: 0,
             given: (Vec::new(), None),
@@ -237,32 +237,32 @@ impl Classic {
             return self.get_out(turn);
         }
         match &self.state {
-            State::Outside => {
+            MemberState::Outside => {
                 self.state = self.state.unjoined(None);
                 true
             }
-            State::Stable(_) => self.prepare(turn),
-            State::Preparing(_, why) => {
+            MemberState::Stable(_) => self.prepare(turn),
+            MemberState::Preparing(_, why) => {
                 self.state = self.state.unjoined(Some(why.clone()));
                 true
             }
-            State::Unjoined { .. } => {
+            MemberState::Unjoined { .. } => {
                 if self.is_ready(turn) {
                     self.join(turn);
                 }
                 false
             }
-            State::Settling(_) => self.settle(turn),
-            State::Joining { .. }
-            | State::Counting(..)
-            | State::Syncing { .. }
-            | State::Leaving { .. } => false,
+            MemberState::Settling(_) => self.settle(turn),
+            MemberState::Joining { .. }
+            | MemberState::Counting(..)
+            | MemberState::Syncing { .. }
+            | MemberState::Leaving { .. } => false,
         }
     }
 
     /// Gives up what must be given up before joining again, if the member is to join again.
     fn prepare(&mut self, turn: &mut Turn) -> bool {
-        let State::Stable(generation) = &self.state else {
+        let MemberState::Stable(generation) = &self.state else {
             return false;
         };
         let Some(why) = generation.why_over(self.holdings.owned(), &self.subscription) else {
@@ -272,15 +272,17 @@ impl Classic {
         if self.is_cooperative() {
             given_up.retain(|partition| !self.subscription.contains(partition.name()));
         }
-        if let State::Stable(generation) = std::mem::replace(&mut self.state, State::Outside) {
-            self.state = State::Preparing(generation, why.into());
+        if let MemberState::Stable(generation) =
+            std::mem::replace(&mut self.state, MemberState::Outside)
+        {
+            self.state = MemberState::Preparing(generation, why.into());
         }
         self.revoke(given_up, turn)
     }
 
     /// Carries the assignment out.
     fn settle(&mut self, turn: &mut Turn) -> bool {
-        let State::Settling(generation) = &self.state else {
+        let MemberState::Settling(generation) = &self.state else {
             return false;
         };
         let (owned, assignment) = (self.holdings.owned(), &generation.assignment);
@@ -294,8 +296,10 @@ impl Classic {
             turn.push(Action::Assign(new));
             return false;
         }
-        if let State::Settling(generation) = std::mem::replace(&mut self.state, State::Outside) {
-            self.state = State::Stable(generation);
+        if let MemberState::Settling(generation) =
+            std::mem::replace(&mut self.state, MemberState::Outside)
+        {
+            self.state = MemberState::Stable(generation);
         }
         turn.push(Action::Rest);
         true
@@ -317,14 +321,14 @@ impl Classic {
     /// One step on the way out of the group.
     fn get_out(&mut self, turn: &mut Turn) -> bool {
         match self.state {
-            State::Outside => {
+            MemberState::Outside => {
                 if self.goal == Goal::Closed {
                     self.goal = Goal::Left;
                     turn.push(Action::Left);
                 }
                 return false;
             }
-            State::Leaving { .. } => return false,
+            MemberState::Leaving { .. } => return false,
             _ => {}
         }
         if !self.holdings.owned().is_empty() {
@@ -349,7 +353,7 @@ impl Classic {
         let is_known = !self.member_id.is_empty() && self.settings.instance_id.is_none();
         let member_id = std::mem::take(&mut self.member_id);
         self.session.pending = None;
-        self.state = State::Outside;
+        self.state = MemberState::Outside;
         turn.push(Action::Rest);
         if is_known && self.session.is_coordinator_known() {
             let request = Request::Leave(LeaveGroup {
@@ -358,12 +362,12 @@ impl Classic {
                 reason: Some(why.into()),
             });
             let call = self.send(request, self.beat_timeout(), turn);
-            self.state = State::Leaving { call };
+            self.state = MemberState::Leaving { call };
         }
     }
 
     fn join(&mut self, turn: &mut Turn) {
-        let State::Unjoined { from, why } = &mut self.state else {
+        let MemberState::Unjoined { from, why } = &mut self.state else {
             return;
         };
         let (from, why) = (*from, why.take());
@@ -398,7 +402,7 @@ impl Classic {
         let limit = settings.rebalance_timeout.saturating_add(JOIN_LAPSE);
         let limit = limit.max(settings.request_timeout);
         let call = self.send(request, limit, turn);
-        self.state = State::Joining { call, from, terms };
+        self.state = MemberState::Joining { call, from, terms };
     }
 
     fn send(&mut self, request: Request, timeout: Duration, turn: &mut Turn) -> CallId {
@@ -431,9 +435,9 @@ impl Classic {
             !state.is_out() || !is_done || is_empty,
             "partitions of nobody: {self:?}"
         );
-        let is_late = matches!(state, State::Outside) && self.goal == Goal::In;
+        let is_late = matches!(state, MemberState::Outside) && self.goal == Goal::In;
         assert!(!is_late || !is_done, "an idle outsider: {self:?}");
-        if let (State::Stable(generation), Goal::In, true) = (state, self.goal, is_done) {
+        if let (MemberState::Stable(generation), Goal::In, true) = (state, self.goal, is_done) {
             let why = generation.why_over(holdings.owned(), &self.subscription);
             assert!(why.is_none(), "stable though {why:?}: {self:?}");
         }

@@ -210,9 +210,9 @@ pub(crate) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// As a member of this generation.
-    Member(Identity),
+    Member(MemberIdentity),
     /// As a member of this generation, while it joins the next one: the group may have gone on to that already.
-    Joining(Identity),
+    Joining(MemberIdentity),
     /// As no member: nothing is subscribed to, and the partitions are the application's own choice.
     Alone,
     /// Not now: the group is between two generations.
@@ -235,7 +235,7 @@ impl Standing {
 
 /// A member of one generation, as its commits name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct MemberIdentity {
     pub(crate) generation: i32,
     pub(crate) member_id: Arc<str>,
     pub(crate) instance_id: Option<Arc<str>>,

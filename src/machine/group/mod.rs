@@ -7,6 +7,6 @@ pub(crate) mod protocol;
 
 pub(crate) use classic::{Classic, Settings};
 pub(crate) use member::{
-    Action, Answer, CallId, Described, Event, Grounds, Identity, Joined, Loss, Member, Request,
-    Standing,
+    Action, Answer, CallId, Described, Event, Grounds, Joined, Loss, Member, MemberIdentity,
+    Request, Standing,
 };

@@ -8,7 +8,7 @@ use super::advice::advised;
 use super::lead::Sharing;
 use super::state::{Begun, Terms};
 use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
-use super::{Classic, State};
+use super::{Classic, MemberState};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::assign::Counts;
 use crate::machine::group::member::{Action, Answer, CallId, Joined, Request, Turn};
@@ -32,10 +32,10 @@ impl Classic {
         // Whatever is not accepted is joined for again.
         let unjoined = self.state.unjoined(None);
         match std::mem::replace(&mut self.state, unjoined) {
-            State::Joining { terms, .. } => self.join_answered(terms, answer, turn),
-            State::Syncing { begun, .. } => self.sync_answered(begun, answer, turn),
+            MemberState::Joining { terms, .. } => self.join_answered(terms, answer, turn),
+            MemberState::Syncing { begun, .. } => self.sync_answered(begun, answer, turn),
             // Refused or not: the session ends in any case.
-            _ => self.state = State::Outside,
+            _ => self.state = MemberState::Outside,
         }
     }
 
@@ -104,7 +104,7 @@ impl Classic {
         if joined.leader == joined.member_id {
             let sharing = Sharing::new(joined, turn);
             turn.push(Action::Count(sharing.topics().to_vec()));
-            self.state = State::Counting(begun, sharing);
+            self.state = MemberState::Counting(begun, sharing);
         } else {
             self.sync(begun, Vec::new(), turn);
         }
@@ -115,11 +115,13 @@ impl Classic {
         if let Some(lead) = self.state.lead() {
             return lead.counted(counts);
         }
-        if !matches!(self.state, State::Counting(..)) {
+        if !matches!(self.state, MemberState::Counting(..)) {
             return;
         }
         let unjoined = self.state.unjoined(None);
-        if let State::Counting(mut begun, sharing) = std::mem::replace(&mut self.state, unjoined) {
+        if let MemberState::Counting(mut begun, sharing) =
+            std::mem::replace(&mut self.state, unjoined)
+        {
             let (assignments, lead) = sharing.share(begun.assignor, counts);
             begun.lead = Some(lead);
             self.sync(begun, assignments, turn);
@@ -136,7 +138,7 @@ impl Classic {
             assignments,
         });
         let call = self.send(request, self.settings.request_timeout, turn);
-        self.state = State::Syncing { call, begun };
+        self.state = MemberState::Syncing { call, begun };
     }
 
     fn sync_answered(&mut self, begun: Begun, answer: Result<Answer, Error>, turn: &mut Turn) {
@@ -195,11 +197,11 @@ impl Classic {
             if self.subscription == begun.terms.topics {
                 self.tries.failed(self.settings.backoff, turn);
             }
-            self.state = State::Stable(begun.with(partitions));
+            self.state = MemberState::Stable(begun.with(partitions));
             return;
         }
         self.tries.succeeded();
         self.given = (partitions.clone(), Some(begun.id));
-        self.state = State::Settling(begun.with(partitions));
+        self.state = MemberState::Settling(begun.with(partitions));
     }
 }

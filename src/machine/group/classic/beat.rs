@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
-use super::{Classic, Goal, State};
+use super::{Classic, Goal, MemberState};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Answer, CallId, Request, Turn};
 use crate::types::after;
 use crate::wire::Heartbeat;
 
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct MemberSession {
     coordinator: Coordinator,
     /// The heartbeat that is not answered yet.
     pub(super) pending: Option<Beat>,
@@ -48,7 +48,7 @@ pub(super) struct Beat {
     member_id: Arc<str>,
 }
 
-impl Session {
+impl MemberSession {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             coordinator: Coordinator::Unknown,
@@ -78,7 +78,7 @@ impl Classic {
 
     /// Whether something waits for the coordinator to be known.
     pub(super) fn wants_coordinator(&self) -> bool {
-        let joins = self.goal == Goal::In && matches!(self.state, State::Unjoined { .. });
+        let joins = self.goal == Goal::In && matches!(self.state, MemberState::Unjoined { .. });
         self.state.is_beating() || joins && self.holdings.are_at_rest()
     }
 
@@ -147,7 +147,8 @@ impl Classic {
     /// Whether a refusal of the generation may be due to the next one, in which the group counts this member already:
     /// the join's answer decides.
     pub(super) fn may_be_next(&self, code: Option<ErrorCode>) -> bool {
-        matches!(self.state, State::Joining { .. }) && code == Some(ErrorCode::ILLEGAL_GENERATION)
+        matches!(self.state, MemberState::Joining { .. })
+            && code == Some(ErrorCode::ILLEGAL_GENERATION)
     }
 
     /// The coordinator had the member at that time.

@@ -17,7 +17,7 @@ use crate::types::TopicPartition;
 pub(super) struct Holdings {
     /// Sorted.
     owned: Vec<TopicPartition>,
-    hands: Hands,
+    doing: Doing,
 }
 
 /// What is being done with the application's partitions.
@@ -29,7 +29,7 @@ pub(super) enum Work {
 }
 
 #[derive(Debug, Default)]
-enum Hands {
+enum Doing {
     #[default]
     AtRest,
     Working(Work),
@@ -54,25 +54,25 @@ impl Holdings {
     }
 
     pub(super) fn are_at_rest(&self) -> bool {
-        matches!(self.hands, Hands::AtRest)
+        matches!(self.doing, Doing::AtRest)
     }
 
     pub(super) fn are_lost(&self) -> bool {
-        matches!(self.hands, Hands::Lost(..))
+        matches!(self.doing, Doing::Lost(..))
     }
 
     pub(super) fn begin(&mut self, work: Work) {
         debug_assert!(self.are_at_rest(), "two works at a time: {work:?}");
-        self.hands = Hands::Working(work);
+        self.doing = Doing::Working(work);
     }
 
     /// All is lost; what is to be handed out no more while something else is being done.
     #[must_use]
     pub(super) fn lose(&mut self, why: Loss) -> Vec<TopicPartition> {
-        let work = match std::mem::take(&mut self.hands) {
-            Hands::AtRest => None,
-            Hands::Working(work) => Some(work),
-            Hands::Lost(_, work) => work,
+        let work = match std::mem::take(&mut self.doing) {
+            Doing::AtRest => None,
+            Doing::Working(work) => Some(work),
+            Doing::Lost(_, work) => work,
         };
         let mut stopped = Vec::new();
         if let Some(work) = &work {
@@ -81,21 +81,21 @@ impl Holdings {
                 stopped.extend_from_slice(coming);
             }
         }
-        self.hands = Hands::Lost(why, work);
+        self.doing = Doing::Lost(why, work);
         stopped
     }
 
     pub(super) fn due(&mut self) -> Due {
-        match &self.hands {
-            Hands::AtRest => Due::Nothing,
-            Hands::Working(_) | Hands::Lost(_, Some(_)) => Due::Wait,
-            Hands::Lost(why, None) => {
+        match &self.doing {
+            Doing::AtRest => Due::Nothing,
+            Doing::Working(_) | Doing::Lost(_, Some(_)) => Due::Wait,
+            Doing::Lost(why, None) => {
                 let (why, lost) = (*why, self.owned.clone());
                 if lost.is_empty() {
-                    self.hands = Hands::AtRest;
+                    self.doing = Doing::AtRest;
                     return Due::Nothing;
                 }
-                self.hands = Hands::Working(Work::Lose(lost.clone()));
+                self.doing = Doing::Working(Work::Lose(lost.clone()));
                 Due::Lose(lost, why)
             }
         }
@@ -103,11 +103,11 @@ impl Holdings {
 
     /// The work is done.
     pub(super) fn done(&mut self) {
-        let work = match std::mem::take(&mut self.hands) {
-            Hands::AtRest => return,
-            Hands::Working(work) => work,
-            Hands::Lost(why, work) => {
-                self.hands = Hands::Lost(why, None);
+        let work = match std::mem::take(&mut self.doing) {
+            Doing::AtRest => return,
+            Doing::Working(work) => work,
+            Doing::Lost(why, work) => {
+                self.doing = Doing::Lost(why, None);
                 let Some(work) = work else { return };
                 work
             }
@@ -126,7 +126,7 @@ impl Holdings {
     /// Whether nothing is left undone that could have been done at once.
     #[cfg(debug_assertions)]
     pub(super) fn check(&self) {
-        assert!(!matches!(self.hands, Hands::Lost(_, None)), "{self:?}");
+        assert!(!matches!(self.doing, Doing::Lost(_, None)), "{self:?}");
         assert!(self.owned.is_sorted(), "{self:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::advice::advised;
 use super::state::Reason;
 use super::verdict::MembershipVerdict as Verdict;
-use super::{Classic, Goal, State};
+use super::{Classic, Goal, MemberState};
 use crate::config::Backoff;
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Loss, Turn};
@@ -67,8 +67,8 @@ impl Classic {
         if self.state.is_held() {
             self.held(turn);
             self.state = self.state.unjoined(None);
-        } else if matches!(self.state, State::Leaving { .. }) {
-            self.state = State::Outside;
+        } else if matches!(self.state, MemberState::Leaving { .. }) {
+            self.state = MemberState::Outside;
         }
         self.session.pending = None;
         self.lose_coordinator();
@@ -92,7 +92,7 @@ impl Classic {
         }
         if !self.state.is_out() {
             self.session.pending = None;
-            self.state = State::Unjoined {
+            self.state = MemberState::Unjoined {
                 from: None,
                 why: reason,
             };
@@ -105,7 +105,7 @@ impl Classic {
         match verdict {
             Verdict::Accept | Verdict::TakeId => {}
             Verdict::Rejoin => match &mut self.state {
-                State::Settling(generation) | State::Stable(generation) => {
+                MemberState::Settling(generation) | MemberState::Stable(generation) => {
                     generation.is_over = true
                 }
                 // One that joins already does not have to join twice.

@@ -12,7 +12,7 @@ pub(super) type Reason = Arc<str>;
 
 /// Where the member is; the way is drawn in `classic.rs`.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum MemberState {
     /// It has no part in the group, as far as it knows itself.
     Outside,
     /// The leave request is on its way.
@@ -73,7 +73,7 @@ pub(super) struct Generation {
     pub(super) is_over: bool,
 }
 
-impl State {
+impl MemberState {
     /// The generation as whose member it may be known to the coordinator.
     pub(super) fn generation(&self) -> Option<i32> {
         match self {

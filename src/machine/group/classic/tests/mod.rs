@@ -1,5 +1,6 @@
 mod between;
 mod coordinator;
+mod faults;
 mod script;
 mod session;
 mod steps;

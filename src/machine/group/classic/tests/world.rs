@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::coordinator::{Group, GroupState};
+use super::faults::fault;
 use super::*;
 
 /// Nobody's time moves in smaller steps.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 pub(super) struct Node {
     pub(super) member: Classic,
@@ -21,9 +22,9 @@ pub(super) struct Node {
     is_withheld: bool,
     work: Option<(Instant, Action)>,
     /// How long its next work takes.
-    dawdles: Option<Duration>,
+    pub(super) dawdles: Option<Duration>,
     counts_wanted: bool,
-    is_dead: bool,
+    pub(super) is_dead: bool,
     has_left: bool,
 }
 
@@ -37,9 +38,9 @@ pub(super) struct World {
     /// Until then requests are lost.
     is_down_until: Instant,
     /// Until then heartbeats are answered late, by up to so long.
-    beats_late: (Instant, Duration),
+    pub(super) beats_late: (Instant, Duration),
     /// Until then joins are answered late, by up to so long.
-    joins_late: (Instant, Duration),
+    pub(super) joins_late: (Instant, Duration),
     random: u64,
     is_cooperative: bool,
 }
@@ -69,7 +70,7 @@ impl World {
         self.random % below
     }
 
-    fn add(&mut self) {
+    pub(super) fn add(&mut self) {
         let assignors = if self.is_cooperative {
             vec![Assignor::CooperativeSticky]
         } else {
@@ -90,7 +91,7 @@ impl World {
         self.tell(node, Event::Subscribe(["t".into()].into()));
     }
 
-    fn tell(&mut self, node: usize, event: Event) {
+    pub(super) fn tell(&mut self, node: usize, event: Event) {
         let jitter = self.random(1000) as f64 / 1000.0;
         for action in self.nodes[node].member.handle(event, self.now, jitter) {
             self.act(node, action);
@@ -239,7 +240,7 @@ impl World {
         }
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += TICK;
@@ -276,7 +277,7 @@ impl World {
     }
 
     /// The connections to the coordinator end, with all that waits on them; it is back after that time.
-    fn fail(&mut self, time: Duration) {
+    pub(super) fn fail(&mut self, time: Duration) {
         self.is_down_until = self.now + time;
         let mut broken = Vec::new();
         for member in self.group.members.values_mut() {
@@ -295,7 +296,7 @@ impl World {
     }
 
     /// Whatever waits, waits in vain, and its members notice after that time.
-    fn move_away(&mut self, time: Duration) {
+    pub(super) fn move_away(&mut self, time: Duration) {
         let mut waiting = BTreeSet::new();
         for member in self.group.members.values_mut() {
             waiting.extend(member.joining.take().map(|(node, _)| node));
@@ -310,7 +311,7 @@ impl World {
         }
     }
 
-    fn grow(&mut self) {
+    pub(super) fn grow(&mut self) {
         for count in self.counts.values_mut() {
             *count += 1;
         }
@@ -322,62 +323,10 @@ impl World {
         }
     }
 
-    fn pick(&mut self, which: usize) -> Option<usize> {
+    pub(super) fn pick(&mut self, which: usize) -> Option<usize> {
         let alive = |n: &usize| !self.nodes[*n].is_dead && !self.nodes[*n].member.is_closed();
         let all: Vec<_> = (0..self.nodes.len()).filter(alive).collect();
         (!all.is_empty()).then(|| all[which % all.len()])
-    }
-
-    fn apply(&mut self, fault: &Fault) {
-        match *fault {
-            Fault::Join => self.add(),
-            Fault::Leave(which) => {
-                if let Some(node) = self.pick(which) {
-                    self.tell(node, Event::Leave);
-                }
-            }
-            Fault::Kill(which) => {
-                if let Some(node) = self.pick(which) {
-                    self.nodes[node].is_dead = true;
-                }
-            }
-            Fault::Dawdle(which) => {
-                if let Some(node) = self.pick(which) {
-                    self.tell(node, Event::PollExpired(ms(60_000)));
-                    self.run(ms(500));
-                    self.tell(node, Event::Polled);
-                }
-            }
-            Fault::Down(millis) => self.fail(ms(millis)),
-            Fault::Move(millis) => self.move_away(ms(millis)),
-            Fault::Resubscribe(which, ticks) => {
-                if let Some(node) = self.pick(which) {
-                    self.tell(node, Event::Subscribe(Arc::default()));
-                    self.run(TICK * ticks);
-                    self.tell(node, Event::Subscribe(["t".into()].into()));
-                }
-            }
-            Fault::Subscribe(which, topics) => {
-                if let Some(node) = self.pick(which) {
-                    self.tell(
-                        node,
-                        Event::Subscribe(topics.iter().map(|t| (*t).into()).collect()),
-                    );
-                }
-            }
-            Fault::LateJoins(millis) => {
-                self.joins_late = (self.now + ms(20_000), ms(millis));
-            }
-            Fault::LateBeats(millis) => {
-                self.beats_late = (self.now + ms(20_000), ms(millis));
-            }
-            Fault::Slow(which, millis) => {
-                if let Some(node) = self.pick(which) {
-                    self.nodes[node].dawdles = Some(ms(millis));
-                }
-            }
-            Fault::Grow => self.grow(),
-        }
     }
 
     /// Long after the last fault: everything is somebody's, evenly, and everybody is at rest.
@@ -399,7 +348,7 @@ impl World {
         let is_even = alive.iter().copied().all(|node| is_one(&node));
         let mut seen = BTreeSet::new();
         for node in &alive {
-            assert!(matches!(node.member.state, State::Stable(_)));
+            assert!(matches!(node.member.state, MemberState::Stable(_)));
             assert_eq!(node.member.state.generation(), Some(self.group.generation));
             assert!(node.stopped.is_empty() && !node.is_withheld);
             for partition in &node.has {
@@ -421,47 +370,6 @@ impl World {
             assert_eq!(node.has_left, node.member.is_closed());
         }
     }
-}
-
-#[derive(Clone, Debug)]
-enum Fault {
-    Join,
-    Leave(usize),
-    Kill(usize),
-    Dawdle(usize),
-    /// The coordinator dies.
-    Down(u64),
-    /// Another broker is the coordinator, which is noticed so much later.
-    Move(u64),
-    /// Out of the group and in again, so many ticks later.
-    Resubscribe(usize, u32),
-    /// Other topics.
-    Subscribe(usize, &'static [&'static str]),
-    /// For a while heartbeats are answered late: some when the generation that they were sent in is over.
-    LateBeats(u64),
-    /// For a while joins are answered late: some when the coordinator has given up whoever waits for them.
-    LateJoins(u64),
-    /// The next thing that is asked of the application takes so long.
-    Slow(usize, u64),
-    Grow,
-}
-
-fn fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![
-        3 => Just(Fault::Join),
-        2 => any::<usize>().prop_map(Fault::Leave),
-        1 => any::<usize>().prop_map(Fault::Kill),
-        1 => any::<usize>().prop_map(Fault::Dawdle),
-        2 => prop_oneof![10u64..2_000, 5_000u64..25_000].prop_map(Fault::Down),
-        1 => (100u64..6_000).prop_map(Fault::Move),
-        2 => (any::<usize>(), 0u32..300).prop_map(|(w, n)| Fault::Resubscribe(w, n)),
-        2 => (any::<usize>(), prop_oneof![Just(&["t"][..]), Just(&["u"][..]), Just(&["t", "u"][..])])
-            .prop_map(|(w, topics)| Fault::Subscribe(w, topics)),
-        1 => (10u64..3_300).prop_map(Fault::LateBeats),
-        1 => prop_oneof![10u64..3_000, 8_000u64..70_000].prop_map(Fault::LateJoins),
-        1 => (any::<usize>(), 3_000u64..70_000).prop_map(|(w, n)| Fault::Slow(w, n)),
-        1 => Just(Fault::Grow),
-    ]
 }
 
 #[test]
