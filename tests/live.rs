@@ -30,6 +30,7 @@ mod live {
     pub(crate) mod size;
     pub(crate) mod support;
     pub(crate) mod timeouts;
+    pub(crate) mod tls;
     pub(crate) mod topics;
     pub(crate) mod waiting;
 }
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     live::example_groups::older_brokers(&mut suite);
     live::listeners::promises(&mut suite);
     live::logins::promises(&mut suite);
+    live::tls::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);

@@ -143,7 +143,7 @@ fn base64_url(bytes: &[u8]) -> String {
 }
 
 /// Makes a topic, sends to it, and reads it as a member of a group.
-async fn uses(client: &Client, name: &str) -> Outcome {
+pub(crate) async fn uses(client: &Client, name: &str) -> Outcome {
     let topic = format!("login-{name}").to_lowercase();
     client
         .admin()
