@@ -7,7 +7,7 @@ use crate::admin::Admin;
 use crate::cluster::Cluster;
 use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
 use crate::consumer::ConsumerBuilder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::net::TcpConnector;
 use crate::producer::ProducerBuilder;
 
@@ -82,6 +82,23 @@ impl Client {
         Admin::new(self.cluster.clone())
     }
 
+    /// Reads the keys and certificates of TLS again, now: new connections use them, open ones go on with the old.
+    ///
+    /// What changes in files is taken up without it, a while later: see
+    /// [`reload_interval`](crate::tls::TlsConfig::reload_interval).
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for what is wrong with them, or where the client has no TLS; the old ones stay.
+    pub fn reload_tls(&self) -> Result<()> {
+        match &self.settings().tls {
+            Some(tls) => tls.reload(),
+            None => Err(Error::config(
+                "security.protocol",
+                "it has no TLS, whose keys could be read again",
+            )),
+        }
+    }
+
     /// Closes every connection: producers and calls made from this client, or a clone of it, fail from
     /// now on. Close producers first.
     pub fn close(&self) {
@@ -108,6 +125,9 @@ impl ClientBuilder {
         let settings = Arc::new(settings);
         let connector = connector.unwrap_or_else(|| Arc::new(TcpConnector::with(&settings)));
         let cluster = Cluster::connect(settings, connector).await?;
+        if let Some(tls) = &cluster.settings().tls {
+            tls.watch();
+        }
         Ok(Client {
             cluster,
             producer_defaults,

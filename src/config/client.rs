@@ -403,7 +403,8 @@ impl ClientBuilder {
     /// name. A `security_protocol` without SSL refuses every other. Kafka: `ssl.truststore.type`, `ssl.truststore.location`,
     /// `ssl.truststore.password`, `ssl.truststore.certificates`, `ssl.keystore.type`, `ssl.keystore.location`,
     /// `ssl.keystore.password`, `ssl.keystore.key`, `ssl.keystore.certificate.chain`, `ssl.key.password`,
-    /// `ssl.endpoint.identification.algorithm`, `ssl.protocol`, `ssl.enabled.protocols`, `ssl.cipher.suites`; librdkafka's
+    /// `ssl.endpoint.identification.algorithm`, `ssl.protocol`, `ssl.enabled.protocols`, `ssl.cipher.suites`, `ssl.hotreload.enable`,
+    /// `ssl.hotreload.poll.interval.seconds`, `ssl.hotreload.debounce.seconds` (KIP-1288); librdkafka's
     /// `ssl.ca.location`, `ssl.ca.pem`, `ssl.key.location`, `ssl.key.pem`, `ssl.certificate.location`,
     /// `ssl.certificate.pem`, `enable.ssl.certificate.verification`.
     pub fn tls(mut self, config: TlsConfig) -> Self {

@@ -1,10 +1,11 @@
 //! TLS by Kafka's and librdkafka's names, and whether the listener's protocol has it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::properties::{Property, SECURITY_PROTOCOL, Scope};
 use super::security::SecurityProtocol;
-use super::value::{Choice, Choices, FilePath, Flag, Hidden, List, Pem};
+use super::value::{Bounded, Choice, Choices, FilePath, Flag, Hidden, INT, List, Pem};
 use crate::error::{Error, Result};
 use crate::tls::{StoreFormat, Tls, TlsConfig, TlsVersion};
 
@@ -47,6 +48,14 @@ const VERSIONS: Choices<TlsVersion> = Choices::new(Choice {
 });
 const SUITES: List = List::new("ssl.cipher.suites");
 
+const RELOADS: Flag = Flag {
+    name: "ssl.hotreload.enable",
+};
+const RELOAD_INTERVAL: Bounded<u32> =
+    Bounded::new("ssl.hotreload.poll.interval.seconds", "seconds", 1, INT);
+const RELOAD_DEBOUNCE: Bounded<u32> =
+    Bounded::new("ssl.hotreload.debounce.seconds", "seconds", 1, INT);
+
 const VERSION_WORDS: &[(&str, TlsVersion)] =
     &[("TLSv1.2", TlsVersion::V1_2), ("TLSv1.3", TlsVersion::V1_3)];
 const TOO_OLD: &str = ": older versions are not safe";
@@ -67,13 +76,16 @@ const fn store_format(name: &'static str) -> Choice<StoreFormat> {
 /// A row: its kind of value, and the field of [`TlsConfig`] that holds it.
 macro_rules! row {
     ($kind:ident $field:ident) => {
+        row!($kind $field Into::into)
+    };
+    ($kind:ident $field:ident $into:expr) => {
         Property {
             name: $kind.name,
             #[cfg(test)]
             setter: Some("tls"),
             scope: Scope::Client(|options, text| {
                 let value = $kind.parse(text)?;
-                options.tls.$field = Some(value.into());
+                options.tls.$field = Some($into(value));
                 Ok(())
             }),
         }
@@ -81,7 +93,7 @@ macro_rules! row {
 }
 
 /// TLS' part of the table of properties.
-pub(super) static PROPERTIES: [Property; 21] = [
+pub(super) static PROPERTIES: [Property; 24] = [
     row!(TRUST_TYPE trust_format),
     row!(TRUST_LOCATION trust_location),
     row!(TRUST_PASSWORD trust_password),
@@ -103,7 +115,14 @@ pub(super) static PROPERTIES: [Property; 21] = [
     row!(PROTOCOL protocol),
     row!(VERSIONS versions),
     row!(SUITES suites),
+    row!(RELOADS reloads),
+    row!(RELOAD_INTERVAL reload_interval seconds),
+    row!(RELOAD_DEBOUNCE reload_debounce seconds),
 ];
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
 
 /// What encrypts each connection; nothing on a listener without TLS, for which nothing of it may be set.
 pub(super) fn check(protocol: SecurityProtocol, config: &TlsConfig) -> Result<Option<Arc<Tls>>> {

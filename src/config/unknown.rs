@@ -49,6 +49,10 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
         "ssl.ca.certificate.stores",
         "a store of Windows: without \"ssl.truststore.location\" brokers are trusted as the operating system trusts servers",
     ),
+    (
+        "ssl.certificate.refresh.interval.ms",
+        "use \"ssl.hotreload.poll.interval.seconds\"",
+    ),
     ("ssl.client.auth", "a broker's setting"),
     ("ssl.principal.mapping.rules", "a broker's setting"),
     (

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use super::failure;
 use super::identity::{KeyPair, key_pair};
 use super::options::{TlsConfig, TlsVersion};
 use super::provider::provider;
+use super::reload::{Files, Fingerprint, watch};
 use super::sources::{self, Sources};
 use super::stream::Stream;
 use super::verifier::Verifier;
@@ -29,18 +30,54 @@ const WRITE_AHEAD: usize = 256 << 10;
 
 /// A client's TLS.
 pub(crate) struct Tls {
-    config: ArcSwap<ClientConfig>,
+    /// As it was set, to read the files again.
+    settings: TlsConfig,
+    current: ArcSwap<ClientConfig>,
     has_identity: bool,
+    /// Until they are watched.
+    files: Mutex<Option<(Files, Fingerprint)>>,
 }
 
 impl Tls {
     /// Reads every key and certificate.
     pub(crate) fn new(config: &TlsConfig) -> Result<Arc<Self>> {
         let sources = Sources::of(config)?;
+        let files = sources.reload.map(|(interval, debounce)| Files {
+            paths: sources.files(),
+            interval,
+            debounce,
+        });
+        // Before they are read: what changes meanwhile is seen later.
+        let files = files.filter(|files| !files.paths.is_empty());
+        let files = files.map(|files| {
+            let fingerprint = files.fingerprint();
+            (files, fingerprint)
+        });
         Ok(Arc::new(Self {
-            config: ArcSwap::new(build(&sources)?),
+            settings: config.clone(),
+            current: ArcSwap::new(build(&sources)?),
             has_identity: sources.identity.is_some(),
+            files: Mutex::new(files),
         }))
+    }
+
+    /// Looks at the files from now on, on this runtime.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        let files = self
+            .files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some((files, fingerprint)) = files {
+            tokio::spawn(watch(Arc::downgrade(self), files, fingerprint));
+        }
+    }
+
+    /// Reads every key and certificate again; new connections use them, if they are of use.
+    pub(crate) fn reload(&self) -> Result<()> {
+        let sources = Sources::of(&self.settings)?;
+        self.current.store(build(&sources)?);
+        Ok(())
     }
 
     /// Encrypts a stream to a server, which is called `address` in errors and shows a certificate for `host`.
@@ -55,7 +92,7 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let name = server_name(host).map_err(|reason| failure::told(address, reason, true))?;
-        let connector = TlsConnector::from(self.config.load_full());
+        let connector = TlsConnector::from(self.current.load_full());
         let buffered = BufReader::with_capacity(READ_AHEAD, stream);
         let connecting = connector.connect_with(name, buffered, |session| {
             session.set_buffer_limit(Some(WRITE_AHEAD));

@@ -9,6 +9,9 @@
 //! instructions for AES and, on x86_64, ADX and AVX2; `tls-ring` and `tls-aws-lc-rs` run on others too, compile C, and are
 //! taken when they are enabled. rustls' process-wide default is never asked or set.
 //!
+//! Files that change are read anew, and new connections use what is in them: by themselves, a while after the change, or at
+//! once by [`Client::reload_tls`](crate::Client::reload_tls). What is of no use leaves the old in place.
+//!
 //! For a TLS of your own (a `rustls::ClientConfig` with a session store, a hardware key, another library altogether) leave
 //! `security_protocol` without SSL and give a [`Connector`](crate::Connector) whose [`Transport`](crate::Transport) is your
 //! encrypted stream: no version of rustls is part of this crate's API.
@@ -33,6 +36,8 @@ mod identity;
 mod pem;
 #[cfg(feature = "__rustls")]
 mod provider;
+#[cfg(feature = "__rustls")]
+mod reload;
 #[cfg(feature = "__rustls")]
 mod store;
 #[cfg(feature = "__rustls")]

@@ -1,6 +1,7 @@
 //! What can be set about TLS, and the setters that set it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::sasl::Secret;
 
@@ -71,6 +72,9 @@ pub struct TlsConfig {
     pub(crate) protocol: Option<TlsVersion>,
     pub(crate) versions: Option<Vec<TlsVersion>>,
     pub(crate) suites: Option<Vec<String>>,
+    pub(crate) reloads: Option<bool>,
+    pub(crate) reload_interval: Option<Duration>,
+    pub(crate) reload_debounce: Option<Duration>,
 }
 
 impl TlsConfig {
@@ -176,6 +180,25 @@ impl TlsConfig {
         self
     }
 
+    /// How often the files are looked at for a change, which new connections then use; `None` never does.
+    ///
+    /// Default every 60 s. Kafka: `ssl.hotreload.enable`, `ssl.hotreload.poll.interval.seconds` (proposed by KIP-1288; Java's
+    /// clients have neither).
+    pub fn reload_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.reload_interval = interval.into();
+        self.reloads = Some(self.reload_interval.is_some());
+        self
+    }
+
+    /// For how long changed files must stay as they are before they are read, since a key and its certificate are written
+    /// one after the other.
+    ///
+    /// Default 5 s. Kafka: `ssl.hotreload.debounce.seconds` (proposed by KIP-1288).
+    pub fn reload_debounce(mut self, rest: Duration) -> Self {
+        self.reload_debounce = Some(rest);
+        self
+    }
+
     /// The first setting that is set, by Kafka's name.
     pub(crate) fn first_set(&self) -> Option<&'static str> {
         use super::sources as n;
@@ -197,6 +220,9 @@ impl TlsConfig {
             (self.protocol.is_some(), n::PROTOCOL),
             (self.versions.is_some(), n::VERSIONS),
             (self.suites.is_some(), n::SUITES),
+            (self.reloads.is_some(), n::RELOADS),
+            (self.reload_interval.is_some(), n::RELOAD_INTERVAL),
+            (self.reload_debounce.is_some(), n::RELOAD_DEBOUNCE),
         ]
         .into_iter()
         .find_map(|(set, name)| set.then_some(name))

@@ -1,6 +1,7 @@
 //! Where keys and certificates are to be read from, once it is clear that no two settings contradict each other.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::options::{StoreFormat, TlsConfig, TlsVersion};
 use crate::error::{Error, Result};
@@ -23,6 +24,12 @@ pub(crate) const CHECKS_CERTIFICATES: &str = "enable.ssl.certificate.verificatio
 pub(crate) const PROTOCOL: &str = "ssl.protocol";
 pub(crate) const VERSIONS: &str = "ssl.enabled.protocols";
 pub(crate) const SUITES: &str = "ssl.cipher.suites";
+pub(crate) const RELOADS: &str = "ssl.hotreload.enable";
+pub(crate) const RELOAD_INTERVAL: &str = "ssl.hotreload.poll.interval.seconds";
+pub(crate) const RELOAD_DEBOUNCE: &str = "ssl.hotreload.debounce.seconds";
+
+const DEFAULT_RELOAD_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_RELOAD_DEBOUNCE: Duration = Duration::from_secs(5);
 
 /// Settings that go together.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub(super) struct Sources {
     pub(super) versions: Vec<TlsVersion>,
     /// None is all.
     pub(super) suites: Option<Vec<String>>,
+    /// How often files are looked at, and how long a change must rest; none is never.
+    pub(super) reload: Option<(Duration, Duration)>,
 }
 
 /// Whom to trust.
@@ -95,8 +104,46 @@ impl Sources {
             checks_certificates,
             versions: versions(config)?,
             suites: config.suites.clone(),
+            reload: reload(config)?,
         })
     }
+
+    /// The files that are read.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if let Some(Trust::File(file)) = &self.trust {
+            files.push(file.path.clone());
+        }
+        match &self.identity {
+            Some(Identity::File { file, .. }) => files.push(file.path.clone()),
+            Some(Identity::Files { chain, key, .. }) => files.extend([chain.clone(), key.clone()]),
+            Some(Identity::Pem { .. }) | None => {}
+        }
+        files
+    }
+}
+
+fn reload(config: &TlsConfig) -> Result<Option<(Duration, Duration)>> {
+    let times = [
+        (config.reload_interval, RELOAD_INTERVAL),
+        (config.reload_debounce, RELOAD_DEBOUNCE),
+    ];
+    if let Some((_, setting)) = times.iter().find(|(time, _)| *time == Some(Duration::ZERO)) {
+        return Err(Error::config(
+            setting,
+            "0 is out of bounds: at least 1 millisecond",
+        ));
+    }
+    if config.reloads == Some(false) {
+        return match times.iter().find(|(time, _)| time.is_some()) {
+            Some((_, setting)) => Err(conflict(setting, RELOADS, "leave one of them out")),
+            None => Ok(None),
+        };
+    }
+    Ok(Some((
+        config.reload_interval.unwrap_or(DEFAULT_RELOAD_INTERVAL),
+        config.reload_debounce.unwrap_or(DEFAULT_RELOAD_DEBOUNCE),
+    )))
 }
 
 fn trust(config: &TlsConfig) -> Result<Option<Trust>> {

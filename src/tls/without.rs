@@ -24,6 +24,14 @@ impl Tls {
         ))
     }
 
+    pub(crate) fn watch(&self) {
+        match self.0 {}
+    }
+
+    pub(crate) fn reload(&self) -> Result<()> {
+        match self.0 {}
+    }
+
     pub(crate) async fn handshake<S>(&self, _: S, _: &str, _: &Arc<str>, _: Duration) -> Result<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

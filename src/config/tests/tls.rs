@@ -43,6 +43,11 @@ fn versions_suites_and_the_host_check_have_kafkas_values() {
         ],
         &[("ssl.protocol", "TLS")],
         &[
+            ("ssl.hotreload.poll.interval.seconds", "1"),
+            ("ssl.hotreload.debounce.seconds", "1"),
+        ],
+        &[("ssl.hotreload.enable", "false")],
+        &[
             ("ssl.protocol", "TLSv1.2"),
             ("ssl.cipher.suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
         ],

@@ -7,3 +7,5 @@ mod pool;
 pub(crate) mod server;
 mod silence;
 mod tcp;
+#[cfg(feature = "__rustls")]
+mod tls;

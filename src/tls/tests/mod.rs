@@ -2,6 +2,7 @@
 
 mod handshakes;
 mod refusals;
+mod reloading;
 mod settings;
 
 use std::io;
