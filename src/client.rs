@@ -71,7 +71,7 @@ impl Client {
         ConsumerBuilder::new(self.clone(), options, Some(group.into()))
     }
 
-    /// A consumer without a group: it reads the partitions that it is given, and commits nothing.
+    /// A consumer without a group: it reads the partitions that it is given, or whole topics, and commits nothing.
     pub fn standalone_consumer(&self) -> ConsumerBuilder {
         ConsumerBuilder::new(self.clone(), self.consumer_defaults.clone(), None)
     }

@@ -6,6 +6,7 @@
 mod embedded {
     mod blocked;
     mod pausing;
+    mod whole_topics;
 }
 
 use std::time::Duration;

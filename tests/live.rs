@@ -28,6 +28,7 @@ mod live {
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
     pub(crate) mod size;
+    pub(crate) mod subscribing;
     pub(crate) mod support;
     pub(crate) mod timeouts;
     pub(crate) mod tls;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     live::java_topics::promises(&mut suite);
     live::consuming::promises(&mut suite);
     live::waiting::promises(&mut suite);
+    live::subscribing::promises(&mut suite);
     live::lifetime::promises(&mut suite);
     live::round_trip::promises(&mut suite);
     live::partitioning::promises(&mut suite);

@@ -53,8 +53,9 @@ impl ConsumerBuilder {
         Ok(self)
     }
 
-    /// The topics of which the group shares out the partitions; each once. Default none, until the consumer's handle
-    /// subscribes to some. Kafka: `subscribe`.
+    /// The topics of which the group shares out the partitions; each once. Without a group all partitions are read, new
+    /// ones from their beginnings: see [`ConsumerHandle::subscribe`](crate::ConsumerHandle::subscribe). Default none,
+    /// until the consumer's handle subscribes to some. Kafka: `subscribe`.
     pub fn subscribe(mut self, topics: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.topics = once(
             topics
@@ -64,7 +65,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Who hears of partitions that come and go.
+    /// Who hears of partitions that the group gives and takes; without a group nobody does.
     ///
     /// Default nobody. Kafka: `ConsumerRebalanceListener`.
     pub fn listener(mut self, listener: impl RebalanceListener) -> Self {
@@ -300,7 +301,7 @@ impl ConsumerBuilder {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
-    /// conflict, such as `subscribe` without a group or beside `assign`;
+    /// conflict, such as `subscribe` beside `assign`;
     /// [`Error::InvalidTopic`](crate::Error::InvalidTopic).
     pub async fn build(self) -> Result<Consumer> {
         let group = self.group.as_deref();

@@ -65,7 +65,7 @@ pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
     });
     state.queue(index);
     drop(state);
-    consumer.shared().ready.notify_one();
+    consumer.shared().wake_caller();
 }
 
 /// A transaction's marker at this offset.

@@ -62,7 +62,7 @@ impl Host for Grouped {
     }
 
     fn rest(&self) {
-        self.shared().lock().rest();
+        self.shared().rest();
     }
 
     fn remove(&self, partitions: &[TopicPartition]) {
@@ -83,7 +83,7 @@ impl Host for Grouped {
     }
 
     fn nudge(&self) {
-        self.shared().ready.notify_one();
+        self.shared().wake_caller();
     }
 
     fn lost(&self, partitions: &[TopicPartition], why: Loss) {

@@ -30,10 +30,16 @@ impl ConsumerHandle {
     /// member leaves the group. Topics that do not exist yet are read once they do. Kafka: `subscribe`,
     /// `unsubscribe`.
     ///
+    /// Without a group all partitions of the topics are read, and new ones as they appear: those that are there begin
+    /// where `auto.offset.reset` says; those that appear later, or with a topic that was not there, begin with their first
+    /// record. Nobody but the log tells of them: an application that wants to know asks for the
+    /// [`assignment`](Self::assignment). New partitions are noticed within `metadata.max.age.ms`. Kafka's own clients
+    /// refuse that.
+    ///
     /// Takes effect in the background: partitions of other topics are revoked first.
     ///
     /// # Errors
-    /// [`Error::Config`] without a group, or when partitions were assigned by hand; [`Error::InvalidTopic`].
+    /// [`Error::Config`] when partitions were assigned by hand; [`Error::InvalidTopic`].
     pub fn subscribe(&self, topics: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
         let mut names: Vec<TopicName> = Vec::new();
         for topic in topics {
@@ -42,11 +48,6 @@ impl ConsumerHandle {
             if !names.contains(&name) {
                 names.push(name);
             }
-        }
-        if self.0.offsets.is_none() {
-            let reason =
-                "a subscription needs a group: make the consumer by client.consumer(group)";
-            return Err(Error::config("subscribe", reason));
         }
         self.0.lock().choose(Choice::Subscribed)?;
         self.0.subscribe(names.into());
@@ -212,7 +213,7 @@ impl ConsumerHandle {
     /// Ends the reading: a pending `recv` or `poll`, and each later one, returns `None`. Kafka: `wakeup`.
     pub fn stop(&self) {
         self.0.lock().is_stopped = true;
-        self.0.ready.notify_one();
+        self.0.wake_caller();
     }
 }
 

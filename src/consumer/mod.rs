@@ -13,6 +13,7 @@ mod membership;
 mod metrics;
 mod offsets;
 mod positions;
+mod readiness;
 mod record;
 mod reset;
 mod shared;

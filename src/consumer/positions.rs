@@ -4,6 +4,7 @@ mod committed;
 mod ends;
 mod follow;
 mod refused;
+mod whole;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::shared::Shared;
 use super::state::State;
 use crate::cluster::{Purpose, by_topic};
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, lookup};
+use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, WholeTopics, lookup};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets, ListedOffset};
@@ -70,12 +71,14 @@ pub(super) async fn run(guard: Guard) {
     let mut prepared = HashSet::new();
     let mut search = Search::default();
     let mut refusals = Refusals::default();
+    let mut topics = WholeTopics::default();
     let delay = |rounds| {
         let backoff = &shared.settings.retry_backoff;
         backoff.delay(rounds, fastrand::f64())
     };
     loop {
         let topology = shared.cluster.topology();
+        whole::follow(shared, &mut topics, &topology);
         let work = survey(shared, &topology, search.is_long());
         refused::look(shared, &mut refusals, &topology);
         for leader in &work.leaders {
@@ -198,11 +201,11 @@ fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
     sources.tell(shared, &mut state);
     for (name, error) in errors {
         state.tell(Some(&name), error);
-        shared.ready.notify_one();
+        shared.wake_caller();
     }
     for index in recreated {
         if reset::recreated(shared, &mut state, index) {
-            shared.ready.notify_one();
+            shared.wake_caller();
         }
         // With its new position it has its turn in the next survey.
         shared.work.notify_one();
@@ -239,7 +242,9 @@ fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) 
     if let Some(error) = error {
         state.tell(Some(&sought.name), error);
         drop(state);
-        shared.ready.notify_one();
+        shared.wake_caller();
+    } else {
+        shared.positioned.notify_waiters();
     }
 }
 

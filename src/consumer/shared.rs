@@ -29,6 +29,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Wakes the application's call: records, an error, or the end.
     pub(super) ready: Notify,
+    /// Told of each change by which it may be known where everything is read from.
+    pub(super) positioned: Notify,
     /// Wakes the keeper of positions.
     pub(super) work: Notify,
     /// Told of each call of the application, and of each that ends without a record.
@@ -69,6 +71,7 @@ impl Shared {
             offsets,
             state: Mutex::default(),
             ready: Notify::new(),
+            positioned: Notify::new(),
             work: Notify::new(),
             called: Notify::new(),
             closing: watch::Sender::new(false),
@@ -79,6 +82,19 @@ impl Shared {
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the application's call, and whoever waits for positions: errors end that too.
+    pub(super) fn wake_caller(&self) {
+        self.ready.notify_one();
+        self.positioned.notify_waiters();
+    }
+
+    /// The group has shared out: what was given up and has not come back is another member's.
+    pub(super) fn rest(&self) {
+        let subscription = self.subscription.borrow().clone();
+        self.lock().rest(subscription);
+        self.positioned.notify_waiters();
     }
 
     /// The application wants nothing more: nothing is handed out, and nobody waits for it. What it was handed last
@@ -92,6 +108,7 @@ impl Shared {
         state.is_gone = true;
         drop(state);
         self.called.notify_waiters();
+        self.positioned.notify_waiters();
     }
 
     /// The application calls: it is done with what it was handed before.
@@ -109,7 +126,7 @@ impl Shared {
         state.is_closed = true;
         state.wake_sources();
         drop(state);
-        self.ready.notify_one();
+        self.wake_caller();
         self.work.notify_one();
         self.called.notify_waiters();
     }
@@ -130,14 +147,24 @@ impl Shared {
         self.subscription.subscribe()
     }
 
+    /// Reads these topics from now on: the membership, or without a group the keeper of positions, sees to that.
     pub(super) fn subscribe(&self, topics: Arc<[TopicName]>) {
+        let is_alone = self.offsets.is_none();
+        for topic in topics.iter().filter(|_| is_alone) {
+            self.cluster
+                .add_interest(topic, self.settings.auto_create_topics);
+        }
         self.subscription.send_replace(topics);
+        if is_alone {
+            self.work.notify_one();
+        }
+        self.positioned.notify_waiters();
     }
 
     /// An error for the next call of the application.
     pub(super) fn fail(&self, error: Error) {
         self.lock().tell(None, error);
-        self.ready.notify_one();
+        self.wake_caller();
     }
 
     /// The error of each call of the application from now on, unless the application has ended it itself.
@@ -145,7 +172,7 @@ impl Shared {
         let mut state = self.lock();
         state.end.get_or_insert(error);
         drop(state);
-        self.ready.notify_one();
+        self.wake_caller();
     }
 
     /// Adds partitions that are not fetched before `begin`.
@@ -166,6 +193,11 @@ impl Shared {
             OffsetReset::Latest => Some(Start::Latest),
             OffsetReset::None => return self.begin_nowhere(partitions),
         };
+        self.begin_at(partitions, start);
+    }
+
+    /// Lets partitions be fetched: from where the application has sought to, `start`, or the group's committed offset.
+    pub(super) fn begin_at(&self, partitions: &[TopicPartition], start: Option<Start>) {
         let mut state = self.lock();
         for partition in partitions {
             if let Some(partition) = state.find(partition) {
@@ -174,6 +206,7 @@ impl Shared {
         }
         drop(state);
         self.work.notify_one();
+        self.positioned.notify_waiters();
     }
 
     /// The application must seek in those where it has not.
@@ -198,13 +231,13 @@ impl Shared {
         }
         drop(state);
         self.work.notify_one();
-        self.ready.notify_one();
+        self.wake_caller();
     }
 
     /// Hands out nothing at all, or again.
     pub(super) fn withhold(&self, withheld: bool) {
         self.lock().withhold(withheld);
-        self.ready.notify_one();
+        self.wake_caller();
     }
 
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
@@ -260,6 +293,7 @@ impl Shared {
         state.wake_sources();
         drop(state);
         self.work.notify_one();
+        self.positioned.notify_waiters();
     }
 
     /// The offsets to commit: behind what the application is done with, where that was not committed last.
@@ -351,7 +385,9 @@ impl Shared {
             self.work.notify_one();
         }
         if has_line {
-            self.ready.notify_one();
+            self.wake_caller();
+        } else {
+            self.positioned.notify_waiters();
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod plan;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -31,6 +32,8 @@ pub(super) struct State {
     free: Vec<u32>,
     /// Paused ones that were given up, until it is known whether they come back.
     paused: HashSet<TopicPartition>,
+    /// The subscription for which the group has shared out, since partitions were taken last.
+    given: Option<Arc<[TopicName]>>,
     names: HashMap<TopicName, HashMap<i32, u32>>,
     /// How many partitions the topics of interest had.
     pub(super) growth: Growth,
@@ -180,12 +183,24 @@ impl State {
         self.remove(partitions);
     }
 
-    /// What was given up and has not come back is another member's.
-    pub(super) fn rest(&mut self) {
+    /// What was given up and has not come back is another member's: the group has shared out what is subscribed to.
+    pub(super) fn rest(&mut self, subscription: Arc<[TopicName]>) {
         self.paused = HashSet::new();
+        self.given = Some(subscription);
+    }
+
+    /// Whether the partitions are chosen by hand, or shared out for this subscription.
+    pub(super) fn is_given(&self, subscription: &Arc<[TopicName]>) -> bool {
+        subscription.is_empty() || self.given.as_ref() == Some(subscription)
+    }
+
+    /// Whether the partitions are those of a subscription.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.choice == Some(Choice::Subscribed)
     }
 
     pub(super) fn remove(&mut self, partitions: &[TopicPartition]) {
+        self.given = None;
         for name in partitions {
             let Some(index) = self.index(name) else {
                 continue;
@@ -351,6 +366,18 @@ impl State {
         self.end.clone().filter(|_| !self.is_stopped)
     }
 
+    /// The error that is told next, which stays to be told.
+    pub(super) fn next_told(&mut self) -> Option<Error> {
+        while let Some((_, error)) = self.errors.front() {
+            let error = error.clone();
+            if self.is_news(&error) {
+                return Some(error);
+            }
+            self.errors.pop_front();
+        }
+        self.end.clone()
+    }
+
     /// Whether it was not dealt with before it could be told, by a seek.
     fn is_news(&mut self, error: &Error) -> bool {
         match error {
@@ -377,7 +404,7 @@ mod tests {
         state.pause(&all[1], true);
         state.give_up(&all);
         state.hold(&all[..1]);
-        state.rest();
+        state.rest(Arc::default());
         state.hold(&all[1..]);
         let paused: Vec<_> = state.all().filter(|(_, p)| p.paused).collect();
         assert_eq!(paused.len(), 1, "that which came back at once");

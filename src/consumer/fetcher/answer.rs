@@ -59,7 +59,7 @@ fn too_large(shared: &Shared, session: &Session, found: &TooLarge) {
     };
     state.tell(Some(&wanted.partition), error);
     drop(state);
-    shared.ready.notify_one();
+    shared.wake_caller();
 }
 
 /// Takes an answer in; tells whether the application waits for it and will soon be done with it.
@@ -125,7 +125,7 @@ pub(super) fn take(
     let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
     if has_line || after.tells {
-        shared.ready.notify_one();
+        shared.wake_caller();
     }
     shared.cluster.leader_hints(&hints, &answer.nodes);
     if after.refreshes {

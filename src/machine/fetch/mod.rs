@@ -10,6 +10,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod whole;
 
 pub(crate) use chunk::{Block, Chunk, Damage, Filter, Step};
 pub(crate) use growth::Growth;
@@ -18,3 +19,4 @@ pub(crate) use position::{Answered, Need, Position, Start, Wanted};
 pub(crate) use refusals::{Refusals, Word};
 pub(crate) use session::{Asked, Heard, Session};
 pub(crate) use verdict::{Lookup, Verdict, is_refusal, lookup, verdict};
+pub(crate) use whole::WholeTopics;

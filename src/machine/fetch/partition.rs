@@ -138,6 +138,11 @@ impl Partition {
         (self.handed.offset >= 0).then_some(self.handed)
     }
 
+    /// Whether it is known where it is read from.
+    pub(crate) fn is_positioned(&self) -> bool {
+        matches!(self.stage, Stage::Fetching | Stage::Validating) && !self.held
+    }
+
     pub(crate) fn is_fetching(&self) -> bool {
         self.stage == Stage::Fetching && !self.held
     }

@@ -41,15 +41,6 @@ pub(super) async fn wrong_uses(kafka: &Kafka) -> Outcome {
     let client = kafka.client().await?;
     let refusals: BTreeMap<&str, Error> = [
         (
-            "no group",
-            client
-                .standalone_consumer()
-                .subscribe(["t"])
-                .build()
-                .await
-                .unwrap_err(),
-        ),
-        (
             "an empty group",
             client.consumer("").build().await.unwrap_err(),
         ),
@@ -74,11 +65,6 @@ pub(super) async fn wrong_uses(kafka: &Kafka) -> Outcome {
         ),
     ]
     .into();
-    assert!(
-        refusals["no group"]
-            .to_string()
-            .contains("client.consumer(group)")
-    );
     assert!(refusals["an empty group"].to_string().contains("group.id"));
     assert!(matches!(refusals["a name"], Error::InvalidTopic { .. }));
     assert!(refusals["both"].to_string().contains("another consumer"));
