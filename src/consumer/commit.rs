@@ -72,7 +72,7 @@ impl ConsumerHandle {
     /// # Errors
     /// As [`commit`](Self::commit).
     pub async fn commit_positions(&self) -> Result<()> {
-        self.make(self.shared().positions(None)).await
+        self.make(self.inner().positions(None)).await
     }
 
     /// Commits these offsets; each is that of the next record to read. Kafka: `commitSync(offsets)`.
@@ -90,7 +90,7 @@ impl ConsumerHandle {
 
     /// The offsets behind records, and behind what follows them that nobody is handed, as far as that was seen.
     fn behind(&self, records: &impl Committable) -> Commits {
-        let mut state = self.shared().lock();
+        let mut state = self.inner().lock();
         let ends = records.ends().into_iter();
         let behind = ends.map(|record| {
             let (partition, topic_id) = (record.topic_partition(), record.topic_id());
@@ -111,7 +111,7 @@ impl ConsumerHandle {
 
     async fn make(&self, chosen: Commits) -> Result<()> {
         let outcome = self.permit(&chosen)?.commit(&chosen).await;
-        self.shared().committed(&outcome.committed);
+        self.inner().committed(&outcome.committed);
         outcome.result
     }
 
@@ -131,7 +131,7 @@ impl ConsumerHandle {
     /// # Errors
     /// [`Error::Config`] without a group.
     pub fn commit_positions_in_background(&self) -> Result<()> {
-        self.make_in_background(self.shared().positions(None))
+        self.make_in_background(self.inner().positions(None))
     }
 
     /// As [`commit_offsets`](Self::commit_offsets), without waiting for it: see
@@ -148,8 +148,8 @@ impl ConsumerHandle {
 
     fn make_in_background(&self, chosen: Commits) -> Result<()> {
         let offsets = self.permit(&chosen)?.clone();
-        let shared = self.shared().clone();
-        offsets.commit_in_background(chosen, move |done| shared.committed(done));
+        let inner = self.inner().clone();
+        offsets.commit_in_background(chosen, move |done| inner.committed(done));
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl ConsumerHandle {
     }
 
     fn offsets(&self) -> Result<&Offsets> {
-        self.shared().offsets.as_ref().ok_or_else(|| {
+        self.inner().offsets.as_ref().ok_or_else(|| {
             Error::config(
                 "group.id",
                 "offsets belong to a group: make the consumer by client.consumer(group)",
@@ -179,8 +179,8 @@ impl ConsumerHandle {
     /// The way to commit these.
     fn permit(&self, chosen: &[(TopicPartition, Commit)]) -> Result<&Offsets> {
         let offsets = self.offsets()?;
-        let is_member = !self.shared().subscription().borrow().is_empty();
-        let mut state = self.shared().lock();
+        let is_member = !self.inner().subscription().borrow().is_empty();
+        let mut state = self.inner().lock();
         for (partition, commit) in chosen {
             let offset = commit.offset.offset;
             if offset < 0 {
@@ -215,15 +215,15 @@ mod tests {
     use tokio::time::timeout;
 
     use crate::config::{Compression, ConsumerSettings};
-    use crate::consumer::feed::{batch, consumer, feed, marker, of_group};
+    use crate::consumer::testing::fetched::{answer_fetch, batch, consumer, marker, of_group};
     use crate::consumer::testing::{consumer_settings, partitions};
 
     #[tokio::test]
     async fn records_are_told_by_partition_and_committed_behind_the_last_of_each() {
         let mut consumer = consumer(2, consumer_settings()).await;
         let of = |base, records| batch(base, records, 10, Compression::None);
-        feed(&consumer, 0, &[of(0, 2), of(2, 3)]);
-        feed(&consumer, 1, &[of(0, 3)]);
+        answer_fetch(&consumer, 0, &[of(0, 2), of(2, 3)]);
+        answer_fetch(&consumer, 1, &[of(0, 3)]);
         let records = consumer.poll().await.unwrap().unwrap();
         let told: Vec<_> = records
             .by_partition()
@@ -256,7 +256,7 @@ mod tests {
         };
         let mut consumer = of_group(1, settings, Some("g")).await;
         let plain = |base, records| batch(base, records, 10, Compression::None);
-        feed(&consumer, 0, &[plain(0, 2), marker(2), plain(3, 1)]);
+        answer_fetch(&consumer, 0, &[plain(0, 2), marker(2), plain(3, 1)]);
         let mut records = Vec::new();
         for _ in 0..3 {
             records.push(consumer.recv().await.unwrap().unwrap());
@@ -268,14 +268,14 @@ mod tests {
         assert_eq!(behind(&consumer, &records[1]), 3, "at once");
         assert_eq!(behind(&consumer, &records[2]), 4);
         // What comes later counts when it was passed.
-        feed(&consumer, 0, &[marker(4)]);
-        feed(&consumer, 0, &[marker(5)]);
+        answer_fetch(&consumer, 0, &[marker(4)]);
+        answer_fetch(&consumer, 0, &[marker(5)]);
         let next = timeout(Duration::ZERO, consumer.recv());
         assert!(next.await.is_err(), "there is no record");
         assert_eq!(behind(&consumer, &records[2]), 6);
         assert_eq!(behind(&consumer, &records[1]), 2, "long ago");
         // By many at a time, as well.
-        feed(&consumer, 0, &[plain(6, 2), marker(8)]);
+        answer_fetch(&consumer, 0, &[plain(6, 2), marker(8)]);
         let many = consumer.poll().await.unwrap().unwrap();
         assert_eq!(consumer.behind(&many)[0].1.offset.offset, 9);
     }

@@ -13,15 +13,15 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::shared::Shared;
-use super::state::{Plan, Source, State};
+use super::inner::ConsumerInner;
+use super::subscription_state::{NodeFetch, Plan, SubscriptionState};
 use crate::cluster::Purpose;
 use crate::error::Error;
-use crate::machine::fetch::{Session, Verdict, verdict};
+use crate::machine::fetch::{FetchVerdict, Session, fetch_verdict};
 use crate::types::BrokerId;
-use answer::{bytes_of, take};
+use answer::{bytes_of, handle_answer};
 use request::{ask, parting, request, wait};
-use spare::{Spare, Waiting};
+use spare::{Spare, WaitingFetch};
 
 /// How long a full partition may keep the broker's others from being asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -30,21 +30,21 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const LASTING: u32 = 5;
 
 /// Starts the loop of a broker, if it does not run.
-pub(super) fn ensure(shared: &Arc<Shared>, state: &mut State, broker: BrokerId) {
-    state.sources.entry(broker).or_insert_with(|| {
-        let source = Source::default();
-        tokio::spawn(run(shared.clone(), broker, source.wake.clone()));
-        source
+pub(super) fn ensure(inner: &Arc<ConsumerInner>, state: &mut SubscriptionState, broker: BrokerId) {
+    state.nodes.entry(broker).or_insert_with(|| {
+        let node = NodeFetch::default();
+        tokio::spawn(run(inner.clone(), broker, node.wake.clone()));
+        node
     });
 }
 
-async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
+async fn run(inner: Arc<ConsumerInner>, broker: BrokerId, wake: Arc<Notify>) {
     let mut session = Session::default();
     let mut hurry = false;
     let mut failures = 0;
     let mut spare = Spare::of(broker);
-    while !shared.is_closing() {
-        match plan(&shared, broker, &mut session, hurry) {
+    while !inner.is_closing() {
+        match plan(&inner, broker, &mut session, hurry) {
             Plan::Unneeded => break,
             Plan::Wait(until) => {
                 wait(&wake, until).await;
@@ -58,28 +58,29 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                 let max_wait = if hurry {
                     Duration::ZERO
                 } else {
-                    shared.settings.fetch_max_wait
+                    inner.settings.fetch_max_wait
                 };
-                let call = request(&shared, asked, max_wait, max_bytes);
+                let call = request(&inner, asked, max_wait, max_bytes);
                 let began = Instant::now();
-                let waiting = Waiting {
+                let waiting = WaitingFetch {
                     session: &session,
                     max_bytes,
                     max_wait,
                     began,
                 };
                 let answer = tokio::select! {
-                    answer = ask(&shared, broker, Purpose::Fetch(shared.id), &call) => answer,
-                    never = spare.stand_in(&shared, &wake, &waiting) => match never {},
-                    () = shared.closing() => break,
+                    answer = ask(&inner, broker, Purpose::Fetch(inner.id), &call) => answer,
+                    never = spare.stand_in(&inner, &wake, &waiting) => match never {},
+                    () = inner.closing() => break,
                 };
                 spare.rest(Instant::now());
                 hurry = false;
                 if let Ok(answer) = &answer {
                     let after = began.elapsed();
-                    shared.lock().counts.fetched(bytes_of(answer), after);
+                    inner.lock().counts.fetched(bytes_of(answer), after);
                 }
-                match answer.and_then(|answer| take(&shared, broker, &mut session, answer)) {
+                match answer.and_then(|answer| handle_answer(&inner, broker, &mut session, answer))
+                {
                     Ok(is_awaited) => {
                         failures = 0;
                         if is_awaited {
@@ -89,78 +90,78 @@ async fn run(shared: Arc<Shared>, broker: BrokerId, wake: Arc<Notify>) {
                     Err(error) => {
                         session.restart();
                         failures += 1;
-                        fail(&shared, broker, error, failures).await;
+                        fail(&inner, broker, error, failures).await;
                     }
                 }
             }
         }
     }
     spare.end();
-    end(&shared, broker, &session).await;
-    if shared.is_closing() {
-        shared.lock().sources.remove(&broker);
-        shared.work.notify_one();
+    end(&inner, broker, &session).await;
+    if inner.is_closing() {
+        inner.lock().nodes.remove(&broker);
+        inner.work.notify_one();
     }
 }
 
-fn plan(shared: &Arc<Shared>, broker: BrokerId, session: &mut Session, hurry: bool) -> Plan {
-    let mut state = shared.lock();
-    let plan = state.plan(broker, session, &shared.settings, hurry, Instant::now());
+fn plan(inner: &Arc<ConsumerInner>, broker: BrokerId, session: &mut Session, hurry: bool) -> Plan {
+    let mut state = inner.lock();
+    let plan = state.plan(broker, session, &inner.settings, hurry, Instant::now());
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
-        state.sources.remove(&broker);
+        state.nodes.remove(&broker);
         // What was fetched here, from a replica whose time is up, needs its leader's loop.
-        shared.work.notify_one();
+        inner.work.notify_one();
     }
     plan
 }
 
-async fn fail(shared: &Shared, broker: BrokerId, error: Error, failures: u32) {
+async fn fail(inner: &ConsumerInner, broker: BrokerId, error: Error, failures: u32) {
     debug!(broker = broker.0, failures, %error, "fetch failed");
-    shared.cluster.request_refresh();
+    inner.cluster.request_refresh();
     // Leaders are asked again, who may name this replica again: by then it has its delay behind it.
-    if shared.lock().leave_replica(broker) {
-        shared.work.notify_one();
+    if inner.lock().leave_replica(broker) {
+        inner.work.notify_one();
     }
     match verdict_of(&error, failures) {
-        Verdict::Tell => shared.fail(error),
-        Verdict::Log => warn!(broker = broker.0, %error, "fetch failed: asking again"),
+        FetchVerdict::Tell => inner.fail(error),
+        FetchVerdict::Log => warn!(broker = broker.0, %error, "fetch failed: asking again"),
         _ => {}
     }
-    let delay = shared
+    let delay = inner
         .settings
         .retry_backoff
         .delay(failures, fastrand::f64());
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
-        () = shared.closing() => {}
+        () = inner.closing() => {}
     }
 }
 
 /// What to do about a request that failed as a whole, so many times in a row by now: told or logged is each error once,
 /// for as long as it lasts.
-fn verdict_of(error: &Error, failures: u32) -> Verdict {
+fn verdict_of(error: &Error, failures: u32) -> FetchVerdict {
     match error {
         Error::Unsupported { .. } | Error::NotKafka { .. } | Error::AnswerTooLarge { .. }
             if failures == 1 =>
         {
-            Verdict::Tell
+            FetchVerdict::Tell
         }
-        Error::Broker { code, .. } if failures == 1 => verdict(*code),
+        Error::Broker { code, .. } if failures == 1 => fetch_verdict(*code),
         // Bytes may be damaged on the way, once.
-        Error::Protocol { .. } if failures == 1 => Verdict::Log,
-        Error::Protocol { .. } if failures == LASTING => Verdict::Tell,
-        _ => Verdict::Retry,
+        Error::Protocol { .. } if failures == 1 => FetchVerdict::Log,
+        Error::Protocol { .. } if failures == LASTING => FetchVerdict::Tell,
+        _ => FetchVerdict::Retry,
     }
 }
 
 /// Tells the broker that its session is over, as Java's client does; whether it hears that is of no importance.
-async fn end(shared: &Shared, broker: BrokerId, session: &Session) {
+async fn end(inner: &ConsumerInner, broker: BrokerId, session: &Session) {
     let Some((session_id, session_epoch)) = session.end() else {
         return;
     };
-    let call = parting(shared, session_id, session_epoch);
-    let ending = ask(shared, broker, Purpose::Fetch(shared.id), &call);
+    let call = parting(inner, session_id, session_epoch);
+    let ending = ask(inner, broker, Purpose::Fetch(inner.id), &call);
     let _ = timeout(Duration::from_millis(500), ending).await;
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::inner::ConsumerInner;
 use super::membership::{Host, Listening, News};
 use super::offsets::{Commit, Commits};
-use super::shared::Shared;
 use super::{ConsumerHandle, RebalanceListener};
 use crate::error::Error;
 use crate::machine::group::Loss;
@@ -27,70 +27,70 @@ impl Grouped {
         Self { handle, listener }
     }
 
-    fn shared(&self) -> &Shared {
-        self.handle.shared()
+    fn inner(&self) -> &ConsumerInner {
+        self.handle.inner()
     }
 }
 
 impl Host for Grouped {
     fn subscription(&self) -> watch::Receiver<Arc<[TopicName]>> {
-        self.shared().subscription()
+        self.inner().subscription()
     }
 
     fn hold(&self, partitions: &[TopicPartition]) {
-        self.shared().hold(partitions);
+        self.inner().hold(partitions);
     }
 
     fn begin(&self, partitions: &[TopicPartition]) {
-        self.shared().begin(partitions);
+        self.inner().begin(partitions);
     }
 
     fn withhold(&self, withheld: bool) {
-        self.shared().withhold(withheld);
+        self.inner().withhold(withheld);
     }
 
     fn stop(&self, partitions: &[TopicPartition]) {
-        self.shared().stop(partitions);
+        self.inner().stop(partitions);
     }
 
     async fn settled(&self, partitions: &[TopicPartition], until: Instant) -> bool {
-        self.shared().settled(partitions, until).await
+        self.inner().settled(partitions, until).await
     }
 
     fn give_up(&self, partitions: &[TopicPartition]) {
-        self.shared().give_up(partitions);
+        self.inner().give_up(partitions);
     }
 
     fn rest(&self) {
-        self.shared().rest();
+        self.inner().rest();
     }
 
     fn remove(&self, partitions: &[TopicPartition]) {
-        self.shared().remove(partitions);
+        self.inner().remove(partitions);
     }
 
     fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
-        self.shared().committable(partitions)
+        self.inner().committable(partitions)
     }
 
     fn committed(&self, offsets: &[(TopicPartition, Commit)]) {
-        self.shared().committed(offsets);
+        self.inner().committed(offsets);
     }
 
     fn calls(&self) -> (u64, bool) {
-        let calls = self.shared().calls();
+        let calls = self.inner().calls();
         (calls.count, calls.is_waiting)
     }
 
     fn nudge(&self) {
-        self.shared().wake_caller();
+        self.inner().wake_caller();
     }
 
     fn lost(&self, partitions: &[TopicPartition], why: Loss) {
         // The others are told by errors of their own.
         let is_news = matches!(why, Loss::Expired | Loss::LeftBehind);
         if self.listener.is_none() && is_news {
-            self.shared().fail(Error::PartitionsLost {
+            self.inner().fail(Error::PartitionsLost {
                 partitions: partitions.into(),
                 reason: why.into(),
             });
@@ -98,11 +98,11 @@ impl Host for Grouped {
     }
 
     fn fail(&self, error: Error) {
-        self.shared().fail(error);
+        self.inner().fail(error);
     }
 
     fn end(&self, error: Error) {
-        self.shared().end(error);
+        self.inner().end(error);
     }
 
     fn tell<'a>(&'a self, news: News, partitions: &'a [TopicPartition]) -> Listening<'a> {
@@ -117,6 +117,6 @@ impl Host for Grouped {
     }
 
     fn left(&self) {
-        self.shared().close();
+        self.inner().close();
     }
 }

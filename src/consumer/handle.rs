@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::inner::ConsumerInner;
 use super::metrics::lag;
-use super::shared::Shared;
-use super::state::Choice;
+use super::subscription_state::Choice;
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Position, Start};
 use crate::record::millis;
@@ -15,14 +15,14 @@ use crate::types::{TopicName, TopicPartition, is_legal_name};
 
 /// Everything that a [`Consumer`](crate::Consumer) can be asked besides records; cheap to clone, usable from any task.
 #[derive(Clone)]
-pub struct ConsumerHandle(Arc<Shared>);
+pub struct ConsumerHandle(Arc<ConsumerInner>);
 
 impl ConsumerHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) fn new(inner: Arc<ConsumerInner>) -> Self {
+        Self(inner)
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn inner(&self) -> &Arc<ConsumerInner> {
         &self.0
     }
 
@@ -70,8 +70,8 @@ impl ConsumerHandle {
         gone.retain(|partition| !kept.contains(partition));
         let commits = self.0.settings.auto_commit.is_some();
         if let Some(offsets) = self.0.offsets.as_ref().filter(|_| commits) {
-            let (done, shared) = (self.0.committable(Some(&gone)), self.0.clone());
-            offsets.commit_in_background(done, move |done| shared.committed(done));
+            let (done, inner) = (self.0.committable(Some(&gone)), self.0.clone());
+            offsets.commit_in_background(done, move |done| inner.committed(done));
         }
         self.0.remove(&gone);
         self.0.hold(&wanted);
@@ -201,7 +201,7 @@ impl ConsumerHandle {
     fn ask<T>(
         &self,
         partition: &TopicPartition,
-        question: impl FnOnce(&crate::machine::fetch::Partition) -> T,
+        question: impl FnOnce(&crate::machine::fetch::PartitionState) -> T,
     ) -> Result<T> {
         let mut state = self.0.lock();
         let found = state.find(partition).map(|partition| question(partition));

@@ -62,12 +62,12 @@ impl ConsumerHandle {
         &self,
         asked: Vec<(TopicPartition, OffsetSpec)>,
     ) -> Result<Vec<PartitionOffset>> {
-        let shared = self.shared();
+        let inner = self.inner();
         let calls = Calls {
-            cluster: shared.cluster.clone(),
-            timeout: shared.settings.api_timeout,
+            cluster: inner.cluster.clone(),
+            timeout: inner.settings.api_timeout,
         };
-        let found = calls.list_offsets(asked, shared.settings.isolation).await?;
+        let found = calls.list_offsets(asked, inner.settings.isolation).await?;
         found.into_iter().collect()
     }
 }

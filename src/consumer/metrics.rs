@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ConsumerHandle;
-use super::state::State;
-use crate::machine::fetch::Partition;
+use super::subscription_state::SubscriptionState;
+use crate::machine::fetch::PartitionState;
 use crate::metrics::{ConsumerMetrics, Histogram};
 
 /// What is counted under the state's lock.
@@ -68,7 +68,7 @@ impl GroupCounts {
 }
 
 /// How many offsets lie between the position and the end of what may be read.
-pub(super) fn lag(partition: &Partition, read_committed: bool) -> Option<u64> {
+pub(super) fn lag(partition: &PartitionState, read_committed: bool) -> Option<u64> {
     let end = if read_committed {
         partition.last_stable_offset
     } else {
@@ -78,7 +78,7 @@ pub(super) fn lag(partition: &Partition, read_committed: bool) -> Option<u64> {
     (end >= 0).then(|| end.saturating_sub(position.offset).try_into().unwrap_or(0))
 }
 
-fn of_state(state: &mut State, read_committed: bool, now: Instant) -> ConsumerMetrics {
+fn of_state(state: &mut SubscriptionState, read_committed: bool, now: Instant) -> ConsumerMetrics {
     let counts = &state.counts;
     let called_at = counts.called_at.filter(|_| !state.is_waiting);
     let mut metrics = ConsumerMetrics {
@@ -106,10 +106,10 @@ impl ConsumerHandle {
     /// What the consumer has done so far, and how far it is.
     #[must_use]
     pub fn metrics(&self) -> ConsumerMetrics {
-        let shared = self.shared();
-        let read_committed = shared.filter.read_committed;
-        let mut metrics = of_state(&mut shared.lock(), read_committed, Instant::now());
-        if let Some(offsets) = &shared.offsets {
+        let inner = self.inner();
+        let read_committed = inner.filter.read_committed;
+        let mut metrics = of_state(&mut inner.lock(), read_committed, Instant::now());
+        if let Some(offsets) = &inner.offsets {
             let counts = offsets.counts().lock();
             metrics.rebalances = counts.rebalances;
             metrics.commits = counts.commits;
@@ -124,15 +124,15 @@ impl ConsumerHandle {
 mod tests {
     use super::*;
     use crate::config::Compression;
-    use crate::consumer::feed::{batch, consumer, feed};
+    use crate::consumer::testing::fetched::{answer_fetch, batch, consumer};
     use crate::consumer::testing::{consumer_settings, partitions};
 
     #[tokio::test]
     async fn records_are_counted_as_they_are_handed_out_and_lag_shrinks_with_them() {
         let mut consumer = consumer(2, consumer_settings()).await;
         assert_eq!(consumer.metrics().since_last_call, None, "never called");
-        feed(&consumer, 0, &[batch(0, 5, 10, Compression::None)]);
-        feed(&consumer, 1, &[batch(0, 7, 10, Compression::None)]);
+        answer_fetch(&consumer, 0, &[batch(0, 5, 10, Compression::None)]);
+        answer_fetch(&consumer, 1, &[batch(0, 7, 10, Compression::None)]);
         let before = consumer.metrics();
         assert!(before.buffered_bytes > 0 && before.records == 0);
         consumer.recv().await.unwrap().unwrap();

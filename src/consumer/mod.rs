@@ -1,12 +1,12 @@
 //! The consumer: records out of the log.
 
 mod builder;
+mod collect;
 mod commit;
-#[cfg(test)]
-mod feed;
 mod fetcher;
 mod group;
 mod handle;
+mod inner;
 mod listener;
 mod lookup;
 mod membership;
@@ -16,10 +16,8 @@ mod positions;
 mod readiness;
 mod record;
 mod reset;
-mod shared;
-mod state;
 mod stream;
-mod take;
+mod subscription_state;
 #[cfg(test)]
 mod testing;
 
@@ -34,10 +32,10 @@ use crate::client::Client;
 use crate::cluster::{TopicUser, next_role};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
+use collect::{Active, give_way};
 use group::Grouped;
+use inner::ConsumerInner;
 use membership::Membership;
-use shared::Shared;
-use take::{Active, give_way};
 
 pub use builder::ConsumerBuilder;
 pub use commit::Committable;
@@ -88,15 +86,15 @@ impl Consumer {
         group: Option<Arc<str>>,
         listener: Option<Arc<dyn RebalanceListener>>,
     ) -> Self {
-        let shared = Shared::new(next_role(), client.cluster().clone(), settings, group);
-        let user: Weak<dyn TopicUser> = Arc::<Shared>::downgrade(&shared);
-        shared.cluster.add_user(user);
-        tokio::spawn(positions::run(positions::Guard(shared.clone())));
-        let handle = ConsumerHandle::new(shared.clone());
-        let membership = shared.offsets.as_ref().map(|offsets| {
+        let inner = ConsumerInner::new(next_role(), client.cluster().clone(), settings, group);
+        let user: Weak<dyn TopicUser> = Arc::<ConsumerInner>::downgrade(&inner);
+        inner.cluster.add_user(user);
+        tokio::spawn(positions::run(positions::EndOnDrop(inner.clone())));
+        let handle = ConsumerHandle::new(inner.clone());
+        let membership = inner.offsets.as_ref().map(|offsets| {
             let grouped = Arc::new(Grouped::new(handle.clone(), listener));
-            let home = shared.cluster.home();
-            Membership::spawn(grouped, offsets.clone(), &shared.settings, &home)
+            let home = inner.cluster.home();
+            Membership::spawn(grouped, offsets.clone(), &inner.settings, &home)
         });
         Self {
             handle,
@@ -111,8 +109,8 @@ impl Consumer {
         self.handle.clone()
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        self.handle.shared()
+    fn inner(&self) -> &Arc<ConsumerInner> {
+        self.handle.inner()
     }
 
     /// The next record; waits until there is one. `None` once the consumer was [stopped](ConsumerHandle::stop).
@@ -133,7 +131,7 @@ impl Consumer {
             if let Some(record) = self.take_one()? {
                 return Ok(Some(record));
             }
-            if !self.next_chunk().await? {
+            if !self.next_completed().await? {
                 return Ok(None);
             }
         }
@@ -149,7 +147,7 @@ impl Consumer {
     pub async fn poll(&mut self) -> Result<Option<Records>> {
         give_way().await;
         loop {
-            if !self.next_chunk().await? {
+            if !self.next_completed().await? {
                 return Ok(None);
             }
             let records = self.take_many()?;
@@ -168,9 +166,9 @@ impl Consumer {
     /// [`Error::Commit`] when the last offsets were not committed; [`Error::Deadline`]. Either way the consumer is
     /// closed.
     pub async fn close(self, deadline: Duration) -> Result<()> {
-        self.shared().part(true);
+        self.inner().part(true);
         let Some(membership) = &self.membership else {
-            self.shared().close();
+            self.inner().close();
             return Ok(());
         };
         timeout(deadline, membership.leave())
@@ -192,10 +190,10 @@ impl Deref for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.shared().part(false);
+        self.inner().part(false);
         // A member ends the rest when it has left its group.
         if self.membership.is_none() {
-            self.shared().close();
+            self.inner().close();
         }
     }
 }

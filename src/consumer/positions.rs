@@ -14,16 +14,18 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
+use super::inner::ConsumerInner;
 use super::reset;
-use super::shared::Shared;
-use super::state::State;
+use super::subscription_state::SubscriptionState;
 use crate::cluster::{Purpose, by_topic};
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::fetch::{Lookup, Need, Position, Refusals, Start, WholeTopics, lookup};
+use crate::machine::fetch::{
+    LookupVerdict, Need, Position, Refusals, Start, WholeTopics, lookup_verdict,
+};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, TopicName, TopicPartition};
 use crate::wire::{ListOffset, ListOffsets, ListedOffset};
-use follow::{Known, Search, Sources, follow, missing};
+use follow::{FetchNodes, Known, Search, follow, missing};
 
 /// How long the fetch loops may take to end their sessions.
 const PARTING: Duration = Duration::from_secs(1);
@@ -41,7 +43,7 @@ struct Sought {
 
 /// What is to be looked up, by whom it is asked.
 #[derive(Default)]
-struct Work {
+struct Lookups {
     /// Of the partitions that are looked up.
     leaders: HashSet<BrokerId>,
     committed: Vec<Sought>,
@@ -53,9 +55,9 @@ struct Work {
 }
 
 /// Tells the application, should the task end before the consumer does.
-pub(super) struct Guard(pub(super) Arc<Shared>);
+pub(super) struct EndOnDrop(pub(super) Arc<ConsumerInner>);
 
-impl Drop for Guard {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         if !self.0.is_closing() {
             self.0.end(Error::RuntimeEnded { what: "consumer" });
@@ -64,70 +66,67 @@ impl Drop for Guard {
 }
 
 /// Runs until the consumer is closed.
-pub(super) async fn run(guard: Guard) {
-    let shared = &guard.0;
-    let mut changes = shared.cluster.changes();
+pub(super) async fn run(guard: EndOnDrop) {
+    let inner = &guard.0;
+    let mut changes = inner.cluster.changes();
     let mut lookups = JoinSet::new();
     let mut prepared = HashSet::new();
     let mut search = Search::default();
     let mut refusals = Refusals::default();
     let mut topics = WholeTopics::default();
     let delay = |rounds| {
-        let backoff = &shared.settings.retry_backoff;
+        let backoff = &inner.settings.retry_backoff;
         backoff.delay(rounds, fastrand::f64())
     };
     loop {
-        let topology = shared.cluster.topology();
-        whole::follow(shared, &mut topics, &topology);
-        let work = survey(shared, &topology, search.is_long());
-        refused::look(shared, &mut refusals, &topology);
+        let topology = inner.cluster.topology();
+        whole::follow(inner, &mut topics, &topology);
+        let work = survey(inner, &topology, search.is_long());
+        refused::look(inner, &mut refusals, &topology);
         for leader in &work.leaders {
             if prepared.insert(*leader) {
-                lookups.spawn(prepare(shared.clone(), *leader));
+                lookups.spawn(prepare(inner.clone(), *leader));
             }
         }
         let is_lost = !work.lost.is_empty() || refusals.refused().next().is_some();
         if search.is_due(is_lost, Instant::now(), delay) {
             for topic in work.lost.iter().chain(refusals.refused()) {
-                shared.cluster.refresh_topic(topic);
+                inner.cluster.refresh_topic(topic);
             }
         }
         let wakes = [work.wake, search.next(), refusals.wake()];
         let wake = wakes.into_iter().flatten().min();
-        start(shared, work, &mut lookups);
+        start(inner, work, &mut lookups);
         tokio::select! {
             changed = changes.changed() => {
                 if changed.is_err() {
                     // The client is closed: nothing can be looked up any more.
-                    shared.end(shared.cluster.why_closed());
+                    inner.end(inner.cluster.why_closed());
                     break;
                 }
             }
-            () = shared.work.notified() => {}
+            () = inner.work.notified() => {}
             () = wait_until(wake) => {}
             Some(_) = lookups.join_next() => {}
-            () = shared.closing() => break,
+            () = inner.closing() => break,
         }
     }
     // Nothing may be connected to behind the connections' end.
     lookups.shutdown().await;
     let ends = async {
-        while !shared.lock().sources.is_empty() {
-            shared.work.notified().await;
+        while !inner.lock().nodes.is_empty() {
+            inner.work.notified().await;
         }
     };
     // What does not end by itself in time loses its connection.
     let _ = timeout(PARTING, ends).await;
-    shared.cluster.close_role(shared.id);
+    inner.cluster.close_role(inner.id);
 }
 
 /// Opens the connection that a partition will be fetched by while its position is looked up by another one.
-async fn prepare(shared: Arc<Shared>, leader: BrokerId) {
+async fn prepare(inner: Arc<ConsumerInner>, leader: BrokerId) {
     // The fetch loop tries again.
-    let _ = shared
-        .cluster
-        .broker(leader, Purpose::Fetch(shared.id))
-        .await;
+    let _ = inner.cluster.broker(leader, Purpose::Fetch(inner.id)).await;
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -138,13 +137,13 @@ async fn wait_until(at: Option<Instant>) {
 }
 
 /// Follows the cluster, and finds what is to be looked up; `tells` of partitions that are not there.
-fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
+fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Lookups {
     let now = Instant::now();
-    let mut work = Work::default();
-    let mut sources = Sources::default();
+    let mut work = Lookups::default();
+    let mut nodes = FetchNodes::default();
     let mut recreated = Vec::new();
     let mut errors = Vec::new();
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     if state.is_closed {
         return work;
     }
@@ -161,7 +160,7 @@ fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
             }
             Known::Missing(_) => {}
         }
-        sources.count(partition, now);
+        nodes.count(partition, now);
         if partition.leader.is_none() {
             work.lost.insert(partition.name.name().clone());
         }
@@ -198,36 +197,40 @@ fn survey(shared: &Arc<Shared>, topology: &Topology, tells: bool) -> Work {
         work.leaders.extend(partition.leader);
         partition.ask();
     }
-    sources.tell(shared, &mut state);
+    nodes.tell(inner, &mut state);
     for (name, error) in errors {
         state.tell(Some(&name), error);
-        shared.wake_caller();
+        inner.wake_caller();
     }
     for index in recreated {
-        if reset::recreated(shared, &mut state, index) {
-            shared.wake_caller();
+        if reset::recreated(inner, &mut state, index) {
+            inner.wake_caller();
         }
         // With its new position it has its turn in the next survey.
-        shared.work.notify_one();
+        inner.work.notify_one();
     }
     work
 }
 
-fn start(shared: &Arc<Shared>, work: Work, lookups: &mut JoinSet<()>) {
+fn start(inner: &Arc<ConsumerInner>, work: Lookups, lookups: &mut JoinSet<()>) {
     if !work.committed.is_empty() {
-        lookups.spawn(committed::find(shared.clone(), work.committed));
+        lookups.spawn(committed::find(inner.clone(), work.committed));
     }
     for (broker, sought) in work.offsets {
-        lookups.spawn(find_offsets(shared.clone(), broker, sought));
+        lookups.spawn(find_offsets(inner.clone(), broker, sought));
     }
     for (broker, sought) in work.ends {
-        lookups.spawn(ends::find(shared.clone(), broker, sought));
+        lookups.spawn(ends::find(inner.clone(), broker, sought));
     }
 }
 
 /// A found or failed lookup, applied only if nothing has voided it.
-fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) -> Option<Error>) {
-    let mut state = shared.lock();
+fn apply_found(
+    inner: &ConsumerInner,
+    sought: &Sought,
+    apply: impl FnOnce(&mut SubscriptionState, u32) -> Option<Error>,
+) {
+    let mut state = inner.lock();
     let Some(index) = state.index(&sought.name) else {
         return;
     };
@@ -238,23 +241,23 @@ fn settle(shared: &Shared, sought: &Sought, apply: impl FnOnce(&mut State, u32) 
         return;
     }
     let error = apply(&mut state, index);
-    state.wake_source(index, Instant::now());
+    state.wake_fetcher(index, Instant::now());
     if let Some(error) = error {
         state.tell(Some(&sought.name), error);
         drop(state);
-        shared.wake_caller();
+        inner.wake_caller();
     } else {
-        shared.positioned.notify_waiters();
+        inner.positioned.notify_waiters();
     }
 }
 
 /// The lookup failed: it is made again after a while, and the application told where trying again is no help.
-fn retry(shared: &Shared, sought: &Sought, error: Option<(ErrorCode, Error)>) {
+fn retry(inner: &ConsumerInner, sought: &Sought, error: Option<(ErrorCode, Error)>) {
     let now = Instant::now();
-    settle(shared, sought, |state, index| {
+    apply_found(inner, sought, |state, index| {
         let partition = state.get(index)?;
         partition.failed(now, |failures| {
-            shared
+            inner
                 .settings
                 .retry_backoff
                 .delay(failures, fastrand::f64())
@@ -266,19 +269,19 @@ fn retry(shared: &Shared, sought: &Sought, error: Option<(ErrorCode, Error)>) {
 
 /// As `retry`; nothing that the application could do is of help. A code that nobody expects is logged, once for as long as
 /// it lasts.
-fn puzzle(shared: &Shared, sought: &Sought, unexpected: Option<ErrorCode>, error: &Error) {
+fn puzzle(inner: &ConsumerInner, sought: &Sought, unexpected: Option<ErrorCode>, error: &Error) {
     let is_news = unexpected.is_some_and(|code| {
-        let mut state = shared.lock();
+        let mut state = inner.lock();
         let partition = state.find(&sought.name);
         partition.is_some_and(|partition| partition.is_news(code))
     });
     if is_news {
         warn!(partition = %sought.name, %error, "position not found: asking again");
     }
-    retry(shared, sought, None);
+    retry(inner, sought, None);
 }
 
-async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Start)>) {
+async fn find_offsets(inner: Arc<ConsumerInner>, broker: BrokerId, sought: Vec<(Sought, Start)>) {
     // The ends are asked for first: what comes to a log after it was found to have nothing as late as a time is not
     // passed over.
     let by_time = sought.iter().filter(|(_, start)| is_time(*start));
@@ -288,14 +291,14 @@ async fn find_offsets(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought
     let ends = if by_time.is_empty() {
         Ok(HashMap::new())
     } else {
-        list(&shared, broker, &by_time).await
+        list(&inner, broker, &by_time).await
     };
     let (ends, told) = match ends {
-        Ok(ends) => (ends, list(&shared, broker, &sought).await),
+        Ok(ends) => (ends, list(&inner, broker, &sought).await),
         Err(error) => (HashMap::new(), Err(error)),
     };
     take_in(
-        &shared,
+        &inner,
         &sought,
         told,
         |state, index, (one, start), found| {
@@ -315,10 +318,10 @@ fn is_time(start: Start) -> bool {
 }
 
 async fn list(
-    shared: &Shared,
+    inner: &ConsumerInner,
     broker: BrokerId,
     sought: &[(Sought, Start)],
-) -> Result<Told<ListedOffset>> {
+) -> Result<ByPartition<ListedOffset>> {
     let questions = sought.iter().map(|(one, start)| {
         let question = ListOffset {
             partition: one.name.partition(),
@@ -332,22 +335,22 @@ async fn list(
         (&one.name, question)
     });
     let call = ListOffsets {
-        read_committed: shared.filter.read_committed,
+        read_committed: inner.filter.read_committed,
         topics: by_topic(questions),
-        timeout: shared.settings.request_timeout,
+        timeout: inner.settings.request_timeout,
     };
-    let answer = ask(shared, broker, &call).await?;
+    let answer = ask(inner, broker, &call).await?;
     Ok(told(answer.topics, |one| (one.partition, one.code, one)))
 }
 
 /// What a leader told of its partitions.
-type Told<T> = HashMap<TopicPartition, (ErrorCode, T)>;
+type ByPartition<T> = HashMap<TopicPartition, (ErrorCode, T)>;
 
 /// Answers by partition; `read` tells the number and the code of one.
 fn told<A, T>(
     topics: Vec<(TopicName, Vec<A>)>,
     read: impl Fn(A) -> (i32, ErrorCode, T),
-) -> Told<T> {
+) -> ByPartition<T> {
     let mut told = HashMap::new();
     for (topic, answers) in topics {
         for answer in answers {
@@ -360,36 +363,36 @@ fn told<A, T>(
 
 /// Takes in what was told of the partitions sought: `apply` where it is good, another try later where it is not.
 fn take_in<Q, T>(
-    shared: &Shared,
+    inner: &ConsumerInner,
     sought: &[(Sought, Q)],
-    told: Result<Told<T>>,
-    apply: impl Fn(&mut State, u32, &(Sought, Q), &T) -> Option<Error>,
+    told: Result<ByPartition<T>>,
+    apply: impl Fn(&mut SubscriptionState, u32, &(Sought, Q), &T) -> Option<Error>,
 ) {
-    let mut after = After::default();
+    let mut after = LookupFollowUp::default();
     match told {
         Ok(told) => {
             for question in sought {
                 let one = &question.0;
                 let found = told.get(&one.name);
                 let code = found.map_or(ErrorCode::UNKNOWN_SERVER_ERROR, |(code, _)| *code);
-                match (lookup(code), found) {
-                    (Lookup::Take, Some((_, answer))) => {
-                        settle(shared, one, |state, index| {
+                match (lookup_verdict(code), found) {
+                    (LookupVerdict::Take, Some((_, answer))) => {
+                        apply_found(inner, one, |state, index| {
                             apply(state, index, question, answer)
                         });
                         after.is_found = true;
                     }
-                    (verdict, _) => after.failed(shared, one, verdict, code),
+                    (verdict, _) => after.failed(inner, one, verdict, code),
                 }
             }
         }
-        Err(error) => after.lost(shared, sought.iter().map(|(one, _)| one), &error),
+        Err(error) => after.lost(inner, sought.iter().map(|(one, _)| one), &error),
     }
-    after.finish(shared);
+    after.finish(inner);
 }
 
 /// Goes on from the offset that was found; a time after the last record's is the log's end.
-fn place(state: &mut State, index: u32, start: Start, offset: i64, leader_epoch: i32) {
+fn place(state: &mut SubscriptionState, index: u32, start: Start, offset: i64, leader_epoch: i32) {
     state.change_at(index, |partition, version| {
         if offset < 0 && start != Start::Latest {
             partition.reset(Start::Latest, version);
@@ -406,20 +409,26 @@ fn place(state: &mut State, index: u32, start: Start, offset: i64, leader_epoch:
 
 /// What is to be done after the answers were looked at.
 #[derive(Default)]
-struct After {
+struct LookupFollowUp {
     is_found: bool,
     refreshes: bool,
 }
 
-impl After {
-    fn failed(&mut self, shared: &Shared, sought: &Sought, verdict: Lookup, code: ErrorCode) {
+impl LookupFollowUp {
+    fn failed(
+        &mut self,
+        inner: &ConsumerInner,
+        sought: &Sought,
+        verdict: LookupVerdict,
+        code: ErrorCode,
+    ) {
         let context = format!("looking up the position of {}", sought.name);
         let error = Error::broker(code, None, context);
-        if verdict == Lookup::Tell {
-            retry(shared, sought, Some((code, error)));
+        if verdict == LookupVerdict::Tell {
+            retry(inner, sought, Some((code, error)));
         } else {
-            let code = (verdict == Lookup::Log).then_some(code);
-            puzzle(shared, sought, code, &error);
+            let code = (verdict == LookupVerdict::Log).then_some(code);
+            puzzle(inner, sought, code, &error);
         }
         self.refreshes = true;
     }
@@ -427,7 +436,7 @@ impl After {
     /// No answer came.
     fn lost<'a>(
         &mut self,
-        shared: &Shared,
+        inner: &ConsumerInner,
         sought: impl Iterator<Item = &'a Sought>,
         error: &Error,
     ) {
@@ -435,28 +444,28 @@ impl After {
         for one in sought {
             let tell =
                 (!error.is_retriable()).then(|| (ErrorCode::UNKNOWN_SERVER_ERROR, error.clone()));
-            retry(shared, one, tell);
+            retry(inner, one, tell);
         }
         self.refreshes = true;
     }
 
-    fn finish(self, shared: &Shared) {
+    fn finish(self, inner: &ConsumerInner) {
         if self.refreshes {
-            shared.cluster.request_refresh();
+            inner.cluster.request_refresh();
         }
         if self.is_found || self.refreshes {
-            shared.work.notify_one();
+            inner.work.notify_one();
         }
     }
 }
 
 async fn ask<C: crate::wire::Call>(
-    shared: &Shared,
+    inner: &ConsumerInner,
     broker: BrokerId,
     call: &C,
 ) -> Result<C::Response> {
-    let connection = shared.cluster.broker(broker, Purpose::Control).await?;
-    connection.call(call, shared.settings.request_timeout).await
+    let connection = inner.cluster.broker(broker, Purpose::Control).await?;
+    connection.call(call, inner.settings.request_timeout).await
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use super::ConsumerHandle;
-use super::shared::Shared;
+use super::inner::ConsumerInner;
 use crate::error::{Error, Result};
 
 impl ConsumerHandle {
@@ -18,11 +18,11 @@ impl ConsumerHandle {
     /// What the next [`recv`](crate::Consumer::recv) tells too, such as [`Error::NoOffset`] for a partition that the
     /// application must seek in, or a broker's refusal; [`Error::Closed`] once the consumer is closed.
     pub async fn ready(&self) -> Result<()> {
-        let shared = self.shared();
+        let inner = self.inner();
         loop {
-            let mut changed = pin!(shared.positioned.notified());
+            let mut changed = pin!(inner.positioned.notified());
             changed.as_mut().enable();
-            if is_ready(shared)? {
+            if is_ready(inner)? {
                 return Ok(());
             }
             changed.await;
@@ -30,9 +30,9 @@ impl ConsumerHandle {
     }
 }
 
-fn is_ready(shared: &Shared) -> Result<bool> {
-    let subscription = shared.subscription().borrow().clone();
-    let mut state = shared.lock();
+fn is_ready(inner: &ConsumerInner) -> Result<bool> {
+    let subscription = inner.subscription().borrow().clone();
+    let mut state = inner.lock();
     if let Some(error) = state.next_told() {
         return Err(error);
     }
@@ -41,7 +41,7 @@ fn is_ready(shared: &Shared) -> Result<bool> {
             what: "the consumer",
         });
     }
-    let is_given = if shared.offsets.is_some() {
+    let is_given = if inner.offsets.is_some() {
         state.is_given(&subscription)
     } else {
         subscription.iter().all(|topic| state.has_topic(topic))
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::consumer::Consumer;
-    use crate::consumer::feed::{consumer, of_group};
+    use crate::consumer::testing::fetched::{consumer, of_group};
     use crate::consumer::testing::{consumer_settings, partitions};
 
     async fn is_over(consumer: &Consumer) -> Option<Result<()>> {
@@ -89,13 +89,13 @@ mod tests {
         consumer.seek_to_end(&partitions([0])[0]).unwrap();
         let waiting = tokio::spawn(async move { handle.ready().await });
         tokio::task::yield_now().await;
-        let shared = consumer.shared();
-        let mut state = shared.lock();
+        let inner = consumer.inner();
+        let mut state = inner.lock();
         state.change_at(0, |partition, version| {
             partition.stick(version);
         });
         drop(state);
-        shared.fail(error);
+        inner.fail(error);
         let told = waiting.await.unwrap().unwrap_err();
         assert!(matches!(told, Error::NoOffset { .. }), "{told}");
         let told = consumer.recv().await.unwrap_err();
@@ -105,17 +105,17 @@ mod tests {
     #[tokio::test]
     async fn a_member_is_ready_once_its_group_has_shared_out() {
         let consumer = of_group(2, consumer_settings(), Some("g")).await;
-        let shared = consumer.shared();
-        shared.subscribe(["t".into()].into());
+        let inner = consumer.inner();
+        inner.subscribe(["t".into()].into());
         assert!(is_over(&consumer).await.is_none());
-        shared.rest();
+        inner.rest();
         assert!(matches!(is_over(&consumer).await, Some(Ok(()))));
         // A rebalance takes everything, and may give nothing back.
-        shared.give_up(&partitions(0..2));
+        inner.give_up(&partitions(0..2));
         assert!(is_over(&consumer).await.is_none());
-        shared.rest();
+        inner.rest();
         assert!(matches!(is_over(&consumer).await, Some(Ok(()))));
-        shared.close();
+        inner.close();
         assert!(matches!(
             is_over(&consumer).await,
             Some(Err(Error::Closed { .. }))

@@ -2,23 +2,27 @@
 
 use tracing::{debug, warn};
 
-use super::shared::Shared;
-use super::state::State;
+use super::inner::ConsumerInner;
+use super::subscription_state::SubscriptionState;
 use crate::config::OffsetReset;
 use crate::error::Error;
-use crate::machine::fetch::{Partition, Start};
+use crate::machine::fetch::{PartitionState, Start};
 
 /// The leader says that the offset is not in its log. Returns whether the application is told.
-pub(super) fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> bool {
+pub(super) fn out_of_range(
+    inner: &ConsumerInner,
+    state: &mut SubscriptionState,
+    index: u32,
+) -> bool {
     // What was read before the log lost it, as by retention, is good all the same: it is handed out first. A log that
     // was cut is another matter, of which the leader's epoch tells.
-    if state.get(index).is_some_and(Partition::drain) {
+    if state.get(index).is_some_and(PartitionState::drain) {
         return false;
     }
     let mut error = None;
     state.change_at(index, |partition, version| {
         let offset = partition.position().map_or(-1, |position| position.offset);
-        error = by_policy(shared, partition, version, || {
+        error = by_policy(inner, partition, version, || {
             format!("offset {offset} is not in the log")
         });
     });
@@ -27,12 +31,12 @@ pub(super) fn out_of_range(shared: &Shared, state: &mut State, index: u32) -> bo
 
 /// The topic was deleted, and one of the same name created: none of its records was read. Returns whether the
 /// application is told.
-pub(super) fn recreated(shared: &Shared, state: &mut State, index: u32) -> bool {
+pub(super) fn recreated(inner: &ConsumerInner, state: &mut SubscriptionState, index: u32) -> bool {
     let mut error = None;
     state.change_at(index, |partition, version| {
         warn!(partition = %partition.name, "the topic was deleted and created again");
         partition.forget();
-        error = by_policy(shared, partition, version, || {
+        error = by_policy(inner, partition, version, || {
             "the topic was deleted and created again".to_owned()
         });
     });
@@ -40,12 +44,12 @@ pub(super) fn recreated(shared: &Shared, state: &mut State, index: u32) -> bool 
 }
 
 fn by_policy(
-    shared: &Shared,
-    partition: &mut Partition,
+    inner: &ConsumerInner,
+    partition: &mut PartitionState,
     version: u64,
     reason: impl FnOnce() -> String,
 ) -> Option<Error> {
-    let start = match shared.settings.offset_reset {
+    let start = match inner.settings.offset_reset {
         OffsetReset::Earliest => Start::Earliest,
         OffsetReset::Latest => Start::Latest,
         OffsetReset::None => {
@@ -61,7 +65,7 @@ fn by_policy(
     None
 }
 
-fn tell(state: &mut State, error: Option<Error>) -> bool {
+fn tell(state: &mut SubscriptionState, error: Option<Error>) -> bool {
     let is_told = error.is_some();
     if let Some(error) = error {
         state.tell(None, error);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::take::give_way;
+use super::collect::give_way;
 use super::{Consumer, ConsumerRecord};
 use crate::error::Result;
 

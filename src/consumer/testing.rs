@@ -1,5 +1,6 @@
 //! Brokers that coordinate a group of one member as a test tells them to, on streams in memory.
 
+pub(super) mod fetched;
 mod notes;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -7,11 +7,13 @@ use tracing::{debug, warn};
 use crate::batch::{Span, first_header, span};
 use crate::cluster::LeaderHint;
 use crate::config::Backoff;
+use crate::consumer::inner::ConsumerInner;
 use crate::consumer::reset;
-use crate::consumer::shared::Shared;
-use crate::consumer::state::State;
+use crate::consumer::subscription_state::SubscriptionState;
 use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::{Answered, Chunk, Heard, Position, Session, Verdict, Wanted, verdict};
+use crate::machine::fetch::{
+    Answered, CompletedFetch, FetchVerdict, Heard, Position, Session, Wanted, fetch_verdict,
+};
 use crate::types::{BrokerId, TopicPartition};
 use crate::wire::{FetchAnswer, FetchedPartition, TooLarge};
 
@@ -25,7 +27,7 @@ const SLOWLY: Backoff = Backoff {
 const LITTLE: usize = 64 << 10;
 
 /// A partition's part of an answer, looked at as far as that needs no lock.
-pub(super) struct Seen<'a> {
+pub(super) struct PartitionAnswer<'a> {
     pub(super) wanted: &'a Wanted,
     pub(super) partition: FetchedPartition,
     pub(super) span: Span,
@@ -35,11 +37,11 @@ pub(super) struct Seen<'a> {
 
 /// A partition's first batch, which comes whole however little is asked for, is larger than any answer that is taken: it
 /// is asked for again now and then, at the cost of a connection, and the others go on.
-fn too_large(shared: &Shared, session: &Session, found: &TooLarge) {
+fn too_large(inner: &ConsumerInner, session: &Session, found: &TooLarge) {
     let Some(wanted) = session.asked(&found.topic, found.partition) else {
         return;
     };
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     let partition = state.get(wanted.index).filter(|p| p.expects(wanted));
     let Some(partition) = partition else { return };
     partition.failed(Instant::now(), |failures| {
@@ -55,25 +57,25 @@ fn too_large(shared: &Shared, session: &Session, found: &TooLarge) {
         next_offset: last.unwrap_or(wanted.offset).max(wanted.offset) + 1,
         size: found.size,
         setting: "receive.message.max.bytes",
-        limit: shared.cluster.settings().max_response_bytes,
+        limit: inner.cluster.settings().max_response_bytes,
     };
     state.tell(Some(&wanted.partition), error);
     drop(state);
-    shared.wake_caller();
+    inner.wake_caller();
 }
 
 /// Takes an answer in; tells whether the application waits for it and will soon be done with it.
 ///
 /// # Errors
 /// The broker's refusal of the request as a whole.
-pub(super) fn take(
-    shared: &Shared,
+pub(super) fn handle_answer(
+    inner: &ConsumerInner,
     broker: BrokerId,
     session: &mut Session,
     answer: FetchAnswer,
 ) -> Result<bool, Error> {
     if let Some(found) = answer.too_large {
-        too_large(shared, session, &found);
+        too_large(inner, session, &found);
         // The answer is lost with its connection.
         session.restart();
         return Ok(false);
@@ -98,7 +100,7 @@ pub(super) fn take(
                 continue;
             };
             let span = span(&partition.records);
-            seen.push(Seen {
+            seen.push(PartitionAnswer {
                 wanted,
                 partition,
                 span,
@@ -107,9 +109,9 @@ pub(super) fn take(
         }
     }
     let mut hints = Vec::new();
-    let mut after = After::default();
+    let mut after = FetchFollowUp::default();
     let now = Instant::now();
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     for seen in seen {
         if let Some((leader, epoch)) = seen.partition.leader_hint {
             hints.push(LeaderHint {
@@ -119,20 +121,20 @@ pub(super) fn take(
                 epoch,
             });
         }
-        after.merge(apply(shared, &mut state, seen, now));
+        after.merge(apply(inner, &mut state, seen, now));
     }
     let has_line = state.has_line();
     let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
     if has_line || after.tells {
-        shared.wake_caller();
+        inner.wake_caller();
     }
-    shared.cluster.leader_hints(&hints, &answer.nodes);
+    inner.cluster.leader_hints(&hints, &answer.nodes);
     if after.refreshes {
-        shared.cluster.request_refresh();
+        inner.cluster.request_refresh();
     }
     if after.looks_up {
-        shared.work.notify_one();
+        inner.work.notify_one();
     }
     Ok(is_awaited)
 }
@@ -145,13 +147,13 @@ pub(super) fn bytes_of(answer: &FetchAnswer) -> usize {
 
 /// What is to be done once the lock is released.
 #[derive(Default)]
-pub(super) struct After {
+pub(super) struct FetchFollowUp {
     pub(super) refreshes: bool,
     pub(super) looks_up: bool,
     pub(super) tells: bool,
 }
 
-impl After {
+impl FetchFollowUp {
     fn merge(&mut self, other: Self) {
         self.refreshes |= other.refreshes;
         self.looks_up |= other.looks_up;
@@ -159,27 +161,32 @@ impl After {
     }
 }
 
-pub(super) fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Instant) -> After {
+pub(super) fn apply(
+    inner: &ConsumerInner,
+    state: &mut SubscriptionState,
+    seen: PartitionAnswer<'_>,
+    now: Instant,
+) -> FetchFollowUp {
     let index = seen.wanted.index;
-    let mut after = After::default();
+    let mut after = FetchFollowUp::default();
     let Some(partition) = state.get(index).filter(|p| p.expects(seen.wanted)) else {
         return after;
     };
-    let verdict = verdict(seen.partition.code);
+    let verdict = fetch_verdict(seen.partition.code);
     let delay = |failures| {
-        shared
+        inner
             .settings
             .retry_backoff
             .delay(failures, fastrand::f64())
     };
     match verdict {
-        Verdict::Take => {
+        FetchVerdict::Take => {
             let replica = seen.partition.preferred_replica;
             partition.answered(answered(&seen));
             if let Some(replica) = replica {
-                let topology = shared.cluster.topology();
+                let topology = inner.cluster.topology();
                 if topology.brokers.contains_key(&replica) {
-                    let until = now + shared.cluster.settings().metadata_max_age;
+                    let until = now + inner.cluster.settings().metadata_max_age;
                     partition.prefer(replica, until);
                     after.looks_up = true;
                 } else {
@@ -190,24 +197,24 @@ pub(super) fn apply(shared: &Shared, state: &mut State, seen: Seen<'_>, now: Ins
             }
             state.queue(index);
         }
-        Verdict::OutOfRange => {
+        FetchVerdict::OutOfRange => {
             // A replica that is behind, or has less, is not the log: the leader decides.
             if !partition.forget_replica() {
-                after.tells = reset::out_of_range(shared, state, index);
+                after.tells = reset::out_of_range(inner, state, index);
             }
             after.looks_up = true;
         }
-        Verdict::Refresh | Verdict::Retry | Verdict::Log => {
+        FetchVerdict::Refresh | FetchVerdict::Retry | FetchVerdict::Log => {
             let code = seen.partition.code;
-            if verdict == Verdict::Log && partition.is_news(code) {
+            if verdict == FetchVerdict::Log && partition.is_news(code) {
                 let (partition, offset) = (&partition.name, seen.wanted.offset);
                 warn!(%partition, offset, %code, "fetch refused: asking again");
             }
             after.looks_up = partition.forget_replica();
             partition.failed(now, delay);
-            after.refreshes = verdict != Verdict::Retry;
+            after.refreshes = verdict != FetchVerdict::Retry;
         }
-        Verdict::Tell => {
+        FetchVerdict::Tell => {
             let name = partition.name.clone();
             let code = seen.partition.code;
             partition.failed(now, delay);
@@ -224,22 +231,22 @@ fn told(name: &TopicPartition, code: ErrorCode, offset: i64) -> Error {
     Error::broker(code, None, format!("fetching {name} from offset {offset}"))
 }
 
-fn answered(seen: &Seen<'_>) -> Answered {
-    let Seen {
+fn answered(seen: &PartitionAnswer<'_>) -> Answered {
+    let PartitionAnswer {
         wanted,
         partition,
         span,
         frame,
     } = seen;
     let is_empty = span.len == 0 && !span.is_damaged;
-    let chunk = (!is_empty).then(|| {
+    let completed = (!is_empty).then(|| {
         let records = if span.is_damaged {
             partition.records.clone()
         } else {
             partition.records.slice(..span.len)
         };
         let aborted = partition.aborted.clone();
-        Chunk::new(
+        CompletedFetch::new(
             wanted.partition.clone(),
             wanted.offset,
             -1,
@@ -250,7 +257,7 @@ fn answered(seen: &Seen<'_>) -> Answered {
         .of_frame(*frame)
     });
     Answered {
-        chunk,
+        completed,
         next: span.last.map(|(offset, leader_epoch)| Position {
             offset: (offset + 1).max(wanted.offset),
             leader_epoch,

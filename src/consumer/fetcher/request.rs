@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use crate::cluster::Purpose;
-use crate::consumer::shared::Shared;
+use crate::consumer::inner::ConsumerInner;
 use crate::error::Error;
 use crate::machine::fetch::Asked;
 use crate::types::BrokerId;
@@ -15,17 +15,17 @@ use crate::wire::{Fetch, FetchAnswer};
 
 /// Asks for this, in an answer of so many bytes that is there after `max_wait` at the latest.
 pub(super) fn request(
-    shared: &Shared,
+    inner: &ConsumerInner,
     asked: Asked,
     max_wait: Duration,
     max_bytes: usize,
 ) -> Fetch {
-    let settings = &shared.settings;
+    let settings = &inner.settings;
     Fetch {
         max_wait,
         min_bytes: i32::try_from(settings.fetch_min_bytes).unwrap_or(i32::MAX),
         max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
-        read_committed: shared.filter.read_committed,
+        read_committed: inner.filter.read_committed,
         session_id: asked.session_id,
         session_epoch: asked.session_epoch,
         by_name: !asked.has_ids,
@@ -36,12 +36,12 @@ pub(super) fn request(
 }
 
 /// Ends a session.
-pub(super) fn parting(shared: &Shared, session_id: i32, session_epoch: i32) -> Fetch {
+pub(super) fn parting(inner: &ConsumerInner, session_id: i32, session_epoch: i32) -> Fetch {
     Fetch {
         max_wait: Duration::ZERO,
         min_bytes: 0,
         max_bytes: 0,
-        read_committed: shared.filter.read_committed,
+        read_committed: inner.filter.read_committed,
         session_id,
         session_epoch,
         by_name: false,
@@ -53,13 +53,13 @@ pub(super) fn parting(shared: &Shared, session_id: i32, session_epoch: i32) -> F
 
 /// The broker's answer, by the connection for this purpose.
 pub(super) async fn ask(
-    shared: &Shared,
+    inner: &ConsumerInner,
     broker: BrokerId,
     purpose: Purpose,
     call: &Fetch,
 ) -> Result<FetchAnswer, Error> {
-    let connection = shared.cluster.broker(broker, purpose).await?;
-    let limit = shared.settings.request_timeout + call.max_wait;
+    let connection = inner.cluster.broker(broker, purpose).await?;
+    let limit = inner.settings.request_timeout + call.max_wait;
     connection.call(call, limit).await
 }
 

@@ -19,11 +19,11 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 use tracing::debug;
 
-use super::answer::{bytes_of, take};
+use super::answer::{bytes_of, handle_answer};
 use super::request::{request, wait};
 use crate::cluster::Purpose;
-use crate::consumer::shared::Shared;
-use crate::consumer::state::{LONG_WAIT, Plan};
+use crate::consumer::inner::ConsumerInner;
+use crate::consumer::subscription_state::{LONG_WAIT, Plan};
 use crate::error::Error;
 use crate::machine::fetch::Session;
 use crate::net::Connection;
@@ -36,7 +36,7 @@ const SHORT: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_secs(30);
 
 /// A request that is at the broker.
-pub(super) struct Waiting<'a> {
+pub(super) struct WaitingFetch<'a> {
     /// Knows what is asked for.
     pub(super) session: &'a Session,
     /// The most that the answer may have.
@@ -82,9 +82,9 @@ impl Spare {
     /// Fetches what the request that waits does not ask for, until this is dropped.
     pub(super) async fn stand_in(
         &mut self,
-        shared: &Shared,
+        inner: &ConsumerInner,
         wake: &Notify,
-        waiting: &Waiting<'_>,
+        waiting: &WaitingFetch<'_>,
     ) -> Infallible {
         let mut failures = 0;
         loop {
@@ -98,11 +98,11 @@ impl Spare {
                 Beside::Fetch(max_wait) => max_wait,
             };
             let mut once = Session::default();
-            let plan = shared.lock().plan_beside(
+            let plan = inner.lock().plan_beside(
                 self.broker,
                 (waiting.session, waiting.max_bytes),
                 &mut once,
-                &shared.settings,
+                &inner.settings,
                 now,
             );
             let (asked, max_bytes) = match plan {
@@ -113,13 +113,13 @@ impl Spare {
                 }
                 Plan::Full | Plan::Unneeded => return pending().await,
             };
-            let call = request(shared, asked, max_wait, max_bytes);
-            match self.fetch(shared, &mut once, &call).await {
+            let call = request(inner, asked, max_wait, max_bytes);
+            match self.fetch(inner, &mut once, &call).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
                     debug!(broker = self.broker.0, failures, %error, "fetch beside another one failed");
-                    let backoff = &shared.settings.retry_backoff;
+                    let backoff = &inner.settings.retry_backoff;
                     sleep(backoff.delay(failures, fastrand::f64())).await;
                 }
             }
@@ -128,19 +128,19 @@ impl Spare {
 
     async fn fetch(
         &mut self,
-        shared: &Shared,
+        inner: &ConsumerInner,
         once: &mut Session,
         call: &crate::wire::Fetch,
     ) -> Result<(), Error> {
-        let purpose = Purpose::FetchBeside(shared.id);
-        let connection = shared.cluster.broker(self.broker, purpose).await?;
+        let purpose = Purpose::FetchBeside(inner.id);
+        let connection = inner.cluster.broker(self.broker, purpose).await?;
         let began = Instant::now();
         self.open = Some((connection.clone(), began));
-        let limit = shared.settings.request_timeout + call.max_wait;
+        let limit = inner.settings.request_timeout + call.max_wait;
         let answer = connection.call(call, limit).await?;
         let after = began.elapsed();
-        shared.lock().counts.fetched(bytes_of(&answer), after);
-        take(shared, self.broker, once, answer).map(drop)
+        inner.lock().counts.fetched(bytes_of(&answer), after);
+        handle_answer(inner, self.broker, once, answer).map(drop)
     }
 
     /// The request that waited is answered: closes the connection if it was of no use for long.

@@ -1,11 +1,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::answer::{After, Seen, apply};
+use super::answer::{FetchFollowUp, PartitionAnswer, apply};
 use super::*;
 use crate::batch::span;
 use crate::consumer::Consumer;
-use crate::consumer::feed::consumer;
 use crate::consumer::testing::consumer_settings;
+use crate::consumer::testing::fetched::consumer;
 use crate::error::ErrorCode;
 use crate::wire::{FetchAnswer, FetchedPartition};
 
@@ -16,26 +16,31 @@ const REPLICA: BrokerId = BrokerId(1);
 async fn near() -> Consumer {
     let consumer = consumer(2, consumer_settings()).await;
     let until = Instant::now() + Duration::from_secs(60);
-    let mut state = consumer.shared().lock();
+    let mut state = consumer.inner().lock();
     state.get(0).unwrap().prefer(REPLICA, until);
     drop(state);
     consumer
 }
 
-fn source(consumer: &Consumer, index: u32) -> Option<BrokerId> {
-    let mut state = consumer.shared().lock();
-    state.get(index).unwrap().source(Instant::now())
+fn node(consumer: &Consumer, index: u32) -> Option<BrokerId> {
+    let mut state = consumer.inner().lock();
+    state.get(index).unwrap().fetch_node(Instant::now())
 }
 
 /// Whether the keeper of positions was woken.
 async fn is_woken(consumer: &Consumer) -> bool {
-    let woken = consumer.shared().work.notified();
+    let woken = consumer.inner().work.notified();
     timeout(Duration::ZERO, woken).await.is_ok()
 }
 
 /// Applies an answer of this code for the partition at `index`.
-fn answer(consumer: &Consumer, index: u32, code: ErrorCode, replica: Option<BrokerId>) -> After {
-    let mut state = consumer.shared().lock();
+fn answer(
+    consumer: &Consumer,
+    index: u32,
+    code: ErrorCode,
+    replica: Option<BrokerId>,
+) -> FetchFollowUp {
+    let mut state = consumer.inner().lock();
     let wanted = state.get(index).unwrap().wanted(index);
     let partition = FetchedPartition {
         partition: wanted.partition.partition(),
@@ -48,24 +53,24 @@ fn answer(consumer: &Consumer, index: u32, code: ErrorCode, replica: Option<Brok
         leader_hint: None,
         records: bytes::Bytes::new(),
     };
-    let seen = Seen {
+    let seen = PartitionAnswer {
         wanted: &wanted,
         span: span(&partition.records),
         frame: 0,
         partition,
     };
-    apply(consumer.shared(), &mut state, seen, Instant::now())
+    apply(consumer.inner(), &mut state, seen, Instant::now())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_goes_back_to_its_leader_when_its_replica_cannot_be_reached() {
     let consumer = near().await;
     let error = Error::Closed { what: "a test" };
-    fail(consumer.shared(), LEADER, error.clone(), 1).await;
-    assert_eq!(source(&consumer, 0), Some(REPLICA));
+    fail(consumer.inner(), LEADER, error.clone(), 1).await;
+    assert_eq!(node(&consumer, 0), Some(REPLICA));
     assert!(!is_woken(&consumer).await);
-    fail(consumer.shared(), REPLICA, error, 1).await;
-    assert_eq!(source(&consumer, 0), Some(LEADER));
+    fail(consumer.inner(), REPLICA, error, 1).await;
+    assert_eq!(node(&consumer, 0), Some(LEADER));
     assert!(is_woken(&consumer).await);
 }
 
@@ -78,7 +83,7 @@ async fn what_a_replica_refuses_is_asked_of_the_leader() {
     ] {
         let consumer = near().await;
         assert!(answer(&consumer, 0, code, None).looks_up, "{code}");
-        assert_eq!(source(&consumer, 0), Some(LEADER));
+        assert_eq!(node(&consumer, 0), Some(LEADER));
     }
 }
 
@@ -87,19 +92,19 @@ async fn a_replica_that_the_cluster_does_not_have_is_not_turned_to() {
     let consumer = consumer(1, consumer_settings()).await;
     let after = answer(&consumer, 0, ErrorCode::NONE, Some(BrokerId(77)));
     assert!(after.refreshes);
-    assert_eq!(source(&consumer, 0), Some(LEADER));
-    let mut state = consumer.shared().lock();
+    assert_eq!(node(&consumer, 0), Some(LEADER));
+    let mut state = consumer.inner().lock();
     // The leader names it each time, and gives nothing.
     assert!(state.get(0).unwrap().is_waiting(Instant::now()));
     drop(state);
     assert!(answer(&consumer, 0, ErrorCode::NONE, Some(REPLICA)).looks_up);
-    assert_eq!(source(&consumer, 0), Some(REPLICA));
+    assert_eq!(node(&consumer, 0), Some(REPLICA));
 }
 
 #[tokio::test]
 async fn what_a_loop_leaves_behind_is_looked_after_when_it_ends() {
     let consumer = consumer(1, consumer_settings()).await;
-    let plan = plan(consumer.shared(), REPLICA, &mut Session::default(), false);
+    let plan = plan(consumer.inner(), REPLICA, &mut Session::default(), false);
     assert!(matches!(plan, Plan::Unneeded));
     assert!(is_woken(&consumer).await);
 }
@@ -107,7 +112,7 @@ async fn what_a_loop_leaves_behind_is_looked_after_when_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that_helps() {
     let consumer = consumer(1, consumer_settings()).await;
-    let shared = consumer.shared();
+    let inner = consumer.inner();
     for (code, is_told) in [
         (ErrorCode::UNKNOWN_TOPIC_ID, false),
         (ErrorCode::UNKNOWN_SERVER_ERROR, false),
@@ -122,14 +127,14 @@ async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that
             nodes: Vec::new(),
             too_large: None,
         };
-        let error = take(shared, LEADER, &mut Session::default(), answer).unwrap_err();
+        let error = handle_answer(inner, LEADER, &mut Session::default(), answer).unwrap_err();
         assert_eq!(error.broker_code(), Some(code));
         for failures in [1, 2] {
             let before = tokio::time::Instant::now();
-            fail(shared, LEADER, error.clone(), failures).await;
+            fail(inner, LEADER, error.clone(), failures).await;
             assert!(before.elapsed() > Duration::from_millis(10));
         }
-        let told = std::iter::from_fn(|| shared.lock().next_error()).count();
+        let told = std::iter::from_fn(|| inner.lock().next_error()).count();
         assert_eq!(told, usize::from(is_told), "{code}");
     }
 }
@@ -137,11 +142,11 @@ async fn a_refused_request_is_made_again_after_a_while_and_told_once_unless_that
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_understood_is_told_once_and_not_before_it_lasts() {
     let consumer = consumer(1, consumer_settings()).await;
-    let shared = consumer.shared();
+    let inner = consumer.inner();
     for failures in 1..20 {
         let error = Error::protocol("a", "a test");
-        fail(shared, LEADER, error, failures).await;
-        let told = std::iter::from_fn(|| shared.lock().next_error()).count();
+        fail(inner, LEADER, error, failures).await;
+        let told = std::iter::from_fn(|| inner.lock().next_error()).count();
         assert_eq!(told, usize::from(failures == LASTING), "{failures}");
     }
 }
@@ -151,7 +156,7 @@ async fn a_partitions_answer_that_nobody_expects_is_asked_for_again_and_not_told
     for code in [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::new(9999)] {
         let consumer = consumer(1, consumer_settings()).await;
         assert!(!answer(&consumer, 0, code, None).tells, "{code}");
-        let mut state = consumer.shared().lock();
+        let mut state = consumer.inner().lock();
         assert!(state.next_error().is_none(), "{code}");
         let partition = state.get(0).unwrap();
         assert!(partition.is_waiting(Instant::now()), "{code}");
@@ -163,7 +168,7 @@ async fn a_partitions_answer_that_nobody_expects_is_asked_for_again_and_not_told
 async fn a_log_that_its_broker_cannot_read_is_told() {
     let consumer = consumer(1, consumer_settings()).await;
     assert!(answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None).tells);
-    let told = consumer.shared().lock().next_error().unwrap();
+    let told = consumer.inner().lock().next_error().unwrap();
     assert_eq!(told.broker_code(), Some(ErrorCode::CORRUPT_MESSAGE));
 }
 

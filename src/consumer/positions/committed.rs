@@ -5,11 +5,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracing::debug;
 
-use super::{Sought, puzzle, retry, settle};
+use super::{Sought, apply_found, puzzle, retry};
 use crate::config::OffsetReset;
+use crate::consumer::inner::ConsumerInner;
 use crate::consumer::offsets::is_passing;
-use crate::consumer::shared::Shared;
-use crate::consumer::state::State;
+use crate::consumer::subscription_state::SubscriptionState;
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Position, Start, is_refusal};
 use crate::types::OffsetAndMetadata;
@@ -18,8 +18,8 @@ use crate::types::OffsetAndMetadata;
 const SKEW: i64 = 60_000;
 
 /// Asks for the group's committed offsets.
-pub(super) async fn find(shared: Arc<Shared>, sought: Vec<Sought>) {
-    let Some(offsets) = &shared.offsets else {
+pub(super) async fn find(inner: Arc<ConsumerInner>, sought: Vec<Sought>) {
+    let Some(offsets) = &inner.offsets else {
         return;
     };
     let names: Vec<_> = sought.iter().map(|one| one.name.clone()).collect();
@@ -28,25 +28,25 @@ pub(super) async fn find(shared: Arc<Shared>, sought: Vec<Sought>) {
             let mut found: HashMap<_, _> = found.into_iter().collect();
             for one in &sought {
                 match found.remove(&one.name) {
-                    Some(Ok(committed)) => settle(&shared, one, |state, index| {
-                        from_committed(&shared, state, index, committed)
+                    Some(Ok(committed)) => apply_found(&inner, one, |state, index| {
+                        from_committed(&inner, state, index, committed)
                     }),
                     // One that is refused does not hold up the others.
-                    Some(Err(error)) => not_found(&shared, one, &error),
-                    None => retry(&shared, one, None),
+                    Some(Err(error)) => not_found(&inner, one, &error),
+                    None => retry(&inner, one, None),
                 }
             }
         }
         Err(error) => {
             for one in &sought {
-                not_found(&shared, one, &error);
+                not_found(&inner, one, &error);
             }
         }
     }
-    shared.work.notify_one();
+    inner.work.notify_one();
 }
 
-fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
+fn not_found(inner: &ConsumerInner, sought: &Sought, error: &Error) {
     debug!(partition = %sought.name, %error, "committed offset not found");
     let code = error
         .broker_code()
@@ -56,16 +56,16 @@ fn not_found(shared: &Shared, sought: &Sought, error: &Error) {
         error => !is_passing(error),
     };
     if lasts {
-        retry(shared, sought, Some((code, error.clone())));
+        retry(inner, sought, Some((code, error.clone())));
     } else {
         // What passes is no news to anybody.
-        puzzle(shared, sought, (!is_passing(error)).then_some(code), error);
+        puzzle(inner, sought, (!is_passing(error)).then_some(code), error);
     }
 }
 
 fn from_committed(
-    shared: &Shared,
-    state: &mut State,
+    inner: &ConsumerInner,
+    state: &mut SubscriptionState,
     index: u32,
     committed: Option<OffsetAndMetadata>,
 ) -> Option<Error> {
@@ -74,7 +74,7 @@ fn from_committed(
     let absent_at = state.growth.absent_at(&name);
     state.change_at(index, |partition, version| {
         partition.committed = committed.as_ref().map(|committed| committed.offset);
-        match (committed, shared.settings.offset_reset) {
+        match (committed, inner.settings.offset_reset) {
             (Some(committed), _) => {
                 let position = Position {
                     offset: committed.offset,

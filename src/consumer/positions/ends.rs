@@ -7,15 +7,19 @@ use tracing::warn;
 use super::{Sought, ask, take_in, told};
 use crate::cluster::by_topic;
 use crate::config::OffsetReset;
-use crate::consumer::shared::Shared;
-use crate::consumer::state::State;
+use crate::consumer::inner::ConsumerInner;
+use crate::consumer::subscription_state::SubscriptionState;
 use crate::error::Error;
 use crate::machine::fetch::{Position, Start};
 use crate::types::BrokerId;
 use crate::wire::{EpochQuestion, OffsetForLeaderEpoch};
 
 /// Asks for the ends of the epochs in which was read.
-pub(super) async fn find(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sought, Position)>) {
+pub(super) async fn find(
+    inner: Arc<ConsumerInner>,
+    broker: BrokerId,
+    sought: Vec<(Sought, Position)>,
+) {
     let questions = sought.iter().map(|(one, position)| {
         let question = EpochQuestion {
             partition: one.name.partition(),
@@ -27,11 +31,11 @@ pub(super) async fn find(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sou
     let call = OffsetForLeaderEpoch {
         topics: by_topic(questions),
     };
-    let told = ask(&shared, broker, &call)
+    let told = ask(&inner, broker, &call)
         .await
         .map(|answer| told(answer.topics, |one| (one.partition, one.code, one)));
     take_in(
-        &shared,
+        &inner,
         &sought,
         told,
         |state, index, (one, position), found| {
@@ -39,15 +43,15 @@ pub(super) async fn find(shared: Arc<Shared>, broker: BrokerId, sought: Vec<(Sou
                 offset: found.end_offset,
                 leader_epoch: found.epoch,
             };
-            compare(&shared, state, index, (*position, one.leader_epoch), end)
+            compare(&inner, state, index, (*position, one.leader_epoch), end)
         },
     );
 }
 
 /// Whether the log still has what was read; if not, it goes on from where the logs part, or by the reset policy.
 pub(super) fn compare(
-    shared: &Shared,
-    state: &mut State,
+    inner: &ConsumerInner,
+    state: &mut SubscriptionState,
     index: u32,
     (position, asked): (Position, i32),
     end: Position,
@@ -66,7 +70,7 @@ pub(super) fn compare(
             "the log was truncated"
         );
         let handed = partition.handed.offset;
-        match shared.settings.offset_reset {
+        match inner.settings.offset_reset {
             // Only what was fetched ahead is gone. What is left of it was not handed out yet.
             _ if is_known && partition.is_ahead() && handed <= end.offset => {
                 partition.rewind(version);

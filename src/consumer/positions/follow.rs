@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use crate::consumer::fetcher;
-use crate::consumer::shared::Shared;
-use crate::consumer::state::State;
+use crate::consumer::inner::ConsumerInner;
+use crate::consumer::subscription_state::SubscriptionState;
 use crate::error::{Error, ErrorCode};
-use crate::machine::fetch::Partition;
+use crate::machine::fetch::PartitionState;
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, after};
 
@@ -28,7 +28,7 @@ pub(super) enum Known {
 }
 
 /// Takes over what is known of the partition.
-pub(super) fn follow(partition: &mut Partition, topology: &Topology) -> Known {
+pub(super) fn follow(partition: &mut PartitionState, topology: &Topology) -> Known {
     let Some(topic) = topology.topics.get(partition.name.topic()) else {
         return Known::Followed;
     };
@@ -55,7 +55,7 @@ pub(super) fn follow(partition: &mut Partition, topology: &Topology) -> Known {
 }
 
 /// What the application is told of a partition that its topic does not have.
-pub(super) fn missing(partition: &mut Partition, count: usize) -> Option<Error> {
+pub(super) fn missing(partition: &mut PartitionState, count: usize) -> Option<Error> {
     let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     let context = format!("reading {}: the topic has {count}", partition.name);
     let is_news = partition.is_news(code);
@@ -100,33 +100,33 @@ impl Search {
 
 /// The brokers that partitions are fetched from.
 #[derive(Default)]
-pub(super) struct Sources {
+pub(super) struct FetchNodes {
     /// Whether the loop is needed now.
     all: HashMap<BrokerId, bool>,
     /// A partition is another loop's than before, or to be asked for in another way.
     is_moved: bool,
 }
 
-impl Sources {
-    pub(super) fn count(&mut self, partition: &mut Partition, now: Instant) {
+impl FetchNodes {
+    pub(super) fn count(&mut self, partition: &mut PartitionState, now: Instant) {
         self.is_moved |= partition.take_moved(now);
-        if let Some(broker) = partition.source(now) {
+        if let Some(broker) = partition.fetch_node(now) {
             *self.all.entry(broker).or_default() |= partition.is_fetching();
         }
     }
 
     /// Starts the loops that are missing, and wakes those whose partitions may have come or gone: what is buffered
     /// goes with them.
-    pub(super) fn tell(&self, shared: &Arc<Shared>, state: &mut State) {
+    pub(super) fn tell(&self, inner: &Arc<ConsumerInner>, state: &mut SubscriptionState) {
         for (broker, is_needed) in &self.all {
             if *is_needed {
-                fetcher::ensure(shared, state, *broker);
+                fetcher::ensure(inner, state, *broker);
             }
         }
-        for (broker, source) in &state.sources {
+        for (broker, node) in &state.nodes {
             // Without partitions it ends, and its share of the memory is the others'.
             if self.is_moved || !self.all.contains_key(broker) {
-                source.wake.notify_one();
+                node.wake.notify_one();
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use tracing::warn;
 
-use crate::consumer::shared::Shared;
+use crate::consumer::inner::ConsumerInner;
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Refusals, Word};
 use crate::machine::topology::Topology;
@@ -14,10 +14,10 @@ use crate::record::millis;
 use crate::types::TopicName;
 
 /// Looks at all topics that are subscribed to, or of which partitions are assigned.
-pub(super) fn look(shared: &Shared, refusals: &mut Refusals, topology: &Topology) {
-    let subscription = shared.subscription().borrow().clone();
+pub(super) fn look(inner: &ConsumerInner, refusals: &mut Refusals, topology: &Topology) {
+    let subscription = inner.subscription().borrow().clone();
     let assigned = {
-        let mut state = shared.lock();
+        let mut state = inner.lock();
         let assigned = state.topics();
         let known = subscription.iter().chain(&assigned);
         for topic in known.filter_map(|name| topology.topics.get(name)) {
@@ -29,7 +29,7 @@ pub(super) fn look(shared: &Shared, refusals: &mut Refusals, topology: &Topology
         state.growth.sweep();
         assigned
     };
-    let tells_missing = shared.settings.fail_on_missing_topics;
+    let tells_missing = inner.settings.fail_on_missing_topics;
     let now = Instant::now();
     for name in subscription.iter().chain(&assigned) {
         let error = topology.topics.get(name).and_then(|topic| topic.error);
@@ -37,7 +37,7 @@ pub(super) fn look(shared: &Shared, refusals: &mut Refusals, topology: &Topology
             Some(Word::Warn(code)) => {
                 warn!(topic = %name, %code, "a topic cannot be read: asking again");
             }
-            Some(word) => shared.fail(error_of(name, word)),
+            Some(word) => inner.fail(error_of(name, word)),
             None => {}
         }
     }

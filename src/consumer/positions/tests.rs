@@ -1,7 +1,7 @@
 use super::ends::compare;
 use super::*;
 use crate::config::{ConsumerSettings, OffsetReset};
-use crate::consumer::state::Source;
+use crate::consumer::subscription_state::NodeFetch;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
 use crate::machine::fetch::Answered;
 use crate::types::TopicId;
@@ -20,21 +20,21 @@ fn id(byte: u8) -> TopicId {
 }
 
 /// A consumer that was handed `t-0` up to 100, and has fetched it up to 200, from the leader of epoch 3.
-async fn ahead(offset_reset: OffsetReset) -> Arc<Shared> {
+async fn ahead(offset_reset: OffsetReset) -> Arc<ConsumerInner> {
     let cluster = Brokers::start(1).cluster().await;
     let settings = ConsumerSettings {
         offset_reset,
         ..consumer_settings()
     };
-    let shared = Shared::new(9, cluster, settings, None);
-    let mut state = shared.lock();
+    let inner = ConsumerInner::new(9, cluster, settings, None);
+    let mut state = inner.lock();
     state.hold(&partitions([0]));
     let partition = state.get(0).unwrap();
     partition.lead_by(NODE, 3, id(1));
     partition.begin(None);
     partition.seek(at(100, 3), 1);
     partition.answered(Answered {
-        chunk: None,
+        completed: None,
         next: Some(at(200, 3)),
         is_damaged: false,
         high_watermark: 200,
@@ -42,22 +42,22 @@ async fn ahead(offset_reset: OffsetReset) -> Arc<Shared> {
         log_start_offset: 0,
     });
     drop(state);
-    shared
+    inner
 }
 
 /// What is missing of `t-0`; nothing when it is being fetched.
-fn need(shared: &Shared) -> Option<Need> {
-    shared.lock().get(0).unwrap().need(Instant::now())
+fn need(inner: &ConsumerInner) -> Option<Need> {
+    inner.lock().get(0).unwrap().need(Instant::now())
 }
 
 /// The leader of epoch 4 has the log up to `end`.
-fn led_anew(shared: &Shared, end: Position) -> Option<Error> {
-    let mut state = shared.lock();
+fn led_anew(inner: &ConsumerInner, end: Position) -> Option<Error> {
+    let mut state = inner.lock();
     state.get(0).unwrap().lead_by(NODE, 4, id(1));
     let asked = at(200, 3);
     let needed = state.get(0).unwrap().need(Instant::now());
     assert_eq!(needed, Some(Need::EndOf { position: asked }));
-    compare(shared, &mut state, 0, (asked, 4), end)
+    compare(inner, &mut state, 0, (asked, 4), end)
 }
 
 #[tokio::test]
@@ -67,13 +67,13 @@ async fn what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation
         OffsetReset::Latest,
         OffsetReset::None,
     ] {
-        let shared = ahead(reset).await;
-        assert!(led_anew(&shared, at(150, 3)).is_none());
+        let inner = ahead(reset).await;
+        assert!(led_anew(&inner, at(150, 3)).is_none());
         // Not at 150: the records before that were not handed out.
         let position = at(100, 3);
-        assert_eq!(need(&shared), Some(Need::EndOf { position }));
-        let mut state = shared.lock();
-        compare(&shared, &mut state, 0, (position, 4), at(150, 3));
+        assert_eq!(need(&inner), Some(Need::EndOf { position }));
+        let mut state = inner.lock();
+        compare(&inner, &mut state, 0, (position, 4), at(150, 3));
         let partition = state.get(0).unwrap();
         assert!(partition.is_fetching());
         assert_eq!(partition.wanted(0).offset, 100);
@@ -82,11 +82,11 @@ async fn what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation
 
 #[tokio::test]
 async fn a_log_cut_before_the_position_goes_on_at_the_cut_or_is_told() {
-    let shared = ahead(OffsetReset::Latest).await;
-    assert!(led_anew(&shared, at(80, 2)).is_none());
-    assert_eq!(shared.lock().get(0).unwrap().position(), Some(at(80, 2)));
-    let shared = ahead(OffsetReset::None).await;
-    let error = led_anew(&shared, at(80, 2)).unwrap();
+    let inner = ahead(OffsetReset::Latest).await;
+    assert!(led_anew(&inner, at(80, 2)).is_none());
+    assert_eq!(inner.lock().get(0).unwrap().position(), Some(at(80, 2)));
+    let inner = ahead(OffsetReset::None).await;
+    let error = led_anew(&inner, at(80, 2)).unwrap();
     assert!(
         matches!(
             error,
@@ -98,45 +98,45 @@ async fn a_log_cut_before_the_position_goes_on_at_the_cut_or_is_told() {
         ),
         "{error}"
     );
-    assert_eq!(need(&shared), None, "the application must seek");
+    assert_eq!(need(&inner), None, "the application must seek");
 }
 
 #[tokio::test]
 async fn a_log_whose_end_is_not_known_is_reset_by_the_policy() {
-    let shared = ahead(OffsetReset::Earliest).await;
-    assert!(led_anew(&shared, at(-1, -1)).is_none());
-    assert_eq!(need(&shared), Some(Need::Offset(Start::Earliest)));
+    let inner = ahead(OffsetReset::Earliest).await;
+    assert!(led_anew(&inner, at(-1, -1)).is_none());
+    assert_eq!(need(&inner), Some(Need::Offset(Start::Earliest)));
 }
 
 #[tokio::test]
 async fn retention_that_passes_what_is_fetched_next_takes_nothing_from_what_is_buffered() {
     for reset in [OffsetReset::Latest, OffsetReset::None] {
-        let shared = ahead(reset).await;
-        assert!(!reset::out_of_range(&shared, &mut shared.lock(), 0));
-        let mut state = shared.lock();
+        let inner = ahead(reset).await;
+        assert!(!reset::out_of_range(&inner, &mut inner.lock(), 0));
+        let mut state = inner.lock();
         let partition = state.get(0).unwrap();
         assert_eq!(partition.position(), Some(at(100, 3)));
         assert!(!partition.is_fetchable(Instant::now()));
         partition.hand_out((200, 3));
         assert_eq!(partition.wanted(0).offset, 200);
-        let is_told = reset::out_of_range(&shared, &mut state, 0);
+        let is_told = reset::out_of_range(&inner, &mut state, 0);
         assert_eq!(is_told, reset == OffsetReset::None);
         assert_eq!(state.next_error().is_some(), is_told);
         drop(state);
         let sought = Some(Need::Offset(Start::Latest)).filter(|_| !is_told);
-        assert_eq!(need(&shared), sought);
+        assert_eq!(need(&inner), sought);
     }
 }
 
 #[tokio::test]
 async fn a_partition_that_its_topic_lost_when_it_was_made_anew_is_missed_and_found_again() {
-    let shared = ahead(OffsetReset::Earliest).await;
+    let inner = ahead(OffsetReset::Earliest).await;
     let topology = |count, id| Topology {
         brokers: [(BrokerId(0), crate::types::Address::new("a", 1))].into(),
         topics: [("t".into(), Arc::new(topic(count, id)))].into(),
         ..Topology::default()
     };
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     state.hold(&partitions([1]));
     let partition = state.get(1).unwrap();
     partition.begin(None);
@@ -169,50 +169,50 @@ fn topic(count: usize, id: TopicId) -> crate::machine::topology::Topic {
 
 #[tokio::test]
 async fn nothing_of_a_deleted_topic_counts_for_the_one_created_after_it() {
-    let shared = ahead(OffsetReset::Earliest).await;
-    assert!(!reset::recreated(&shared, &mut shared.lock(), 0));
-    assert_eq!(need(&shared), Some(Need::Offset(Start::Earliest)));
-    assert!(shared.committable(None).is_empty());
-    let shared = ahead(OffsetReset::None).await;
-    assert!(reset::recreated(&shared, &mut shared.lock(), 0));
-    let error = shared.lock().next_error().unwrap();
+    let inner = ahead(OffsetReset::Earliest).await;
+    assert!(!reset::recreated(&inner, &mut inner.lock(), 0));
+    assert_eq!(need(&inner), Some(Need::Offset(Start::Earliest)));
+    assert!(inner.committable(None).is_empty());
+    let inner = ahead(OffsetReset::None).await;
+    assert!(reset::recreated(&inner, &mut inner.lock(), 0));
+    let error = inner.lock().next_error().unwrap();
     assert!(matches!(error, Error::NoOffset { .. }), "{error}");
-    assert!(shared.committable(None).is_empty());
+    assert!(inner.committable(None).is_empty());
 }
 
 #[tokio::test]
 async fn it_is_time_to_look_again_when_a_replica_is_not_preferred_any_more() {
-    let shared = ahead(OffsetReset::Latest).await;
+    let inner = ahead(OffsetReset::Latest).await;
     let until = Instant::now() + Duration::from_secs(60);
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     state.get(0).unwrap().prefer(BrokerId(1), until);
-    state.sources.insert(BrokerId(1), Source::default());
+    state.nodes.insert(BrokerId(1), NodeFetch::default());
     drop(state);
-    let work = survey(&shared, &shared.cluster.topology(), false);
+    let work = survey(&inner, &inner.cluster.topology(), false);
     assert_eq!(work.wake, Some(until));
 }
 
 /// Whether the fetch loop of the broker was woken by a survey.
-async fn is_woken_by_survey(shared: &Arc<Shared>, broker: BrokerId) -> bool {
-    survey(shared, &shared.cluster.topology(), false);
-    let wake = shared.lock().sources[&broker].wake.clone();
+async fn is_woken_by_survey(inner: &Arc<ConsumerInner>, broker: BrokerId) -> bool {
+    survey(inner, &inner.cluster.topology(), false);
+    let wake = inner.lock().nodes[&broker].wake.clone();
     timeout(Duration::ZERO, wake.notified()).await.is_ok()
 }
 
 #[tokio::test]
 async fn loops_are_woken_when_their_partitions_come_or_have_all_gone_and_else_left_alone() {
-    let shared = ahead(OffsetReset::Latest).await;
+    let inner = ahead(OffsetReset::Latest).await;
     for broker in [0, 1] {
-        let mut state = shared.lock();
-        state.sources.insert(BrokerId(broker), Source::default());
+        let mut state = inner.lock();
+        state.nodes.insert(BrokerId(broker), NodeFetch::default());
     }
-    assert!(is_woken_by_survey(&shared, BrokerId(0)).await);
-    assert!(!is_woken_by_survey(&shared, BrokerId(0)).await);
-    assert!(is_woken_by_survey(&shared, BrokerId(1)).await, "not needed");
+    assert!(is_woken_by_survey(&inner, BrokerId(0)).await);
+    assert!(!is_woken_by_survey(&inner, BrokerId(0)).await);
+    assert!(is_woken_by_survey(&inner, BrokerId(1)).await, "not needed");
     let until = Instant::now() + Duration::from_secs(60);
-    shared.lock().get(0).unwrap().prefer(BrokerId(1), until);
-    assert!(is_woken_by_survey(&shared, BrokerId(1)).await);
-    assert!(!is_woken_by_survey(&shared, BrokerId(1)).await);
+    inner.lock().get(0).unwrap().prefer(BrokerId(1), until);
+    assert!(is_woken_by_survey(&inner, BrokerId(1)).await);
+    assert!(!is_woken_by_survey(&inner, BrokerId(1)).await);
 }
 
 #[tokio::test]
@@ -225,21 +225,21 @@ async fn a_partition_that_its_topic_does_not_have_is_told_and_still_waited_for()
         },
         ..consumer_settings()
     };
-    let shared = Shared::new(9, brokers.cluster().await, settings, None);
-    tokio::spawn(run(Guard(shared.clone())));
+    let inner = ConsumerInner::new(9, brokers.cluster().await, settings, None);
+    tokio::spawn(run(EndOnDrop(inner.clone())));
     let missing = partitions([99]);
-    shared.hold(&missing);
-    shared.begin(&missing);
-    shared.ready.notified().await;
-    let error = shared.lock().next_error().unwrap();
+    inner.hold(&missing);
+    inner.begin(&missing);
+    inner.ready.notified().await;
+    let error = inner.lock().next_error().unwrap();
     let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     assert_eq!(error.broker_code(), Some(code), "{error}");
     brokers.grow(100);
-    while shared.lock().get(0).unwrap().leader.is_none() {
+    while inner.lock().get(0).unwrap().leader.is_none() {
         tokio::task::yield_now().await;
     }
-    assert!(shared.lock().next_error().is_none(), "told once");
-    shared.close();
+    assert!(inner.lock().next_error().is_none(), "told once");
+    inner.close();
 }
 
 #[test]

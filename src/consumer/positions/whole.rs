@@ -2,20 +2,20 @@
 
 use tracing::info;
 
-use crate::consumer::shared::Shared;
+use crate::consumer::inner::ConsumerInner;
 use crate::machine::fetch::{Start, WholeTopics};
 use crate::machine::topology::Topology;
 
 /// Begins the partitions that have come, and gives up those that are gone.
-pub(super) fn follow(shared: &Shared, topics: &mut WholeTopics, topology: &Topology) {
-    if shared.offsets.is_some() || !shared.lock().is_subscribed() {
+pub(super) fn follow(inner: &ConsumerInner, topics: &mut WholeTopics, topology: &Topology) {
+    if inner.offsets.is_some() || !inner.lock().is_subscribed() {
         return;
     }
-    let subscription = shared.subscription().borrow().clone();
-    let change = topics.look(&subscription, topology, &shared.assignment());
+    let subscription = inner.subscription().borrow().clone();
+    let change = topics.look(&subscription, topology, &inner.assignment());
     if !change.gone.is_empty() {
         info!(partitions = ?change.gone, "partitions are not read any more");
-        shared.remove(&change.gone);
+        inner.remove(&change.gone);
     }
     let (late, there): (Vec<_>, Vec<_>) = change
         .added
@@ -27,12 +27,12 @@ pub(super) fn follow(shared: &Shared, topics: &mut WholeTopics, topology: &Topol
     let (late, there) = (names(late), names(there));
     if !there.is_empty() {
         info!(partitions = ?there, "partitions of the subscription are read");
-        shared.hold(&there);
-        shared.begin(&there);
+        inner.hold(&there);
+        inner.begin(&there);
     }
     if !late.is_empty() {
         info!(partitions = ?late, "partitions have appeared, and are read from their beginnings");
-        shared.hold(&late);
-        shared.begin_at(&late, Some(Start::Earliest));
+        inner.hold(&late);
+        inner.begin_at(&late, Some(Start::Earliest));
     }
 }

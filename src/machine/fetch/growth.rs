@@ -7,11 +7,11 @@ use crate::types::{TopicId, TopicName, TopicPartition};
 /// How many partitions topics had, and since when that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Growth {
-    topics: HashMap<TopicName, Seen>,
+    topics: HashMap<TopicName, Grown>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Grown {
     id: TopicId,
     /// Partitions from so many on were not there at that time; the later, the more partitions.
     absent: Vec<(usize, i64)>,
@@ -21,7 +21,7 @@ struct Seen {
 impl Growth {
     /// The cluster says that a topic has so many partitions; `now` is in milliseconds.
     pub(crate) fn see(&mut self, name: &TopicName, id: TopicId, count: usize, now: i64) {
-        let fresh = || Seen {
+        let fresh = || Grown {
             id,
             absent: vec![(count, now)],
             is_wanted: true,

@@ -1,6 +1,6 @@
 //! Where a partition is read, what is asked about that, and what is answered.
 
-use super::chunk::Chunk;
+use super::completed_fetch::CompletedFetch;
 use crate::types::{TopicId, TopicPartition};
 
 /// An offset, and the leader epoch of the record before it, by which truncation is noticed (KIP-320).
@@ -50,7 +50,7 @@ impl Wanted {
 #[derive(Debug)]
 pub(crate) struct Answered {
     /// Whole batches; none when there is nothing new.
-    pub(crate) chunk: Option<Chunk>,
+    pub(crate) completed: Option<CompletedFetch>,
     /// Behind the last of them.
     pub(crate) next: Option<Position>,
     /// Nothing can be fetched behind this before it has been looked at.

@@ -9,7 +9,7 @@
 
 use hashbrown::HashMap;
 
-use super::partition::Partition;
+use super::partition_state::PartitionState;
 use super::position::Wanted;
 use crate::error::ErrorCode;
 use crate::types::{TopicId, TopicName, TopicPartition};
@@ -29,14 +29,14 @@ pub(crate) struct Session {
     /// Topics go by their ids, since all have one; else all go by name.
     has_ids: bool,
     /// By the partition's index: what was asked for last.
-    sent: Vec<Option<Sent>>,
+    sent: Vec<Option<SessionPartition>>,
     count: usize,
     names: HashMap<TopicName, HashMap<i32, u32>>,
     ids: HashMap<TopicId, TopicName>,
 }
 
 #[derive(Debug)]
-struct Sent {
+struct SessionPartition {
     wanted: Wanted,
     /// The last request that was for this partition too.
     round: u64,
@@ -78,7 +78,7 @@ impl Session {
     /// The next request, for these partitions and no others.
     pub(crate) fn ask<'a>(
         &mut self,
-        partitions: impl Iterator<Item = (u32, &'a Partition)> + Clone,
+        partitions: impl Iterator<Item = (u32, &'a PartitionState)> + Clone,
         max_bytes: i32,
     ) -> Asked {
         if !self.is_kept() {
@@ -96,7 +96,7 @@ impl Session {
     /// that was made anew is the same as the old one, and would be asked for and forgotten.
     fn collect<'a>(
         &mut self,
-        partitions: impl Iterator<Item = (u32, &'a Partition)>,
+        partitions: impl Iterator<Item = (u32, &'a PartitionState)>,
         max_bytes: i32,
     ) -> (Asked, bool) {
         self.round += 1;
@@ -141,7 +141,7 @@ impl Session {
     }
 
     /// Whether the session knows all that the request would say of this partition.
-    fn is_known(&mut self, index: u32, partition: &Partition) -> bool {
+    fn is_known(&mut self, index: u32, partition: &PartitionState) -> bool {
         let Some(Some(sent)) = self.sent.get_mut(index as usize) else {
             return false;
         };
@@ -153,7 +153,7 @@ impl Session {
     }
 
     /// Whether what was asked for last has this partition from where it is read now.
-    pub(crate) fn covers(&self, index: u32, partition: &Partition) -> bool {
+    pub(crate) fn covers(&self, index: u32, partition: &PartitionState) -> bool {
         let sent = self.sent.get(index as usize).and_then(Option::as_ref);
         sent.is_some_and(|sent| {
             sent.wanted.topic_id == partition.topic_id && partition.expects(&sent.wanted)
@@ -164,7 +164,7 @@ impl Session {
     fn add(
         &mut self,
         index: u32,
-        partition: &Partition,
+        partition: &PartitionState,
         max_bytes: i32,
         asked: &mut Asked,
     ) -> Option<Wanted> {
@@ -181,7 +181,7 @@ impl Session {
                 sent.round = self.round;
             }
             place => {
-                let old = place.replace(Sent {
+                let old = place.replace(SessionPartition {
                     wanted: wanted.clone(),
                     round: self.round,
                 });
@@ -233,7 +233,7 @@ impl Session {
     }
 
     /// Where a partition is that is in the session.
-    fn at(&self, name: &str, number: i32) -> Option<&Sent> {
+    fn at(&self, name: &str, number: i32) -> Option<&SessionPartition> {
         let index = *self.names.get(name)?.get(&number)?;
         self.sent.get(index as usize)?.as_ref()
     }

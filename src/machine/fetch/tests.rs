@@ -1,6 +1,6 @@
 //! What a fetched partition gives, and what a session says, whatever the broker sends.
 
-mod partition;
+mod partition_state;
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn marker(base: i64, kind: u8, producer: i64) -> Vec<u8> {
 const ABORT: u8 = 0;
 const COMMIT: u8 = 1;
 
-fn chunk(position: i64, batches: &[Vec<u8>], aborted: &[(i64, i64)]) -> Chunk {
+fn completed(position: i64, batches: &[Vec<u8>], aborted: &[(i64, i64)]) -> CompletedFetch {
     let aborted = aborted
         .iter()
         .map(|&(producer_id, first_offset)| AbortedTransaction {
@@ -97,47 +97,50 @@ fn chunk(position: i64, batches: &[Vec<u8>], aborted: &[(i64, i64)]) -> Chunk {
             first_offset,
         })
         .collect();
-    Chunk::new(name(0), position, -1, batches.concat().into(), aborted)
+    CompletedFetch::new(name(0), position, -1, batches.concat().into(), aborted)
 }
 
-/// Offsets and values that a chunk hands out, and how it ends.
-fn read(chunk: &mut Chunk, filter: &Filter) -> (Vec<(i64, String)>, Result<(), Damage>) {
+/// Offsets and values that a completed fetch hands out, and how it ends.
+fn read(
+    completed: &mut CompletedFetch,
+    filter: &Filter,
+) -> (Vec<(i64, String)>, Result<(), Damage>) {
     let mut records = Vec::new();
     loop {
-        match chunk.step(filter) {
-            Ok(Step::Records) => {
-                let (block, slot) = chunk.take().expect("a record");
+        match completed.step(filter) {
+            Ok(NextRecords::Records) => {
+                let (block, slot) = completed.take().expect("a record");
                 let value = slot.value(&block.bytes).expect("a value");
                 records.push((slot.offset, String::from_utf8_lossy(value).into_owned()));
             }
-            Ok(Step::End) => return (records, Ok(())),
+            Ok(NextRecords::End) => return (records, Ok(())),
             Err(damage) => return (records, Err(damage)),
         }
     }
 }
 
-fn offsets(chunk: &mut Chunk, filter: &Filter) -> Vec<i64> {
-    let (records, end) = read(chunk, filter);
+fn offsets(completed: &mut CompletedFetch, filter: &Filter) -> Vec<i64> {
+    let (records, end) = read(completed, filter);
     assert_eq!(end, Ok(()));
     records.into_iter().map(|(offset, _)| offset).collect()
 }
 
 #[test]
 fn a_batch_that_starts_before_the_position_is_filtered() {
-    let mut chunk = chunk(12, &[plain(10, &["a", "b", "c", "d"])], &[]);
-    assert_eq!(offsets(&mut chunk, &filter()), [12, 13]);
-    assert_eq!(chunk.position(), (14, 7));
+    let mut completed = completed(12, &[plain(10, &["a", "b", "c", "d"])], &[]);
+    assert_eq!(offsets(&mut completed, &filter()), [12, 13]);
+    assert_eq!(completed.position(), (14, 7));
 }
 
 #[test]
 fn compacted_gaps_and_empty_batches_move_the_position_behind_them() {
     let gap = batch(0, &[(b"k", "a")], 9, 0, -1);
     let empty = batch(10, &[], 4, 0, -1);
-    let mut chunk = chunk(0, &[gap, empty, plain(20, &["b"])], &[]);
-    assert_eq!(offsets(&mut chunk, &filter()), [0, 20]);
-    assert_eq!(chunk.position(), (21, 7));
+    let mut completed = completed(0, &[gap, empty, plain(20, &["b"])], &[]);
+    assert_eq!(offsets(&mut completed, &filter()), [0, 20]);
+    assert_eq!(completed.position(), (21, 7));
     let only_empty = batch(10, &[], 4, 0, -1);
-    let mut nothing = self::chunk(10, &[only_empty], &[]);
+    let mut nothing = self::completed(10, &[only_empty], &[]);
     assert!(offsets(&mut nothing, &filter()).is_empty());
     assert_eq!(nothing.position(), (15, 7));
 }
@@ -164,15 +167,22 @@ fn aborted_transactions_are_left_out_in_whatever_order_and_however_often_they_ar
         &[(1, 7), (1, 0)],
         &[(1, 0), (1, 7), (1, 7)],
     ] {
-        let mut chunk = chunk(0, &log, aborted);
-        assert_eq!(offsets(&mut chunk, &filter()), [1, 2, 4, 10], "{aborted:?}");
-        assert_eq!(chunk.position(), (13, 7));
+        let mut completed = completed(0, &log, aborted);
+        assert_eq!(
+            offsets(&mut completed, &filter()),
+            [1, 2, 4, 10],
+            "{aborted:?}"
+        );
+        assert_eq!(completed.position(), (13, 7));
     }
     let all = Filter {
         read_committed: false,
         ..filter()
     };
-    assert_eq!(offsets(&mut chunk(0, &log, &[]), &all), [0, 1, 2, 4, 7, 10]);
+    assert_eq!(
+        offsets(&mut completed(0, &log, &[]), &all),
+        [0, 1, 2, 4, 7, 10]
+    );
 }
 
 #[test]
@@ -180,7 +190,7 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
     let mut damaged = plain(2, &["c", "d"]);
     *damaged.last_mut().expect("bytes") ^= 1;
     let log = [plain(0, &["a", "b"]), damaged.clone(), plain(4, &["e"])];
-    let (records, end) = read(&mut chunk(0, &log, &[]), &filter());
+    let (records, end) = read(&mut completed(0, &log, &[]), &filter());
     assert_eq!(records.len(), 2);
     let damage = end.expect_err("a wrong CRC");
     assert_eq!((damage.offset, damage.next_offset), (2, 4));
@@ -190,13 +200,13 @@ fn a_damaged_batch_is_told_after_the_records_before_it() {
         damage.reason
     );
     // Behind it, all is well.
-    assert_eq!(offsets(&mut chunk(4, &log, &[]), &filter()), [4]);
+    assert_eq!(offsets(&mut completed(4, &log, &[]), &filter()), [4]);
     // Unchecked, it is read as it is, or refused: never a panic.
     let unchecked = Filter {
         check_crcs: false,
         ..filter()
     };
-    let _ = read(&mut chunk(0, &[damaged], &[]), &unchecked);
+    let _ = read(&mut completed(0, &[damaged], &[]), &unchecked);
 }
 
 #[test]
@@ -215,23 +225,24 @@ fn what_is_paused_keeps_no_frame_that_is_much_larger_and_loses_no_record() {
         first_offset: 0,
     }];
     for before in 0..4 {
-        let mut chunk = Chunk::new(name(0), 0, -1, frame.slice(..part.len()), aborted.clone());
-        chunk = chunk.of_frame(frame.len());
+        let mut completed =
+            CompletedFetch::new(name(0), 0, -1, frame.slice(..part.len()), aborted.clone());
+        completed = completed.of_frame(frame.len());
         let mut found = Vec::new();
         for _ in 0..before {
-            assert_eq!(chunk.step(&filter()), Ok(Step::Records));
-            found.push(chunk.take().expect("a record").1.offset);
+            assert_eq!(completed.step(&filter()), Ok(NextRecords::Records));
+            found.push(completed.take().expect("a record").1.offset);
         }
         // Where records are left, the frame is kept by nothing else.
         assert!(!frame.is_unique());
-        let size = chunk.size();
-        chunk.shelve();
+        let size = completed.size();
+        completed.shelve();
         assert!(frame.is_unique(), "after {before}");
-        assert_eq!(chunk.size(), size, "counted as before");
-        chunk.shelve();
-        found.extend(offsets(&mut chunk, &filter()));
+        assert_eq!(completed.size(), size, "counted as before");
+        completed.shelve();
+        found.extend(offsets(&mut completed, &filter()));
         assert_eq!(found, [1, 2, 3, 6]);
-        assert_eq!(chunk.position(), (7, 7));
+        assert_eq!(completed.position(), (7, 7));
     }
 }
 
@@ -240,7 +251,13 @@ fn what_is_paused_in_a_frame_of_its_own_is_not_copied() {
     let part = Bytes::from(plain(0, &["a", "b", "c"]));
     let mut partition = fetching(0, 1);
     partition.answered(Answered {
-        chunk: Some(Chunk::new(name(0), 0, -1, part.clone(), Vec::new())),
+        completed: Some(CompletedFetch::new(
+            name(0),
+            0,
+            -1,
+            part.clone(),
+            Vec::new(),
+        )),
         next: None,
         is_damaged: false,
         high_watermark: 3,
@@ -249,12 +266,12 @@ fn what_is_paused_in_a_frame_of_its_own_is_not_copied() {
     });
     partition.pause(true);
     assert!(!part.is_unique());
-    let mut chunk = partition.take_chunk().expect("a chunk");
-    assert_eq!(offsets(&mut chunk, &filter()), [0, 1, 2]);
+    let mut completed = partition.take_completed().expect("a completed");
+    assert_eq!(offsets(&mut completed, &filter()), [0, 1, 2]);
 }
 
-fn fetching(number: i32, version: u64) -> Partition {
-    let mut partition = Partition::held(name(number), version);
+fn fetching(number: i32, version: u64) -> PartitionState {
+    let mut partition = PartitionState::held(name(number), version);
     partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
     partition.begin(Some(Start::Earliest));
     partition.seek(
@@ -267,7 +284,7 @@ fn fetching(number: i32, version: u64) -> Partition {
     partition
 }
 
-fn asked(session: &mut Session, partitions: &[Partition]) -> (i32, Vec<i32>, Vec<i32>) {
+fn asked(session: &mut Session, partitions: &[PartitionState]) -> (i32, Vec<i32>, Vec<i32>) {
     let all = partitions.iter().enumerate().map(|(at, p)| (at as u32, p));
     let asked = session.ask(all.filter(|(_, p)| !p.paused), 1000);
     let of = |topic: crate::wire::FetchTopic| topic.partitions.into_iter().map(|p| p.partition);
@@ -410,7 +427,7 @@ fn what_was_asked_for_before_a_seek_is_not_expected_after_it() {
 fn what_is_sought_before_it_begins_is_fetched_only_then() {
     let now = Instant::now();
     for is_looked_up in [false, true] {
-        let mut partition = Partition::held(name(0), 1);
+        let mut partition = PartitionState::held(name(0), 1);
         partition.lead_by(Some(BrokerId(1)), 5, TopicId([9; 16]));
         if is_looked_up {
             partition.reset(Start::Timestamp(1), 2);

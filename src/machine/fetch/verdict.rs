@@ -4,7 +4,7 @@ use crate::error::ErrorCode;
 
 /// What to do about a partition of a fetch answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum FetchVerdict {
     /// Take the records.
     Take,
     /// The offset is not in the log: at the leader, reset; at another replica, ask the leader first.
@@ -39,10 +39,10 @@ pub(crate) fn is_refusal(code: ErrorCode) -> bool {
 }
 
 /// What to do about a fetched partition.
-pub(crate) fn verdict(code: ErrorCode) -> Verdict {
+pub(crate) fn fetch_verdict(code: ErrorCode) -> FetchVerdict {
     match code {
-        ErrorCode::NONE => Verdict::Take,
-        ErrorCode::OFFSET_OUT_OF_RANGE => Verdict::OutOfRange,
+        ErrorCode::NONE => FetchVerdict::Take,
+        ErrorCode::OFFSET_OUT_OF_RANGE => FetchVerdict::OutOfRange,
         ErrorCode::NOT_LEADER_OR_FOLLOWER
         | ErrorCode::REPLICA_NOT_AVAILABLE
         | ErrorCode::LEADER_NOT_AVAILABLE
@@ -51,17 +51,17 @@ pub(crate) fn verdict(code: ErrorCode) -> Verdict {
         | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
         // A topic made anew has another id, by which the session tells them apart.
         | ErrorCode::UNKNOWN_TOPIC_ID
-        | ErrorCode::INCONSISTENT_TOPIC_ID => Verdict::Refresh,
-        other if is_refusal(other) => Verdict::Tell,
+        | ErrorCode::INCONSISTENT_TOPIC_ID => FetchVerdict::Refresh,
+        other if is_refusal(other) => FetchVerdict::Tell,
         // The broker is behind, or busy: it will catch up.
-        other if other.is_retriable() => Verdict::Retry,
-        _ => Verdict::Log,
+        other if other.is_retriable() => FetchVerdict::Retry,
+        _ => FetchVerdict::Log,
     }
 }
 
 /// What to do about a partition of an answer to ListOffsets or OffsetForLeaderEpoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
+pub(crate) enum LookupVerdict {
     /// Take the offset.
     Take,
     /// Refresh the metadata, and ask again after a while.
@@ -73,12 +73,12 @@ pub(crate) enum Lookup {
 }
 
 /// What to do about a partition whose offset was looked up.
-pub(crate) fn lookup(code: ErrorCode) -> Lookup {
-    match verdict(code) {
-        Verdict::Take => Lookup::Take,
-        Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
-        Verdict::OutOfRange | Verdict::Log => Lookup::Log,
-        Verdict::Tell => Lookup::Tell,
+pub(crate) fn lookup_verdict(code: ErrorCode) -> LookupVerdict {
+    match fetch_verdict(code) {
+        FetchVerdict::Take => LookupVerdict::Take,
+        FetchVerdict::Refresh | FetchVerdict::Retry => LookupVerdict::Refresh,
+        FetchVerdict::OutOfRange | FetchVerdict::Log => LookupVerdict::Log,
+        FetchVerdict::Tell => LookupVerdict::Tell,
     }
 }
 
@@ -89,35 +89,35 @@ mod tests {
     #[test]
     fn every_code_of_a_fetch_has_one_meaning() {
         for (code, expected) in [
-            (ErrorCode::NONE, Verdict::Take),
-            (ErrorCode::OFFSET_OUT_OF_RANGE, Verdict::OutOfRange),
-            (ErrorCode::NOT_LEADER_OR_FOLLOWER, Verdict::Refresh),
-            (ErrorCode::FENCED_LEADER_EPOCH, Verdict::Refresh),
-            (ErrorCode::REPLICA_NOT_AVAILABLE, Verdict::Refresh),
-            (ErrorCode::KAFKA_STORAGE_ERROR, Verdict::Refresh),
-            (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, Verdict::Refresh),
-            (ErrorCode::UNKNOWN_TOPIC_ID, Verdict::Refresh),
-            (ErrorCode::INCONSISTENT_TOPIC_ID, Verdict::Refresh),
-            (ErrorCode::UNKNOWN_LEADER_EPOCH, Verdict::Retry),
-            (ErrorCode::OFFSET_NOT_AVAILABLE, Verdict::Retry),
-            (ErrorCode::REQUEST_TIMED_OUT, Verdict::Retry),
-            (ErrorCode::CORRUPT_MESSAGE, Verdict::Tell),
-            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, Verdict::Tell),
-            (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, Verdict::Tell),
-            (ErrorCode::UNSUPPORTED_VERSION, Verdict::Tell),
-            (ErrorCode::INVALID_TOPIC_EXCEPTION, Verdict::Tell),
-            (ErrorCode::UNKNOWN_SERVER_ERROR, Verdict::Log),
-            (ErrorCode::INVALID_REQUEST, Verdict::Log),
-            (ErrorCode::new(9999), Verdict::Log),
+            (ErrorCode::NONE, FetchVerdict::Take),
+            (ErrorCode::OFFSET_OUT_OF_RANGE, FetchVerdict::OutOfRange),
+            (ErrorCode::NOT_LEADER_OR_FOLLOWER, FetchVerdict::Refresh),
+            (ErrorCode::FENCED_LEADER_EPOCH, FetchVerdict::Refresh),
+            (ErrorCode::REPLICA_NOT_AVAILABLE, FetchVerdict::Refresh),
+            (ErrorCode::KAFKA_STORAGE_ERROR, FetchVerdict::Refresh),
+            (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, FetchVerdict::Refresh),
+            (ErrorCode::UNKNOWN_TOPIC_ID, FetchVerdict::Refresh),
+            (ErrorCode::INCONSISTENT_TOPIC_ID, FetchVerdict::Refresh),
+            (ErrorCode::UNKNOWN_LEADER_EPOCH, FetchVerdict::Retry),
+            (ErrorCode::OFFSET_NOT_AVAILABLE, FetchVerdict::Retry),
+            (ErrorCode::REQUEST_TIMED_OUT, FetchVerdict::Retry),
+            (ErrorCode::CORRUPT_MESSAGE, FetchVerdict::Tell),
+            (ErrorCode::TOPIC_AUTHORIZATION_FAILED, FetchVerdict::Tell),
+            (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, FetchVerdict::Tell),
+            (ErrorCode::UNSUPPORTED_VERSION, FetchVerdict::Tell),
+            (ErrorCode::INVALID_TOPIC_EXCEPTION, FetchVerdict::Tell),
+            (ErrorCode::UNKNOWN_SERVER_ERROR, FetchVerdict::Log),
+            (ErrorCode::INVALID_REQUEST, FetchVerdict::Log),
+            (ErrorCode::new(9999), FetchVerdict::Log),
         ] {
-            assert_eq!(verdict(code), expected, "{code}");
+            assert_eq!(fetch_verdict(code), expected, "{code}");
             let of_a_lookup = match expected {
-                Verdict::Take => Lookup::Take,
-                Verdict::Refresh | Verdict::Retry => Lookup::Refresh,
-                Verdict::OutOfRange | Verdict::Log => Lookup::Log,
-                Verdict::Tell => Lookup::Tell,
+                FetchVerdict::Take => LookupVerdict::Take,
+                FetchVerdict::Refresh | FetchVerdict::Retry => LookupVerdict::Refresh,
+                FetchVerdict::OutOfRange | FetchVerdict::Log => LookupVerdict::Log,
+                FetchVerdict::Tell => LookupVerdict::Tell,
             };
-            assert_eq!(lookup(code), of_a_lookup, "{code}");
+            assert_eq!(lookup_verdict(code), of_a_lookup, "{code}");
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn an_application_is_told_of_no_code_that_it_can_do_nothing_about() {
         let told = (-1..200)
             .map(ErrorCode::new)
-            .filter(|code| verdict(*code) == Verdict::Tell);
+            .filter(|code| fetch_verdict(*code) == FetchVerdict::Tell);
         let told: Vec<_> = told.map(|code| code.to_string()).collect();
         assert_eq!(
             told,

@@ -16,11 +16,11 @@ use crate::types::{TopicName, TopicPartition};
 /// The topics that are subscribed to, and what was known of them last.
 #[derive(Debug, Default)]
 pub(crate) struct WholeTopics {
-    seen: HashMap<TopicName, Seen>,
+    seen: HashMap<TopicName, TopicSeen>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum TopicSeen {
     /// Nothing of it was known yet, as of this version of the cluster's metadata.
     Unseen(u64),
     /// It was not there.
@@ -50,14 +50,14 @@ impl WholeTopics {
         let read: HashSet<_> = assigned.iter().collect();
         self.seen.retain(|name, _| wanted.contains(name));
         for name in topics {
-            let unseen = Seen::Unseen(topology.version);
+            let unseen = TopicSeen::Unseen(topology.version);
             let seen = self.seen.entry(name.clone()).or_insert(unseen);
             let Some(topic) = topology.topics.get(name) else {
                 continue;
             };
             let before = *seen;
             *seen = before.and_now(topic, topology.version);
-            let Seen::Partitions(count) = *seen else {
+            let TopicSeen::Partitions(count) = *seen else {
                 continue;
             };
             for number in 0..count {
@@ -75,7 +75,7 @@ impl WholeTopics {
 
     fn is_gone(&self, partition: &TopicPartition) -> bool {
         match self.seen.get(partition.topic()) {
-            Some(Seen::Partitions(count)) => {
+            Some(TopicSeen::Partitions(count)) => {
                 usize::try_from(partition.partition()).is_ok_and(|number| number >= *count)
             }
             Some(_) => false,
@@ -84,7 +84,7 @@ impl WholeTopics {
     }
 }
 
-impl Seen {
+impl TopicSeen {
     fn and_now(self, topic: &Topic, version: u64) -> Self {
         match (self, topic.error) {
             (_, None) if !topic.partitions.is_empty() => Self::Partitions(topic.partitions.len()),

@@ -2,28 +2,28 @@
 
 use std::time::Instant;
 
-use super::shared::Shared;
-use super::state::State;
+use super::inner::ConsumerInner;
+use super::subscription_state::SubscriptionState;
 use super::{Consumer, ConsumerRecord, Records};
 use crate::batch::Unreadable;
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Chunk, Damage, Step};
+use crate::machine::fetch::{CompletedFetch, Damage, NextRecords};
 use crate::types::TopicPartition;
 
 /// Bytes that one `poll` may decompress before it hands out what it has, if `max.partition.fetch.bytes` is less.
 const ENOUGH: usize = 1 << 20;
 
-/// The chunk that records are being taken of, which is out of the state for that time.
+/// The completed fetch that records are being taken of, which is out of the state for that time.
 pub(super) struct Active {
     index: u32,
     version: u64,
     /// Of the state, when this was looked at last.
     epoch: u64,
-    chunk: Chunk,
+    completed: CompletedFetch,
 }
 
-/// What became of the active chunk when it was looked at under the lock.
-enum Standing {
+/// What became of the active fetch when it was looked at under the lock.
+enum ActiveStanding {
     Valid,
     Void,
     /// Its partition was paused, or all are withheld: it goes back.
@@ -31,38 +31,40 @@ enum Standing {
 }
 
 impl Active {
-    fn new((index, version, chunk): (u32, u64, Chunk), epoch: u64) -> Self {
+    fn new((index, version, completed): (u32, u64, CompletedFetch), epoch: u64) -> Self {
         Self {
             index,
             version,
             epoch,
-            chunk,
+            completed,
         }
     }
 
     /// A commit of the last record that was taken is to go behind what follows it that nobody is handed.
-    fn pass_unseen(&mut self, shared: &Shared) {
-        let before = self.chunk.position();
-        self.chunk.pass_unseen(&shared.filter);
-        let behind = self.chunk.position();
+    fn pass_unseen(&mut self, inner: &ConsumerInner) {
+        let before = self.completed.position();
+        self.completed.pass_unseen(&inner.filter);
+        let behind = self.completed.position();
         if behind != before {
-            shared.lock().pass(self.index, self.version, behind);
+            inner.lock().pass(self.index, self.version, behind);
         }
     }
 
-    /// Whether records of the chunk may still be handed out.
-    fn stand(&mut self, state: &mut State) -> Standing {
+    /// Whether records of the completed fetch may still be handed out.
+    fn stand(&mut self, state: &mut SubscriptionState) -> ActiveStanding {
         if self.epoch == state.epoch {
-            return Standing::Valid;
+            return ActiveStanding::Valid;
         }
         let (version, is_withheld) = (self.version, state.is_withheld());
         let standing = match state.get(self.index) {
-            Some(partition) if partition.version != version || partition.stopped => Standing::Void,
-            Some(partition) if partition.paused || is_withheld => Standing::Paused,
-            Some(_) => Standing::Valid,
-            None => Standing::Void,
+            Some(partition) if partition.version != version || partition.stopped => {
+                ActiveStanding::Void
+            }
+            Some(partition) if partition.paused || is_withheld => ActiveStanding::Paused,
+            Some(_) => ActiveStanding::Valid,
+            None => ActiveStanding::Void,
         };
-        if matches!(standing, Standing::Valid) {
+        if matches!(standing, ActiveStanding::Valid) {
             self.epoch = state.epoch;
         }
         standing
@@ -70,7 +72,7 @@ impl Active {
 }
 
 /// Records of one partition that `poll` is about to hand out.
-struct Part {
+struct Taken {
     index: u32,
     version: u64,
     position: (i64, i32),
@@ -85,9 +87,9 @@ pub(super) async fn give_way() {
 }
 
 /// A call that waits for records, for as long as it is not dropped.
-struct Waiting<'a>(&'a Shared);
+struct WaitingCall<'a>(&'a ConsumerInner);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         self.0.lock().is_waiting = false;
         self.0.called.notify_waiters();
@@ -95,16 +97,16 @@ impl Drop for Waiting<'_> {
 }
 
 impl Consumer {
-    /// A record of the active chunk, if that has one.
+    /// A record of the active fetch, if that has one.
     pub(super) fn take_one(&mut self) -> Result<Option<ConsumerRecord>> {
         let mut is_decoded = false;
         loop {
             let Some(active) = &mut self.active else {
                 return Ok(None);
             };
-            let shared = self.handle.shared();
-            let mut state = shared.lock();
-            shared.enter(&mut state);
+            let inner = self.handle.inner();
+            let mut state = inner.lock();
+            inner.enter(&mut state);
             if let Some(error) = state.next_error() {
                 return Err(error);
             }
@@ -112,7 +114,7 @@ impl Consumer {
                 return Ok(None);
             }
             match active.stand(&mut state) {
-                Standing::Valid => {}
+                ActiveStanding::Valid => {}
                 gone => {
                     let active = self.active.take();
                     put_away(&mut state, active, &gone);
@@ -120,15 +122,15 @@ impl Consumer {
                 }
             }
             if is_decoded {
-                state.unpacked = active.chunk.unpacked();
+                state.unpacked = active.completed.unpacked();
             }
-            if let Some((block, slot)) = active.chunk.take() {
+            if let Some((block, slot)) = active.completed.take() {
                 let record = ConsumerRecord::new(block.clone(), slot);
-                state.hand_out(active.index, active.chunk.position());
+                state.hand_out(active.index, active.completed.position());
                 state.counts.records += 1;
                 drop(state);
-                if shared.looks_ahead && active.chunk.is_drained() {
-                    active.pass_unseen(shared);
+                if inner.looks_ahead && active.completed.is_drained() {
+                    active.pass_unseen(inner);
                 }
                 return Ok(Some(record));
             }
@@ -140,15 +142,15 @@ impl Consumer {
         }
     }
 
-    /// Decodes more of the active chunk; `false` when nothing is left of it.
+    /// Decodes more of the active fetch; `false` when nothing is left of it.
     fn step(&mut self) -> Result<bool> {
-        let shared = self.handle.shared();
+        let inner = self.handle.inner();
         let Some(active) = &mut self.active else {
             return Ok(false);
         };
-        match active.chunk.step(&shared.filter) {
-            Ok(Step::Records) => Ok(true),
-            Ok(Step::End) => {
+        match active.completed.step(&inner.filter) {
+            Ok(NextRecords::Records) => Ok(true),
+            Ok(NextRecords::End) => {
                 self.finish();
                 Ok(false)
             }
@@ -156,42 +158,42 @@ impl Consumer {
         }
     }
 
-    /// The active chunk is used up.
+    /// The active completed fetch is used up.
     fn finish(&mut self) {
         let Some(active) = self.active.take() else {
             return;
         };
-        close_chunk(&mut self.shared().lock(), &active);
+        close_completed(&mut self.inner().lock(), &active);
     }
 
-    /// The rest of the active chunk cannot be read: its partition stays where it is, and is fetched again. Of what is
+    /// The rest of the active fetch cannot be read: its partition stays where it is, and is fetched again. Of what is
     /// void, nothing is told.
     fn damaged(&mut self, damage: Damage) -> Option<Error> {
         let active = self.active.take()?;
-        let shared = self.handle.shared();
-        let mut state = shared.lock();
+        let inner = self.handle.inner();
+        let mut state = inner.lock();
         if state.get(active.index)?.version != active.version {
             return None;
         }
-        state.hand_out(active.index, active.chunk.position());
+        state.hand_out(active.index, active.completed.position());
         state.change_at(active.index, |partition, version| {
             partition.refetch(version);
         });
-        state.wake_source(active.index, Instant::now());
+        state.wake_fetcher(active.index, Instant::now());
         Some(error_of(
-            active.chunk.partition().clone(),
+            active.completed.partition().clone(),
             damage,
-            shared.filter.limit,
+            inner.filter.limit,
         ))
     }
 
-    /// Makes the next chunk the active one; waits until there is one. `false` once the consumer was stopped.
-    pub(super) async fn next_chunk(&mut self) -> Result<bool> {
+    /// Makes the next completed fetch the active one; waits until there is one. `false` once the consumer was stopped.
+    pub(super) async fn next_completed(&mut self) -> Result<bool> {
         loop {
             let waiting = {
-                let shared = self.handle.shared();
-                let mut state = shared.lock();
-                shared.enter(&mut state);
+                let inner = self.handle.inner();
+                let mut state = inner.lock();
+                inner.enter(&mut state);
                 state.counts.called_at = Some(Instant::now());
                 if let Some(error) = state.next_error() {
                     return Err(error);
@@ -201,17 +203,17 @@ impl Consumer {
                 }
                 if let Some(active) = &mut self.active {
                     match active.stand(&mut state) {
-                        Standing::Valid => return Ok(true),
+                        ActiveStanding::Valid => return Ok(true),
                         gone => put_away(&mut state, self.active.take(), &gone),
                     }
                 }
                 state.unpacked = 0;
-                if let Some(next) = state.next_chunk() {
+                if let Some(next) = state.next_completed() {
                     self.active = Some(Active::new(next, state.epoch));
                     return Ok(true);
                 }
                 state.is_waiting = true;
-                Waiting(self.handle.shared())
+                WaitingCall(self.handle.inner())
             };
             // Whoever waits for the application to be done with its records sees that it is.
             waiting.0.called.notify_waiters();
@@ -221,43 +223,43 @@ impl Consumer {
 
     /// Up to `max.poll.records` records of what is there, and fewer when they come out of large compressed batches.
     pub(super) fn take_many(&mut self) -> Result<Records> {
-        let settings = &self.shared().settings;
+        let settings = &self.inner().settings;
         let most = settings.max_poll_records;
         let enough = settings.partition_fetch_bytes.max(ENOUGH);
         let mut unpacked = 0;
         let mut records = Records::with_capacity(most.min(1024));
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<Taken> = Vec::new();
         let mut ended: Vec<Active> = Vec::new();
         let mut damaged = None;
         while records.len() < most && unpacked < enough {
             let Some(active) = &mut self.active else {
                 break;
             };
-            match active.chunk.step(&self.handle.shared().filter) {
-                Ok(Step::Records) => {
+            match active.completed.step(&self.handle.inner().filter) {
+                Ok(NextRecords::Records) => {
                     let from = records.len();
                     let room = most - from;
-                    if let Some(block) = active.chunk.take_many(room, records.slots()) {
+                    if let Some(block) = active.completed.take_many(room, records.slots()) {
                         if !records.ends_in(&block) {
-                            unpacked += active.chunk.unpacked();
+                            unpacked += active.completed.unpacked();
                         }
                         records.put(block, from);
-                        parts.push(Part {
+                        parts.push(Taken {
                             index: active.index,
                             version: active.version,
-                            position: active.chunk.position(),
+                            position: active.completed.position(),
                         });
                     }
                 }
-                Ok(Step::End) => {
+                Ok(NextRecords::End) => {
                     ended.extend(self.active.take());
-                    let mut state = self.handle.shared().lock();
-                    if let Some(next) = state.next_chunk() {
+                    let mut state = self.handle.inner().lock();
+                    if let Some(next) = state.next_completed() {
                         self.active = Some(Active::new(next, state.epoch));
                     }
                 }
                 Err(damage) => {
-                    // Behind records it is told by the next call: the chunk remembers.
+                    // Behind records it is told by the next call: the fetch remembers.
                     damaged = records.is_empty().then_some(damage);
                     break;
                 }
@@ -265,9 +267,9 @@ impl Consumer {
         }
         self.confirm(&mut records, &parts, ended, unpacked);
         if let Some(active) = &mut self.active {
-            let shared = self.handle.shared();
-            if shared.looks_ahead && active.chunk.is_drained() {
-                active.pass_unseen(shared);
+            let inner = self.handle.inner();
+            if inner.looks_ahead && active.completed.is_drained() {
+                active.pass_unseen(inner);
             }
         }
         damaged
@@ -279,13 +281,13 @@ impl Consumer {
     fn confirm(
         &mut self,
         records: &mut Records,
-        parts: &[Part],
+        parts: &[Taken],
         ended: Vec<Active>,
         unpacked: usize,
     ) {
-        let mut state = self.handle.shared().lock();
+        let mut state = self.handle.inner().lock();
         state.unpacked = unpacked;
-        let mut is_valid = |part: &Part| {
+        let mut is_valid = |part: &Taken| {
             let partition = state.get(part.index);
             partition.is_some_and(|p| p.version == part.version && !p.stopped)
         };
@@ -294,7 +296,7 @@ impl Consumer {
             state.hand_out(part.index, part.position);
         }
         for active in ended {
-            close_chunk(&mut state, &active);
+            close_completed(&mut state, &active);
         }
         if valid.contains(&false) {
             records.retain(|part| valid.get(part).copied().unwrap_or(false));
@@ -327,27 +329,27 @@ fn error_of(partition: TopicPartition, damage: Damage, limit: usize) -> Error {
     }
 }
 
-/// Takes the active chunk out of the way: void, or back to its paused partition.
-fn put_away(state: &mut State, active: Option<Active>, standing: &Standing) {
-    let Some(active) = active.filter(|_| matches!(standing, Standing::Paused)) else {
+/// Takes the active fetch out of the way: void, or back to its paused partition.
+fn put_away(state: &mut SubscriptionState, active: Option<Active>, standing: &ActiveStanding) {
+    let Some(active) = active.filter(|_| matches!(standing, ActiveStanding::Paused)) else {
         return;
     };
     if let Some(partition) = state.get(active.index) {
-        partition.return_chunk(active.chunk);
+        partition.return_completed(active.completed);
         state.queue(active.index);
     }
 }
 
-/// The chunk is used up: there is room for another one.
-fn close_chunk(state: &mut State, active: &Active) {
+/// The completed fetch is used up: there is room for another one.
+fn close_completed(state: &mut SubscriptionState, active: &Active) {
     let Some(partition) = state.get(active.index) else {
         return;
     };
     if partition.version == active.version {
-        partition.release(active.chunk.size());
-        state.pass(active.index, active.version, active.chunk.position());
+        partition.release(active.completed.size());
+        state.pass(active.index, active.version, active.completed.position());
         state.queue(active.index);
-        state.freed(active.index, active.chunk.size(), Instant::now());
+        state.freed(active.index, active.completed.size(), Instant::now());
     }
 }
 

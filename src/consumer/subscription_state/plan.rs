@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::State;
+use super::SubscriptionState;
 use crate::config::ConsumerSettings;
 use crate::machine::fetch::{Asked, Session};
 use crate::types::BrokerId;
@@ -25,9 +25,9 @@ pub(in crate::consumer) enum Plan {
     Unneeded,
 }
 
-/// A running fetch loop, and what it waits for: a chunk that is used up wakes it only then.
+/// A running fetch loop, and what it waits for: a completed fetch that is used up wakes it only then.
 #[derive(Default)]
-pub(in crate::consumer) struct Source {
+pub(in crate::consumer) struct NodeFetch {
     pub(in crate::consumer) wake: Arc<Notify>,
     /// It waits until a partition that has as much buffered has less; 0 when it does not.
     full_at: usize,
@@ -48,7 +48,7 @@ struct Survey {
     wake: Option<Instant>,
 }
 
-impl State {
+impl SubscriptionState {
     /// What the fetch loop of a broker is to do; `hurry` leaves full partitions out rather than wait for room.
     pub(in crate::consumer) fn plan(
         &mut self,
@@ -123,7 +123,7 @@ impl State {
     /// that does not answer takes nothing from the others.
     fn share(&self, settings: &ConsumerSettings) -> (usize, usize) {
         let memory = settings.buffer_memory.saturating_sub(self.unpacked);
-        let share = memory / self.sources.len().max(1);
+        let share = memory / self.nodes.len().max(1);
         // Whatever is left: what has nothing buffered is not full.
         (share, settings.partition_fetch_bytes.min(share).max(1))
     }
@@ -175,35 +175,35 @@ impl State {
 
     /// Notes that the loop waits until so many bytes are freed.
     fn miss(&mut self, broker: BrokerId, bytes: usize) {
-        if let Some(source) = self.sources.get_mut(&broker) {
-            source.missing = bytes;
+        if let Some(node) = self.nodes.get_mut(&broker) {
+            node.missing = bytes;
         }
     }
 
     /// Notes what the loop waits for.
     fn wait(&mut self, broker: BrokerId, full_at: usize, missing: usize) {
-        if let Some(source) = self.sources.get_mut(&broker) {
-            source.full_at = full_at;
-            source.missing = missing;
+        if let Some(node) = self.nodes.get_mut(&broker) {
+            node.full_at = full_at;
+            node.missing = missing;
         }
     }
 
-    /// A chunk of so many bytes of this partition was used up: wakes its loop if that waits for this.
+    /// A completed fetch of so many bytes of this partition was used up: wakes its loop if that waits for this.
     pub(in crate::consumer) fn freed(&mut self, index: u32, bytes: usize, now: Instant) {
         let Some(partition) = self.get(index) else {
             return;
         };
         let is_drained = partition.take_drained();
         let left = partition.buffered();
-        let source = partition.source(now);
-        let Some(source) = source.and_then(|broker| self.sources.get_mut(&broker)) else {
+        let node = partition.fetch_node(now);
+        let Some(node) = node.and_then(|broker| self.nodes.get_mut(&broker)) else {
             return;
         };
-        let was_full = source.full_at > 0 && left + bytes >= source.full_at;
-        let was_missing = source.missing > 0;
-        source.missing = source.missing.saturating_sub(bytes);
-        if is_drained || was_full && left < source.full_at || was_missing && source.missing == 0 {
-            source.wake.notify_one();
+        let was_full = node.full_at > 0 && left + bytes >= node.full_at;
+        let was_missing = node.missing > 0;
+        node.missing = node.missing.saturating_sub(bytes);
+        if is_drained || was_full && left < node.full_at || was_missing && node.missing == 0 {
+            node.wake.notify_one();
         }
     }
 
@@ -211,7 +211,7 @@ impl State {
         let mut survey = Survey::default();
         for (at, place) in self.slab.iter().enumerate() {
             let Some(partition) = place else { continue };
-            if partition.source(now) != Some(broker) {
+            if partition.fetch_node(now) != Some(broker) {
                 continue;
             }
             survey.led += 1;
@@ -238,7 +238,7 @@ impl State {
         for index in 0..self.slab.len() as u32 {
             let is_paused = self
                 .get(index)
-                .is_some_and(|p| p.paused && p.buffered() > 0 && p.source(now) == Some(broker));
+                .is_some_and(|p| p.paused && p.buffered() > 0 && p.fetch_node(now) == Some(broker));
             if is_paused {
                 self.change_at(index, |partition, version| {
                     partition.refetch(version);
@@ -258,21 +258,23 @@ impl State {
     }
 
     /// Wakes the fetch loop of a partition: there is room, or something to fetch. `false` when there is none.
-    pub(in crate::consumer) fn wake_source(&mut self, index: u32, now: Instant) -> bool {
-        let source = self.get(index).and_then(|partition| partition.source(now));
-        let source = source.and_then(|broker| self.sources.get(&broker));
-        source.inspect(|source| source.wake.notify_one()).is_some()
+    pub(in crate::consumer) fn wake_fetcher(&mut self, index: u32, now: Instant) -> bool {
+        let node = self
+            .get(index)
+            .and_then(|partition| partition.fetch_node(now));
+        let node = node.and_then(|broker| self.nodes.get(&broker));
+        node.inspect(|node| node.wake.notify_one()).is_some()
     }
 
     /// Wakes the fetch loop of a partition; tells whether that is missing, or a lookup.
     pub(in crate::consumer) fn is_missing(&mut self, index: u32, now: Instant) -> bool {
         let needs = self.get(index).and_then(|partition| partition.need(now));
-        !self.wake_source(index, now) || needs.is_some()
+        !self.wake_fetcher(index, now) || needs.is_some()
     }
 
-    pub(in crate::consumer) fn wake_sources(&self) {
-        let all = self.sources.values();
-        all.for_each(|source| source.wake.notify_one());
+    pub(in crate::consumer) fn wake_fetchers(&self) {
+        let all = self.nodes.values();
+        all.for_each(|node| node.wake.notify_one());
     }
 }
 

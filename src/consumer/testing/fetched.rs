@@ -1,27 +1,27 @@
 //! A consumer without tasks: a test fetches for it.
 
-use super::testing::{Brokers, partitions};
-use super::{Consumer, ConsumerHandle, Shared};
+use super::{Brokers, partitions};
 use crate::batch::{BatchWriter, RecordParts, span};
 use crate::config::{Compression, ConsumerSettings};
-use crate::machine::fetch::{Answered, Chunk, Position, Start};
+use crate::consumer::{Consumer, ConsumerHandle, ConsumerInner};
+use crate::machine::fetch::{Answered, CompletedFetch, Position, Start};
 use crate::types::{BrokerId, ProducerId, TopicId};
 
 /// Reads `t-0`, `t-1` and so on, as many as told, from 0 on, from the leader of epoch 3.
-pub(super) async fn consumer(count: i32, settings: ConsumerSettings) -> Consumer {
+pub(in crate::consumer) async fn consumer(count: i32, settings: ConsumerSettings) -> Consumer {
     of_group(count, settings, None).await
 }
 
 /// The same, of a group.
-pub(super) async fn of_group(
+pub(in crate::consumer) async fn of_group(
     count: i32,
     settings: ConsumerSettings,
     group: Option<&str>,
 ) -> Consumer {
     let cluster = Brokers::start(count).cluster().await;
-    let shared = Shared::new(9, cluster, settings, group.map(Into::into));
+    let inner = ConsumerInner::new(9, cluster, settings, group.map(Into::into));
     let names = partitions(0..count);
-    let mut state = shared.lock();
+    let mut state = inner.lock();
     state.hold(&names);
     let start = Position {
         offset: 0,
@@ -35,15 +35,15 @@ pub(super) async fn of_group(
     }
     drop(state);
     Consumer {
-        handle: ConsumerHandle::new(shared),
+        handle: ConsumerHandle::new(inner),
         active: None,
         membership: None,
     }
 }
 
 /// Answers a fetch of the partition at `index` with these batches.
-pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
-    let mut state = consumer.shared().lock();
+pub(in crate::consumer) fn answer_fetch(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
+    let mut state = consumer.inner().lock();
     let partition = state.get(index).unwrap();
     let wanted = partition.wanted(index);
     assert!(partition.expects(&wanted));
@@ -54,8 +54,9 @@ pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
     });
     let name = wanted.partition.clone();
     partition.answered(Answered {
-        chunk: Some(
-            Chunk::new(name, wanted.offset, -1, records, Vec::new()).of_topic(wanted.topic_id),
+        completed: Some(
+            CompletedFetch::new(name, wanted.offset, -1, records, Vec::new())
+                .of_topic(wanted.topic_id),
         ),
         next,
         is_damaged: false,
@@ -65,11 +66,11 @@ pub(super) fn feed(consumer: &Consumer, index: u32, batches: &[Vec<u8>]) {
     });
     state.queue(index);
     drop(state);
-    consumer.shared().wake_caller();
+    consumer.inner().wake_caller();
 }
 
 /// A transaction's marker at this offset.
-pub(super) fn marker(offset: i64) -> Vec<u8> {
+pub(in crate::consumer) fn marker(offset: i64) -> Vec<u8> {
     let mut bytes = batch(offset, 1, 4, Compression::None);
     bytes[22] |= 0x30;
     let crc = crc32c::crc32c(&bytes[21..]);
@@ -78,7 +79,12 @@ pub(super) fn marker(offset: i64) -> Vec<u8> {
 }
 
 /// A batch of so many records of so many zeros each, from offset `base` on.
-pub(super) fn batch(base: i64, records: usize, size: usize, compression: Compression) -> Vec<u8> {
+pub(in crate::consumer) fn batch(
+    base: i64,
+    records: usize,
+    size: usize,
+    compression: Compression,
+) -> Vec<u8> {
     let mut writer = BatchWriter::new(Vec::new());
     let value = vec![0; size];
     for _ in 0..records {

@@ -3,10 +3,10 @@
 use super::*;
 
 /// What was fetched up to 20 of the partition at 10.
-fn ahead(partition: &mut Partition) {
+fn ahead(partition: &mut PartitionState) {
     let records = Bytes::from(plain(10, &["a", "b"]));
     partition.answered(Answered {
-        chunk: Some(Chunk::new(name(0), 10, -1, records, Vec::new())),
+        completed: Some(CompletedFetch::new(name(0), 10, -1, records, Vec::new())),
         next: Some(Position {
             offset: 12,
             leader_epoch: 5,
@@ -28,8 +28,8 @@ fn what_is_buffered_is_handed_out_before_an_offset_that_is_not_in_the_log_is_ask
     assert!(!partition.is_fetchable(now));
     assert!(partition.has_some());
     assert!(!partition.take_drained());
-    let chunk = partition.take_chunk().expect("a chunk");
-    partition.release(chunk.size());
+    let completed = partition.take_completed().expect("a completed");
+    partition.release(completed.size());
     partition.hand_out((11, 5));
     assert!(!partition.take_drained(), "one is left");
     partition.hand_out((12, 5));

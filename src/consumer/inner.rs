@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
 use super::offsets::{Commit, Commits, Offsets};
-use super::state::State;
+use super::subscription_state::SubscriptionState;
 use crate::batch::Spares;
 use crate::cluster::{Cluster, RoleId, TopicUser, Use};
 use crate::config::{ConsumerSettings, OffsetReset};
@@ -17,7 +17,7 @@ use crate::machine::topology::Topic;
 use crate::types::{OffsetAndMetadata, TopicName, TopicPartition};
 
 /// Shared by a consumer, its handles and its tasks.
-pub(super) struct Shared {
+pub(super) struct ConsumerInner {
     pub(super) id: RoleId,
     pub(super) cluster: Cluster,
     pub(super) settings: Arc<ConsumerSettings>,
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) looks_ahead: bool,
     /// The group's, if the consumer has one.
     pub(super) offsets: Option<Offsets>,
-    state: Mutex<State>,
+    state: Mutex<SubscriptionState>,
     /// Wakes the application's call: records, an error, or the end.
     pub(super) ready: Notify,
     /// Told of each change by which it may be known where everything is read from.
@@ -41,13 +41,13 @@ pub(super) struct Shared {
 
 /// The application's calls so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Calls {
+pub(super) struct AppCalls {
     pub(super) count: u64,
     /// A call is waiting: the application is alive, and not busy with a record.
     pub(super) is_waiting: bool,
 }
 
-impl Shared {
+impl ConsumerInner {
     pub(super) fn new(
         id: RoleId,
         cluster: Cluster,
@@ -80,7 +80,7 @@ impl Shared {
     }
 
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SubscriptionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,7 +112,7 @@ impl Shared {
     }
 
     /// The application calls: it is done with what it was handed before.
-    pub(super) fn enter(&self, state: &mut State) {
+    pub(super) fn enter(&self, state: &mut SubscriptionState) {
         state.enter();
         if state.is_awaited {
             self.called.notify_waiters();
@@ -124,7 +124,7 @@ impl Shared {
         self.closing.send_replace(true);
         let mut state = self.lock();
         state.is_closed = true;
-        state.wake_sources();
+        state.wake_fetchers();
         drop(state);
         self.wake_caller();
         self.work.notify_one();
@@ -245,7 +245,7 @@ impl Shared {
         let mut state = self.lock();
         state.stop(partitions);
         // There is room for others.
-        state.wake_sources();
+        state.wake_fetchers();
     }
 
     /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.
@@ -274,23 +274,23 @@ impl Shared {
 
     /// Gives partitions up.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
-        self.remove_by(partitions, State::remove);
+        self.remove_by(partitions, SubscriptionState::remove);
     }
 
     /// The same with partitions that are paused again if they come back with the next assignment.
     pub(super) fn give_up(&self, partitions: &[TopicPartition]) {
-        self.remove_by(partitions, State::give_up);
+        self.remove_by(partitions, SubscriptionState::give_up);
     }
 
     fn remove_by(
         &self,
         partitions: &[TopicPartition],
-        remove: impl FnOnce(&mut State, &[TopicPartition]),
+        remove: impl FnOnce(&mut SubscriptionState, &[TopicPartition]),
     ) {
         let mut state = self.lock();
         remove(&mut state, partitions);
         // What was buffered of them is room for others.
-        state.wake_sources();
+        state.wake_fetchers();
         drop(state);
         self.work.notify_one();
         self.positioned.notify_waiters();
@@ -311,7 +311,7 @@ impl Shared {
     fn positions_of(
         &self,
         partitions: Option<&[TopicPartition]>,
-        of: impl Fn(&crate::machine::fetch::Partition) -> Option<Position>,
+        of: impl Fn(&crate::machine::fetch::PartitionState) -> Option<Position>,
     ) -> Commits {
         let mut state = self.lock();
         let mut chosen: Vec<u32> = match partitions {
@@ -354,9 +354,9 @@ impl Shared {
         self.lock().assigned()
     }
 
-    pub(super) fn calls(&self) -> Calls {
+    pub(super) fn calls(&self) -> AppCalls {
         let state = self.lock();
-        Calls {
+        AppCalls {
             count: state.calls,
             is_waiting: state.is_waiting,
         }
@@ -369,7 +369,7 @@ impl Shared {
     pub(super) fn with(
         &self,
         partition: &TopicPartition,
-        change: impl FnOnce(&mut State, &TopicPartition) -> bool,
+        change: impl FnOnce(&mut SubscriptionState, &TopicPartition) -> bool,
     ) -> Result<()> {
         let mut state = self.lock();
         if !change(&mut state, partition) {
@@ -393,7 +393,7 @@ impl Shared {
     }
 }
 
-impl TopicUser for Shared {
+impl TopicUser for ConsumerInner {
     fn uses(&self, name: &str, _: Option<&Topic>) -> Use {
         let subscription = self.subscription.borrow();
         let is_subscribed = subscription.iter().any(|topic| &**topic == name);

@@ -43,7 +43,7 @@ pub(crate) struct Filter {
 
 /// What [`Chunk::step`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum NextRecords {
     /// There are records to hand out.
     Records,
     /// There are no more.
@@ -61,7 +61,7 @@ pub(crate) struct Damage {
 
 /// Fetched batches, the first of them in part decoded.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub(crate) struct CompletedFetch {
     partition: TopicPartition,
     topic_id: TopicId,
     /// All of them, those that are passed included.
@@ -96,7 +96,7 @@ struct Open {
     failed: Option<Unreadable>,
 }
 
-impl Chunk {
+impl CompletedFetch {
     /// `position` is the first offset that is wanted: batches may start before it.
     pub(crate) fn new(
         partition: TopicPartition,
@@ -178,9 +178,9 @@ impl Chunk {
     ///
     /// # Errors
     /// The damage, once everything before it was taken; the same again each time.
-    pub(crate) fn step(&mut self, filter: &Filter) -> Result<Step, Damage> {
+    pub(crate) fn step(&mut self, filter: &Filter) -> Result<NextRecords, Damage> {
         if self.at < self.slots.len() {
-            return Ok(Step::Records);
+            return Ok(NextRecords::Records);
         }
         if let Some(damage) = &self.damage {
             return Err(damage.clone());
@@ -231,14 +231,14 @@ impl Chunk {
         header.is_control() || filter.read_committed && self.aborted.leaves_out(header)
     }
 
-    fn advance(&mut self, filter: &Filter) -> Result<Step, Damage> {
+    fn advance(&mut self, filter: &Filter) -> Result<NextRecords, Damage> {
         loop {
             if self.decode()? {
-                return Ok(Step::Records);
+                return Ok(NextRecords::Records);
             }
             let at = self.set.len() - self.batches.left();
             let Some(batch) = self.batches.next() else {
-                return Ok(Step::End);
+                return Ok(NextRecords::End);
             };
             let batch = batch.map_err(|reason| self.damage(reason.into()))?;
             self.enter(&batch, at, filter)?;

@@ -6,7 +6,7 @@ use futures_core::Stream;
 
 use super::*;
 use crate::config::{Compression, ConsumerSettings};
-use crate::consumer::feed::{batch, consumer, feed};
+use crate::consumer::testing::fetched::{answer_fetch, batch, consumer};
 use crate::consumer::testing::{consumer_settings, partitions};
 
 /// Another task on the only thread: how often it had its turn.
@@ -29,7 +29,7 @@ async fn other_tasks_have_their_turn_while_records_are_taken_of_a_full_buffer() 
         ..consumer_settings()
     };
     let mut consumer = consumer(1, settings).await;
-    feed(&consumer, 0, &[good(0, 6000)]);
+    answer_fetch(&consumer, 0, &[good(0, 6000)]);
     // What a started runtime has to do first is done.
     tokio::task::yield_now().await;
     let beats = beating();
@@ -73,7 +73,7 @@ async fn damaged_in_the_middle() -> Consumer {
 }
 
 fn refetch(consumer: &Consumer) {
-    feed(consumer, 0, &[good(0, 2), bad(2, 2), good(4, 2)]);
+    answer_fetch(consumer, 0, &[good(0, 2), bad(2, 2), good(4, 2)]);
 }
 
 async fn polled(consumer: &mut Consumer) -> Result<Vec<i64>> {
@@ -107,7 +107,7 @@ async fn poll_never_passes_a_damaged_batch_until_it_is_sought_past() {
         assert_damage(&polled(&mut consumer).await.unwrap_err());
     }
     consumer.seek(name, 4).unwrap();
-    feed(&consumer, 0, &[bad(2, 2), good(4, 2)]);
+    answer_fetch(&consumer, 0, &[bad(2, 2), good(4, 2)]);
     assert_eq!(polled(&mut consumer).await.unwrap(), [4, 5]);
 }
 
@@ -129,7 +129,7 @@ async fn damage_is_not_forgotten_over_a_pause() {
     let name = &partitions([0])[0];
     assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1]);
     consumer.pause(name).unwrap();
-    // The chunk goes back to its partition.
+    // The completed fetch goes back to its partition.
     assert!(consumer.take_one().unwrap().is_none());
     consumer.resume(name).unwrap();
     assert_damage(&polled(&mut consumer).await.unwrap_err());
@@ -138,8 +138,8 @@ async fn damage_is_not_forgotten_over_a_pause() {
 #[tokio::test]
 async fn damage_right_behind_another_partitions_last_record_is_told_after_it() {
     let mut consumer = consumer(2, consumer_settings()).await;
-    feed(&consumer, 0, &[good(0, 2)]);
-    feed(&consumer, 1, &[bad(0, 2), good(2, 2)]);
+    answer_fetch(&consumer, 0, &[good(0, 2)]);
+    answer_fetch(&consumer, 1, &[bad(0, 2), good(2, 2)]);
     assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1]);
     assert!(polled(&mut consumer).await.is_err());
     let name = &partitions([1])[0];
@@ -158,19 +158,19 @@ async fn damage_in_what_a_seek_has_voided_is_not_told() {
 async fn one_poll_does_not_decompress_all_that_is_buffered() {
     let mut consumer = consumer(2, consumer_settings()).await;
     let large = |base| batch(base, 1, 2 << 20, Compression::Lz4(None));
-    feed(&consumer, 0, &[large(0), large(1), large(2)]);
-    feed(&consumer, 1, &[good(0, 2), good(2, 2)]);
+    answer_fetch(&consumer, 0, &[large(0), large(1), large(2)]);
+    answer_fetch(&consumer, 1, &[good(0, 2), good(2, 2)]);
     for offset in 0..2 {
         assert_eq!(polled(&mut consumer).await.unwrap(), [offset]);
         // That much less is fetched ahead.
-        assert!(consumer.shared().lock().unpacked > 2 << 20);
+        assert!(consumer.inner().lock().unpacked > 2 << 20);
     }
     assert_eq!(polled(&mut consumer).await.unwrap(), [2]);
     assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1, 2, 3]);
-    assert_eq!(consumer.shared().lock().unpacked, 0);
-    feed(&consumer, 0, &[large(3)]);
+    assert_eq!(consumer.inner().lock().unpacked, 0);
+    answer_fetch(&consumer, 0, &[large(3)]);
     assert_eq!(consumer.recv().await.unwrap().unwrap().offset(), 3);
-    assert!(consumer.shared().lock().unpacked > 2 << 20);
+    assert!(consumer.inner().lock().unpacked > 2 << 20);
 }
 
 #[tokio::test]
@@ -181,11 +181,11 @@ async fn a_batch_that_becomes_more_than_the_buffer_is_handed_out_to_its_last_rec
             ..consumer_settings()
         };
         let mut consumer = consumer(1, settings).await;
-        feed(&consumer, 0, &[batch(0, 24, 400_000, codec), good(24, 2)]);
+        answer_fetch(&consumer, 0, &[batch(0, 24, 400_000, codec), good(24, 2)]);
         for offset in 0..10 {
             let record = consumer.recv().await.unwrap().unwrap();
             assert_eq!(record.offset(), offset);
-            assert!(consumer.shared().lock().unpacked < 3 << 20);
+            assert!(consumer.inner().lock().unpacked < 3 << 20);
         }
         let mut offsets = Vec::new();
         while offsets.last() != Some(&25) {
@@ -203,7 +203,7 @@ async fn a_record_above_the_buffer_is_no_damage_and_is_skipped_alone() {
     };
     let mut consumer = consumer(1, settings).await;
     let large = || batch(0, 3, 2 << 20, Compression::Zstd(None));
-    feed(&consumer, 0, &[large(), good(3, 1)]);
+    answer_fetch(&consumer, 0, &[large(), good(3, 1)]);
     for skipped in 0..3 {
         let error = consumer.recv().await.unwrap_err();
         let Error::TooLargeToRead {
@@ -219,7 +219,7 @@ async fn a_record_above_the_buffer_is_no_damage_and_is_skipped_alone() {
         assert_eq!((*offset, *next_offset), (skipped, skipped + 1));
         assert_eq!((*setting, *limit), ("fetch.buffer.memory", 1 << 20));
         consumer.seek(&partitions([0])[0], *next_offset).unwrap();
-        feed(&consumer, 0, &[large(), good(3, 1)]);
+        answer_fetch(&consumer, 0, &[large(), good(3, 1)]);
     }
     assert_eq!(polled(&mut consumer).await.unwrap(), [3]);
 }
@@ -227,18 +227,18 @@ async fn a_record_above_the_buffer_is_no_damage_and_is_skipped_alone() {
 #[tokio::test]
 async fn what_is_withheld_comes_when_it_is_handed_out_again_and_in_order() {
     let mut consumer = consumer(2, consumer_settings()).await;
-    feed(&consumer, 0, &[good(0, 3)]);
+    answer_fetch(&consumer, 0, &[good(0, 3)]);
     assert_eq!(consumer.recv().await.unwrap().unwrap().offset(), 0);
-    consumer.shared().withhold(true);
-    feed(&consumer, 1, &[good(0, 1)]);
+    consumer.inner().withhold(true);
+    answer_fetch(&consumer, 1, &[good(0, 1)]);
     let soon = std::time::Duration::from_millis(20);
     for _ in 0..2 {
         assert!(tokio::time::timeout(soon, consumer.recv()).await.is_err());
         assert!(tokio::time::timeout(soon, consumer.poll()).await.is_err());
     }
-    consumer.shared().fail(Error::Closed { what: "a test" });
+    consumer.inner().fail(Error::Closed { what: "a test" });
     assert!(consumer.recv().await.is_err(), "errors are told meanwhile");
-    consumer.shared().withhold(false);
+    consumer.inner().withhold(false);
     let mut got = Vec::new();
     for _ in 0..3 {
         let record = consumer.recv().await.unwrap().unwrap();

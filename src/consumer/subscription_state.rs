@@ -8,12 +8,12 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Chunk, Growth, Partition, Position, Start};
+use crate::machine::fetch::{CompletedFetch, Growth, PartitionState, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
 use super::metrics::Counts;
 
-pub(super) use plan::{LONG_WAIT, Plan, Source};
+pub(super) use plan::{LONG_WAIT, NodeFetch, Plan};
 
 /// Who chooses the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub(super) enum Choice {
 
 /// The consumer's state.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct SubscriptionState {
     /// The assigned partitions; an index is given again only after its partition is gone.
-    slab: Vec<Option<Partition>>,
+    slab: Vec<Option<PartitionState>>,
     free: Vec<u32>,
     /// Paused ones that were given up, until it is known whether they come back.
     paused: HashSet<TopicPartition>,
@@ -68,10 +68,10 @@ pub(super) struct State {
     /// Bytes that the application was handed decompressed, and is not done with.
     pub(super) unpacked: usize,
     /// The running fetch loops.
-    pub(super) sources: HashMap<BrokerId, Source>,
+    pub(super) nodes: HashMap<BrokerId, NodeFetch>,
 }
 
-impl State {
+impl SubscriptionState {
     fn next_version(&mut self) -> u64 {
         self.versions += 1;
         self.versions
@@ -82,16 +82,16 @@ impl State {
         numbers.get(&partition.partition()).copied()
     }
 
-    pub(super) fn get(&mut self, index: u32) -> Option<&mut Partition> {
+    pub(super) fn get(&mut self, index: u32) -> Option<&mut PartitionState> {
         self.slab.get_mut(index as usize)?.as_mut()
     }
 
-    pub(super) fn find(&mut self, partition: &TopicPartition) -> Option<&mut Partition> {
+    pub(super) fn find(&mut self, partition: &TopicPartition) -> Option<&mut PartitionState> {
         self.get(self.index(partition)?)
     }
 
     /// The assigned partitions with their indexes.
-    pub(super) fn all(&mut self) -> impl Iterator<Item = (u32, &mut Partition)> {
+    pub(super) fn all(&mut self) -> impl Iterator<Item = (u32, &mut PartitionState)> {
         let places = self.slab.iter_mut().enumerate();
         places.filter_map(|(at, place)| Some((at as u32, place.as_mut()?)))
     }
@@ -134,7 +134,7 @@ impl State {
             if self.index(name).is_some() {
                 continue;
             }
-            let mut partition = Partition::held(name.clone(), self.next_version());
+            let mut partition = PartitionState::held(name.clone(), self.next_version());
             partition.pause(self.paused.remove(name));
             let index = self.free.pop().unwrap_or_else(|| {
                 self.slab.push(None);
@@ -241,7 +241,7 @@ impl State {
     pub(super) fn change(
         &mut self,
         partition: &TopicPartition,
-        change: impl FnOnce(&mut Partition, u64),
+        change: impl FnOnce(&mut PartitionState, u64),
     ) -> bool {
         let version = self.next_version();
         let Some(partition) = self.find(partition) else {
@@ -253,7 +253,7 @@ impl State {
     }
 
     /// A new version for a change to the partition at this index.
-    pub(super) fn change_at(&mut self, index: u32, change: impl FnOnce(&mut Partition, u64)) {
+    pub(super) fn change_at(&mut self, index: u32, change: impl FnOnce(&mut PartitionState, u64)) {
         let version = self.next_version();
         if let Some(partition) = self.get(index) {
             change(partition, version);
@@ -284,8 +284,8 @@ impl State {
         }
     }
 
-    /// The oldest chunk of the partition that has waited longest, with its index and version.
-    pub(super) fn next_chunk(&mut self) -> Option<(u32, u64, Chunk)> {
+    /// The oldest completed fetch of the partition that has waited longest, with its index and version.
+    pub(super) fn next_completed(&mut self) -> Option<(u32, u64, CompletedFetch)> {
         while !self.is_withheld
             && let Some(index) = self.line.pop_front()
         {
@@ -297,8 +297,8 @@ impl State {
                 continue;
             }
             let version = partition.version;
-            if let Some(chunk) = partition.take_chunk() {
-                return Some((index, version, chunk));
+            if let Some(completed) = partition.take_completed() {
+                return Some((index, version, completed));
             }
         }
         None
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_paused_partition_that_comes_back_with_the_next_assignment_is_paused_still() {
-        let mut state = State::default();
+        let mut state = SubscriptionState::default();
         let all = partitions(0..3);
         state.hold(&all);
         state.pause(&all[0], true);
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn of_many_errors_none_is_lost_but_those_that_say_the_same() {
-        let mut state = State::default();
+        let mut state = SubscriptionState::default();
         let partitions = partitions(0..200);
         state.hold(&partitions);
         for partition in &partitions {

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::chunk::Chunk;
+use super::completed_fetch::CompletedFetch;
 use super::position::{Answered, Need, Position, Start, Wanted};
 use crate::error::ErrorCode;
 use crate::types::{BrokerId, TopicId, TopicPartition, after};
@@ -35,7 +35,7 @@ enum Stage {
 
 /// An assigned partition.
 #[derive(Debug)]
-pub(crate) struct Partition {
+pub(crate) struct PartitionState {
     pub(crate) name: TopicPartition,
     pub(crate) topic_id: TopicId,
     pub(crate) leader: Option<BrokerId>,
@@ -62,7 +62,7 @@ pub(crate) struct Partition {
     held: bool,
     stage: Stage,
     next: Position,
-    chunks: VecDeque<Chunk>,
+    completed: VecDeque<CompletedFetch>,
     buffered: usize,
     blocked: bool,
     /// The log does not have what is to be fetched next: what is buffered is handed out before that is asked for again.
@@ -83,7 +83,7 @@ const NOWHERE: Position = Position {
     leader_epoch: -1,
 };
 
-impl Partition {
+impl PartitionState {
     /// Assigned, and not fetched yet.
     pub(crate) fn held(name: TopicPartition, version: u64) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Partition {
             held: true,
             stage: Stage::Held,
             next: NOWHERE,
-            chunks: VecDeque::new(),
+            completed: VecDeque::new(),
             buffered: 0,
             blocked: false,
             drains: false,
@@ -230,7 +230,7 @@ impl Partition {
         self.version = version;
         self.is_asked = false;
         self.told = None;
-        self.chunks.clear();
+        self.completed.clear();
         self.blocked = false;
         self.drains = false;
         std::mem::take(&mut self.buffered)
@@ -338,7 +338,7 @@ impl Partition {
     }
 
     /// The broker to fetch from: the leader, or a nearer replica that it has named (KIP-392).
-    pub(crate) fn source(&self, now: Instant) -> Option<BrokerId> {
+    pub(crate) fn fetch_node(&self, now: Instant) -> Option<BrokerId> {
         match self.replica {
             Some((replica, until)) if now < until => Some(replica),
             _ => self.leader,
@@ -427,12 +427,12 @@ impl Partition {
         if let Some(next) = answer.next {
             self.next = next;
         }
-        if let Some(mut chunk) = answer.chunk {
-            self.buffered += chunk.size();
+        if let Some(mut completed) = answer.completed {
+            self.buffered += completed.size();
             if self.paused {
-                chunk.shelve();
+                completed.shelve();
             }
-            self.chunks.push_back(chunk);
+            self.completed.push_back(completed);
         }
     }
 
@@ -440,29 +440,29 @@ impl Partition {
     pub(crate) fn pause(&mut self, paused: bool) {
         self.paused = paused;
         if paused {
-            self.chunks.iter_mut().for_each(Chunk::shelve);
+            self.completed.iter_mut().for_each(CompletedFetch::shelve);
         }
     }
 
     /// Whether there is something to hand out now.
     pub(crate) fn has_some(&self) -> bool {
-        !self.chunks.is_empty() && !self.paused && !self.stopped
+        !self.completed.is_empty() && !self.paused && !self.stopped
     }
 
-    /// The oldest chunk; its bytes stay counted until `release`.
-    pub(crate) fn take_chunk(&mut self) -> Option<Chunk> {
-        self.chunks.pop_front()
+    /// The oldest completed fetch; its bytes stay counted until `release`.
+    pub(crate) fn take_completed(&mut self) -> Option<CompletedFetch> {
+        self.completed.pop_front()
     }
 
-    /// Puts a chunk back that was not used up.
-    pub(crate) fn return_chunk(&mut self, mut chunk: Chunk) {
+    /// Puts a completed fetch back that was not used up.
+    pub(crate) fn return_completed(&mut self, mut completed: CompletedFetch) {
         if self.paused {
-            chunk.shelve();
+            completed.shelve();
         }
-        self.chunks.push_front(chunk);
+        self.completed.push_front(completed);
     }
 
-    /// A chunk of so many bytes was used up.
+    /// A completed fetch of so many bytes was used up.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.buffered = self.buffered.saturating_sub(bytes);
     }
