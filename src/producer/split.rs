@@ -95,7 +95,7 @@ pub(crate) fn without_refused(
         .map(|(index, message)| (index, cause(message)))
         .collect();
     let share = batch.share.clone();
-    let (possibly_written, attempts) = (batch.unknown, batch.failures + 1);
+    let (possibly_written, attempts) = (batch.knowledge.may_be_written(), batch.failures + 1);
     let size = batch.plain_len;
     if !into_parts(inner, queue, flight, batch, &indices, size) {
         return;
@@ -158,7 +158,7 @@ fn not_split(
     number: u64,
     batch: OurBatch,
 ) {
-    let possibly_written = batch.unknown;
+    let possibly_written = batch.knowledge.may_be_written();
     if queue.lock().queue.not_split(number) {
         fail(inner, queue, batch, possibly_written, false);
     } else {

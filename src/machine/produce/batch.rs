@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::knowledge::Knowledge;
 use crate::batch::{BatchWriter, ClosedBatch};
 use crate::error::Error;
 use crate::types::ProducerId;
@@ -51,13 +52,7 @@ pub(crate) struct ProducerBatch<T> {
     pub(crate) stamp: Option<Stamp>,
     /// How often it was sent and failed, as `retries` counts.
     pub(crate) failures: u32,
-    /// An attempt's outcome is unknown: the broker may have it.
-    pub(crate) unknown: bool,
-    /// The queue's term in which the leader last refused it as out of order although it may be in the log: as long as
-    /// that lasts it is not sent again, but waits for what the leader says of the batches after it.
-    pub(crate) doubted_in: Option<u64>,
-    /// A batch after it was acknowledged: if an attempt may have written this one, then one did.
-    pub(crate) written: bool,
+    pub(crate) knowledge: Knowledge,
     pub(crate) last_error: Option<Arc<Error>>,
     /// Which batch of its queue it was that was detached to be compressed; 0 if it did not.
     pub(crate) compressing: u64,

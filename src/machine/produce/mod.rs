@@ -3,6 +3,7 @@
 mod advice;
 mod batch;
 mod fit;
+mod knowledge;
 pub(crate) mod partition;
 mod queue;
 mod sequence;

@@ -7,7 +7,9 @@
 //!                         └────────────┘
 //! ```
 //!
-//! Invariants:
+//! What is known of each batch has its diagram in `machine/produce/knowledge.rs`, the sequences in `queue/sequences.rs`.
+//!
+//! Invariants, checked in debug builds after every change by `queue/invariants.rs` as far as they can be seen then:
 //! - A stamped batch keeps its sequence across retries, and stands before every unstamped one.
 //! - A batch that may be written never gets another sequence: where it would, it is given up.
 //! - A batch that may be written and is refused as out of order is doubted: it waits in its place while those
@@ -24,7 +26,10 @@ mod answer;
 mod append;
 mod detached;
 mod end;
+#[cfg(debug_assertions)]
+mod invariants;
 mod send;
+mod sequences;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,8 +38,9 @@ use std::time::{Duration, Instant};
 pub(crate) use super::batch::{Body, ProducerBatch, ResultShare};
 use super::batch::{OpenBatch, Place, Stamp};
 use crate::error::Error;
-use crate::types::{BrokerId, ProducerId, TopicId};
+use crate::types::{BrokerId, TopicId};
 use detached::Detached;
+use sequences::Sequences;
 
 /// A batch's first buffer on a partition that has shown no need for more.
 const FIRST_BUFFER: usize = 4096;
@@ -193,19 +199,9 @@ pub(crate) struct BatchQueue<T> {
     /// Counts the changes of leader, and of the topic behind the name.
     term: u64,
     backoff_until: Option<Instant>,
-    producer: Option<ProducerId>,
-    next_sequence: i32,
+    sequences: Sequences,
     next_serial: u64,
     next_flight: u64,
-    /// Sequences before this place were spent and then given up: the broker may miss them. Who is taken by the
-    /// broker at this place or behind it proves that it does not.
-    gap: Option<Place>,
-    /// Sequences must restart before anything is sent again.
-    restamp: bool,
-    /// Whether the broker is known to know the producer's sequences, so that it refuses a later batch
-    /// when it has refused an earlier one. Until then one batch is in flight: a broker that knows
-    /// nothing of a producer takes any sequence.
-    proven: bool,
     /// The topic that the last batch went to: one that was made anew has another id.
     topic: TopicId,
     last_ack: Option<Instant>,
@@ -233,13 +229,9 @@ impl<T: Clone> BatchQueue<T> {
             leader,
             term: 0,
             backoff_until: None,
-            producer: None,
-            next_sequence: 0,
+            sequences: Sequences::Fresh,
             next_serial: 0,
             next_flight: 0,
-            gap: None,
-            restamp: false,
-            proven: false,
             topic: TopicId::ZERO,
             last_ack: None,
             sticky_bytes: 0,
@@ -249,6 +241,11 @@ impl<T: Clone> BatchQueue<T> {
             gone: None,
         }
     }
+
+    /// In release builds nothing is checked.
+    #[cfg(not(debug_assertions))]
+    #[inline]
+    fn check(&self) {}
 
     pub(crate) fn leader(&self) -> Option<BrokerId> {
         self.leader
@@ -275,7 +272,7 @@ impl<T: Clone> BatchQueue<T> {
 
     /// How many batches are doubted; they stand before all others.
     fn doubted(&self) -> usize {
-        let is_doubted = |batch: &&ProducerBatch<T>| batch.doubted_in == Some(self.term);
+        let is_doubted = |batch: &&ProducerBatch<T>| batch.knowledge.is_doubted_in(self.term);
         self.ready.iter().take_while(is_doubted).count()
     }
 
@@ -303,8 +300,9 @@ impl<T: Clone> BatchQueue<T> {
             self.gone = None;
         }
         self.term += 1;
-        self.proven = false;
+        self.sequences.distrust();
         self.backoff_until = None;
+        self.check();
         true
     }
 }

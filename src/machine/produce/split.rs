@@ -151,9 +151,7 @@ impl<T: Clone> Parts<'_, T> {
             plain_len,
             stamp,
             failures: self.batch.failures,
-            unknown: self.batch.unknown,
-            doubted_in: None,
-            written: self.batch.written,
+            knowledge: self.batch.knowledge,
             last_error: self.batch.last_error.as_ref().map(Arc::clone),
             compressing: 0,
         });

@@ -6,6 +6,7 @@ use super::*;
 use crate::error::{Error, ErrorCode};
 use crate::types::{BrokerId, TopicId};
 
+mod anything;
 mod bench;
 mod detached;
 mod moves;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::knowledge::Knowledge;
 use crate::error::ErrorCode;
 
 /// A broker's answer for one batch.
@@ -24,10 +25,8 @@ pub(crate) struct Situation {
     pub(crate) idempotent: bool,
     /// Whether no batch with an earlier sequence is unresolved.
     pub(crate) head: bool,
-    /// Whether an earlier attempt may have written it.
-    pub(crate) unknown: bool,
-    /// Whether a batch after it was acknowledged: if an attempt may have written it, then one did.
-    pub(crate) written: bool,
+    /// Whether the broker has it, as far as is known.
+    pub(crate) knowledge: Knowledge,
 }
 
 /// What to do with the batch.
@@ -114,7 +113,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> ProduceVerdict {
         // What was certainly refused is not in the log, whatever came after it: a broker that forgot the
         // producer meanwhile takes any sequence.
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
-            if situation.idempotent && situation.written && situation.unknown =>
+            if situation.idempotent && situation.knowledge == Knowledge::Written =>
         {
             ProduceVerdict::Ack {
                 base_offset: -1,
@@ -123,7 +122,9 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> ProduceVerdict {
         }
         // A broker may know no more that it has the batch: one that was restarted remembers each
         // producer's last batch alone, and finds every earlier one out of order.
-        E::OUT_OF_ORDER_SEQUENCE_NUMBER if situation.idempotent && situation.unknown => {
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER
+            if situation.idempotent && situation.knowledge.may_be_written() =>
+        {
             ProduceVerdict::Doubt
         }
         E::OUT_OF_ORDER_SEQUENCE_NUMBER
@@ -134,7 +135,7 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> ProduceVerdict {
             if situation.idempotent =>
         {
             // Under another sequence a batch that is in the log would be written again.
-            if situation.unknown {
+            if situation.knowledge.may_be_written() {
                 ProduceVerdict::Fail {
                     unknown: true,
                     fatal: false,
@@ -187,19 +188,18 @@ mod tests {
     const HEAD: Situation = Situation {
         idempotent: true,
         head: true,
-        unknown: false,
-        written: false,
+        knowledge: Knowledge::NotWritten,
     };
     const UNKNOWN: Situation = Situation {
-        unknown: true,
+        knowledge: Knowledge::MaybeWritten,
         ..HEAD
     };
     const WRITTEN: Situation = Situation {
-        written: true,
-        ..UNKNOWN
+        knowledge: Knowledge::Written,
+        ..HEAD
     };
     const REFUSED: Situation = Situation {
-        written: true,
+        knowledge: Knowledge::PassedOver,
         ..HEAD
     };
     const BEHIND: Situation = Situation {

@@ -3,14 +3,28 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Answered, BatchQueue, Detached, Flight, Place, ProducerBatch, Stamp};
+use super::{Answered, BatchQueue, Detached, Flight, ProducerBatch, Stamp};
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::sequence::advance;
+use crate::machine::produce::knowledge::Knowledge;
 use crate::machine::produce::verdict::{Answer, ProduceVerdict, Situation, verdict};
 
 impl<T: Clone> BatchQueue<T> {
     /// Takes the answer for a batch in flight.
     pub(crate) fn answer(
+        &mut self,
+        flight: u64,
+        batch: ProducerBatch<T>,
+        answer: &Answer,
+        now: Instant,
+        error: impl FnOnce() -> Arc<Error>,
+        retry_at: impl FnOnce(u32) -> Instant,
+    ) -> Answered<T> {
+        let answered = self.decide(flight, batch, answer, now, error, retry_at);
+        self.check();
+        answered
+    }
+
+    fn decide(
         &mut self,
         flight: u64,
         mut batch: ProducerBatch<T>,
@@ -26,23 +40,19 @@ impl<T: Clone> BatchQueue<T> {
         let situation = Situation {
             idempotent: self.limits.idempotent,
             head,
-            unknown: batch.unknown,
-            written: batch.written,
+            knowledge: batch.knowledge,
         };
         let verdict = verdict(answer, situation);
-        // The broker took a later sequence, so the lost one is in the log.
-        if matches!(verdict, ProduceVerdict::Ack { .. }) && entry.place >= self.gap {
-            self.gap = None;
-        }
         match verdict {
             ProduceVerdict::Ack { .. } => {
-                self.proven = entry.stamp.map(|stamp| stamp.producer) == self.producer
-                    && entry.term == self.term;
+                let producer = entry.stamp.map(|stamp| stamp.producer);
+                let in_term = producer == self.sequences.producer() && entry.term == self.term;
+                self.sequences.acked(entry.place, in_term);
                 self.last_ack = Some(now);
             }
             // A topic that is made anew knows no producer.
             ProduceVerdict::Retry { refresh: true, .. } if is_gone(answer.code) => {
-                self.proven = false
+                self.sequences.distrust();
             }
             _ => {}
         }
@@ -63,18 +73,20 @@ impl<T: Clone> BatchQueue<T> {
                 log_append_time,
             },
             ProduceVerdict::Retry { refresh, unknown } => {
-                batch.unknown |= unknown;
+                if unknown {
+                    batch.knowledge = batch.knowledge.after_attempt();
+                }
                 self.retry(batch, entry.term, refresh, retry_at)
             }
             ProduceVerdict::Doubt => {
                 batch.failures += 1;
                 // What was sent before an election says nothing of the leader of now.
-                batch.doubted_in = Some(entry.term);
+                batch.knowledge = Knowledge::Doubted { term: entry.term };
                 self.put_back(batch);
                 Answered::Queued { refresh: false }
             }
             ProduceVerdict::Restamp => {
-                self.restamp = true;
+                self.sequences.restart();
                 self.retry(batch, entry.term, false, retry_at)
             }
             ProduceVerdict::Split => {
@@ -93,12 +105,13 @@ impl<T: Clone> BatchQueue<T> {
             }
             ProduceVerdict::Fail { unknown, fatal } => {
                 batch.failures += 1;
-                let possibly_written = batch.unknown || unknown;
+                let possibly_written = batch.knowledge.may_be_written() || unknown;
                 match batch.stamp {
                     Some(stamp)
-                        if !possibly_written && self.is_newest(&stamp, batch.share.count) =>
+                        if !possibly_written
+                            && self.sequences.is_newest(&stamp, batch.share.count) =>
                     {
-                        self.next_sequence = stamp.base_sequence;
+                        self.sequences.take_back(stamp.base_sequence);
                     }
                     _ => self.lose(&batch),
                 }
@@ -125,8 +138,12 @@ impl<T: Clone> BatchQueue<T> {
             _ => return Answered::Late { batch },
         };
         batch.last_error = Some(error);
-        batch.unknown |= sent;
-        self.retry(batch, term, true, retry_at)
+        if sent {
+            batch.knowledge = batch.knowledge.after_attempt();
+        }
+        let answered = self.retry(batch, term, true, retry_at);
+        self.check();
+        answered
     }
 
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
@@ -146,9 +163,9 @@ impl<T: Clone> BatchQueue<T> {
                 break;
             }
             // Of a leader in another term it is known only that it knew the producer when it refused the batch.
-            if acked.term == term || batch.doubted_in == Some(acked.term) {
-                batch.written = true;
-                proved += usize::from(batch.doubted_in == Some(term));
+            if acked.term == term || batch.knowledge.is_doubted_in(acked.term) {
+                proved += usize::from(batch.knowledge.is_doubted_in(term));
+                batch.knowledge = batch.knowledge.after_later_ack();
             }
         }
         self.ready.drain(..proved).collect()
@@ -163,7 +180,7 @@ impl<T: Clone> BatchQueue<T> {
         retry_at: impl FnOnce(u32) -> Instant,
     ) -> Answered<T> {
         batch.failures += 1;
-        if batch.failures > self.limits.retries && batch.written && batch.unknown {
+        if batch.failures > self.limits.retries && batch.knowledge == Knowledge::Written {
             return Answered::Acked {
                 batch,
                 proved: Vec::new(),
@@ -176,7 +193,7 @@ impl<T: Clone> BatchQueue<T> {
         }
         if batch.failures > self.limits.retries || self.gone.is_some() {
             self.lose(&batch);
-            let possibly_written = batch.unknown;
+            let possibly_written = batch.knowledge.may_be_written();
             return Answered::Failed {
                 batch,
                 possibly_written,
@@ -223,23 +240,10 @@ impl<T: Clone> BatchQueue<T> {
         Some(self.flights.swap_remove(at))
     }
 
-    /// Whether no sequence was given out behind those of a batch that had so many records.
-    pub(super) fn is_newest(&self, stamp: &Stamp, count: u32) -> bool {
-        self.limits.idempotent
-            && self.producer == Some(stamp.producer)
-            && self.next_sequence == advance(stamp.base_sequence, count)
-    }
-
     /// Notes that a batch is given up although its sequence was spent.
     pub(super) fn lose(&mut self, batch: &ProducerBatch<T>) {
         if let Some(place) = batch.place() {
-            self.note_gap(place);
-        }
-    }
-
-    pub(super) fn note_gap(&mut self, place: Place) {
-        if self.limits.idempotent {
-            self.gap = self.gap.max(Some(place));
+            self.sequences.lose(place);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Added, Append, BatchQueue, Body, FIRST_BUFFER, OpenBatch, ProducerBatch, ResultShare, Room,
 };
 use crate::batch::{BatchWriter, HEADER_LEN, RecordParts};
+use crate::machine::produce::knowledge::Knowledge;
 
 impl<T: Clone> BatchQueue<T> {
     /// Adds a record; `bound` is its largest possible size, `sticky` tells that it has no key.
@@ -123,9 +124,7 @@ impl<T: Clone> BatchQueue<T> {
             plain_len,
             stamp: None,
             failures: 0,
-            unknown: false,
-            doubted_in: None,
-            written: false,
+            knowledge: Knowledge::NotWritten,
             last_error: None,
             compressing: 0,
         });

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{BatchQueue, Body, Ended, ProducerBatch, ResultShare, Stamp};
 use crate::error::Error;
 use crate::machine::produce::batch::Place;
+use crate::machine::produce::knowledge::Knowledge;
 use crate::machine::produce::sequence::advance;
 
 /// What the queue keeps of a batch that is detached, so that it still counts as unresolved.
@@ -13,7 +14,7 @@ pub(super) struct Detached<T> {
     pub(super) share: ResultShare<T>,
     pub(super) stamp: Option<Stamp>,
     pub(super) opened: Instant,
-    unknown: bool,
+    knowledge: Knowledge,
     attempts: u32,
     last_error: Option<Arc<Error>>,
     /// As [`ProducerBatch::compressing`].
@@ -27,7 +28,7 @@ impl<T: Clone> Detached<T> {
             share: batch.share.clone(),
             stamp: batch.stamp,
             opened: batch.opened,
-            unknown: batch.unknown,
+            knowledge: batch.knowledge,
             attempts,
             last_error: batch.last_error.clone(),
             compressing: batch.compressing,
@@ -39,7 +40,7 @@ impl<T: Clone> Detached<T> {
         Ended {
             share: self.share,
             error: Arc::new(error(self.last_error)),
-            possibly_written: self.unknown,
+            possibly_written: self.knowledge.may_be_written(),
             attempts: self.attempts,
             charged: 0,
             flying: false,
@@ -101,6 +102,7 @@ impl<T: Clone> BatchQueue<T> {
         self.compressing = None;
         // A part of a batch that was split has its place before those that follow in sequence.
         self.put_back(batch);
+        self.check();
         None
     }
 
@@ -124,6 +126,7 @@ impl<T: Clone> BatchQueue<T> {
             }
             self.put_back(part);
         }
+        self.check();
         Ok(())
     }
 
@@ -132,6 +135,7 @@ impl<T: Clone> BatchQueue<T> {
         let whole = self.back_from_split(flight);
         if let Some(whole) = &whole {
             self.close_hole(whole, &[]);
+            self.check();
         }
         whole.is_some()
     }
@@ -144,10 +148,13 @@ impl<T: Clone> BatchQueue<T> {
         if kept == whole.share.count {
             return;
         }
-        if !whole.unknown && self.is_newest(&stamp, whole.share.count) {
-            self.next_sequence = advance(stamp.base_sequence, kept);
+        if !whole.knowledge.may_be_written() && self.sequences.is_newest(&stamp, whole.share.count)
+        {
+            let from = advance(stamp.base_sequence, kept);
+            self.sequences.take_back(from);
         } else {
-            self.note_gap((stamp.serial, whole.share.first + whole.share.count));
+            let end = whole.share.first + whole.share.count;
+            self.sequences.lose((stamp.serial, end));
         }
     }
 

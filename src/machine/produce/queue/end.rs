@@ -29,6 +29,7 @@ impl<T: Clone> BatchQueue<T> {
             .chain(self.open.as_ref().map(|o| o.opened))
             .min();
         self.watched = oldest.is_some();
+        self.check();
         oldest.map(|opened| after(opened, limit))
     }
 
@@ -36,7 +37,7 @@ impl<T: Clone> BatchQueue<T> {
     pub(super) fn give_up_unknown(&mut self) -> Vec<Ended<T>> {
         let (unknown, kept) = std::mem::take(&mut self.ready)
             .into_iter()
-            .partition(|batch| batch.unknown);
+            .partition(|batch| batch.knowledge.may_be_written());
         self.ready = kept;
         let unknown: VecDeque<ProducerBatch<T>> = unknown;
         let cause = || Arc::new(Error::Closed { what: "producer" });
@@ -55,6 +56,7 @@ impl<T: Clone> BatchQueue<T> {
     pub(crate) fn abort(&mut self, error: &Error, ended: &mut Vec<Ended<T>>) {
         self.closed = true;
         self.end_where(|_| true, None, ended, |_| error.clone());
+        self.check();
     }
 
     /// The partition is no more: ends what waits to be sent to it, and what will come back to be.
@@ -62,6 +64,7 @@ impl<T: Clone> BatchQueue<T> {
         self.gone = Some(Arc::clone(error));
         self.close();
         self.end_ready(|_| true, ended, |_| Arc::clone(error));
+        self.check();
     }
 
     /// Ends what has begun at a time that is `over`; what is in flight is told by `now` how long its broker is silent.
@@ -89,7 +92,7 @@ impl<T: Clone> BatchQueue<T> {
             });
         }
         if let Some(place) = gap {
-            self.note_gap(place);
+            self.sequences.lose(place);
         }
         if self.open.as_ref().is_some_and(|open| over(open.opened)) {
             self.close();
@@ -113,7 +116,7 @@ impl<T: Clone> BatchQueue<T> {
             gap = gap.max(batch.place());
             ended.push(Ended {
                 error: error(batch.last_error),
-                possibly_written: batch.unknown,
+                possibly_written: batch.knowledge.may_be_written(),
                 attempts: batch.failures,
                 charged: batch.charged,
                 share: batch.share,
@@ -122,14 +125,28 @@ impl<T: Clone> BatchQueue<T> {
         }
         self.ready = kept;
         if let Some(place) = gap {
-            self.note_gap(place);
+            self.sequences.lose(place);
         }
     }
 
     /// As after a first acknowledgement.
     #[cfg(test)]
     pub(crate) fn prove(&mut self, producer: ProducerId) {
-        (self.producer, self.proven) = (Some(producer), true);
+        self.sequences.prove(producer);
+    }
+
+    /// The state of its sequences, and what is known of each batch that waits.
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> Vec<&'static str> {
+        use crate::machine::produce::knowledge::Knowledge as K;
+        let known = self.ready.iter().map(|batch| match batch.knowledge {
+            K::NotWritten => "NotWritten",
+            K::PassedOver => "PassedOver",
+            K::MaybeWritten => "MaybeWritten",
+            K::Doubted { .. } => "Doubted",
+            K::Written => "Written",
+        });
+        known.chain([self.sequences.name()]).collect()
     }
 
     /// Accepts no more records.

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{BatchQueue, Body, Detached, Flight, ProducerBatch, Readiness, Stamp, Take, Taken};
-use crate::machine::produce::sequence::advance;
 use crate::types::{BrokerId, ProducerId, TopicId, after};
 
 /// Batches of one partition that the broker still recognises as duplicates (its own limit).
-const MAX_FLIGHTS: usize = 5;
+pub(super) const MAX_FLIGHTS: usize = 5;
 /// After so long without a batch a broker may have forgotten the producer (its `producer.id.expiration.ms`).
 const FORGETFUL: Duration = Duration::from_secs(60);
 
@@ -19,13 +18,10 @@ impl<T: Clone> BatchQueue<T> {
         };
         let waits_for_answers = !self.flights.is_empty()
             && (self.flights.len() >= MAX_FLIGHTS
-                || self.restamp
-                || (self.limits.idempotent && (!self.proven || self.is_far_ahead()))
+                || (self.limits.idempotent
+                    && (!self.sequences.is_proven() || self.is_far_ahead()))
                 || self.flights.iter().any(|f| f.broker != leader)
-                || match self.ready.front() {
-                    Some(front) => front.stamp.is_some() || self.gap.is_some(),
-                    None => self.gap.is_some(),
-                });
+                || self.is_first_stamped());
         if self.is_any_detached() || waits_for_answers {
             return Readiness::No;
         }
@@ -67,12 +63,28 @@ impl<T: Clone> BatchQueue<T> {
         identity: ProducerId,
         bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
     ) -> Take<T> {
+        let take = self.take_unchecked(broker, topic, now, hurry, identity, bump);
+        self.check();
+        take
+    }
+
+    #[inline]
+    fn take_unchecked(
+        &mut self,
+        broker: BrokerId,
+        topic: TopicId,
+        now: Instant,
+        hurry: bool,
+        identity: ProducerId,
+        bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
+    ) -> Take<T> {
         if self.leader != Some(broker) {
             return Take::Nothing(Readiness::No);
         }
         if self.topic != topic {
             // The new topic's log knows no producer.
-            (self.topic, self.proven) = (topic, false);
+            self.topic = topic;
+            self.sequences.distrust();
             self.term += 1;
         }
         match self.readiness(now, hurry) {
@@ -83,8 +95,11 @@ impl<T: Clone> BatchQueue<T> {
         let is_open_question = self.flights.is_empty()
             && self.doubted() > 0
             && self.next().is_none_or(|next| next.stamp.is_none());
-        self.restamp |= is_open_question;
-        if self.restamp && self.ready.iter().any(|batch| batch.unknown) {
+        if is_open_question {
+            self.sequences.restart();
+        }
+        let may_be_written = |batch: &ProducerBatch<T>| batch.knowledge.may_be_written();
+        if self.sequences.must_restart() && self.ready.iter().any(may_be_written) {
             return Take::GivenUp(self.give_up_unknown());
         }
         if self.ready.is_empty() {
@@ -93,7 +108,9 @@ impl<T: Clone> BatchQueue<T> {
         let (size, idempotent) = (self.limits.batch_size, self.limits.idempotent);
         let is_too_large = self.next().is_some_and(|next| {
             // In parts a batch that is in the log would not be recognised.
-            next.plain_len > size && next.share.count > 1 && !(next.unknown && idempotent)
+            next.plain_len > size
+                && next.share.count > 1
+                && !(next.knowledge.may_be_written() && idempotent)
         });
         if is_too_large && let Some(batch) = self.pop_next() {
             let number = self.next_flight;
@@ -115,7 +132,7 @@ impl<T: Clone> BatchQueue<T> {
             .last_ack
             .is_some_and(|last| after(last, FORGETFUL) <= now);
         if quiet && self.flights.is_empty() {
-            self.proven = false;
+            self.sequences.distrust();
         }
         if self.limits.idempotent && !self.identify(identity, bump) {
             return Take::Nothing(Readiness::No);
@@ -126,6 +143,7 @@ impl<T: Clone> BatchQueue<T> {
         if batch.stamp.is_none() {
             batch.stamp = Some(self.stamp(batch.share.count));
         }
+        batch.knowledge = batch.knowledge.after_sending();
         let flight = self.next_flight;
         self.next_flight += 1;
         self.flights.push(Flight {
@@ -146,64 +164,45 @@ impl<T: Clone> BatchQueue<T> {
         self.ready.remove(self.doubted())
     }
 
+    /// Whether the batch that stands first has its sequence: then it was sent before.
+    fn is_first_stamped(&self) -> bool {
+        let first = self.ready.front();
+        first.is_some_and(|first| first.stamp.is_some())
+    }
+
     /// Makes sure that the queue has an identity and that its sequences may be continued.
     fn identify(
         &mut self,
-        identity: ProducerId,
+        current: ProducerId,
         bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
     ) -> bool {
-        let stamped = self
-            .ready
-            .front()
-            .is_some_and(|front| front.stamp.is_some());
-        let current = match self.producer {
-            // A lost sequence may be missed by the broker: only a new epoch is sure to be accepted.
-            Some(own) if self.restamp || (self.gap.is_some() && !stamped) => {
-                let Some(fresh) = bump(own) else { return false };
-                fresh
-            }
-            Some(own) if stamped || !self.flights.is_empty() => own,
-            _ => identity,
+        let (stamped, flying) = (self.is_first_stamped(), !self.flights.is_empty());
+        let identity = self
+            .sequences
+            .identity_of_next(stamped, flying, current, bump);
+        let Some(identity) = identity else {
+            return false;
         };
-        if self.producer != Some(current) {
-            self.producer = Some(current);
-            self.proven = false;
-            self.next_sequence = 0;
-            self.restart_sequences(current);
+        if self.sequences.begin(identity) {
+            self.restart_sequences();
         }
-        self.gap = if stamped && !self.restamp {
-            self.gap
-        } else {
-            None
-        };
-        self.restamp = false;
         true
     }
 
     /// Gives every batch that waits to be sent again its new place from sequence 0 on.
-    fn restart_sequences(&mut self, producer: ProducerId) {
+    fn restart_sequences(&mut self) {
         for batch in &mut self.ready {
             let Some(stamp) = &mut batch.stamp else { break };
-            stamp.producer = producer;
-            stamp.base_sequence = self.next_sequence;
-            self.next_sequence = advance(self.next_sequence, batch.share.count);
+            (stamp.producer, stamp.base_sequence) = self.sequences.give(batch.share.count);
         }
     }
 
     fn stamp(&mut self, count: u32) -> Stamp {
         let serial = self.next_serial;
         self.next_serial += 1;
-        if !self.limits.idempotent {
-            return Stamp {
-                producer: ProducerId::NONE,
-                base_sequence: -1,
-                serial,
-            };
-        }
-        let base_sequence = self.next_sequence;
-        self.next_sequence = advance(base_sequence, count);
+        let (producer, base_sequence) = self.sequences.give(count);
         Stamp {
-            producer: self.producer.unwrap_or(ProducerId::NONE),
+            producer,
             base_sequence,
             serial,
         }
