@@ -6,6 +6,7 @@
 mod embedded {
     mod blocked;
     mod pausing;
+    mod retries;
     mod whole_topics;
 }
 

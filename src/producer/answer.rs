@@ -74,7 +74,7 @@ pub(crate) fn arrived(
     let mut decided = Vec::with_capacity(told.len());
     for (flight, own) in told {
         match own {
-            Some(own) => decided.push(answered(inner, flight, own)),
+            Some(own) => decided.push(answered(inner, broker, flight, own)),
             None => {
                 let error = Error::protocol(
                     format!("broker {}", broker.id.0),
@@ -138,7 +138,12 @@ fn find(
 }
 
 /// One partition's answer.
-fn answered(inner: &ProducerInner, flight: Flying, answer: ProducePartitionAnswer) -> Decided {
+fn answered(
+    inner: &ProducerInner,
+    broker: &BrokerQueue,
+    flight: Flying,
+    answer: ProducePartitionAnswer,
+) -> Decided {
     let Flying {
         queue,
         flight,
@@ -169,6 +174,11 @@ fn answered(inner: &ProducerInner, flight: Flying, answer: ProducePartitionAnswe
     if told.code != ErrorCode::NONE {
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
+    }
+    match &result {
+        Answered::Acked { .. } => inner.retry_log.written(&queue.target),
+        Answered::Queued { .. } => inner.retry_log.refused(broker.id, &queue.target, told.code),
+        _ => {}
     }
     (queue, result)
 }
@@ -386,6 +396,7 @@ pub(crate) fn fail(
     };
     warn!(partition = %queue.target, %error, records = batch.share.count, "batch failed");
     inner.counters.failed(batch.share.count, &error);
+    inner.retry_log.failed(&queue.target);
     let ResultShare {
         result,
         first,

@@ -12,6 +12,7 @@ use super::batch_result::BatchResult;
 use super::compress::Compressor;
 use super::identity::Identity;
 use super::metrics::Counters;
+use super::retry_log::RetryLog;
 use super::sender;
 use super::usage::LastUse;
 use crate::cluster::{Cluster, RoleId, next_role};
@@ -39,6 +40,7 @@ pub(crate) struct ProducerInner {
     pub(crate) counters: Apart<Counters>,
     pub(crate) compressor: Compressor,
     pub(crate) last_use: LastUse,
+    pub(crate) retry_log: RetryLog,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
@@ -59,6 +61,7 @@ impl ProducerInner {
             counters: Apart::default(),
             compressor: Compressor::default(),
             last_use: LastUse::default(),
+            retry_log: RetryLog::default(),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -156,6 +159,7 @@ impl ProducerInner {
                 cause: end.error,
             };
             self.counters.failed(end.share.count, &error);
+            self.retry_log.failed(&queue.target);
             let share = end.share;
             share
                 .result

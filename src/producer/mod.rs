@@ -16,6 +16,7 @@ mod identity;
 mod inner;
 mod metrics;
 mod partitioner;
+mod retry_log;
 mod sender;
 mod sizes;
 mod split;

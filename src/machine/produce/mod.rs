@@ -6,6 +6,7 @@ mod fit;
 mod knowledge;
 pub(crate) mod partition;
 mod queue;
+mod retries;
 mod sequence;
 mod split;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub(crate) use queue::{
     Answered, Append, BatchQueue, Body, Ended, Limits, ProducerBatch, Readiness, ResultShare, Room,
     Take, Taken,
 };
+pub(crate) use retries::{Retried, Retries};
 pub(crate) use split::split;
 pub(crate) use verdict::Answer;
