@@ -299,7 +299,7 @@ impl ConsumerInner {
     /// The offsets to commit: behind what the application is done with, where that was not committed last.
     pub(super) fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
         self.positions_of(partitions, |partition| {
-            Some(partition.done).filter(|done| Some(done.offset) != partition.committed)
+            Some(partition.done()).filter(|done| Some(done.offset) != partition.committed())
         })
     }
 
@@ -345,7 +345,7 @@ impl ConsumerInner {
         for (name, commit) in offsets {
             let partition = state.find(name);
             if let Some(partition) = partition.filter(|p| p.is_of_topic(commit.topic_id)) {
-                partition.committed = Some(commit.offset.offset);
+                partition.set_committed(Some(commit.offset.offset));
             }
         }
     }

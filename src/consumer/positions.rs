@@ -161,7 +161,7 @@ fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Looku
             Known::Missing(_) => {}
         }
         nodes.count(partition, now);
-        if partition.leader.is_none() {
+        if partition.leader().is_none() {
             work.lost.insert(partition.name.name().clone());
         }
         // Its replica's loop then ends; the leader's must be there.
@@ -176,9 +176,9 @@ fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Looku
         let sought = Sought {
             name: partition.name.clone(),
             version: partition.version,
-            leader_epoch: partition.leader_epoch,
+            leader_epoch: partition.leader_epoch(),
         };
-        match (need, partition.leader) {
+        match (need, partition.leader()) {
             (Need::Committed, _) => work.committed.push(sought),
             (Need::Offset(start), Some(leader)) => {
                 work.offsets
@@ -194,7 +194,7 @@ fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Looku
             }
             (_, None) => continue,
         }
-        work.leaders.extend(partition.leader);
+        work.leaders.extend(partition.leader());
         partition.ask();
     }
     nodes.tell(inner, &mut state);

@@ -35,7 +35,7 @@ pub(super) fn recreated(inner: &ConsumerInner, state: &mut SubscriptionState, in
     let mut error = None;
     state.change_at(index, |partition, version| {
         warn!(partition = %partition.name, "the topic was deleted and created again");
-        partition.forget();
+        partition.forget(version);
         error = by_policy(inner, partition, version, || {
             "the topic was deleted and created again".to_owned()
         });

@@ -313,7 +313,7 @@ impl SubscriptionState {
         self.calls += 1;
         while let Some(index) = self.outstanding.pop() {
             if let Some(partition) = self.get(index) {
-                partition.done = partition.handed;
+                partition.set_done();
             }
         }
     }

@@ -73,7 +73,7 @@ fn from_committed(
     let name = state.get(index)?.name.clone();
     let absent_at = state.growth.absent_at(&name);
     state.change_at(index, |partition, version| {
-        partition.committed = committed.as_ref().map(|committed| committed.offset);
+        partition.set_committed(committed.as_ref().map(|committed| committed.offset));
         match (committed, inner.settings.offset_reset) {
             (Some(committed), _) => {
                 let position = Position {

@@ -69,7 +69,7 @@ pub(super) fn compare(
             end = end.offset,
             "the log was truncated"
         );
-        let handed = partition.handed.offset;
+        let handed = partition.position().map_or(-1, |position| position.offset);
         match inner.settings.offset_reset {
             // Only what was fetched ahead is gone. What is left of it was not handed out yet.
             _ if is_known && partition.is_ahead() && handed <= end.offset => {

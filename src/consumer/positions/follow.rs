@@ -47,7 +47,7 @@ pub(super) fn follow(partition: &mut PartitionState, topology: &Topology) -> Kno
         }
         None if topic.error.is_none() => {
             // It may have had a leader, in a topic that was deleted meanwhile. Should it come back, its id tells.
-            partition.lead_by(None, partition.leader_epoch, partition.topic_id);
+            partition.lead_by(None, partition.leader_epoch(), partition.topic_id);
             Known::Missing(topic.partitions.len())
         }
         None => Known::Followed,

@@ -143,11 +143,11 @@ async fn a_partition_that_its_topic_lost_when_it_was_made_anew_is_missed_and_fou
     assert_eq!(follow(partition, &topology(2, id(1))), Known::Followed);
     partition.seek(at(100, 3), 7);
     assert_eq!(follow(partition, &topology(1, id(2))), Known::Missing(1));
-    assert_eq!(partition.leader, None, "it is looked for");
+    assert_eq!(partition.leader(), None, "it is looked for");
     assert!(missing(partition, 1).is_some());
     assert!(missing(partition, 1).is_none(), "told once");
     assert_eq!(follow(partition, &topology(2, id(2))), Known::Recreated);
-    assert_eq!(partition.leader, NODE);
+    assert_eq!(partition.leader(), NODE);
 }
 
 fn topic(count: usize, id: TopicId) -> crate::machine::topology::Topic {
@@ -235,7 +235,7 @@ async fn a_partition_that_its_topic_does_not_have_is_told_and_still_waited_for()
     let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     assert_eq!(error.broker_code(), Some(code), "{error}");
     brokers.grow(100);
-    while inner.lock().get(0).unwrap().leader.is_none() {
+    while inner.lock().get(0).unwrap().leader().is_none() {
         tokio::task::yield_now().await;
     }
     assert!(inner.lock().next_error().is_none(), "told once");

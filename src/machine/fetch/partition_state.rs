@@ -1,36 +1,60 @@
 //! One assigned partition: where it is read, what is buffered, and what is missing before it can be fetched.
 //!
 //! ```text
-//!            begin              found                 epoch changed
-//!   Held ──────────▶ Committed ───────▶ Fetching ◀──────────────────▶ Validating
-//!     │                  │ none           ▲  │                            │ truncated
-//!     │ without a group  ▼          found │  │ out of range               ▼
-//!     └─────────────▶ Resetting ──────────┘◀─┘             Fetching at the cut, or Stuck
+//!                   begin                    seek, found            epoch changed
+//!   Initializing ──────────▶ AwaitCommitted ─────────────▶ Fetching ◀────────────▶ AwaitValidation
+//!        │                         │ none                  ▲  │ │      validated        │
+//!        │ begin, without a group  ▼           seek, found │  │ │ no policy   truncated │
+//!        └─────────────────────▶ AwaitReset ───────────────┘◀─┘ ▼                       ▼
+//!                                             out of range    AwaitSeek ◀── or Fetching at the cut
 //! ```
 //!
-//! Invariant: what was fetched or looked up under an older `version` is never used.
+//! A seek leads to `Fetching`, a reset to `AwaitReset`, from everywhere. While the application is told of the assignment
+//! nothing is looked up or fetched, whatever the state. A lookup is `Wanted` or `UnderWay`, and void with the version.
+//!
+//! Invariants, checked in debug builds after each transition: what was fetched or looked up under an older `version` is
+//! never used; only where it is known what is fetched next is anything buffered, and all that is is counted; a partition
+//! whose offset is looked up has no position.
+//!
+//! Kafka: `SubscriptionState.TopicPartitionState` and its `FetchStates`.
 
-use std::collections::VecDeque;
+mod buffer;
+mod fetching;
+mod leadership;
+mod progress;
+mod retry;
+
 use std::time::{Duration, Instant};
 
-use super::completed_fetch::CompletedFetch;
-use super::position::{Answered, Need, Position, Start, Wanted};
+use super::position::{NOWHERE, Need, Position, Start};
 use crate::error::ErrorCode;
-use crate::types::{BrokerId, TopicId, TopicPartition, after};
+use crate::types::{BrokerId, TopicId, TopicPartition};
+use buffer::{Behind, FetchBuffer};
+use leadership::Leadership;
+use progress::Progress;
+use retry::Retry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum FetchState {
     /// Assigned, and not begun.
-    Held,
+    Initializing,
     /// The group's committed offset is wanted.
-    Committed,
+    AwaitCommitted(Lookup),
     /// The offset of `Start` is wanted.
-    Resetting(Start),
-    /// Whether the log still has what was read is to be asked.
-    Validating,
-    Fetching,
+    AwaitReset(Start, Lookup),
+    /// Whether the log still has what is before the position to be fetched next is to be asked.
+    AwaitValidation(Position, Lookup),
+    /// From this position on.
+    Fetching(Position),
     /// The application was told of an error and must seek.
-    Stuck,
+    AwaitSeek,
+}
+
+/// What is looked up of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookup {
+    Wanted,
+    UnderWay,
 }
 
 /// An assigned partition.
@@ -38,50 +62,25 @@ enum Stage {
 pub(crate) struct PartitionState {
     pub(crate) name: TopicPartition,
     pub(crate) topic_id: TopicId,
-    pub(crate) leader: Option<BrokerId>,
-    pub(crate) leader_epoch: i32,
     /// Another number after each change that voids what is fetched or looked up; unique among all partitions.
     pub(crate) version: u64,
     pub(crate) paused: bool,
     /// Nothing is handed out any more: the partition is being given up.
     pub(crate) stopped: bool,
-    /// Behind the last record handed out.
-    pub(crate) handed: Position,
-    /// Behind the last record that the application is done with.
-    pub(crate) done: Position,
-    /// The last offsets that nothing which could be handed out was at: the first, and the position behind them.
-    unseen: Option<(i64, Position)>,
-    /// As committed last, by this consumer or whoever had the partition before.
-    pub(crate) committed: Option<i64>,
     /// Waits in the line of those that have something to hand out.
     pub(crate) in_line: bool,
     pub(crate) high_watermark: i64,
     pub(crate) last_stable_offset: i64,
     pub(crate) log_start_offset: i64,
-    /// The application is being told of the assignment: even where it has sought to, nothing is fetched.
-    held: bool,
-    stage: Stage,
-    next: Position,
-    completed: VecDeque<CompletedFetch>,
-    buffered: usize,
-    blocked: bool,
-    /// The log does not have what is to be fetched next: what is buffered is handed out before that is asked for again.
-    drains: bool,
-    replica: Option<(BrokerId, Instant)>,
-    /// Another broker is to fetch it, or the same one in another way: its loop was not told yet.
-    moved: bool,
-    failures: u32,
-    not_before: Option<Instant>,
-    /// A lookup is under way.
-    is_asked: bool,
-    /// What the application was told last, and not again before something else happens.
-    told: Option<ErrorCode>,
+    /// The application is being told of the assignment: even where it has sought to, nothing is fetched. Kafka:
+    /// `pendingOnAssignedCallback`.
+    pending_on_assigned: bool,
+    state: FetchState,
+    lead: Leadership,
+    progress: Progress,
+    buffer: FetchBuffer,
+    retry: Retry,
 }
-
-const NOWHERE: Position = Position {
-    offset: -1,
-    leader_epoch: -1,
-};
 
 impl PartitionState {
     /// Assigned, and not fetched yet.
@@ -89,174 +88,208 @@ impl PartitionState {
         Self {
             name,
             topic_id: TopicId::ZERO,
-            leader: None,
-            leader_epoch: -1,
             version,
             paused: false,
             stopped: false,
-            handed: NOWHERE,
-            done: NOWHERE,
-            unseen: None,
-            committed: None,
             in_line: false,
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
-            held: true,
-            stage: Stage::Held,
-            next: NOWHERE,
-            completed: VecDeque::new(),
-            buffered: 0,
-            blocked: false,
-            drains: false,
-            replica: None,
-            moved: false,
-            failures: 0,
-            not_before: None,
-            is_asked: false,
-            told: None,
+            pending_on_assigned: true,
+            state: FetchState::Initializing,
+            lead: Leadership::UNKNOWN,
+            progress: Progress::NONE,
+            buffer: FetchBuffer::default(),
+            retry: Retry::default(),
         }
     }
 
     /// Lets it be fetched, unless the application has sought meanwhile: from `start`, or else from the
     /// committed offset.
     pub(crate) fn begin(&mut self, start: Option<Start>) {
-        if self.stage == Stage::Held {
-            self.stage = start.map_or(Stage::Committed, Stage::Resetting);
+        if self.state == FetchState::Initializing {
+            self.state = match start {
+                Some(start) => FetchState::AwaitReset(start, Lookup::Wanted),
+                None => FetchState::AwaitCommitted(Lookup::Wanted),
+            };
         }
-        self.held = false;
-        self.moved = true;
+        self.pending_on_assigned = false;
+        self.lead.moves();
+        self.check();
     }
 
     /// Whether it has not begun, and the application has not sought.
     pub(crate) fn is_held(&self) -> bool {
-        self.stage == Stage::Held
+        self.state == FetchState::Initializing
     }
 
     /// The position, where there is one.
     pub(crate) fn position(&self) -> Option<Position> {
-        (self.handed.offset >= 0).then_some(self.handed)
+        Some(self.progress.handed).filter(|handed| handed.offset >= 0)
+    }
+
+    /// Behind the last record that the application is done with.
+    pub(crate) fn done(&self) -> Position {
+        self.progress.done
+    }
+
+    /// The offset that was committed last, by this consumer or whoever had the partition before.
+    pub(crate) fn committed(&self) -> Option<i64> {
+        self.progress.committed
+    }
+
+    pub(crate) fn set_committed(&mut self, offset: Option<i64>) {
+        self.progress.committed = offset;
+    }
+
+    /// The application is done with what it was handed.
+    pub(crate) fn set_done(&mut self) {
+        self.progress.done = self.progress.handed;
+    }
+
+    pub(crate) fn leader(&self) -> Option<BrokerId> {
+        self.lead.leader
+    }
+
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        self.lead.epoch
     }
 
     /// Whether it is known where it is read from.
     pub(crate) fn is_positioned(&self) -> bool {
-        matches!(self.stage, Stage::Fetching | Stage::Validating) && !self.held
+        self.next().is_some() && !self.pending_on_assigned
     }
 
     pub(crate) fn is_fetching(&self) -> bool {
-        self.stage == Stage::Fetching && !self.held
+        matches!(self.state, FetchState::Fetching(_)) && !self.pending_on_assigned
     }
 
     /// Whether the application must seek before anything can be read.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.stage == Stage::Stuck
+        self.state == FetchState::AwaitSeek
     }
 
-    /// Goes on from `position`; `version` is a new one. Returns the bytes that were buffered.
-    pub(crate) fn seek(&mut self, position: Position, version: u64) -> usize {
-        let freed = self.void(version);
-        self.move_to(position);
-        freed
-    }
-
-    /// Goes on from an offset that is to be looked up. Returns the bytes that were buffered.
-    pub(crate) fn reset(&mut self, start: Start, version: u64) -> usize {
-        let freed = self.void(version);
-        (self.handed, self.next) = (NOWHERE, NOWHERE);
-        self.stage = Stage::Resetting(start);
-        self.not_before = None;
-        freed
-    }
-
-    /// Waits for the application to seek. Returns the bytes that were buffered.
-    pub(crate) fn stick(&mut self, version: u64) -> usize {
-        let freed = self.void(version);
-        self.stage = Stage::Stuck;
-        freed
-    }
-
-    /// Drops what is buffered, to be fetched again from the position. Returns the bytes that were buffered.
-    pub(crate) fn refetch(&mut self, version: u64) -> usize {
-        let freed = self.void(version);
-        self.next = self.handed;
-        if self.stage == Stage::Validating {
-            // It was another position whose epoch was to be asked for.
-            self.stage = Stage::Fetching;
-            self.check_epoch();
+    /// What is to be fetched next, where that is known.
+    fn next(&self) -> Option<Position> {
+        match self.state {
+            FetchState::Fetching(next) | FetchState::AwaitValidation(next, _) => Some(next),
+            _ => None,
         }
-        freed
+    }
+
+    /// Goes on from `position`; `version` is a new one.
+    pub(crate) fn seek(&mut self, position: Position, version: u64) {
+        self.void(version);
+        self.progress.move_to(position);
+        self.retry.over();
+        self.fetch_from(position);
+    }
+
+    /// Goes on from an offset that is to be looked up.
+    pub(crate) fn reset(&mut self, start: Start, version: u64) {
+        self.void(version);
+        self.progress.handed = NOWHERE;
+        self.state = FetchState::AwaitReset(start, Lookup::Wanted);
+        self.retry.not_before = None;
+        self.check();
+    }
+
+    /// Waits for the application to seek.
+    pub(crate) fn stick(&mut self, version: u64) {
+        self.void(version);
+        self.state = FetchState::AwaitSeek;
+        self.check();
+    }
+
+    /// Drops what is buffered, to be fetched again from the position.
+    pub(crate) fn refetch(&mut self, version: u64) {
+        self.void(version);
+        match self.state {
+            FetchState::Fetching(_) => self.state = FetchState::Fetching(self.progress.handed),
+            // It was another position whose epoch was to be asked for.
+            FetchState::AwaitValidation(..) => self.fetch_from(self.progress.handed),
+            _ => {}
+        }
+        self.check();
+    }
+
+    /// What was fetched ahead may not be in the log any more: fetches it again from the position, which is asked for
+    /// anew.
+    pub(crate) fn rewind(&mut self, version: u64) {
+        self.void(version);
+        self.retry.not_before = None;
+        self.fetch_from(self.progress.handed);
+    }
+
+    /// Nothing that was read counts for the log as it is now; where to go on is to be said next.
+    pub(crate) fn forget(&mut self, version: u64) {
+        self.void(version);
+        self.progress = Progress::NONE;
+        self.state = FetchState::AwaitSeek;
+        self.check();
+    }
+
+    /// What was fetched and is looked up counts no more.
+    fn void(&mut self, version: u64) {
+        self.version = version;
+        self.retry.told = None;
+        self.buffer.clear();
+        self.set_lookup(Lookup::Wanted);
+    }
+
+    fn set_lookup(&mut self, now: Lookup) {
+        match &mut self.state {
+            FetchState::AwaitCommitted(lookup)
+            | FetchState::AwaitReset(_, lookup)
+            | FetchState::AwaitValidation(_, lookup) => *lookup = now,
+            FetchState::Initializing | FetchState::Fetching(_) | FetchState::AwaitSeek => {}
+        }
+    }
+
+    /// Fetches from there, once it is known that the leader has what was read: one of another epoch than the position's
+    /// may not have all of it.
+    fn fetch_from(&mut self, next: Position) {
+        let (read, now) = (next.leader_epoch, self.lead.epoch);
+        self.state = if read >= 0 && now >= 0 && read != now {
+            FetchState::AwaitValidation(next, Lookup::Wanted)
+        } else {
+            FetchState::Fetching(next)
+        };
+        self.check();
     }
 
     /// Fetches nothing more before what is buffered was handed out; `false` when nothing is.
     pub(crate) fn drain(&mut self) -> bool {
-        self.drains = self.is_ahead();
-        self.drains
-    }
-
-    fn is_draining(&self) -> bool {
-        self.drains && self.is_ahead()
+        let is_ahead = self.is_ahead();
+        if self.buffer.behind != Behind::Blocked {
+            self.buffer.behind = if is_ahead {
+                Behind::Draining
+            } else {
+                Behind::Open
+            };
+        }
+        self.check();
+        is_ahead
     }
 
     /// Whether what had to be handed out first was, since it was asked last.
     pub(crate) fn take_drained(&mut self) -> bool {
-        let is_over = self.drains && !self.is_ahead();
-        self.drains &= !is_over;
+        let is_over = self.buffer.behind == Behind::Draining && !self.is_ahead();
+        if is_over {
+            self.buffer.behind = Behind::Open;
+        }
         is_over
     }
 
     /// Whether more was fetched than was handed out.
     pub(crate) fn is_ahead(&self) -> bool {
-        self.handed.offset >= 0 && self.next.offset > self.handed.offset
-    }
-
-    /// What was fetched ahead may not be in the log any more: fetches it again from the position, which is asked for
-    /// anew. Returns the bytes that were buffered.
-    pub(crate) fn rewind(&mut self, version: u64) -> usize {
-        let freed = self.refetch(version);
-        self.stage = Stage::Fetching;
-        self.not_before = None;
-        self.check_epoch();
-        freed
-    }
-
-    /// Nothing that was read counts for the log as it is now.
-    pub(crate) fn forget(&mut self) {
-        (self.handed, self.done, self.next) = (NOWHERE, NOWHERE, NOWHERE);
-        self.committed = None;
-        self.unseen = None;
-    }
-
-    fn void(&mut self, version: u64) -> usize {
-        self.version = version;
-        self.is_asked = false;
-        self.told = None;
-        self.completed.clear();
-        self.blocked = false;
-        self.drains = false;
-        std::mem::take(&mut self.buffered)
-    }
-
-    fn move_to(&mut self, position: Position) {
-        (self.handed, self.done, self.next) = (position, position, position);
-        self.unseen = None;
-        self.stage = Stage::Fetching;
-        self.failures = 0;
-        self.not_before = None;
-        self.check_epoch();
-    }
-
-    /// A leader of another epoch than the position's may not have all that was read.
-    fn check_epoch(&mut self) {
-        let (read, now) = (self.next.leader_epoch, self.leader_epoch);
-        if self.stage == Stage::Fetching && read >= 0 && now >= 0 && read != now {
-            self.stage = Stage::Validating;
-        }
+        let handed = self.progress.handed.offset;
+        handed >= 0 && self.next().is_some_and(|next| next.offset > handed)
     }
 
     /// Whether this is the id of another topic than the one that was read.
     pub(crate) fn is_other_topic(&self, id: TopicId) -> bool {
-        let is_other = self.topic_id != TopicId::ZERO && id != TopicId::ZERO && self.topic_id != id;
-        is_other && self.handed.offset >= 0
+        !self.is_of_topic(id) && self.progress.handed.offset >= 0
     }
 
     /// Whether this may be the id of the topic that is read.
@@ -266,238 +299,142 @@ impl PartitionState {
 
     /// The cluster's newest word on the partition.
     pub(crate) fn lead_by(&mut self, leader: Option<BrokerId>, epoch: i32, id: TopicId) {
-        let is_new = self.leader != leader || self.leader_epoch != epoch || self.topic_id != id;
-        (self.leader, self.leader_epoch, self.topic_id) = (leader, epoch, id);
-        if is_new {
-            self.not_before = None;
-            self.replica = None;
-            self.moved = true;
-            self.check_epoch();
+        let is_new = self.lead.leader != leader || self.lead.epoch != epoch || self.topic_id != id;
+        if !is_new {
+            return;
+        }
+        self.topic_id = id;
+        self.lead.change(leader, epoch);
+        self.retry.not_before = None;
+        if let FetchState::Fetching(next) = self.state {
+            self.fetch_from(next);
         }
     }
 
     /// Whether the loop of the broker to fetch from is to be told of this partition.
     pub(crate) fn take_moved(&mut self, now: Instant) -> bool {
-        let is_over = self.replica.take_if(|(_, until)| *until <= now).is_some();
-        std::mem::take(&mut self.moved) || is_over
+        self.lead.take_moved(now)
     }
 
     /// What is to be looked up, if anything, and if it is time.
     pub(crate) fn need(&self, now: Instant) -> Option<Need> {
-        let need = match self.stage {
-            Stage::Committed => Need::Committed,
-            Stage::Resetting(start) => Need::Offset(start),
-            Stage::Validating => Need::EndOf {
-                position: self.next,
-            },
-            Stage::Held | Stage::Fetching | Stage::Stuck => return None,
+        let need = match self.state {
+            FetchState::AwaitCommitted(Lookup::Wanted) => Need::Committed,
+            FetchState::AwaitReset(start, Lookup::Wanted) => Need::Offset(start),
+            FetchState::AwaitValidation(position, Lookup::Wanted) => Need::EndOf { position },
+            _ => return None,
         };
-        let is_free = !self.is_asked && !self.stopped && !self.held;
+        let is_free = !self.stopped && !self.pending_on_assigned;
         (is_free && !self.is_waiting(now)).then_some(need)
     }
 
     /// A lookup begins; `failed` or what it finds ends it.
     pub(crate) fn ask(&mut self) {
-        self.is_asked = true;
+        self.set_lookup(Lookup::UnderWay);
+        self.check();
     }
 
     /// Whether the application is to be told of this error: it was not told of the same just before.
     pub(crate) fn is_news(&mut self, code: ErrorCode) -> bool {
-        self.told.replace(code) != Some(code)
+        self.retry.told.replace(code) != Some(code)
     }
 
     /// When something is to be tried again.
     pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.not_before
+        self.retry.not_before
     }
 
     /// Whether trying again waits for its time.
     pub(crate) fn is_waiting(&self, now: Instant) -> bool {
-        self.not_before.is_some_and(|at| at > now)
+        self.retry.is_waiting(now)
     }
 
     /// The log of the leader of this epoch still has what was read.
     pub(crate) fn validated(&mut self, leader_epoch: i32) {
-        if self.stage == Stage::Validating {
-            self.stage = Stage::Fetching;
-            self.is_asked = false;
-            self.told = None;
+        if let FetchState::AwaitValidation(next, _) = self.state {
+            self.retry.over();
+            self.retry.told = None;
             // The same question is not asked again for the same leader.
-            self.next.leader_epoch = leader_epoch;
-            self.failures = 0;
-            self.not_before = None;
-            self.check_epoch();
+            self.fetch_from(Position {
+                leader_epoch,
+                ..next
+            });
         }
     }
 
     /// A try failed; `delay` makes of the number of failures how long to wait.
     pub(crate) fn failed(&mut self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
-        self.is_asked = false;
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(after(now, delay(self.failures)));
+        self.set_lookup(Lookup::Wanted);
+        self.retry.failed(now, delay);
+        self.check();
     }
 
     /// The broker to fetch from: the leader, or a nearer replica that it has named (KIP-392).
     pub(crate) fn fetch_node(&self, now: Instant) -> Option<BrokerId> {
-        match self.replica {
-            Some((replica, until)) if now < until => Some(replica),
-            _ => self.leader,
-        }
+        self.lead.fetch_node(now)
     }
 
     /// Fetches from this replica until then.
     pub(crate) fn prefer(&mut self, replica: BrokerId, until: Instant) {
-        self.replica = Some((replica, until));
-        self.moved = true;
+        self.lead.prefer(replica, until);
     }
 
     /// Back to the leader; `false` when it was fetched from the leader already.
     pub(crate) fn forget_replica(&mut self) -> bool {
-        let is_left = self.replica.take().is_some();
-        self.moved |= is_left;
-        is_left
+        self.lead.leave_replica(None)
     }
 
     /// Back to the leader if it is fetched from this replica; `false` when it is not.
     pub(crate) fn leave_replica(&mut self, broker: BrokerId) -> bool {
-        let left = self.replica.take_if(|(replica, _)| *replica == broker);
-        self.moved |= left.is_some();
-        left.is_some()
+        self.lead.leave_replica(Some(broker))
     }
 
     /// When it goes back to the leader.
     pub(crate) fn replica_until(&self) -> Option<Instant> {
-        self.replica.map(|(_, until)| until)
-    }
-
-    /// Whether it can be fetched, apart from the room that it needs.
-    pub(crate) fn is_fetchable(&self, now: Instant) -> bool {
-        let is_held_up = self.paused || self.stopped || self.blocked || self.is_draining();
-        self.is_fetching() && !is_held_up && !self.is_waiting(now)
-    }
-
-    /// Whether asking for it now would be asking the same again.
-    pub(super) fn is_asked_by(&self, wanted: &Wanted) -> bool {
-        wanted.version == self.version
-            && wanted.offset == self.next.offset
-            && wanted.leader_epoch == self.leader_epoch
-            && wanted.topic_id == self.topic_id
-    }
-
-    /// What to ask the broker for.
-    pub(crate) fn wanted(&self, index: u32) -> Wanted {
-        Wanted {
-            index,
-            version: self.version,
-            partition: self.name.clone(),
-            topic_id: self.topic_id,
-            leader_epoch: self.leader_epoch,
-            offset: self.next.offset,
-        }
-    }
-
-    /// Bytes fetched and not yet handed out.
-    pub(crate) fn buffered(&self) -> usize {
-        self.buffered
-    }
-
-    /// Whether an answer to `wanted` is still of use.
-    pub(crate) fn expects(&self, wanted: &Wanted) -> bool {
-        self.version == wanted.version
-            && self.stage == Stage::Fetching
-            && self.next.offset == wanted.offset
-            && !self.stopped
-    }
-
-    /// Takes what was fetched.
-    pub(crate) fn answered(&mut self, answer: Answered) {
-        self.failures = 0;
-        self.not_before = None;
-        self.told = None;
-        if answer.high_watermark >= 0 {
-            self.high_watermark = answer.high_watermark;
-        }
-        if answer.last_stable_offset >= 0 {
-            self.last_stable_offset = answer.last_stable_offset;
-        }
-        if answer.log_start_offset >= 0 {
-            self.log_start_offset = answer.log_start_offset;
-        }
-        self.blocked |= answer.is_damaged;
-        if let Some(next) = answer.next {
-            self.next = next;
-        }
-        if let Some(mut completed) = answer.completed {
-            self.buffered += completed.size();
-            if self.paused {
-                completed.shelve();
-            }
-            self.completed.push_back(completed);
-        }
-    }
-
-    /// Hands out nothing, and keeps what is buffered; or goes on.
-    pub(crate) fn pause(&mut self, paused: bool) {
-        self.paused = paused;
-        if paused {
-            self.completed.iter_mut().for_each(CompletedFetch::shelve);
-        }
-    }
-
-    /// Whether there is something to hand out now.
-    pub(crate) fn has_some(&self) -> bool {
-        !self.completed.is_empty() && !self.paused && !self.stopped
-    }
-
-    /// The oldest completed fetch; its bytes stay counted until `release`.
-    pub(crate) fn take_completed(&mut self) -> Option<CompletedFetch> {
-        self.completed.pop_front()
-    }
-
-    /// Puts a completed fetch back that was not used up.
-    pub(crate) fn return_completed(&mut self, mut completed: CompletedFetch) {
-        if self.paused {
-            completed.shelve();
-        }
-        self.completed.push_front(completed);
-    }
-
-    /// A completed fetch of so many bytes was used up.
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.buffered = self.buffered.saturating_sub(bytes);
+        self.lead.replica_until()
     }
 
     /// There is nothing to hand out before `position`, from where was handed out up to.
-    pub(crate) fn pass(&mut self, (offset, leader_epoch): (i64, i32)) {
-        let from = self.handed.offset;
-        if offset <= from {
-            return;
-        }
-        self.handed = Position {
-            offset,
-            leader_epoch,
-        };
-        let first = match self.unseen {
-            Some((first, end)) if end.offset == from => first,
-            _ => from,
-        };
-        self.unseen = Some((first, self.handed));
+    pub(crate) fn pass(&mut self, position: (i64, i32)) {
+        self.progress.pass(position);
     }
 
     /// The position behind a record and what follows it that nobody is handed, as far as that was seen; `offset` is
     /// the one behind the record itself.
     pub(crate) fn behind(&self, offset: i64) -> Option<Position> {
-        let (first, end) = self.unseen?;
-        (first == offset).then_some(end)
+        self.progress.behind(offset)
     }
 
     /// Records before `position` were handed out.
+    #[inline]
     pub(crate) fn hand_out(&mut self, position: (i64, i32)) {
-        if position.0 > self.handed.offset {
-            self.handed = Position {
-                offset: position.0,
-                leader_epoch: position.1,
-            };
+        self.progress.hand_out(position);
+    }
+
+    /// The invariants, in debug builds.
+    #[inline]
+    fn check(&self) {
+        debug_assert_eq!(self.violated(), None, "{self:?}");
+    }
+
+    /// The invariant that does not hold.
+    fn violated(&self) -> Option<&'static str> {
+        let has_next = self.next().is_some();
+        let is_clear = self.buffer.is_empty() && self.buffer.behind == Behind::Open;
+        let has_position = self.position().is_some();
+        match self.state {
+            _ if !has_next && !is_clear => Some("what is buffered is not followed by anything"),
+            _ if !self.buffer.is_counted() => Some("what is buffered is not counted"),
+            FetchState::Initializing if !self.pending_on_assigned || has_position => {
+                Some("what has not begun is read")
+            }
+            FetchState::AwaitReset(..) | FetchState::AwaitCommitted(_) if has_position => {
+                Some("what is looked up is known")
+            }
+            _ => None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

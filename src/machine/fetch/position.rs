@@ -11,6 +11,12 @@ pub(crate) struct Position {
     pub(crate) leader_epoch: i32,
 }
 
+/// Where a partition is read of which that is not known.
+pub(super) const NOWHERE: Position = Position {
+    offset: -1,
+    leader_epoch: -1,
+};
+
 /// Where to start reading, when that has to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
