@@ -5,7 +5,7 @@
 //! cargo bench --bench partitions -- --bootstrap localhost:9092    # a real one: topics "partitions-1000" and "partitions-10000"
 //! ```
 //!
-//! Records of 100 bytes go to partitions in a fixed disorder; every 2,000,000 the producer is flushed. Each case is a process of
+//! Records of 100 bytes go to partitions in a fixed disorder; every 1,800,000 the producer is flushed, when all batches are full. Each case is a process of
 //! its own, and the medians of five are compared. Bar: at most 1.2 times the processor time a record. Needs Linux.
 
 #![allow(
@@ -29,9 +29,11 @@ use process::{Failure, figure};
 const FEW: i32 = 1_000;
 const MANY: i32 = 10_000;
 const RUNS: usize = 5;
-const RECORDS: u64 = 4_000_000;
-/// Of the measured records, how many between two flushes: then no batch of either case is half empty for long.
-const FLUSHED: u64 = 2_000_000;
+/// So many records fill a batch of 4,096 bytes.
+const A_BATCH: u64 = 36;
+/// How many records between two flushes: the last batch of each partition is full, with many partitions as with few.
+const FLUSHED: u64 = 5 * A_BATCH * MANY as u64;
+const RECORDS: u64 = 2 * FLUSHED;
 const MOST: f64 = 1.2;
 
 fn main() -> Result<(), Failure> {
@@ -107,7 +109,7 @@ async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
         Ok(())
     };
     // Until every partition has had a batch.
-    let warm_up = 50 * MANY as u64;
+    let warm_up = A_BATCH * MANY as u64;
     let mut cpu = process::cpu()?;
     for i in 0..warm_up + RECORDS {
         if i == warm_up {
@@ -121,7 +123,7 @@ async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
             observe(&mut held)?;
             tokio::task::consume_budget().await;
         }
-        if i % FLUSHED == FLUSHED - 1 {
+        if i + 1 == warm_up || i > warm_up && (i - warm_up) % FLUSHED == FLUSHED - 1 {
             producer.flush().await?;
         }
     }

@@ -29,6 +29,7 @@ mod parts {
     pub(super) mod flushed;
     pub(super) mod identity;
     pub(super) mod inner;
+    pub(super) mod mark;
     pub(super) mod metrics;
     pub(super) mod sender;
     pub(super) mod sizes;

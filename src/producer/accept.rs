@@ -135,7 +135,7 @@ impl ProducerInner {
                     }
                 }
             };
-            locked.note_time(&added.result, added.index, parts.timestamp);
+            let mark = locked.mark_time(&added.result, added.index, parts.timestamp);
             if added.opened {
                 if chosen.is_none() && locked.queue.leader().is_none() {
                     topic.leave_leaderless(self.settings.adaptive);
@@ -145,7 +145,7 @@ impl ProducerInner {
                 drop(guard);
                 self.opened(topic, queue, plan, added.first);
             }
-            return Ok(Delivery::new(added.result, added.index));
+            return Ok(Delivery::new(added.result, added.index, mark));
         }
     }
 

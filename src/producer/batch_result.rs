@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::mark::{Mark, UNREGISTERED};
 use crate::error::Error;
 use crate::types::TopicPartition;
 
@@ -13,9 +14,6 @@ pub(super) const PENDING: u8 = 0;
 pub(super) const ACKED: u8 = 1;
 /// The records fared differently, or failed: see `Slow::parts`.
 const PARTS: u8 = 2;
-
-/// No waker is registered.
-pub(super) const UNREGISTERED: u32 = u32::MAX;
 
 /// What became of a batch's records. Kafka: `ProduceRequestResult`.
 pub(crate) struct BatchResult {
@@ -28,13 +26,9 @@ pub(crate) struct BatchResult {
     slow: Mutex<Slow>,
 }
 
-/// Room made at once for the times of a batch's records: the clock ticks a few times while it fills.
-const TIMES: usize = 32;
-
 #[derive(Default)]
 pub(super) struct Slow {
-    /// Records whose own time is another than that of the record before, with that time. Few where the clock tells it,
-    /// and not worth 8 bytes in each handle.
+    /// By index, the own times of records whose handles do not tell them, unless it is the first record's.
     times: Vec<(u32, i64)>,
     wakers: Vec<Waker>,
     parts: Vec<Part>,
@@ -85,27 +79,35 @@ impl BatchResult {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From this record on they have this time of their own; to be called in the order of the records.
-    pub(crate) fn note_time(&self, index: u32, time: i64) {
+    /// What a record's handle needs to tell its time; `first` remembers the first record's, beside the lock under which
+    /// the batch grows.
+    #[inline]
+    pub(super) fn mark(&self, index: u32, time: i64, first: &mut i64) -> Mark {
         if index == 0 {
+            *first = time;
             self.first_time.store(time, Ordering::Relaxed);
-        } else {
-            let mut slow = self.slow();
-            if slow.times.capacity() == 0 {
-                slow.times.reserve(TIMES);
-            }
-            slow.times.push((index, time));
+            return Mark::FIRST;
         }
+        Mark::between(*first, time).unwrap_or_else(|| self.keep_time(index, time))
+    }
+
+    /// Keeps a record's time, for which its handle has no room.
+    #[cold]
+    fn keep_time(&self, index: u32, time: i64) -> Mark {
+        self.slow().keep_time(index, time);
+        Mark::KEPT
     }
 
     /// A record's own time, for who has its handle.
-    pub(super) fn own_time(&self, index: u32) -> i64 {
-        let slow = self.slow();
-        let at = slow.times.partition_point(|(first, _)| *first <= index);
-        match at.checked_sub(1).and_then(|last| slow.times.get(last)) {
-            Some((_, time)) => *time,
-            None => self.first_time.load(Ordering::Relaxed),
+    pub(super) fn own_time(&self, index: u32, mark: Mark) -> i64 {
+        let first = self.first_time.load(Ordering::Relaxed);
+        if let Some(time) = mark.time(first) {
+            return time;
         }
+        let slow = self.slow();
+        let at = slow.times.binary_search_by_key(&index, |(index, _)| *index);
+        let kept = at.ok().and_then(|at| slow.times.get(at));
+        kept.map_or(first, |(_, time)| *time)
     }
 
     /// The records `first..first + count` of `total` are in the log.
@@ -159,15 +161,6 @@ impl BatchResult {
         }
     }
 
-    /// The same, for who holds the lock.
-    pub(super) fn fate_with(&self, slow: &Slow, index: u32) -> Option<Fate> {
-        match self.state() {
-            PENDING => None,
-            ACKED => Some(self.acked(index)),
-            _ => slow.fate(index),
-        }
-    }
-
     #[inline]
     fn acked(&self, index: u32) -> Fate {
         let (base_offset, log_append_time) = self.place(index);
@@ -186,26 +179,23 @@ impl BatchResult {
         )
     }
 
-    /// Waits until `known` says something; `waker_at` remembers where the task is registered.
-    pub(super) fn poll_known<R>(
-        &self,
-        cx: &Context<'_>,
-        waker_at: &mut u32,
-        known: impl Fn(&Self, &Slow) -> Option<R>,
-    ) -> Poll<R> {
+    /// Waits until the record's fate is known; the handle's mark remembers where the task is registered, and gives its
+    /// time to the result.
+    pub(super) fn poll_fate(&self, cx: &Context<'_>, index: u32, mark: &mut Mark) -> Poll<Fate> {
         let mut slow = self.slow();
-        if let Some(known) = known(self, &slow) {
-            return Poll::Ready(known);
+        let fate = match self.state() {
+            PENDING => None,
+            ACKED => Some(self.acked(index)),
+            _ => slow.fate(index),
+        };
+        if let Some(fate) = fate {
+            return Poll::Ready(fate);
         }
-        // A waker is never replaced: a task that waits for record after record shares one.
-        let registered = slow
-            .wakers
-            .get(*waker_at as usize)
-            .or_else(|| slow.wakers.last());
-        if !registered.is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker_at = u32::try_from(slow.wakers.len()).unwrap_or(UNREGISTERED);
-            slow.wakers.push(cx.waker().clone());
+        let first = self.first_time.load(Ordering::Relaxed);
+        if let Some(time) = mark.time(first).filter(|time| *time != first) {
+            slow.keep_time(index, time);
         }
+        *mark = Mark::waits_at(slow.register(cx, mark.waker_at()));
         Poll::Pending
     }
 
@@ -213,17 +203,43 @@ impl BatchResult {
     pub(crate) async fn resolved(&self) {
         let mut waker_at = UNREGISTERED;
         std::future::poll_fn(|cx| {
-            self.poll_known(cx, &mut waker_at, |result, slow| match result.state() {
-                PENDING => None,
-                ACKED => Some(()),
-                _ => (slow.open == Some(0)).then_some(()),
-            })
+            let mut slow = self.slow();
+            let resolved = match self.state() {
+                PENDING => false,
+                ACKED => true,
+                _ => slow.open == Some(0),
+            };
+            if resolved {
+                return Poll::Ready(());
+            }
+            waker_at = slow.register(cx, waker_at);
+            Poll::Pending
         })
         .await;
     }
 }
 
 impl Slow {
+    fn keep_time(&mut self, index: u32, time: i64) {
+        let at = self.times.partition_point(|(kept, _)| *kept < index);
+        // Nearly always the last: handles wait in the order of their records.
+        self.times.insert(at, (index, time));
+    }
+
+    /// Registers a task, which may be registered at `waker_at`; returns where it is.
+    fn register(&mut self, cx: &Context<'_>, waker_at: u32) -> u32 {
+        // A waker is never replaced: a task that waits for record after record shares one.
+        let registered = self
+            .wakers
+            .get(waker_at as usize)
+            .or_else(|| self.wakers.last());
+        if registered.is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return waker_at;
+        }
+        self.wakers.push(cx.waker().clone());
+        u32::try_from(self.wakers.len() - 1).unwrap_or(UNREGISTERED)
+    }
+
     fn fate(&self, index: u32) -> Option<Fate> {
         let part = self
             .parts

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
-use super::batch_result::{ACKED, BatchResult, Fate, PENDING, UNREGISTERED};
+use super::batch_result::{ACKED, BatchResult, Fate, PENDING};
+use super::mark::Mark;
 use crate::error::Result;
 use crate::record::system_time;
 use crate::types::TopicPartition;
@@ -21,17 +22,17 @@ pub struct Delivery {
     /// Taken by the metadata when the delivery resolves.
     result: Option<Arc<BatchResult>>,
     index: u32,
-    /// Where the waiting task's waker is.
-    waker_at: u32,
+    /// The record's time, then where the waiting task's waker is.
+    mark: Mark,
 }
 
 impl Delivery {
     #[inline]
-    pub(crate) fn new(result: Arc<BatchResult>, index: u32) -> Self {
+    pub(crate) fn new(result: Arc<BatchResult>, index: u32, mark: Mark) -> Self {
         Self {
             result: Some(result),
             index,
-            waker_at: UNREGISTERED,
+            mark,
         }
     }
 
@@ -112,6 +113,7 @@ impl Delivery {
             offset,
             log_append_time,
             index: self.index,
+            mark: self.mark,
         }
     }
 
@@ -135,6 +137,7 @@ impl Delivery {
                 offset,
                 log_append_time,
                 index: self.index,
+                mark: self.mark,
             }),
             Fate::Failed(error) => Err(error),
         }
@@ -146,7 +149,7 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (index, mut waker_at) = (self.index, self.waker_at);
+        let (index, mut mark) = (self.index, self.mark);
         if self.result().state() == ACKED {
             return Poll::Ready(Ok(self.acked()));
         }
@@ -154,10 +157,8 @@ impl Future for Delivery {
         let fate = match result.fate(index) {
             Some(fate) => fate,
             None => {
-                let polled = result.poll_known(cx, &mut waker_at, |result, slow| {
-                    result.fate_with(slow, index)
-                });
-                self.waker_at = waker_at;
+                let polled = result.poll_fate(cx, index, &mut mark);
+                self.mark = mark;
                 ready!(polled)
             }
         };
@@ -185,6 +186,7 @@ pub struct RecordMetadata {
     /// -1 where the record's own time counts.
     log_append_time: i64,
     index: u32,
+    mark: Mark,
 }
 
 impl RecordMetadata {
@@ -220,7 +222,7 @@ impl RecordMetadata {
     pub fn timestamp_millis(&self) -> i64 {
         match self.log_append_time {
             time if time >= 0 => time,
-            _ => self.result.own_time(self.index),
+            _ => self.result.own_time(self.index, self.mark),
         }
     }
 }
@@ -237,20 +239,26 @@ impl fmt::Debug for RecordMetadata {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
     fn each_record_keeps_its_own_time_unless_the_broker_gave_it_one() {
-        let own = [7, 7, 7, 9, 9, 3, 3, 3, 3, 12];
-        for log_append_time in [-1, 50] {
+        let own = [7, 7, 7, 9, 9, 3, 3, i64::MAX, -1, 12];
+        let mut cx = Context::from_waker(Waker::noop());
+        for (log_append_time, waits) in [(-1, false), (-1, true), (50, false)] {
             let result = Arc::new(BatchResult::new(TopicPartition::new("t", 0)));
-            let mut last = None;
+            let mut first = -1;
             let mut deliveries = Vec::new();
             for (index, time) in (0..).zip(own) {
-                if last.replace(time) != Some(time) {
-                    result.note_time(index, time);
-                }
-                deliveries.push(Delivery::new(result.clone(), index));
+                let mark = result.mark(index, time, &mut first);
+                deliveries.push(Delivery::new(result.clone(), index, mark));
+            }
+            // Some wait, twice, and not in the order of their records.
+            for delivery in deliveries.iter_mut().rev().step_by(2).filter(|_| waits) {
+                assert!(Pin::new(&mut *delivery).poll(&mut cx).is_pending());
+                assert!(Pin::new(delivery).poll(&mut cx).is_pending());
             }
             // In two parts, as after a split.
             result.ack(0, 4, 10, 100, log_append_time);

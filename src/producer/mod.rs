@@ -14,6 +14,7 @@ mod enqueue;
 mod flushed;
 mod identity;
 mod inner;
+mod mark;
 mod metrics;
 mod partitioner;
 mod retry_log;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::batch_result::BatchResult;
 use super::super::clock::Clock;
+use super::super::mark::Mark;
 use crate::machine::produce::waiters::Key;
 use crate::machine::produce::{BatchQueue, Limits, Readiness};
 use crate::types::{BrokerId, TopicPartition};
@@ -25,8 +26,8 @@ pub(crate) struct PartitionQueue {
 pub(crate) struct LockedQueue {
     pub(crate) queue: BatchQueue<Arc<BatchResult>>,
     pub(crate) clock: Clock,
-    /// The time of the record that was appended last.
-    last_time: i64,
+    /// The time of the open batch's first record.
+    first_time: i64,
     listed: bool,
     timer: Option<Instant>,
     /// Whether it is among the busy ones.
@@ -50,7 +51,7 @@ impl PartitionQueue {
             locked: Mutex::new(LockedQueue {
                 queue: BatchQueue::new(limits, leader),
                 clock: Clock::default(),
-                last_time: -1,
+                first_time: -1,
                 listed: false,
                 timer: None,
                 busy: false,
@@ -92,13 +93,10 @@ impl PartitionQueue {
 }
 
 impl LockedQueue {
-    /// Notes a record's time with its batch's result, unless that is the time of the record before.
+    /// What a record's handle needs to tell its time.
     #[inline]
-    pub(crate) fn note_time(&mut self, result: &BatchResult, index: u32, time: i64) {
-        if index == 0 || self.last_time != time {
-            self.last_time = time;
-            result.note_time(index, time);
-        }
+    pub(crate) fn mark_time(&mut self, result: &BatchResult, index: u32, time: i64) -> Mark {
+        result.mark(index, time, &mut self.first_time)
     }
 
     /// Whether the sender looks at the queue as soon as it can.
