@@ -5,6 +5,8 @@ mod accumulator;
 mod answer;
 mod apart;
 mod batch_result;
+#[cfg(feature = "internals")]
+pub(crate) mod bench;
 mod buffer_pool;
 mod builder;
 mod clock;
