@@ -25,6 +25,7 @@ mod live {
     pub(crate) mod lifetime;
     pub(crate) mod listeners;
     pub(crate) mod logins;
+    mod made_anew;
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
     pub(crate) mod size;

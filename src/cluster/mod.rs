@@ -123,6 +123,11 @@ impl Cluster {
         self.shared().interest(Interest::request_all);
     }
 
+    /// How many answers there were about this topic.
+    pub(crate) fn topic_answers(&self, topic: &str) -> u64 {
+        self.shared().interest(|interest| interest.answers(topic))
+    }
+
     /// Asks for this topic again: what is known of it is out of date.
     pub(crate) fn refresh_topic(&self, topic: &str) {
         if is_legal_name(topic) {

@@ -157,6 +157,9 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
         return;
     }
     let topic_queues = inner.adopt(topic);
+    let now = tokio::time::Instant::now().into_std();
+    let answers = inner.cluster.topic_answers(&topic.name);
+    let mut asks_again = false;
     for (number, queue) in topic_queues.queues.iter().enumerate() {
         let partition = topic.partitions.get(number);
         let leader = partition.and_then(|partition| partition.leader);
@@ -164,8 +167,19 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
         let plan = {
             let mut locked = queue.lock();
             let moved = locked.queue.lead(leader);
-            // Without ids an answer from a broker that lags behind looks the same.
-            if partition.is_none() && !topic.id.is_zero() {
+            let is_gone = match partition {
+                Some(_) => {
+                    locked.found();
+                    false
+                }
+                None if !topic.id.is_zero() => true,
+                // An answer from a broker that lags behind looks the same.
+                None => {
+                    asks_again |= moved;
+                    locked.is_gone(now, answers)
+                }
+            };
+            if is_gone {
                 locked.queue.gone(&Arc::new(gone(topic, queue)), &mut ended);
             } else if !moved {
                 continue;
@@ -178,6 +192,10 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
         };
         inner.end(queue, ended);
         inner.carry_out(queue, plan);
+    }
+    if asks_again {
+        // The answer was complete, as far as the cluster could see: what waits knows only now that it does.
+        inner.cluster.refresh_topic(&topic.name);
     }
     topic_queues.leave_leaderless(inner.settings.adaptive);
 }

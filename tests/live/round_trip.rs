@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use kafka_cluster::{TimestampType, Version};
 use ottla::{Compression, Error, Record};
 
+use super::made_anew;
 use super::support::{
     Kafka, Message, Outcome, Suite, assert_java_reads, deliver, header, now_millis, random_bytes,
-    within,
 };
 
 pub(crate) fn older_brokers(suite: &mut Suite) {
@@ -373,68 +373,8 @@ async fn all(kafka: &Kafka) -> Outcome {
     codecs(kafka).await?;
     batch_sizes(kafka).await?;
     console(kafka).await?;
-    recreated_without_ids(kafka).await
-}
-
-/// A topic that is deleted and created again is taken up again, though an old broker gives it no id.
-async fn recreated_without_ids(kafka: &Kafka) -> Outcome {
-    let client = kafka.client().await?;
-    let admin = client.admin();
-    let new = || {
-        ottla::NewTopic::new("made-again")
-            .partitions(2)
-            .replication(1)
-    };
-    let created = admin.create_topics([new()]).await?.remove(0)?;
-    assert_eq!(
-        created.id.is_zero(),
-        kafka.version() == Version::V2_5_0,
-        "{created:?}"
-    );
-    let producer = client.producer().build()?;
-    let messages = Message::numbered(20);
-    deliver(&producer, "made-again", &messages).await?;
-    admin.delete_topics(["made-again"]).await?.remove(0)?;
-    let gone = async {
-        while admin
-            .describe_topics(["made-again"])
-            .await?
-            .remove(0)
-            .is_ok()
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok::<_, Error>(())
-    };
-    within(Duration::from_secs(20), "the end of the topic", gone).await??;
-    // Enqueued while there is no such topic.
-    let waiting = producer
-        .enqueue(Record::to("made-again").partition(0).value("early"))
-        .await?;
-    // ZooKeeper has not forgotten the old one when the brokers have.
-    let again = async {
-        while let Err(error) = kafka.create_topic("made-again", 2, 1, &[]) {
-            assert!(error.to_string().contains("Exists"), "{error}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    within(Duration::from_secs(20), "the topic's return", again).await?;
-    waiting.await?;
-    let mut all = vec![Message::of("early").partition(0)];
-    all.extend(
-        Message::numbered(20)
-            .into_iter()
-            .map(|message| message.partition(0)),
-    );
-    deliver(&producer, "made-again", &all[1..]).await?;
-    let read = kafka.consume_all("made-again")?;
-    let values: Vec<_> = read.into_iter().map(|record| record.value).collect();
-    assert!(
-        values
-            .into_iter()
-            .eq(all.into_iter().map(|message| message.value))
-    );
-    Ok(())
+    made_anew::goes_on(kafka).await?;
+    made_anew::with_fewer(kafka).await
 }
 
 async fn many_tasks(kafka: &Kafka) -> Outcome {

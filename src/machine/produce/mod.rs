@@ -4,6 +4,7 @@ mod advice;
 mod batch;
 mod fit;
 mod knowledge;
+mod missing;
 pub(crate) mod partition;
 mod queue;
 mod retries;
@@ -16,6 +17,7 @@ pub(crate) mod waiters;
 
 pub(crate) use advice::{Refused, TopicLimits, advice};
 pub(crate) use fit::Fit;
+pub(crate) use missing::Missing;
 #[cfg(test)]
 pub(crate) use queue::Added;
 pub(crate) use queue::{

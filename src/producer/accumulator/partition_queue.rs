@@ -8,7 +8,7 @@ use super::super::batch_result::BatchResult;
 use super::super::clock::Clock;
 use super::super::mark::Mark;
 use crate::machine::produce::waiters::Key;
-use crate::machine::produce::{BatchQueue, Limits, Readiness};
+use crate::machine::produce::{BatchQueue, Limits, Missing, Readiness};
 use crate::types::{BrokerId, TopicPartition};
 
 /// No partition without a leader has a backlog.
@@ -34,6 +34,8 @@ pub(crate) struct LockedQueue {
     pub(super) busy: bool,
     /// The last request that a batch was taken for: a request holds one batch a partition.
     taken_for: u64,
+    /// Since the topic's metadata lacks the partition.
+    missing: Option<Missing>,
 }
 
 /// What to tell the leader's sender about a queue, once its lock is released.
@@ -56,6 +58,7 @@ impl PartitionQueue {
                 timer: None,
                 busy: false,
                 taken_for: 0,
+                missing: None,
             }),
             backlog: AtomicU32::new(if leader.is_some() { 0 } else { LEADERLESS }),
         }
@@ -97,6 +100,17 @@ impl LockedQueue {
     #[inline]
     pub(crate) fn mark_time(&mut self, result: &BatchResult, index: u32, time: i64) -> Mark {
         result.mark(index, time, &mut self.first_time)
+    }
+
+    /// The topic's metadata has the partition.
+    pub(crate) fn found(&mut self) {
+        self.missing = None;
+    }
+
+    /// The topic's metadata lacks the partition, after so many answers: whether it is gone for good.
+    pub(crate) fn is_gone(&mut self, now: Instant, answers: u64) -> bool {
+        let missing = self.missing.get_or_insert(Missing::new(now, answers));
+        missing.is_gone(now, answers)
     }
 
     /// Whether the sender looks at the queue as soon as it can.

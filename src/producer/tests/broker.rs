@@ -130,6 +130,13 @@ impl Broker {
         state.topic_id[0] += 1;
     }
 
+    /// Topics have no ids, and `t` has so many partitions from now on.
+    pub(super) fn make_anew_without_id(&self, leaders: &[Option<i32>]) {
+        let mut state = self.lock();
+        state.leaders = leaders.to_vec();
+        state.topic_id = [0; 16];
+    }
+
     /// Refuses the next who asks for a producer id.
     pub(super) fn refuse_identity(&self, code: ErrorCode) {
         self.lock().identities.push_back(code);

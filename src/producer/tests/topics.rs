@@ -2,6 +2,7 @@
 
 use tokio::time::timeout;
 
+use super::broker::Told;
 use super::*;
 use crate::error::ErrorCode;
 
@@ -114,4 +115,34 @@ async fn records_for_a_partition_that_a_topic_made_anew_lacks_fail_at_once() {
         "{text}"
     );
     timeout(SOON, kept.unwrap()).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_topic_ids_records_for_a_partition_that_is_missing_for_long_fail_and_others_do_not()
+{
+    for comes_back in [false, true] {
+        let broker = Broker::start();
+        broker.make_anew_without_id(&[Some(0), Some(0)]);
+        let producer = producer(&broker, |_| ()).await;
+        let to = |partition| Record::to("t").partition(partition).value("v");
+        producer.send(to(1)).await.unwrap();
+        broker.make_anew_without_id(&[Some(0)]);
+        broker.tell(Told::code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        let began = tokio::time::Instant::now();
+        let (lost, kept) = (producer.enqueue(to(1)).await, producer.enqueue(to(0)).await);
+        timeout(SOON, kept.unwrap()).await.unwrap().unwrap();
+        if comes_back {
+            // What it was told by was a broker that lagged behind.
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            broker.make_anew_without_id(&[Some(0), Some(0)]);
+            timeout(SOON, lost.unwrap()).await.unwrap().unwrap();
+            continue;
+        }
+        let error = timeout(SOON, lost.unwrap()).await.unwrap().unwrap_err();
+        let after = began.elapsed();
+        let expected = Duration::from_secs(10)..Duration::from_secs(15);
+        assert!(expected.contains(&after), "{after:?}");
+        let text = error.to_string();
+        assert!(text.contains("t-1 is gone"), "{text}");
+    }
 }
