@@ -1,4 +1,4 @@
-//! What a request is about: the topics, partitions and groups by which faults are aimed.
+//! What a request is about: the topics, partitions, groups and transactional ids by which faults are aimed.
 
 use crate::wire::Name;
 
@@ -8,6 +8,7 @@ pub(crate) struct About {
     /// Topics with one partition each time, or with all of theirs.
     pub(crate) topics: Vec<(Name, Option<i32>)>,
     pub(crate) groups: Vec<Name>,
+    pub(crate) transactional_ids: Vec<Name>,
 }
 
 impl About {
@@ -19,7 +20,7 @@ impl About {
     pub(crate) fn partitions(of: impl IntoIterator<Item = (Name, Option<i32>)>) -> Self {
         Self {
             topics: of.into_iter().collect(),
-            groups: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -29,9 +30,15 @@ impl About {
 
     pub(crate) fn groups(names: impl IntoIterator<Item = Name>) -> Self {
         Self {
-            topics: Vec::new(),
             groups: names.into_iter().collect(),
+            ..Self::default()
         }
+    }
+
+    /// The same, and transactions of this id.
+    pub(crate) fn with_transaction(mut self, id: Option<&Name>) -> Self {
+        self.transactional_ids.extend(id.cloned());
+        self
     }
 
     /// The topics' names, each once where its partitions follow each other.

@@ -147,6 +147,28 @@ impl Builder {
         self
     }
 
+    /// The longest `transaction.timeout.ms` that a producer may ask for. Default 15 minutes.
+    /// Kafka: `transaction.max.timeout.ms`.
+    pub fn max_transaction_timeout(mut self, time: Duration) -> Self {
+        self.settings.max_transaction_timeout = time;
+        self
+    }
+
+    /// The level of the cluster's feature `transaction.version`, which says by which protocol clients do transactions: 2, the
+    /// default, by that of Kafka 4 (KIP-890), which bumps the epoch with every end; 0 or 1 by that of Kafka before.
+    pub fn transaction_version(mut self, level: i16) -> Self {
+        self.settings.transaction_version = level;
+        self
+    }
+
+    /// How long after its end a transaction's markers are written; what comes in between is told
+    /// `CONCURRENT_TRANSACTIONS`, and readers with `isolation.level=read_committed` see nothing yet. Default 0: at once, but
+    /// not within the same step.
+    pub fn transaction_marker_delay(mut self, time: Duration) -> Self {
+        self.settings.marker_delay = time;
+        self
+    }
+
     /// A user who may log in, by any of the [mechanisms](Builder::sasl_mechanisms).
     ///
     /// With the first one, clients have to: unless [listeners](Builder::listener) are named, the one that there is asks for a
@@ -283,6 +305,10 @@ impl Builder {
         let twice = listeners.iter().find(|one| !names.insert(&one.name));
         if let Some(twice) = twice {
             return invalid(format!("two listeners are called {}", twice.name));
+        }
+        if !(0..=2).contains(&settings.transaction_version) {
+            let level = settings.transaction_version;
+            return invalid(format!("transaction.version is 0, 1 or 2, not {level}"));
         }
         if settings.mechanisms.is_empty() {
             return invalid("no mechanism is left to log in by".to_owned());

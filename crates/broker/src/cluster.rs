@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::acl::Acl;
 use crate::error::Error;
 use crate::faults::{Fault, FaultId};
-use crate::inspect::{self, GroupView, LogRecord};
+use crate::inspect::{self, GroupView, LogRecord, TransactionView};
 use crate::io::shared::{Mode, Shared, keep_time};
 use crate::io::{connection, listener};
 use crate::listeners::Listener;
@@ -167,6 +167,33 @@ impl Cluster {
         moved.map_err(|code| refused(code, format!("group {group}"), node))
     }
 
+    /// Makes another node the coordinator of the transactions of an id (`transactional.id`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] without such a live node.
+    pub fn move_transaction_coordinator(&self, id: &str, node: i32) -> Result<(), Error> {
+        let kind = CoordinatorKind::Transaction;
+        let moved = self
+            .shared
+            .with(|state, now: Now| state.move_coordinator(kind, id, node, now));
+        moved.map_err(|code| refused(code, format!("transactional id {id}"), node))
+    }
+
+    /// The coordinator of the transactions of an id; `None` while no node lives.
+    #[must_use]
+    pub fn transaction_coordinator(&self, id: &str) -> Option<i32> {
+        let kind = CoordinatorKind::Transaction;
+        self.shared
+            .with(|state, _| state.nodes.coordinator(kind, id))
+    }
+
+    /// All transactional ids that were ever used, with their transactions.
+    #[must_use]
+    pub fn transactions(&self) -> Vec<TransactionView> {
+        self.shared.with(|state, _| inspect::transactions(state))
+    }
+
     /// The leader of a partition; `None` without one, or without such a partition.
     #[must_use]
     pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
@@ -181,13 +208,21 @@ impl Cluster {
             .with(|state, _| state.nodes.coordinator(CoordinatorKind::Group, group))
     }
 
-    /// All records of a partition that can be read, decompressed, in the order of their offsets; empty without such a
-    /// partition.
+    /// All records of a partition that can be read, decompressed, in the order of their offsets, those of transactions
+    /// that were aborted or go on included; empty without such a partition.
     #[must_use]
     pub fn log(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
         let stored = |state: &mut State, _| inspect::stored(state, topic, partition);
         // Decompressed while nobody waits for the cluster.
-        inspect::log(self.shared.with(stored))
+        inspect::log(&self.shared.with(stored), false)
+    }
+
+    /// The records of [`log`](Cluster::log) that a reader with `isolation.level=read_committed` gets: none of a transaction
+    /// that goes on or was aborted, and none behind the first that goes on.
+    #[must_use]
+    pub fn committed_log(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
+        let stored = |state: &mut State, _| inspect::stored(state, topic, partition);
+        inspect::log(&self.shared.with(stored), true)
     }
 
     /// All topics with their numbers of partitions, by their names.

@@ -30,6 +30,7 @@ pub struct Fault {
     topic: Option<Name>,
     partition: Option<i32>,
     group: Option<Name>,
+    transactional_id: Option<Name>,
     node: Option<NodeId>,
     client_id: Option<Name>,
     user: Option<Name>,
@@ -67,6 +68,7 @@ impl Fault {
             topic: None,
             partition: None,
             group: None,
+            transactional_id: None,
             node: None,
             client_id: None,
             user: None,
@@ -148,6 +150,14 @@ impl Fault {
         self
     }
 
+    /// Only requests about transactions of this id (`transactional.id`). Default: any, and those about none.
+    ///
+    /// A request for all transactions (ListTransactions) names none.
+    pub fn transactional_id(mut self, id: impl AsRef<str>) -> Self {
+        self.transactional_id = Some(id.as_ref().into());
+        self
+    }
+
     /// Only requests to this node. Default: any.
     pub fn node(mut self, id: i32) -> Self {
         self.node = Some(id);
@@ -203,6 +213,10 @@ impl Fault {
                 .group
                 .as_ref()
                 .is_none_or(|group| request.about.groups.contains(group))
+            && self
+                .transactional_id
+                .as_ref()
+                .is_none_or(|id| request.about.transactional_ids.contains(id))
             && self.is_about_a_topic(request.about)
     }
 
@@ -235,6 +249,7 @@ impl Fault {
                 topic: self.topic.clone(),
                 partition: self.partition,
                 group: self.group.clone(),
+                transactional_id: self.transactional_id.clone(),
                 takes_effect,
             }),
             _ => None,
@@ -368,6 +383,7 @@ mod tests {
         let about = About {
             topics: vec![("t".into(), Some(3)), ("all".into(), None)],
             groups: vec!["g".into()],
+            transactional_ids: vec!["x".into()],
         };
         let request = Facts {
             api: ApiKey::Fetch,
@@ -410,6 +426,8 @@ mod tests {
         assert_eq!(on(Fault::disconnect().partition(3)), 1);
         assert_eq!(on(Fault::disconnect().group("g")), 1);
         assert_eq!(on(Fault::disconnect().group("other")), 0);
+        assert_eq!(on(Fault::disconnect().transactional_id("x")), 1);
+        assert_eq!(on(Fault::disconnect().transactional_id("y")), 0);
         assert_eq!(on(Fault::disconnect().user("u")), 1);
         assert_eq!(on(Fault::disconnect().user("other")), 0);
         assert_eq!(on(Fault::disconnect().node(2)), 0);

@@ -12,6 +12,8 @@ pub(crate) struct Forced {
     pub(crate) partition: Option<i32>,
     /// Only for this group's part of the request.
     pub(crate) group: Option<Name>,
+    /// Only for this transactional id's part of the request.
+    pub(crate) transactional_id: Option<Name>,
     /// The request does its work all the same.
     pub(crate) takes_effect: bool,
 }
@@ -22,6 +24,7 @@ pub(crate) struct Part<'a> {
     pub(crate) topic: Option<&'a str>,
     pub(crate) partition: Option<i32>,
     pub(crate) group: Option<&'a str>,
+    pub(crate) transactional_id: Option<&'a str>,
 }
 
 impl Forced {
@@ -34,7 +37,18 @@ impl Forced {
             (Some(wanted), Some(partition)) => wanted == partition,
             _ => true,
         };
-        same(&self.topic, part.topic) && same(&self.group, part.group) && same_partition
+        same(&self.topic, part.topic)
+            && same(&self.group, part.group)
+            && same(&self.transactional_id, part.transactional_id)
+            && same_partition
+    }
+
+    /// Whether it is for the request as a whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.topic.is_none()
+            && self.partition.is_none()
+            && self.group.is_none()
+            && self.transactional_id.is_none()
     }
 
     /// Whether nothing is left for another one to happen to.
@@ -42,5 +56,6 @@ impl Forced {
         (self.topic.is_none() || self.topic == other.topic)
             && (self.partition.is_none() || self.partition == other.partition)
             && (self.group.is_none() || self.group == other.group)
+            && (self.transactional_id.is_none() || self.transactional_id == other.transactional_id)
     }
 }

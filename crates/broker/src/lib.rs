@@ -50,6 +50,9 @@
 //!   key for each in a compacted topic. Idempotence: duplicates among a producer's last five
 //!   batches are answered with their first offset, gaps and old epochs are refused.
 //! - Fetch with long poll and sessions (KIP-227); offsets by time; leader epochs.
+//! - Transactions by both protocols (KIP-98, KIP-890; [`Builder::transaction_version`] chooses), with markers that take
+//!   [as long as they should](Builder::transaction_marker_delay), fencing, timeouts, offsets of groups, and readers that see
+//!   only what is committed.
 //! - Consumer groups of the classic protocol, with static members, and their offsets.
 //! - Retention by bytes and by time, of whole segments and at intervals, and DeleteRecords.
 //! - All of a topic's settings are taken, checked and told. Those that decide what is stored and for how long are acted
@@ -63,9 +66,8 @@
 //!
 //! - Nothing is written to disk: a cluster's records live as long as it does. [`Node::crash`] loses none, because all
 //!   nodes share them; replication only says who may lead.
-//! - No transactions, no compaction (`cleanup.policy=compact` is a label), no TLS, no quotas, and none of the
-//!   newer group protocols (KIP-848, share groups). A client that asks for transactions is told
-//!   `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`.
+//! - No compaction (`cleanup.policy=compact` is a label), no TLS, no quotas, and none of the
+//!   newer group protocols (KIP-848, share groups). Transactional ids never expire.
 //! - A new leader is elected at once, where Kafka takes seconds to notice a death; [`Node::freeze`] is a death that
 //!   nobody notices.
 //!
@@ -117,7 +119,7 @@ pub use builder::Builder;
 pub use cluster::{Cluster, Faults};
 pub use error::Error;
 pub use faults::{Fault, FaultId};
-pub use inspect::{GroupView, LogRecord, MemberView};
+pub use inspect::{GroupView, LogRecord, MemberView, TransactionView};
 pub use listeners::Listener;
 pub use node::Node;
 pub use sasl::SaslMechanism;

@@ -24,6 +24,11 @@ pub(crate) struct Settings {
     pub(crate) initial_rebalance_delay: Duration,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_check: Duration,
+    pub(crate) max_transaction_timeout: Duration,
+    /// The finalized level of the feature `transaction.version`.
+    pub(crate) transaction_version: i16,
+    /// How long a transaction's markers take.
+    pub(crate) marker_delay: Duration,
     /// Those that were named; see `listeners`.
     pub(crate) listeners: Vec<Listener>,
     pub(crate) users: Users,
@@ -51,6 +56,9 @@ impl Default for Settings {
             initial_rebalance_delay: Duration::ZERO,
             retention_bytes: None,
             retention_check: Duration::from_secs(300),
+            max_transaction_timeout: Duration::from_secs(900),
+            transaction_version: 2,
+            marker_delay: Duration::ZERO,
             listeners: Vec::new(),
             users: Users::default(),
             mechanisms: SaslMechanism::ALL.to_vec(),

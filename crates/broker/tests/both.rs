@@ -12,6 +12,7 @@ mod both {
     pub(crate) mod members;
     pub(crate) mod producing;
     pub(crate) mod talk;
+    pub(crate) mod transactions;
 }
 
 use std::future::Future;
@@ -120,6 +121,10 @@ fn main() -> ExitCode {
         groups::offsets,
         groups::administered,
         members::leave_and_come,
+        transactions::first_protocol,
+        transactions::second_protocol,
+        transactions::offsets,
+        transactions::described,
         admin::topics,
         admin::partitions,
         admin::settings,

@@ -30,6 +30,10 @@ fn is_well_formed(text: &str) -> bool {
     outer(text.chars().next()) && outer(text.chars().last()) && text.chars().all(inner)
 }
 
+/// What the cluster as a whole has agreed on (KIP-584).
+const TRANSACTION_VERSION: &str = "transaction.version";
+const HIGHEST_TRANSACTION_VERSION: i16 = 2;
+
 impl Call for ApiVersions {
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let own = ApiKey::ApiVersions.versions();
@@ -41,6 +45,11 @@ impl Call for ApiVersions {
             };
             let told = if self.well_named { ApiKey::ALL } else { &[] };
             answer(code, told, out);
+            if out.version >= 3 && code.is_none() {
+                features(at.state.settings.transaction_version, out);
+            } else {
+                out.tags();
+            }
         } else {
             out.set_layout(0, false);
             answer(ErrorCode::UNSUPPORTED_VERSION, ApiKey::ALL, out);
@@ -61,5 +70,27 @@ fn answer(code: ErrorCode, told: &[ApiKey], out: &mut Writer) {
     if out.version >= 1 {
         out.throttle();
     }
-    out.tags();
+}
+
+/// The end of the answer: which levels of a feature there are, and which one is in force.
+fn features(level: i16, out: &mut Writer) {
+    // Before version 4 clients take no level of 0 for a lowest.
+    let supported = out.version >= 4;
+    let tags = [supported.then_some(0), Some(1), (level > 0).then_some(2)];
+    let tags: Vec<u32> = tags.into_iter().flatten().collect();
+    out.some_tags(&tags, |out, tag| match tag {
+        0 => out.array([(0, HIGHEST_TRANSACTION_VERSION)], |out, (low, high)| {
+            out.string(TRANSACTION_VERSION);
+            out.i16(low);
+            out.i16(high);
+            out.tags();
+        }),
+        1 => out.i64(0),
+        _ => out.array([level], |out, level| {
+            out.string(TRANSACTION_VERSION);
+            out.i16(level);
+            out.i16(level);
+            out.tags();
+        }),
+    });
 }

@@ -7,8 +7,12 @@ use crate::wire::{ApiKey, ErrorCode};
 /// What a call does to a topic that it names.
 fn on_topic(key: ApiKey) -> Option<AclOperation> {
     match key {
-        ApiKey::Produce => Some(AclOperation::Write),
-        ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete => Some(AclOperation::Read),
+        ApiKey::Produce | ApiKey::AddPartitionsToTxn => Some(AclOperation::Write),
+        ApiKey::Fetch
+        | ApiKey::OffsetCommit
+        | ApiKey::OffsetDelete
+        | ApiKey::TxnOffsetCommit
+        | ApiKey::DescribeProducers => Some(AclOperation::Read),
         ApiKey::ListOffsets
         | ApiKey::Metadata
         | ApiKey::OffsetFetch
@@ -27,13 +31,25 @@ fn on_group(key: ApiKey) -> Option<AclOperation> {
         | ApiKey::JoinGroup
         | ApiKey::Heartbeat
         | ApiKey::LeaveGroup
-        | ApiKey::SyncGroup => Some(AclOperation::Read),
+        | ApiKey::SyncGroup
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::TxnOffsetCommit => Some(AclOperation::Read),
         ApiKey::OffsetFetch
         | ApiKey::FindCoordinator
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups => Some(AclOperation::Describe),
         ApiKey::DeleteGroups | ApiKey::OffsetDelete => Some(AclOperation::Delete),
         _ => None,
+    }
+}
+
+/// What a call does to a transactional id that it names.
+fn on_transaction(key: ApiKey) -> AclOperation {
+    match key {
+        ApiKey::FindCoordinator | ApiKey::DescribeTransactions | ApiKey::ListTransactions => {
+            AclOperation::Describe
+        }
+        _ => AclOperation::Write,
     }
 }
 
@@ -92,6 +108,14 @@ impl At<'_> {
         allowed
             .then_some(())
             .ok_or(ErrorCode::GROUP_AUTHORIZATION_FAILED)
+    }
+
+    pub(super) fn authorize_transaction(&self, id: &str) -> Result<(), ErrorCode> {
+        let operation = on_transaction(self.key);
+        let allowed = self.may(operation, ResourceKind::TransactionalId, id);
+        allowed
+            .then_some(())
+            .ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     }
 
     /// An idempotent producer needs its id, or a topic that it may write to.

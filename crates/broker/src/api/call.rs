@@ -87,7 +87,7 @@ impl<'a> At<'a> {
         let part = Part {
             topic,
             partition,
-            group: None,
+            ..Part::default()
         };
         self.part_of(part, work)
     }
@@ -100,6 +100,19 @@ impl<'a> At<'a> {
     ) -> Result<T, ErrorCode> {
         let part = Part {
             group: Some(group),
+            ..Part::default()
+        };
+        self.part_of(part, work)
+    }
+
+    /// The same for a transactional id's part.
+    pub(crate) fn transaction_part<T>(
+        &mut self,
+        id: &str,
+        work: impl FnOnce(&mut Self) -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        let part = Part {
+            transactional_id: Some(id),
             ..Part::default()
         };
         self.part_of(part, work)
@@ -123,11 +136,16 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The error that a test wants instead of any of the request's work.
+    pub(crate) fn forced_refusal(&self) -> Option<ErrorCode> {
+        let mut whole = self.forced.iter().filter(|forced| forced.is_whole());
+        let refusal = whole.find(|forced| !forced.takes_effect);
+        refusal.map(|forced| forced.code)
+    }
+
     /// The error that a test wants of the request as a whole.
     pub(crate) fn forced_whole(&self) -> Option<ErrorCode> {
-        let mut whole = self.forced.iter().filter(|forced| {
-            forced.topic.is_none() && forced.partition.is_none() && forced.group.is_none()
-        });
+        let mut whole = self.forced.iter().filter(|forced| forced.is_whole());
         whole.next().map(|forced| forced.code)
     }
 }

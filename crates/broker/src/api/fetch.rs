@@ -10,7 +10,7 @@ use super::{At, Call, Step, millis};
 use crate::about::About;
 use crate::state::sessions::{TopicRef, Wanted};
 use crate::state::waits::Awaited;
-use crate::state::{NodeId, State};
+use crate::state::{Aborted, NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Reader, Writer};
 
 /// The epoch of a request that is not part of a session.
@@ -20,6 +20,8 @@ pub(super) struct Fetch {
     max_wait: Duration,
     min_bytes: usize,
     max_bytes: usize,
+    /// Only what is behind no transaction that goes on.
+    committed: bool,
     session_id: i32,
     session_epoch: i32,
     by_id: bool,
@@ -45,7 +47,7 @@ pub(super) fn read(r: &mut Reader) -> Result<Fetch, Malformed> {
     let max_wait = millis(r.i32()?);
     let min_bytes = bounded(r.i32()?);
     let max_bytes = bounded(r.i32()?);
-    r.i8()?; // without transactions, both isolation levels see the same
+    let committed = r.i8()? == 1;
     let (mut session_id, mut session_epoch) = (0, NO_SESSION);
     if r.version >= 7 {
         session_id = r.i32()?;
@@ -69,6 +71,7 @@ pub(super) fn read(r: &mut Reader) -> Result<Fetch, Malformed> {
         max_wait,
         min_bytes,
         max_bytes,
+        committed,
         session_id,
         session_epoch,
         by_id: r.version >= 13,
@@ -120,6 +123,8 @@ struct Got {
     partition: i32,
     code: ErrorCode,
     high_watermark: i64,
+    last_stable: i64,
+    aborted: Vec<Aborted>,
     log_start: i64,
     hint: Option<(NodeId, i32)>,
     batches: Vec<Bytes>,
@@ -158,7 +163,7 @@ impl Call for Fetch {
             // The node died meanwhile.
             None => return Step::Close,
         };
-        let read = read_all(at, &wanted, self.max_bytes);
+        let read = read_all(at, &wanted, self.max_bytes, self.committed);
         let size: usize = read.iter().map(|(_, _, size)| size).sum();
         let failed = read.iter().any(|(_, got, _)| !got.code.is_none());
         let waits = size < self.min_bytes && !failed && !wanted.is_empty();
@@ -218,12 +223,17 @@ impl Fetch {
 }
 
 /// Reads all that is wanted, in its order, until `most` bytes are together.
-fn read_all(at: &mut At<'_>, wanted: &[Wanted], most: usize) -> Vec<(Wanted, Got, usize)> {
+fn read_all(
+    at: &mut At<'_>,
+    wanted: &[Wanted],
+    most: usize,
+    committed: bool,
+) -> Vec<(Wanted, Got, usize)> {
     let mut left = most;
     let mut nothing_yet = true;
     let mut all = Vec::with_capacity(wanted.len());
     for one in wanted {
-        let (got, size) = read_one(at, one, left, nothing_yet);
+        let (got, size) = read_one(at, one, left, nothing_yet, committed);
         nothing_yet &= size == 0;
         left = left.saturating_sub(size);
         all.push((one.clone(), got, size));
@@ -231,11 +241,19 @@ fn read_all(at: &mut At<'_>, wanted: &[Wanted], most: usize) -> Vec<(Wanted, Got
     all
 }
 
-fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (Got, usize) {
+fn read_one(
+    at: &mut At<'_>,
+    one: &Wanted,
+    left: usize,
+    at_least_one: bool,
+    committed: bool,
+) -> (Got, usize) {
     let mut got = Got {
         partition: one.partition,
         code: ErrorCode::NONE,
         high_watermark: -1,
+        last_stable: -1,
+        aborted: Vec::new(),
         log_start: -1,
         hint: None,
         batches: Vec::new(),
@@ -253,12 +271,22 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         partition.check_leader(at.node, one.leader_epoch)?;
         let log = &partition.log;
-        got.high_watermark = log.end();
+        got.high_watermark = log.high_watermark();
+        got.last_stable = log.last_stable_offset();
         got.log_start = log.start();
         if one.offset < log.start() || one.offset > log.end() {
             return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
         }
-        let slice = log.read(one.offset, one.max_bytes.min(left), at_least_one);
+        let bound = if committed {
+            log.last_stable_offset()
+        } else {
+            log.high_watermark()
+        };
+        let most = one.max_bytes.min(left);
+        let slice = log.read(one.offset, bound, most, at_least_one);
+        if committed && !slice.batches.is_empty() {
+            got.aborted = log.aborted(one.offset, slice.end);
+        }
         got.batches = slice.batches;
         size = slice.size;
         Ok(())
@@ -267,6 +295,8 @@ fn read_one(at: &mut At<'_>, one: &Wanted, left: usize, at_least_one: bool) -> (
         got.code = code;
         got.batches.clear();
         got.high_watermark = -1;
+        got.last_stable = -1;
+        got.aborted.clear();
         got.log_start = -1;
         size = 0;
         got.hint = leaders::hint(at.state, Some(&name), one.partition, code);
@@ -324,11 +354,15 @@ fn write(
             out.i32(got.partition);
             out.code(got.code);
             out.i64(got.high_watermark);
-            out.i64(got.high_watermark); // last stable offset
+            out.i64(got.last_stable);
             if out.version >= 5 {
                 out.i64(got.log_start);
             }
-            out.array_len(0); // aborted transactions
+            out.array(&got.aborted, |out, one| {
+                out.i64(one.producer_id);
+                out.i64(one.first);
+                out.tags();
+            });
             if out.version >= 11 {
                 out.i32(-1); // no other replica is better to read from
             }

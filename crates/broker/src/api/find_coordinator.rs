@@ -1,4 +1,4 @@
-//! FindCoordinator: which node knows a group.
+//! FindCoordinator: which node knows a group, or the transactions of an id.
 
 use super::groups::code;
 use super::leaders;
@@ -32,6 +32,10 @@ impl Call for FindCoordinator {
     fn about(&self, _state: &State, _node: NodeId) -> About {
         match self.kind {
             GROUP => About::groups(self.keys.iter().cloned()),
+            TRANSACTION => About {
+                transactional_ids: self.keys.clone(),
+                ..About::default()
+            },
             _ => About::default(),
         }
     }
@@ -64,18 +68,21 @@ impl Call for FindCoordinator {
 }
 
 fn answer(at: &mut At<'_>, kind: i8, key: &str) -> Result<NodeId, ErrorCode> {
-    at.group_part(key, |at| {
-        let kind = match kind {
-            GROUP => {
-                at.authorize_group(key)?;
-                CoordinatorKind::Group
-            }
-            TRANSACTION => return Err(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-            _ => return Err(ErrorCode::INVALID_REQUEST),
-        };
+    let coordinator = |at: &mut At<'_>, kind| {
         let node = at.state.nodes.coordinator(kind, key);
         node.ok_or(ErrorCode::COORDINATOR_NOT_AVAILABLE)
-    })
+    };
+    match kind {
+        GROUP => at.group_part(key, |at| {
+            at.authorize_group(key)?;
+            coordinator(at, CoordinatorKind::Group)
+        }),
+        TRANSACTION => at.transaction_part(key, |at| {
+            at.authorize_transaction(key)?;
+            coordinator(at, CoordinatorKind::Transaction)
+        }),
+        _ => Err(ErrorCode::INVALID_REQUEST),
+    }
 }
 
 /// The coordinator and its address, -1 and nowhere without one.

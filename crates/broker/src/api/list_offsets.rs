@@ -15,6 +15,8 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
 pub(super) struct ListOffsets {
+    /// Only what is behind no transaction that goes on.
+    committed: bool,
     topics: Vec<(Name, Vec<Question>)>,
 }
 
@@ -26,9 +28,7 @@ struct Question {
 
 pub(super) fn read(r: &mut Reader) -> Result<ListOffsets, Malformed> {
     r.i32()?; // replica id
-    if r.version >= 2 {
-        r.i8()?; // without transactions, both isolation levels see the same
-    }
+    let committed = r.version >= 2 && r.i8()? == 1;
     let topics = r.array(|r| {
         let name = r.string()?;
         let questions = r.array(|r| {
@@ -46,7 +46,7 @@ pub(super) fn read(r: &mut Reader) -> Result<ListOffsets, Malformed> {
     if r.version >= 10 {
         r.i32()?; // how long tiered storage may take
     }
-    Ok(ListOffsets { topics })
+    Ok(ListOffsets { committed, topics })
 }
 
 /// An offset with its record's timestamp and leader epoch, -1 where there is none.
@@ -72,7 +72,9 @@ impl Call for ListOffsets {
             out.string(name);
             out.array(questions, |out, question| {
                 let index = question.partition;
-                let found = at.part(Some(name), Some(index), |at| find(at, name, question));
+                let found = at.part(Some(name), Some(index), |at| {
+                    find(at, name, question, self.committed)
+                });
                 out.i32(index);
                 out.code(found.as_ref().err().copied().unwrap_or(ErrorCode::NONE));
                 let found = found.unwrap_or(Found {
@@ -94,7 +96,12 @@ impl Call for ListOffsets {
     }
 }
 
-fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, ErrorCode> {
+fn find(
+    at: &mut At<'_>,
+    name: &str,
+    question: &Question,
+    committed: bool,
+) -> Result<Found, ErrorCode> {
     let partition = at.state.topics.partition(name, question.partition)?;
     partition.check_leader(at.node, question.leader_epoch)?;
     let (log, epoch) = (&partition.log, partition.epoch);
@@ -108,10 +115,15 @@ fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, Error
         offset: -1,
         epoch: -1,
     };
+    let end = if committed {
+        log.last_stable_offset()
+    } else {
+        log.high_watermark()
+    };
     match question.timestamp {
         LATEST => Ok(Found {
             epoch,
-            ..place(log.end(), -1)
+            ..place(end, -1)
         }),
         EARLIEST | EARLIEST_LOCAL => Ok(place(log.start(), -1)),
         LATEST_TIERED => Ok(nowhere),
@@ -120,12 +132,14 @@ fn find(at: &mut At<'_>, name: &str, question: &Question) -> Result<Found, Error
                 let offset = at_time(log, batch, batch.max_timestamp)?;
                 Some(place(offset.0, offset.1))
             });
+            let newest = newest.filter(|newest| newest.offset < end);
             Ok(newest.unwrap_or(nowhere))
         }
         time if time < 0 => Err(ErrorCode::UNSUPPORTED_VERSION),
         time => {
             let mut later = log.stored().filter(|batch| batch.max_timestamp >= time);
             let found = later.find_map(|batch| at_time(log, batch, time));
+            let found = found.filter(|(offset, _)| *offset < end);
             Ok(found.map_or(nowhere, |(offset, timestamp)| place(offset, timestamp)))
         }
     }

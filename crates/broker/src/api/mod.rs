@@ -1,5 +1,7 @@
 //! The calls, one file each: what a request says, what it does to the cluster, what is answered.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod authorize;
 mod call;
@@ -11,6 +13,9 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_groups;
+mod describe_producers;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod groups;
@@ -21,6 +26,7 @@ mod leaders;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -32,6 +38,8 @@ mod sasl_handshake;
 mod sync_group;
 #[cfg(test)]
 mod tests;
+mod transactions;
+mod txn_offset_commit;
 #[cfg(test)]
 pub(crate) use tests::test_batch;
 
@@ -66,6 +74,13 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         ApiKey::OffsetDelete => Box::new(offset_delete::read(r)?),
         ApiKey::SaslHandshake => Box::new(sasl_handshake::read(r)?),
         ApiKey::SaslAuthenticate => Box::new(sasl_authenticate::read(r)?),
+        ApiKey::AddPartitionsToTxn => Box::new(add_partitions_to_txn::read(r)?),
+        ApiKey::AddOffsetsToTxn => Box::new(add_offsets_to_txn::read(r)?),
+        ApiKey::EndTxn => Box::new(end_txn::read(r)?),
+        ApiKey::TxnOffsetCommit => Box::new(txn_offset_commit::read(r)?),
+        ApiKey::DescribeProducers => Box::new(describe_producers::read(r)?),
+        ApiKey::DescribeTransactions => Box::new(describe_transactions::read(r)?),
+        ApiKey::ListTransactions => Box::new(list_transactions::read(r)?),
         ApiKey::CreateTopics => Box::new(create_topics::read(r)?),
         ApiKey::DeleteTopics => Box::new(delete_topics::read(r)?),
         ApiKey::DeleteRecords => Box::new(delete_records::read(r)?),

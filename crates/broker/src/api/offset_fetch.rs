@@ -10,6 +10,8 @@ use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 pub(super) struct OffsetFetch {
     /// One before version 8.
     groups: Vec<Question>,
+    /// Offsets that a transaction will change are not told, but that they will change.
+    stable: bool,
 }
 
 struct Question {
@@ -34,10 +36,8 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetFetch, Malformed> {
             r.tagged(Question { group, topics })
         })?
     };
-    if r.version >= 7 {
-        r.bool()?; // without transactions, every offset is stable
-    }
-    Ok(OffsetFetch { groups })
+    let stable = r.version >= 7 && r.bool()?;
+    Ok(OffsetFetch { groups, stable })
 }
 
 fn read_topic(r: &mut Reader) -> Result<(Name, Vec<i32>), Malformed> {
@@ -71,14 +71,14 @@ impl Call for OffsetFetch {
         }
         if out.version >= 8 {
             out.array(&self.groups, |out, question| {
-                let answer = find(at, question);
+                let answer = find(at, question, self.stable);
                 out.string(&question.group);
                 write(&answer, out);
                 out.code(code(&answer));
                 out.tags();
             });
         } else if let Some(question) = self.groups.first() {
-            let answer = find(at, question);
+            let answer = find(at, question, self.stable);
             // The oldest version has no place for an error but beside each offset.
             let answer = if out.version == 1 && answer.is_err() {
                 write_errors(question, code(&answer), out);
@@ -96,7 +96,7 @@ impl Call for OffsetFetch {
     }
 }
 
-fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
+fn find(at: &mut At<'_>, question: &Question, stable: bool) -> Result<Answer, ErrorCode> {
     at.group_part(&question.group, |at| {
         at.is_coordinator(&question.group)?;
         let group = at.state.groups.get(&question.group);
@@ -107,13 +107,17 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
                     let allowed = at.authorize_topic(name);
                     let found = |p: &i32| {
                         let committed = group.and_then(|g| g.offsets.get(name, *p));
-                        (*p, allowed.map(|()| committed.cloned()))
+                        let told = match allowed {
+                            Ok(()) => unless_unstable(group, stable, name, *p, committed.cloned()),
+                            Err(code) => Err(code),
+                        };
+                        (*p, told)
                     };
                     (name.clone(), partitions.iter().map(found).collect())
                 })
                 .collect(),
             None => {
-                let mut all = group.map(all).unwrap_or_default();
+                let mut all = group.map(|group| all(group, stable)).unwrap_or_default();
                 all.retain(|(name, _)| at.authorize_topic(name).is_ok());
                 all
             }
@@ -121,10 +125,26 @@ fn find(at: &mut At<'_>, question: &Question) -> Result<Answer, ErrorCode> {
     })
 }
 
-fn all(group: &Group) -> Answer {
+fn unless_unstable(
+    group: Option<&Group>,
+    stable: bool,
+    topic: &Name,
+    partition: i32,
+    found: Option<Committed>,
+) -> Found {
+    if stable && group.is_some_and(|group| group.offsets.is_unstable(topic, partition)) {
+        Err(ErrorCode::UNSTABLE_OFFSET_COMMIT)
+    } else {
+        Ok(found)
+    }
+}
+
+fn all(group: &Group, stable: bool) -> Answer {
     let mut all: Answer = Vec::new();
     for (name, partition, committed) in group.offsets.iter() {
-        let one = (partition, Ok(Some(committed.clone())));
+        let found = Some(committed.clone());
+        let one = unless_unstable(Some(group), stable, name, partition, found);
+        let one = (partition, one);
         match all.last_mut() {
             Some((last, partitions)) if last == name => partitions.push(one),
             _ => all.push((name.clone(), vec![one])),

@@ -1,17 +1,32 @@
 //! Produce: one batch a partition, appended once however often it comes.
 
+use std::time::Duration;
+
 use super::leaders;
+use super::transactions::told_by_verification;
 use super::{At, Call, Step};
 use crate::about::About;
 use crate::state::batch::{Flaw, NewBatch, Rejected};
+use crate::state::head::Head;
 use crate::state::log::Appended;
 use crate::state::sessions::TopicRef;
+use crate::state::transactions::{Identity, Verdict};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
+/// From this version on a partition becomes part of a transaction by what is written to it (KIP-890).
+const JOINS: i16 = 12;
+/// From this version on clients know `TRANSACTION_ABORTABLE`.
+const KNOWS_ABORTABLE: i16 = 11;
+/// How long, and how often, the end of the last transaction is waited for.
+const PATIENCE: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 pub(super) struct Produce {
     acks: i16,
-    transactional: bool,
+    transactional_id: Option<Name>,
+    /// Until when it waits for the markers of the last transaction.
+    patience: Option<Duration>,
     topics: Vec<(TopicRef, Vec<Part>)>,
 }
 
@@ -26,7 +41,7 @@ struct Part {
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
-    let transactional = r.nullable_string()?.is_some();
+    let transactional_id = r.nullable_string()?;
     let acks = r.i16()?;
     r.i32()?; // how long replicas may take
     let topics = r.array(|r| {
@@ -55,7 +70,8 @@ pub(super) fn read(r: &mut Reader) -> Result<Produce, Malformed> {
     })?;
     Ok(Produce {
         acks,
-        transactional,
+        transactional_id,
+        patience: None,
         topics,
     })
 }
@@ -89,14 +105,23 @@ impl Call for Produce {
             let each = parts.iter();
             each.filter_map(move |part| Some((name.clone()?, Some(part.partition))))
         }))
+        .with_transaction(self.transactional_id.as_ref())
     }
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let acks = self.acks;
+        if let Some(until) = self.waits_for_markers(at, out.version) {
+            return Step::Wait { until: Some(until) };
+        }
         let refused = match acks {
-            _ if self.transactional => Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            _ if !self.may_transact(at) => Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
             -1..=1 => None,
             _ => Some(ErrorCode::INVALID_REQUIRED_ACKS),
+        };
+        let how = How {
+            acks,
+            version: out.version,
+            transactional_id: self.transactional_id.clone(),
         };
         let mut answers = Vec::new();
         for (topic, parts) in &mut self.topics {
@@ -104,7 +129,7 @@ impl Call for Produce {
             let done = parts.iter_mut().map(|part| {
                 let result = match refused {
                     Some(code) => Err(code),
-                    None => append(at, topic, name.as_ref(), part, acks),
+                    None => append(at, topic, name.as_ref(), part, &how),
                 };
                 tell(at, name.as_deref(), part, result)
             });
@@ -123,12 +148,90 @@ impl Call for Produce {
     }
 }
 
+/// How all of the request's batches are appended.
+struct How {
+    acks: i16,
+    version: i16,
+    transactional_id: Option<Name>,
+}
+
+impl Produce {
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        let parts = self.topics.iter().flat_map(|(_, parts)| parts);
+        parts.filter_map(|part| match &part.batch {
+            Some(Ok(batch)) => Some(&batch.head),
+            _ => None,
+        })
+    }
+
+    /// Records of transactions need an id, and the right to it.
+    fn may_transact(&self, at: &At<'_>) -> bool {
+        let mut heads = self.heads();
+        !heads.any(Head::is_transactional)
+            || self
+                .transactional_id
+                .as_ref()
+                .is_some_and(|id| at.authorize_transaction(id).is_ok())
+    }
+
+    /// A client that does not ask before it writes may come before the markers of its last transaction, for which Kafka
+    /// waits a little.
+    fn waits_for_markers(&mut self, at: &At<'_>, version: i16) -> Option<Duration> {
+        let id = self.transactional_id.as_ref()?;
+        let first = self.heads().find(|head| head.is_transactional());
+        let producer = identity(first?);
+        let found = at.state.verify_transaction(id, producer, |_| true);
+        let busy = found == Err(ErrorCode::CONCURRENT_TRANSACTIONS);
+        if version < JOINS || !at.state.bumps_epochs() || !busy {
+            return None;
+        }
+        let now = at.now.up;
+        let until = *self.patience.get_or_insert(now + PATIENCE);
+        (now < until).then(|| until.min(now + LOOK_AGAIN))
+    }
+}
+
+fn identity(head: &Head) -> Identity {
+    Identity {
+        id: head.producer_id,
+        epoch: head.producer_epoch,
+    }
+}
+
+/// The partition is part of the batch's transaction, or becomes it.
+fn enroll(
+    at: &mut At<'_>,
+    how: &How,
+    (topic, index): (&Name, i32),
+    batch: &NewBatch,
+) -> Result<(), ErrorCode> {
+    let id = how.transactional_id.as_ref();
+    let id = id.ok_or(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+    let (producer, now) = (identity(&batch.head), at.now);
+    let partition = (topic.clone(), index);
+    let told = |code| told_by_verification(code, ErrorCode::NOT_ENOUGH_REPLICAS);
+    if how.version >= JOINS && at.state.bumps_epochs() {
+        let joined = at.state.join_transaction(id, producer, now, |transaction| {
+            transaction.partitions.insert(partition);
+        });
+        return joined.map_err(told);
+    }
+    let found = at.state.verify_transaction(id, producer, |transaction| {
+        transaction.partitions.contains(&partition)
+    });
+    match found.map_err(told)? {
+        Verdict::Part => Ok(()),
+        Verdict::NoPart if how.version >= KNOWS_ABORTABLE => Err(ErrorCode::TRANSACTION_ABORTABLE),
+        Verdict::NoPart => Err(ErrorCode::INVALID_TXN_STATE),
+    }
+}
+
 fn append(
     at: &mut At<'_>,
     topic: &TopicRef,
     name: Option<&Name>,
     part: &mut Part,
-    acks: i16,
+    how: &How,
 ) -> Result<Appended, ErrorCode> {
     let name = name.ok_or(topic.unknown())?;
     let batch = part.batch.take().unwrap_or(Err(NOTHING));
@@ -139,6 +242,13 @@ fn append(
     });
     let index = part.partition;
     at.part(Some(name), Some(index), |at| {
+        if let Ok(batch) = &batch
+            && batch.head.is_transactional()
+        {
+            let partition = at.state.topics.partition(name, index)?;
+            partition.check_leader(at.node, -1)?;
+            enroll(at, how, (name, index), batch)?;
+        }
         let (node, wall) = (at.node, at.now.wall);
         let State {
             topics,
@@ -160,7 +270,7 @@ fn append(
         let in_sync = in_sync.filter(|id| nodes.is_alive(**id)).count();
         // Never more than there are replicas, as since Kafka 4.1.
         let needed = configs.min_insync.min(partition.replicas.len());
-        if acks == -1 && in_sync < needed {
+        if how.acks == -1 && in_sync < needed {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         let appended = partition

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::compression::{self, Closed};
 use super::configs::TopicConfigs;
-use super::head::{ATTRIBUTES_AT, CONTROL, Head, LOG_APPEND_TIME, TRANSACTIONAL};
+use super::head::{ATTRIBUTES_AT, Head, LOG_APPEND_TIME};
 use super::records;
 use crate::wire::ErrorCode;
 
@@ -215,12 +215,11 @@ fn look(bytes: &[u8], head: &Head) -> Result<Option<Seen>, ErrorCode> {
 /// What the batch says of itself is right.
 fn check_head(head: &Head) -> Result<(), ErrorCode> {
     let whole = head.count > 0 && i64::from(head.last_offset_delta) == i64::from(head.count) - 1;
-    let from_a_client = head.attributes & CONTROL == 0;
-    if !whole || !from_a_client {
+    if !whole || head.is_control() {
         return Err(ErrorCode::INVALID_RECORD);
     }
-    if head.attributes & TRANSACTIONAL != 0 {
-        return Err(ErrorCode::INVALID_TXN_STATE);
+    if head.is_transactional() && head.producer_id < 0 {
+        return Err(ErrorCode::INVALID_RECORD);
     }
     if head.codec() > HIGHEST_CODEC {
         // Kafka has no better word for it.

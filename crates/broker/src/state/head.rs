@@ -44,6 +44,15 @@ impl Head {
         self.attributes & CODEC_MASK
     }
 
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whether it is the broker's own, and no records of a client.
+    pub(crate) fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
     pub(crate) fn has_log_append_time(&self) -> bool {
         self.attributes & LOG_APPEND_TIME != 0
     }

@@ -25,4 +25,5 @@ pub(crate) struct ListenerId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum CoordinatorKind {
     Group,
+    Transaction,
 }

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::aborted::{Aborted, AbortedIndex};
 use super::batch::{NewBatch, Rejected};
 use super::configs::TopicConfigs;
+use super::marker::Marker;
 use super::producers::{Producers, Sequence};
 use crate::wire::ErrorCode;
 
@@ -24,6 +26,7 @@ pub(crate) struct Log {
     /// Each epoch that wrote, with its first offset.
     epochs: Vec<(i32, i64)>,
     producers: Producers,
+    aborted: AbortedIndex,
 }
 
 /// A batch in its place.
@@ -81,6 +84,8 @@ pub(crate) struct Appended {
 pub(crate) struct Slice {
     pub(crate) batches: Vec<Bytes>,
     pub(crate) size: usize,
+    /// Behind the last of them.
+    pub(crate) end: i64,
 }
 
 impl Log {
@@ -90,6 +95,64 @@ impl Log {
 
     pub(crate) fn end(&self) -> i64 {
         self.end
+    }
+
+    /// All that is written is replicated: every node sees it.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.end
+    }
+
+    /// Before it every transaction is over; `read_committed` readers come no further.
+    pub(crate) fn last_stable_offset(&self) -> i64 {
+        let open = self.producers.first_open();
+        open.map_or(self.high_watermark(), |first| {
+            first.min(self.high_watermark())
+        })
+    }
+
+    /// Aborted transactions that have records from `from` on and before `to`.
+    pub(crate) fn aborted(&self, from: i64, to: i64) -> Vec<Aborted> {
+        self.aborted.between(from, to)
+    }
+
+    pub(crate) fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    /// Ends a transaction, which may have no records here.
+    pub(crate) fn mark(&mut self, marker: Marker, epoch: i32, wall: i64, configs: &TopicConfigs) {
+        let base = self.end;
+        let bytes = marker.batch(base, epoch, wall);
+        let first = self
+            .producers
+            .marked(marker.producer_id, marker.producer_epoch);
+        if let Some(first) = first
+            && !marker.commit
+        {
+            self.aborted.push(Aborted {
+                producer_id: marker.producer_id,
+                first,
+                marker: base,
+            });
+        }
+        let stored = Stored {
+            base,
+            last: base,
+            max_timestamp: wall,
+            bytes,
+        };
+        self.store(stored, epoch, wall, configs);
+    }
+
+    /// The end of the log has another batch.
+    fn store(&mut self, stored: Stored, epoch: i32, wall: i64, configs: &TopicConfigs) {
+        self.end = stored.last + 1;
+        if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
+            self.epochs.push((epoch, stored.base));
+        }
+        let (size, timestamp) = (stored.bytes.len() as u64, stored.max_timestamp);
+        self.grow(size, timestamp, wall, configs);
+        self.batches.push_back(stored);
     }
 
     /// Appends a checked batch, or finds that it is there already.
@@ -116,19 +179,15 @@ impl Log {
         let last = base + i64::from(head.last_offset_delta);
         let told_time = append_time.unwrap_or(-1);
         let bytes = batch.place(base, epoch, append_time);
-        self.end = last + 1;
-        if self.epochs.last().is_none_or(|(newest, _)| *newest < epoch) {
-            self.epochs.push((epoch, base));
-        }
         let max_timestamp = append_time.unwrap_or(head.max_timestamp);
         self.producers.wrote(&head, base, max_timestamp);
-        self.grow(bytes.len() as u64, max_timestamp, wall, configs);
-        self.batches.push_back(Stored {
+        let stored = Stored {
             base,
             last,
             max_timestamp,
             bytes,
-        });
+        };
+        self.store(stored, epoch, wall, configs);
         Ok(Appended {
             base_offset: base,
             append_time: told_time,
@@ -154,16 +213,21 @@ impl Log {
         }
     }
 
-    /// Whole batches from the one with `offset` in it, up to `most` bytes; one batch in any case if `at_least_one`.
-    pub(crate) fn read(&self, offset: i64, most: usize, at_least_one: bool) -> Slice {
+    /// Whole batches from the one with `offset` in it and before `bound`, up to `most` bytes; one batch in any case if
+    /// `at_least_one`.
+    pub(crate) fn read(&self, offset: i64, bound: i64, most: usize, at_least_one: bool) -> Slice {
         let mut slice = Slice::default();
         let from = self.batches.partition_point(|batch| batch.last < offset);
         for batch in self.batches.range(from..) {
             let first = at_least_one && slice.batches.is_empty();
+            if batch.base >= bound {
+                break;
+            }
             if slice.size + batch.bytes.len() > most && !first {
                 break;
             }
             slice.size += batch.bytes.len();
+            slice.end = batch.last + 1;
             slice.batches.push(batch.bytes.clone());
         }
         slice
@@ -279,6 +343,7 @@ impl Log {
         let size = gone.bytes.len() as u64;
         self.size -= size;
         self.start = self.start.max(gone.last + 1);
+        self.aborted.forget_before(self.start);
         if let Some(segment) = self.segments.front_mut() {
             segment.size -= size;
             if segment.size == 0 {

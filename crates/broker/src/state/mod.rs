@@ -1,5 +1,6 @@
 //! What the cluster knows: pure, driven by calls that carry the time; no clock, lock, task or socket.
 
+mod aborted;
 pub(crate) mod batch;
 pub(crate) mod compression;
 pub(crate) mod configs;
@@ -11,6 +12,7 @@ mod ids;
 mod leaders;
 pub(crate) mod log;
 mod login;
+mod marker;
 pub(crate) mod nodes;
 pub(crate) mod producers;
 pub(crate) mod random;
@@ -20,8 +22,11 @@ pub(crate) mod sessions;
 mod time;
 mod timers;
 pub(crate) mod topics;
+mod transacting;
+pub(crate) mod transactions;
 pub(crate) mod waits;
 
+pub(crate) use aborted::Aborted;
 pub(crate) use connections::Connection;
 pub(crate) use ids::{ConnectionId, CoordinatorKind, ListenerId, NodeId, Now};
 pub(crate) use login::{Failed, Login, Told};
@@ -34,6 +39,7 @@ use security::Security;
 use sessions::Sessions;
 use timers::{Alarm, Timers};
 use topics::Topics;
+use transactions::Transactions;
 use waits::Waits;
 
 use crate::about::About;
@@ -57,6 +63,7 @@ pub(crate) struct State {
     pub(crate) security: Security,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) sessions: Sessions,
     pub(crate) waits: Waits,
     pub(crate) faults: Rules,
@@ -90,6 +97,7 @@ impl State {
             security,
             topics: Topics::default(),
             groups: Groups::default(),
+            transactions: Transactions::default(),
             sessions: Sessions::default(),
             waits: Waits::default(),
             faults: Rules::default(),

@@ -1,6 +1,6 @@
 //! What a partition remembers of idempotent producers: exactly as much as Kafka does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::head::Head;
 use crate::wire::ErrorCode;
@@ -12,13 +12,27 @@ const REMEMBERED: usize = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Producers {
     by_id: HashMap<i64, Producer>,
+    /// Transactions that go on, by their first offsets.
+    open: BTreeSet<(i64, i64)>,
 }
 
 #[derive(Debug)]
 struct Producer {
     epoch: i16,
-    /// Its latest batches, oldest first; never empty.
+    /// Its latest batches, oldest first; none since a marker with a new epoch.
     batches: VecDeque<Written>,
+    /// Where its transaction begins here, while one goes on.
+    open_since: Option<i64>,
+}
+
+/// A producer as it is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Active {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) last_sequence: i32,
+    pub(crate) last_timestamp: i64,
+    pub(crate) open_since: Option<i64>,
 }
 
 /// A batch that is in the log.
@@ -58,10 +72,13 @@ impl Producers {
             }
             let before = producer.batches.back().map_or(-1, |w| w.last_sequence);
             let follows = first == before.checked_add(1).unwrap_or(0);
-            return if follows {
-                Ok(Sequence::Next)
+            if !follows {
+                return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+            }
+            return if producer.open_since.is_some() && !batch.is_transactional() {
+                Err(ErrorCode::INVALID_TXN_STATE)
             } else {
-                Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+                Ok(Sequence::Next)
             };
         }
         if batch.producer_epoch < producer.epoch {
@@ -82,7 +99,12 @@ impl Producers {
         let producer = self.by_id.entry(batch.producer_id).or_insert(Producer {
             epoch: batch.producer_epoch,
             batches: VecDeque::new(),
+            open_since: None,
         });
+        if batch.is_transactional() && producer.open_since.is_none() {
+            producer.open_since = Some(base_offset);
+            self.open.insert((base_offset, batch.producer_id));
+        }
         if producer.epoch != batch.producer_epoch {
             producer.epoch = batch.producer_epoch;
             producer.batches.clear();
@@ -96,6 +118,46 @@ impl Producers {
             base_offset,
             timestamp,
         });
+    }
+}
+
+impl Producers {
+    /// The first offset of all transactions that go on.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        self.open.first().map(|(offset, _)| *offset)
+    }
+
+    /// A marker ends a producer's transaction: where that began, if it had any records here.
+    pub(crate) fn marked(&mut self, id: i64, epoch: i16) -> Option<i64> {
+        let producer = self.by_id.entry(id).or_insert(Producer {
+            epoch,
+            batches: VecDeque::new(),
+            open_since: None,
+        });
+        if producer.epoch < epoch {
+            producer.epoch = epoch;
+            producer.batches.clear();
+        }
+        let first = producer.open_since.take()?;
+        self.open.remove(&(first, id));
+        Some(first)
+    }
+
+    /// All that are remembered, by their ids.
+    pub(crate) fn active(&self) -> Vec<Active> {
+        let told = |(id, producer): (&i64, &Producer)| {
+            let last = producer.batches.back();
+            Active {
+                id: *id,
+                epoch: producer.epoch,
+                last_sequence: last.map_or(-1, |last| last.last_sequence),
+                last_timestamp: last.map_or(-1, |last| last.timestamp),
+                open_since: producer.open_since,
+            }
+        };
+        let mut all: Vec<_> = self.by_id.iter().map(told).collect();
+        all.sort_unstable_by_key(|one| one.id);
+        all
     }
 }
 

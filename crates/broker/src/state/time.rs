@@ -24,6 +24,7 @@ impl State {
                 Alarm::Group(name) => {
                     self.in_group(&name, |group| group.tick(now.up));
                 }
+                Alarm::Transaction(id) => self.tick_transaction(&id, now),
             }
         }
     }

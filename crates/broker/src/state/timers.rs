@@ -12,6 +12,8 @@ pub(crate) enum Alarm {
     Retention,
     /// A member's session, or a group's waiting for members, is over.
     Group(Name),
+    /// A transaction has taken too long, or its markers are to be written.
+    Transaction(Name),
 }
 
 /// Each alarm's time, by how long the cluster has been up.

@@ -74,6 +74,10 @@ apis! {
     DeleteRecords = 21, 0..=2, flexible 2;
     InitProducerId = 22, 0..=5, flexible 2;
     OffsetForLeaderEpoch = 23, 2..=4, flexible 4;
+    AddPartitionsToTxn = 24, 0..=3, flexible 3;
+    AddOffsetsToTxn = 25, 0..=4, flexible 3;
+    EndTxn = 26, 0..=5, flexible 3;
+    TxnOffsetCommit = 28, 0..=5, flexible 3;
     DescribeConfigs = 32, 1..=4, flexible 4;
     SaslAuthenticate = 36, 0..=2, flexible 2;
     CreatePartitions = 37, 0..=3, flexible 2;
@@ -81,6 +85,9 @@ apis! {
     IncrementalAlterConfigs = 44, 0..=1, flexible 1;
     OffsetDelete = 47, 0..=0, flexible i16::MAX;
     DescribeCluster = 60, 0..=2, flexible 0;
+    DescribeProducers = 61, 0..=0, flexible 0;
+    DescribeTransactions = 65, 0..=0, flexible 0;
+    ListTransactions = 66, 0..=1, flexible 0;
 }
 
 impl ApiKey {

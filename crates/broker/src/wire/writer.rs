@@ -187,12 +187,24 @@ impl Writer {
 
     /// The end of a structure with one tagged field.
     pub(crate) fn one_tag(&mut self, tag: u32, field: impl FnOnce(&mut Self)) {
-        let mut inner = Self::bare(self.version);
-        field(&mut inner);
-        self.unsigned_varint(1);
-        self.unsigned_varint(tag);
-        self.unsigned_varint(inner.out.len() as u32);
-        self.out.put_slice(&inner.out);
+        let mut field = Some(field);
+        self.some_tags(&[tag], |out, _| {
+            if let Some(field) = field.take() {
+                field(out);
+            }
+        });
+    }
+
+    /// The end of a structure with these tagged fields, in the order of their numbers.
+    pub(crate) fn some_tags(&mut self, tags: &[u32], mut field: impl FnMut(&mut Self, u32)) {
+        self.unsigned_varint(tags.len() as u32);
+        for tag in tags {
+            let mut inner = Self::bare(self.version);
+            field(&mut inner, *tag);
+            self.unsigned_varint(*tag);
+            self.unsigned_varint(inner.out.len() as u32);
+            self.out.put_slice(&inner.out);
+        }
     }
 
     fn bare(version: i16) -> Self {

@@ -64,6 +64,13 @@ macro_rules! every {
         $call::<DeleteGroupsRequest>();
         $call::<IncrementalAlterConfigsRequest>();
         $call::<OffsetDeleteRequest>();
+        $call::<AddPartitionsToTxnRequest>();
+        $call::<AddOffsetsToTxnRequest>();
+        $call::<EndTxnRequest>();
+        $call::<TxnOffsetCommitRequest>();
+        $call::<DescribeProducersRequest>();
+        $call::<DescribeTransactionsRequest>();
+        $call::<ListTransactionsRequest>();
         $call::<DescribeClusterRequest>();
     };
 }

@@ -78,6 +78,13 @@ fn damaged_requests_are_refused_or_answered() {
     defaults::<DeleteGroupsRequest>();
     defaults::<IncrementalAlterConfigsRequest>();
     defaults::<OffsetDeleteRequest>();
+    defaults::<AddPartitionsToTxnRequest>();
+    defaults::<AddOffsetsToTxnRequest>();
+    defaults::<EndTxnRequest>();
+    defaults::<TxnOffsetCommitRequest>();
+    defaults::<DescribeProducersRequest>();
+    defaults::<DescribeTransactionsRequest>();
+    defaults::<ListTransactionsRequest>();
     defaults::<DescribeClusterRequest>();
 }
 

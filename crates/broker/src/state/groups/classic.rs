@@ -159,6 +159,20 @@ impl Classic {
         Ok(())
     }
 
+    /// The same for offsets that a transaction commits, whose older form names no member.
+    pub(crate) fn check_transactional_commit(
+        &self,
+        id: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        if generation < 0 && id.is_empty() && instance.is_none() {
+            return Ok(());
+        }
+        self.check_member(id, instance)?;
+        self.check_generation(generation)
+    }
+
     /// A sign of life.
     pub(crate) fn heard_of(&mut self, id: &str, now: Duration) {
         if let Some(member) = self.members.get_mut(id) {

@@ -1,0 +1,144 @@
+//! TxnOffsetCommit: where a group will go on, once a transaction is committed.
+
+use super::groups::code;
+use super::transactions::{read_identity, told_by_verification};
+use super::{At, Call, Step};
+use crate::about::About;
+use crate::state::groups::Committed;
+use crate::state::transactions::{Identity, Verdict};
+use crate::state::{NodeId, State};
+use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
+
+/// From this version on the group becomes part of the transaction by the commit itself (KIP-890).
+const JOINS: i16 = 5;
+/// From this version on clients know `TRANSACTION_ABORTABLE`.
+const KNOWS_ABORTABLE: i16 = 4;
+
+pub(super) struct TxnOffsetCommit {
+    transactional_id: Name,
+    group: Name,
+    producer: Identity,
+    generation: i32,
+    member_id: Name,
+    instance: Option<Name>,
+    topics: Vec<(Name, Vec<(i32, Committed)>)>,
+}
+
+pub(super) fn read(r: &mut Reader) -> Result<TxnOffsetCommit, Malformed> {
+    let transactional_id = r.string()?;
+    let group = r.string()?;
+    let producer = read_identity(r)?;
+    let (generation, member_id, instance) = if r.version >= 3 {
+        (r.i32()?, r.string()?, r.nullable_string()?)
+    } else {
+        (-1, "".into(), None)
+    };
+    let topics = r.array(|r| {
+        let name = r.string()?;
+        let partitions = r.array(|r| {
+            let partition = r.i32()?;
+            let committed = Committed {
+                offset: r.i64()?,
+                leader_epoch: if r.version >= 2 { r.i32()? } else { -1 },
+                metadata: r.nullable_string()?.unwrap_or_else(|| "".into()),
+            };
+            r.tagged((partition, committed))
+        })?;
+        r.tagged((name, partitions))
+    })?;
+    Ok(TxnOffsetCommit {
+        transactional_id,
+        group,
+        producer,
+        generation,
+        member_id,
+        instance,
+        topics,
+    })
+}
+
+impl Call for TxnOffsetCommit {
+    fn about(&self, _state: &State, _node: NodeId) -> About {
+        let topics = self.topics.iter().flat_map(|(name, parts)| {
+            let parts = parts.iter();
+            parts.map(move |(partition, _)| (name.clone(), Some(*partition)))
+        });
+        About {
+            topics: topics.collect(),
+            ..About::group(&self.group).with_transaction(Some(&self.transactional_id))
+        }
+    }
+
+    fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
+        let allowed = self.check(at, out.version);
+        out.throttle();
+        out.array(&self.topics, |out, (name, partitions)| {
+            out.string(name);
+            out.array(partitions, |out, (partition, committed)| {
+                let result = at.part(Some(name), Some(*partition), |at| {
+                    allowed?;
+                    at.state.topics.partition(name, *partition)?;
+                    let id = self.producer.id;
+                    at.state.in_any_group(&self.group, |group| {
+                        let offsets = &mut group.offsets;
+                        offsets.commit_later(id, name, *partition, committed.clone())
+                    })
+                });
+                out.i32(*partition);
+                out.code(code(&result));
+                out.tags();
+            });
+            out.tags();
+        });
+        out.tags();
+        Step::Answer
+    }
+}
+
+impl TxnOffsetCommit {
+    fn check(&self, at: &mut At<'_>, version: i16) -> Result<(), ErrorCode> {
+        at.authorize_transaction(&self.transactional_id)?;
+        at.coordinates(&self.group)?;
+        // A test's own error comes before there is anything to undo.
+        if let Some(forced) = at.forced_refusal() {
+            return Err(forced);
+        }
+        let now = at.now.up;
+        let known = at.state.in_group(&self.group, |group| {
+            let classic = group.classic_mut();
+            let instance = self.instance.as_deref();
+            classic.check_transactional_commit(&self.member_id, instance, self.generation)?;
+            classic.heard_of(&self.member_id, now);
+            Ok(())
+        });
+        match known {
+            Some(result) => result?,
+            None if !at.state.groups.has_room(&self.group) => {
+                return Err(ErrorCode::GROUP_MAX_SIZE_REACHED);
+            }
+            None if self.generation >= 0 => return Err(ErrorCode::ILLEGAL_GENERATION),
+            None => {}
+        }
+        let enrolled = self.enroll(at, version);
+        let busy = ErrorCode::COORDINATOR_NOT_AVAILABLE;
+        enrolled.map_err(|code| told_by_verification(code, busy))
+    }
+
+    /// The group is part of the transaction, or becomes it.
+    fn enroll(&self, at: &mut At<'_>, version: i16) -> Result<(), ErrorCode> {
+        let (id, producer, now) = (&self.transactional_id, self.producer, at.now);
+        if version >= JOINS && at.state.bumps_epochs() {
+            return at.state.join_transaction(id, producer, now, |transaction| {
+                transaction.groups.insert(self.group.clone());
+            });
+        }
+        let found = at.state.verify_transaction(id, producer, |transaction| {
+            transaction.groups.contains(&self.group)
+        });
+        match found? {
+            Verdict::Part => Ok(()),
+            Verdict::NoPart if version >= KNOWS_ABORTABLE => Err(ErrorCode::TRANSACTION_ABORTABLE),
+            Verdict::NoPart => Err(ErrorCode::INVALID_TXN_STATE),
+        }
+    }
+}
