@@ -248,7 +248,6 @@ impl Cluster {
     }
 
     /// Lets a user log in no more; who is logged in stays so, until its session ends. Whether there was such a user.
-    #[expect(clippy::must_use_candidate, reason = "most know that there was")]
     pub fn remove_user(&self, name: &str) -> bool {
         self.shared
             .with(|state, _| state.security.users.remove(name))
@@ -271,7 +270,6 @@ impl Cluster {
 
     /// Takes back what was allowed; what nothing else allows is refused, also when nothing is left that is allowed.
     /// Whether it was there.
-    #[expect(clippy::must_use_candidate, reason = "most know that it was")]
     pub fn revoke(&self, acl: &Acl) -> bool {
         self.shared.with(|state, _| state.security.acls.remove(acl))
     }

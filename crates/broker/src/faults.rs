@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::about::About;
 use crate::forced::Forced;
+use crate::plan::{End, Facts, Plan};
 use crate::state::NodeId;
-use crate::state::random::Random;
 use crate::wire::{ApiKey, ErrorCode, Name};
 
 /// Something that goes wrong on purpose, once on the next request unless told otherwise.
@@ -34,7 +34,7 @@ pub struct Fault {
     node: Option<NodeId>,
     client_id: Option<Name>,
     user: Option<Name>,
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ enum Action {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Schedule {
+pub(crate) enum Schedule {
     /// So many times more.
     Times(u64),
     /// On each n-th request.
@@ -58,7 +58,7 @@ enum Schedule {
 
 /// A fault that was added, to ask about it or take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FaultId(u64);
+pub struct FaultId(pub(crate) u64);
 
 impl Fault {
     fn new(action: Action) -> Self {
@@ -200,7 +200,7 @@ impl Fault {
         self
     }
 
-    fn means(&self, request: &Facts<'_>) -> bool {
+    pub(crate) fn means(&self, request: &Facts<'_>) -> bool {
         let client = |id: &Name| **id == *request.client_id;
         self.api.is_none_or(|api| api == request.api)
             && self.node.is_none_or(|node| node == request.node)
@@ -231,7 +231,7 @@ impl Fault {
     }
 
     /// Whether it can happen, as things are planned already: another error, or another end, comes first.
-    fn has_room(&self, plan: &Plan) -> bool {
+    pub(crate) fn has_room(&self, plan: &Plan) -> bool {
         match &self.action {
             Action::Error { .. } => {
                 let wanted = self.forced();
@@ -257,238 +257,13 @@ impl Fault {
     }
 }
 
-/// What a fault is decided by.
-pub(crate) struct Facts<'a> {
-    pub(crate) api: ApiKey,
-    pub(crate) node: NodeId,
-    pub(crate) client_id: &'a str,
-    pub(crate) user: &'a str,
-    pub(crate) about: &'a About,
-}
-
-/// How a request ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum End {
-    #[default]
-    Answered,
-    Before,
-    After,
-    Cut,
-}
-
-/// All that goes wrong with one request.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) delay: Duration,
-    pub(crate) throttle: Duration,
-    /// In the order in which the faults were added.
-    pub(crate) forced: Vec<Forced>,
-    pub(crate) end: End,
-}
-
-/// The faults of a cluster, in the order in which they were added.
-#[derive(Debug, Default)]
-pub(crate) struct Rules {
-    all: Vec<Rule>,
-    /// How often each happened, also of those that are over.
-    hits: Vec<u64>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    id: FaultId,
-    fault: Fault,
-    /// Requests that it meant so far.
-    met: u64,
-}
-
-impl Rules {
-    pub(crate) fn add(&mut self, fault: Fault) -> FaultId {
-        let id = FaultId(self.hits.len() as u64);
-        self.hits.push(0);
-        self.all.push(Rule { id, fault, met: 0 });
-        id
-    }
-
-    pub(crate) fn remove(&mut self, id: FaultId) {
-        self.all.retain(|rule| rule.id != id);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.all.clear();
-    }
-
-    pub(crate) fn hits(&self, id: FaultId) -> u64 {
-        self.hits.get(id.0 as usize).copied().unwrap_or(0)
-    }
-
-    /// What goes wrong with this request.
-    pub(crate) fn plan(&mut self, request: &Facts<'_>, random: &mut Random) -> Plan {
-        let mut plan = Plan::default();
-        let hits = &mut self.hits;
-        self.all.retain_mut(|rule| {
-            let happens = rule.fault.means(request) && rule.fault.has_room(&plan);
-            if !happens || !rule.is_due(random) {
-                return !rule.is_over();
-            }
-            if let Some(count) = hits.get_mut(rule.id.0 as usize) {
-                *count += 1;
-            }
-            rule.fault.happens(&mut plan);
-            !rule.is_over()
-        });
-        plan
-    }
-}
-
-impl Rule {
-    fn is_due(&mut self, random: &mut Random) -> bool {
-        self.met += 1;
-        match &mut self.fault.schedule {
-            Schedule::Times(0) => false,
-            Schedule::Times(left) => {
-                *left -= 1;
-                true
-            }
-            Schedule::Every(n) => self.met.is_multiple_of(*n),
-            Schedule::Sometimes(probability) => random.fraction() < *probability,
-            Schedule::Always => true,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.fault.schedule, Schedule::Times(0))
-    }
-}
-
 impl Fault {
-    fn happens(&self, plan: &mut Plan) {
+    pub(crate) fn happens(&self, plan: &mut Plan) {
         match &self.action {
             Action::Error { .. } => plan.forced.extend(self.forced()),
             Action::Delay(time) => plan.delay += *time,
             Action::Throttle(time) => plan.throttle += *time,
             Action::End(end) => plan.end = *end,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hits(fault: Fault, requests: usize) -> Vec<usize> {
-        let mut rules = Rules::default();
-        let mut random = Random::new(1);
-        rules.add(fault);
-        let about = About {
-            topics: vec![("t".into(), Some(3)), ("all".into(), None)],
-            groups: vec!["g".into()],
-            transactional_ids: vec!["x".into()],
-        };
-        let request = Facts {
-            api: ApiKey::Fetch,
-            node: 1,
-            client_id: "c",
-            user: "u",
-            about: &about,
-        };
-        let happens = |_: &usize| rules.plan(&request, &mut random).end == End::Before;
-        (1..=requests).filter(happens).collect()
-    }
-
-    #[test]
-    fn a_fault_happens_as_often_as_it_says() {
-        assert_eq!(hits(Fault::disconnect(), 5), [1]);
-        assert_eq!(hits(Fault::disconnect().times(2), 5), [1, 2]);
-        assert_eq!(hits(Fault::disconnect().every(2), 5), [2, 4]);
-        assert_eq!(hits(Fault::disconnect().always(), 3), [1, 2, 3]);
-        let some = hits(Fault::disconnect().sometimes(0.5), 1000);
-        assert!((400..600).contains(&some.len()));
-        assert_eq!(some, hits(Fault::disconnect().sometimes(0.5), 1000));
-    }
-
-    #[test]
-    fn a_fault_falls_only_on_what_it_means() {
-        let on = |fault: Fault| hits(fault, 1).len();
-        assert_eq!(
-            on(Fault::disconnect()
-                .on(ApiKey::Fetch)
-                .topic("t")
-                .node(1)
-                .client_id("c")),
-            1
-        );
-        assert_eq!(on(Fault::disconnect().on(ApiKey::Produce)), 0);
-        assert_eq!(on(Fault::disconnect().topic("other")), 0);
-        assert_eq!(on(Fault::disconnect().topic("t").partition(3)), 1);
-        assert_eq!(on(Fault::disconnect().topic("t").partition(4)), 0);
-        assert_eq!(on(Fault::disconnect().topic("all").partition(4)), 1);
-        assert_eq!(on(Fault::disconnect().partition(3)), 1);
-        assert_eq!(on(Fault::disconnect().group("g")), 1);
-        assert_eq!(on(Fault::disconnect().group("other")), 0);
-        assert_eq!(on(Fault::disconnect().transactional_id("x")), 1);
-        assert_eq!(on(Fault::disconnect().transactional_id("y")), 0);
-        assert_eq!(on(Fault::disconnect().user("u")), 1);
-        assert_eq!(on(Fault::disconnect().user("other")), 0);
-        assert_eq!(on(Fault::disconnect().node(2)), 0);
-        assert_eq!(on(Fault::disconnect().client_id("other")), 0);
-    }
-
-    #[test]
-    fn faults_add_up() {
-        let mut rules = Rules::default();
-        let second = Duration::from_secs(1);
-        let first = rules.add(Fault::delay(second).times(2));
-        rules.add(Fault::delay(second));
-        rules.add(Fault::error(ErrorCode::CORRUPT_MESSAGE));
-        rules.add(Fault::error(ErrorCode::UNKNOWN_SERVER_ERROR));
-        let request = Facts {
-            api: ApiKey::Metadata,
-            node: 1,
-            client_id: "",
-            user: "u",
-            about: &About::default(),
-        };
-        let codes = |plan: &Plan| -> Vec<_> { plan.forced.iter().map(|one| one.code).collect() };
-        let plan = rules.plan(&request, &mut Random::new(1));
-        assert_eq!(plan.delay, 2 * second);
-        assert_eq!(codes(&plan), [ErrorCode::CORRUPT_MESSAGE]);
-        let plan = rules.plan(&request, &mut Random::new(1));
-        assert_eq!(plan.delay, second);
-        assert_eq!(codes(&plan), [ErrorCode::UNKNOWN_SERVER_ERROR]);
-        assert_eq!(rules.hits(first), 2);
-    }
-
-    #[test]
-    fn a_hit_is_what_happened() {
-        let mut rules = Rules::default();
-        let mut random = Random::new(1);
-        let about = About::partitions([("t".into(), Some(0)), ("t".into(), Some(1))]);
-        let request = Facts {
-            api: ApiKey::Produce,
-            node: 1,
-            client_id: "",
-            user: "u",
-            about: &about,
-        };
-        let error = || Fault::error(ErrorCode::CORRUPT_MESSAGE).topic("t");
-        let parts = [0, 1].map(|partition| rules.add(error().partition(partition)));
-        let second = rules.add(error().partition(1));
-        let elsewhere = rules.add(error().partition(2));
-        let whole = rules.add(error());
-        let ends = [Fault::disconnect(), Fault::cut_answer()].map(|end| rules.add(end));
-        let plan = rules.plan(&request, &mut random);
-        let hits = |rules: &Rules, ids: &[FaultId]| -> Vec<_> {
-            ids.iter().map(|id| rules.hits(*id)).collect()
-        };
-        // The parts that are left of a whole fail with it.
-        assert_eq!(plan.forced.len(), 3);
-        assert_eq!(hits(&rules, &parts), [1, 1]);
-        assert_eq!(hits(&rules, &[second, elsewhere, whole]), [0, 0, 1]);
-        assert_eq!((plan.end, hits(&rules, &ends)), (End::Before, vec![1, 0]));
-        // What had no room happens next time.
-        let plan = rules.plan(&request, &mut random);
-        assert_eq!((plan.forced.len(), plan.end), (1, End::Cut));
-        assert_eq!(hits(&rules, &[second, elsewhere, whole]), [1, 0, 1]);
     }
 }

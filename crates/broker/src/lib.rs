@@ -108,6 +108,8 @@ mod inspect;
 mod io;
 mod listeners;
 mod node;
+mod plan;
+mod rules;
 mod sasl;
 mod seen;
 mod settings;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use kafka_cluster::suite::Suite;
 use kafka_cluster::{Version, tool_command};
 use libtest_mimic::Failed;
-use ottla_broker::{Builder, Cluster};
+use ottla_broker::{ApiKey, Builder, Cluster};
 
 /// Longest run of one tool.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -88,6 +88,8 @@ const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
+
+const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 
 /// Lines are `key:value`, for the console producer.
 const KEYED: [&str; 4] = [
@@ -218,6 +220,77 @@ fn producer_performance() -> Outcome {
     Ok(())
 }
 
+/// By both protocols: what the feature's level says is what Java's producer does.
+fn transactions() -> Outcome {
+    for level in [1, 2] {
+        let delay = Duration::from_millis(20);
+        let builder = Builder::default().nodes(3).topic("t", 6);
+        let builder = builder.transaction_version(level);
+        let env = Env::start(builder.transaction_marker_delay(delay));
+        let arguments = ["--topic", "t", "--num-records", "5000"];
+        let how = ["--record-size", "100", "--throughput", "5000"];
+        let id = ["--transactional-id", "x", "--transaction-duration-ms", "50"];
+        let printed = env.tool(PERFORMANCE, &[&arguments[..], &how, &id].concat(), "")?;
+        assert!(printed.contains("5000 records sent"), "{printed}");
+        let seen = env.cluster.requests_seen();
+        let asked = |key| seen.iter().filter(|one| one.api == key).count();
+        assert_eq!(asked(ApiKey::AddPartitionsToTxn) > 0, level == 1);
+        let ends = seen.iter().filter(|one| one.api == ApiKey::EndTxn);
+        let newest = if level == 2 { 5 } else { 4 };
+        assert!(ends.clone().count() > 1 && ends.clone().all(|one| one.version == newest));
+        let consume = [
+            "--topic",
+            "t",
+            "--from-beginning",
+            "--isolation-level",
+            "read_committed",
+        ];
+        let until = ["--max-messages", "5000", "--timeout-ms", "30000"];
+        let printed = env.tool(CONSUMER, &[&consume[..], &until].concat(), "")?;
+        assert_eq!(printed.lines().count(), 5000);
+        let committed = (0..6).map(|of| env.cluster.committed_log("t", of).len());
+        assert_eq!(committed.sum::<usize>(), 5000);
+        let told = env.tool(TRANSACTIONS, &["list"], "")?;
+        assert!(told.contains("CompleteCommit"), "{told}");
+        let told = env.tool(TRANSACTIONS, &["describe", "--transactional-id", "x"], "")?;
+        assert!(told.contains("CompleteCommit"), "{told}");
+    }
+    Ok(())
+}
+
+/// Java logs in, and renews its sessions under load.
+fn logins() -> Outcome {
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let builder = Builder::default().topic("t", 6).user("alice", "secret");
+        let env = Env::start(builder.session_lifetime(Duration::from_millis(1500)));
+        let module = match mechanism {
+            "PLAIN" => "plain.PlainLoginModule",
+            _ => "scram.ScramLoginModule",
+        };
+        let properties = format!(
+            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism={mechanism}\n\
+             sasl.jaas.config=org.apache.kafka.common.security.{module} \
+             required username=\"alice\" password=\"secret\";\n"
+        );
+        let file = std::env::temp_dir().join(format!("{}-{mechanism}", std::process::id()));
+        std::fs::write(&file, properties)?;
+        let path = file.display().to_string();
+        let arguments = ["--topic", "t", "--num-records", "20000"];
+        let how = ["--record-size", "100", "--throughput", "4000"];
+        let login = ["--command-config", &path];
+        let printed = env.tool(PERFORMANCE, &[&arguments[..], &how, &login].concat(), "");
+        std::fs::remove_file(&file)?;
+        let printed = printed?;
+        assert!(printed.contains("20000 records sent"), "{printed}");
+        let seen = env.cluster.requests_seen();
+        let renewed = seen
+            .iter()
+            .any(|one| one.api == ApiKey::SaslHandshake && one.user == "alice");
+        assert!(renewed, "no session was renewed");
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let suite = Suite::from_args(&[]);
     let trial = |name: &str, test: fn() -> Outcome| suite.live(name, test);
@@ -227,6 +300,8 @@ fn main() -> ExitCode {
         trial("topic_command", topic_command),
         trial("consumer_group_command", consumer_group_command),
         trial("producer_performance", producer_performance),
+        trial("transactions", transactions),
+        trial("logins", logins),
     ];
     suite.run(trials).exit_code()
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::frames;
 use super::shared::{Mode, Shared, Status};
 use crate::api::{self, At, Call, Step};
-use crate::faults::{End, Plan};
+use crate::plan::{End, Plan};
 use crate::state::{Connection, ConnectionId, ListenerId, Login, NodeId};
 use crate::wire::{Frame, Header, Malformed, Name, Reader};
 

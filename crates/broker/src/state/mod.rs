@@ -44,7 +44,8 @@ use waits::Waits;
 
 use crate::about::About;
 use crate::acl::Acls;
-use crate::faults::{Facts, Plan, Rules};
+use crate::plan::{Facts, Plan};
+use crate::rules::Rules;
 use crate::seen::Seen;
 use crate::settings::Settings;
 use crate::wire::{ApiKey, Header, Name};

@@ -302,17 +302,12 @@ fn a_static_member_that_is_back_takes_its_place_and_fences_the_old() {
 fn a_moved_coordinator_ends_the_waiting() {
     let mut world = World::with(|settings| settings.nodes = 2);
     let now = world.moment();
-    world
-        .state
-        .move_coordinator(CoordinatorKind::Group, "g", 1, now)
-        .unwrap();
+    let kind = CoordinatorKind::Group;
+    world.state.move_coordinator(kind, "g", 1, now).unwrap();
     let one = one_member(&mut world);
     let two = new_id(&mut world, 2);
     let waits: Waiting = world.begin(2, 9, &join(9, &two, None)).unwrap_err();
-    world
-        .state
-        .move_coordinator(CoordinatorKind::Group, "g", 2, now)
-        .unwrap();
+    world.state.move_coordinator(kind, "g", 2, now).unwrap();
     assert!(world.is_woken(&waits));
     let answer = world.go_on::<Join>(waits).ok().unwrap();
     assert_eq!(

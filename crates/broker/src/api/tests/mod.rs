@@ -6,6 +6,7 @@ mod fetching;
 mod groups;
 mod hostile;
 mod producing;
+mod transactions;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader, TopicName};
@@ -223,6 +224,15 @@ pub(super) fn batch(
         records.len(),
         &body,
     )
+}
+
+/// The same as part of a transaction.
+pub(super) fn transactional(batch: Bytes) -> Bytes {
+    let mut batch = BytesMut::from(batch);
+    batch[22] |= 0x10;
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch.freeze()
 }
 
 /// A batch of one record with this timestamp.
