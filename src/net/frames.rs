@@ -10,17 +10,17 @@ const TRUSTED: usize = 4 * 1024 * 1024;
 const SHORTEST: usize = 4;
 
 /// Bytes received and not yet handed out.
-pub(super) struct Frames {
+pub(crate) struct Frames {
     buffer: BytesMut,
     limit: usize,
 }
 
 /// A length that no answer has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLength(pub(super) i32);
+pub(crate) struct BadLength(pub(crate) i32);
 
 impl Frames {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             limit,
@@ -28,7 +28,7 @@ impl Frames {
     }
 
     /// Where the next read goes, with room for a useful amount.
-    pub(super) fn space(&mut self) -> &mut BytesMut {
+    pub(crate) fn space(&mut self) -> &mut BytesMut {
         let have = self.buffer.len();
         let missing = match self.length() {
             Some(Ok(len)) => (4 + len).saturating_sub(have).min(TRUSTED.max(have)),
@@ -41,12 +41,12 @@ impl Frames {
     }
 
     /// What was received and not yet handed out.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer
     }
 
     /// The next whole frame, without its length.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, BadLength> {
+    pub(crate) fn next(&mut self) -> Result<Option<Bytes>, BadLength> {
         let Some(len) = self.length().transpose()? else {
             return Ok(None);
         };

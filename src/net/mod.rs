@@ -2,7 +2,7 @@
 
 mod connection;
 mod dial;
-mod frames;
+pub(crate) mod frames;
 mod handshake;
 mod link;
 mod login;
