@@ -28,6 +28,7 @@ mod live {
     mod made_anew;
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
+    pub(crate) mod sessions;
     pub(crate) mod size;
     pub(crate) mod subscribing;
     pub(crate) mod support;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
     live::listeners::promises(&mut suite);
     live::logins::promises(&mut suite);
     live::tls::promises(&mut suite);
+    live::sessions::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::handshake;
-use super::link::{Expect, Link, OnAnswer, OnWritten};
+use super::link::{Link, Shared};
+use super::requests::{Expect, OnAnswer, OnWritten};
 use crate::error::Error;
 use crate::types::Address;
 use crate::wire::{ApiKey, Call, Versions};
@@ -82,12 +83,12 @@ impl Connection {
         call: &C,
         timeout: Duration,
     ) -> Result<C::Response, Error> {
-        let version = handshake::choose(&self.0.versions, &self.0.link, call)?;
+        let version = handshake::choose(&self.0.versions, &self.0.link.0, call)?;
         let quiet_until = *self.quiet_until();
         if let Some(until) = quiet_until {
             sleep_until(until).await;
         }
-        let response = call_on(&self.0.link, call, version, timeout).await?;
+        let response = call_on(&self.0.link.0, call, version, timeout).await?;
         let throttle = C::throttle(&response);
         if !throttle.is_zero() {
             debug!(address = %self.0.link.0.name, request = C::KEY.name(), ?throttle, "broker throttles");
@@ -132,7 +133,7 @@ impl Connection {
 
 /// One request and its answer in a version that is already chosen.
 pub(super) async fn call_on<C: Call>(
-    link: &Link,
+    shared: &Shared,
     call: &C,
     version: i16,
     timeout: Duration,
@@ -145,10 +146,10 @@ pub(super) async fn call_on<C: Call>(
         let _ = sender.send(answer);
     });
     let expect = Expect::Answer(timeout, call.held(), on_answer);
-    link.0.submit(C::KEY, version, vec![body.freeze()], expect);
+    shared.submit(C::KEY, version, vec![body.freeze()], expect);
     let answer = receiver
         .await
-        .map_err(|_| link.0.disconnected("its answer was dropped"))?;
+        .map_err(|_| shared.disconnected("its answer was dropped"))?;
     let answer = match answer {
         Ok(answer) => answer,
         Err(failed) => {
@@ -159,9 +160,9 @@ pub(super) async fn call_on<C: Call>(
     };
     C::decode(version, answer).map_err(|malformed| {
         let reason = format!("{} answer: {malformed}", C::KEY.name());
-        let error = Error::protocol(link.0.name.clone(), reason);
+        let error = Error::protocol(shared.name.clone(), reason);
         // What follows on a stream that cannot be understood is not to be trusted either.
-        link.0.close(error.clone());
+        shared.close(error.clone());
         error
     })
 }

@@ -13,6 +13,7 @@ use super::handshake;
 use super::link::Link;
 use super::login::login;
 use super::outage::Outage;
+use super::renewal;
 use super::transport::{Connector, Endpoint, Transport, timed_out};
 use crate::config::ClientSettings;
 use crate::error::Error;
@@ -102,7 +103,10 @@ impl Dialler {
             let endpoint = Endpoint::new(&self.server, place);
             let attempt = self.attempt(&endpoint, share, handshake, &mut left);
             match attempt.await {
-                Ok((link, versions)) => {
+                Ok((link, versions, session)) => {
+                    if let Some((session, mechanism)) = session.zip(settings.login.clone()) {
+                        renewal::keep(link.0.clone(), versions.clone(), mechanism, session);
+                    }
                     *self.route.lock() = Tried {
                         good: place,
                         begun: None,
@@ -127,14 +131,15 @@ impl Dialler {
         attempt.await.is_ok()
     }
 
-    /// One stream to one place, with all that comes before its first request; `left` loses what connecting took.
+    /// One stream to one place, with all that comes before its first request, and for how long its login is good; `left`
+    /// loses what connecting took.
     async fn attempt(
         &self,
         endpoint: &Endpoint,
         connect: Duration,
         handshake: Duration,
         left: &mut Duration,
-    ) -> Result<(Link, Versions), Error> {
+    ) -> Result<(Link, Versions, Option<Duration>), Error> {
         let began = Instant::now();
         let transport = timeout(connect, self.connector.connect(endpoint))
             .await
@@ -146,11 +151,12 @@ impl Dialler {
         *left = left.saturating_sub(began.elapsed());
         let transport = transport?;
         let link = Link::start(transport, endpoint, self);
-        let versions = handshake::versions(&link, handshake).await?;
-        if let Some(mechanism) = &self.settings.login {
-            login(&link, &versions, mechanism.as_ref(), handshake).await?;
-        }
-        Ok((link, versions))
+        let versions = handshake::versions(&link.0, handshake).await?;
+        let session = match &self.settings.login {
+            Some(mechanism) => login(&link.0, &versions, mechanism.as_ref(), handshake).await?,
+            None => None,
+        };
+        Ok((link, versions, session))
     }
 
     /// The stream as the listener speaks it; the handshake is part of connecting, and of the time that it may take.

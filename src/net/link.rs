@@ -8,45 +8,28 @@
 //! Invariants: each callback is called exactly once, never under the lock; after `end` is set nothing
 //! is written and nothing is awaited.
 
-use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::sync::watch;
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::dial::Dialler;
 use super::outgoing::{Outgoing, Writer};
-use super::silence::{self, Silence};
+use super::requests::{
+    Awaited, Expect, Request, RequestError, State, Unanswered, contained, is_login, wake,
+};
+use super::silence;
 use super::tasks;
 use super::transport::{Endpoint, Transport};
 use crate::error::Error;
 use crate::types::Address;
-use crate::wire::{ApiKey, request_header, split_response};
-
-/// A frame's length and a request header without the client's id.
-const HEADER: usize = 16;
-
-/// Takes a request's answer, or why there is none.
-pub(crate) type OnAnswer = Box<dyn FnOnce(Result<Bytes, RequestError>) + Send>;
-/// Told that a request without an answer has been handed to the socket, or why not.
-pub(crate) type OnWritten = Box<dyn FnOnce(Result<(), RequestError>) + Send>;
-
-/// How a request failed.
-#[derive(Debug)]
-pub(crate) struct RequestError {
-    pub(crate) error: Error,
-    /// `false` promises that not one byte of the request was written.
-    pub(crate) sent: bool,
-    /// The first bytes of the body of an answer that is larger than is taken.
-    pub(crate) beginning: Option<Bytes>,
-}
+use crate::wire::{ApiKey, split_response};
 
 /// The owner of a stream; dropping it closes the stream.
 pub(super) struct Link(pub(super) Arc<Shared>);
@@ -64,66 +47,9 @@ pub(super) struct Shared {
     /// For a second stream to the same place, when this one is silent.
     pub(super) dialler: Dialler,
     pub(super) endpoint: Endpoint,
+    /// Told when nothing that was written has still to be answered.
+    empty: Notify,
     state: Mutex<State>,
-}
-
-struct State {
-    out: Outgoing,
-    awaited: VecDeque<Awaited>,
-    unanswered: VecDeque<Unanswered>,
-    next_id: i32,
-    keeper: Option<Waker>,
-    /// When the keeper looks again by itself; deadlines before it must wake it.
-    timer: Option<Instant>,
-    last_used: Instant,
-    silence: Silence,
-    end: Option<Error>,
-}
-
-struct Awaited {
-    id: i32,
-    key: ApiKey,
-    version: i16,
-    start: u64,
-    deadline: Instant,
-    timeout: Duration,
-    on_answer: OnAnswer,
-}
-
-struct Unanswered {
-    key: ApiKey,
-    start: u64,
-    end: u64,
-    deadline: Instant,
-    on_written: OnWritten,
-}
-
-/// What a request waits for.
-pub(super) enum Expect {
-    /// Within the first time, of which the broker may keep it back for the second.
-    Answer(Duration, Option<Duration>, OnAnswer),
-    Written(OnWritten),
-}
-
-impl Expect {
-    fn fail(self, error: Error, sent: bool) {
-        let failed = RequestError {
-            error,
-            sent,
-            beginning: None,
-        };
-        match self {
-            Self::Answer(_, _, on_answer) => contained(|| on_answer(Err(failed))),
-            Self::Written(on_written) => contained(|| on_written(Err(failed))),
-        }
-    }
-}
-
-/// A callback's panic must not take down the stream, which serves others too.
-fn contained(callback: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        error!("a request's callback panicked");
-    }
 }
 
 impl Link {
@@ -140,17 +66,8 @@ impl Link {
             write_limit: settings.request_timeout,
             closed: AtomicBool::new(false),
             closing: watch::Sender::new(false),
-            state: Mutex::new(State {
-                out: Outgoing::new(transport.writer),
-                awaited: VecDeque::new(),
-                unanswered: VecDeque::new(),
-                next_id: 0,
-                keeper: None,
-                timer: None,
-                last_used: Instant::now(),
-                silence: Silence::default(),
-                end: None,
-            }),
+            empty: Notify::new(),
+            state: Mutex::new(State::new(Outgoing::new(transport.writer))),
         });
         tasks::spawn(&shared, transport.reader, settings.max_response_bytes);
         Self(shared)
@@ -197,8 +114,7 @@ impl Shared {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        let state = self.lock();
-        state.awaited.len() + state.unanswered.len()
+        self.lock().in_flight()
     }
 
     /// Gives every request that awaits its answer more time: the broker said that it will not look at them before.
@@ -210,78 +126,61 @@ impl Shared {
         state.silence.extend(by);
     }
 
-    /// Queues a request and writes what the socket takes now.
+    /// Queues a request and writes what the socket takes now; while a login goes on, it waits for that.
     pub(super) fn submit(&self, key: ApiKey, version: i16, body: Vec<Bytes>, expect: Expect) {
-        if let Err((expect, error)) = self.queue(key, version, body, expect) {
-            expect.fail(error, false);
+        let request = Request {
+            key,
+            version,
+            body,
+            expect,
+        };
+        let mut state = self.lock();
+        if let Some(end) = state.end.clone() {
+            drop(state);
+            request.expect.fail(end, false);
             return;
         }
+        let Some(request) = state.admit(request) else {
+            return;
+        };
+        let waker = state.queue(request, &self.client_id, self.write_limit);
+        drop(state);
+        wake(waker);
         self.flush(&mut Context::from_waker(Waker::noop()), false);
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "what the request waits for goes back as it came, without a box"
-    )]
-    fn queue(
-        &self,
-        key: ApiKey,
-        version: i16,
-        body: Vec<Bytes>,
-        expect: Expect,
-    ) -> Result<(), (Expect, Error)> {
-        let now = Instant::now();
-        let length = body.iter().map(Bytes::len).sum();
+    /// Lets nothing but a login's requests onto the stream; what comes from now on waits. How long what is on the way already
+    /// may take is told.
+    pub(super) fn hold(&self) -> Duration {
         let mut state = self.lock();
-        if let Some(end) = &state.end {
-            return Err((expect, end.clone()));
+        state.hold();
+        let until = state.busy_until();
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// Writes what has waited, in its order.
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        let mut wakers = Vec::new();
+        for request in state.release() {
+            wakers.push(state.queue(request, &self.client_id, self.write_limit));
         }
-        let id = state.next_id;
-        let mut head = BytesMut::with_capacity(HEADER + self.client_id.len());
-        request_header(&mut head, key, version, id, &self.client_id, length);
-        state.next_id = id.wrapping_add(1) & i32::MAX;
-        let (start, end) = state.out.push(head.freeze(), body);
-        let idle = now.saturating_duration_since(state.last_used);
-        state.last_used = now;
-        let deadline = match expect {
-            Expect::Answer(timeout, held, on_answer) => {
-                let deadline = now + timeout;
-                if state.awaited.is_empty() {
-                    state.silence.asked(now, idle, held);
-                }
-                state.awaited.push_back(Awaited {
-                    id,
-                    key,
-                    version,
-                    start,
-                    deadline,
-                    timeout,
-                    on_answer,
-                });
-                let first = state.awaited.len() == 1;
-                first.then(|| {
-                    state
-                        .silence
-                        .due()
-                        .map_or(deadline, |due| due.min(deadline))
-                })
-            }
-            Expect::Written(on_written) => {
-                let deadline = now + self.write_limit;
-                state.unanswered.push_back(Unanswered {
-                    key,
-                    start,
-                    end,
-                    deadline,
-                    on_written,
-                });
-                (state.unanswered.len() == 1).then_some(deadline)
-            }
-        };
-        let waker = deadline.and_then(|deadline| state.to_wake(deadline));
         drop(state);
-        wake(waker);
-        Ok(())
+        wakers.into_iter().for_each(wake);
+        self.flush(&mut Context::from_waker(Waker::noop()), false);
+    }
+
+    /// Waits until nothing that was written has still to be answered.
+    pub(super) async fn drained(&self) {
+        loop {
+            let empty = self.empty.notified();
+            if self.lock().is_drained() {
+                return;
+            }
+            empty.await;
+        }
     }
 
     /// Writes until nothing is left, the socket blocks, or someone else is at it.
@@ -318,10 +217,17 @@ impl Shared {
             .take_while(|u| u.end <= written)
             .count();
         let done: Vec<Unanswered> = state.unanswered.drain(..count).collect();
+        self.tell_drained(&state);
         drop(state);
         wake(waker);
         for request in done {
             contained(|| (request.on_written)(Ok(())));
+        }
+    }
+
+    fn tell_drained(&self, state: &State) {
+        if state.is_drained() {
+            self.empty.notify_waiters();
         }
     }
 
@@ -345,10 +251,13 @@ impl Shared {
             Some(deadline) => state.to_wake(deadline),
             None => {
                 // The keeper may sleep towards the deadline of what has just been answered.
-                state.last_used = Instant::now();
+                if !is_login(head.key) {
+                    state.last_used = Instant::now();
+                }
                 state.due(self.idle).and_then(|idle| state.to_wake(idle))
             }
         };
+        self.tell_drained(&state);
         drop(state);
         wake(waker);
         let body = match split_response(head.key, head.version, frame) {
@@ -415,10 +324,11 @@ impl Shared {
         state.out.clear();
         let awaited = std::mem::take(&mut state.awaited);
         let unanswered = std::mem::take(&mut state.unanswered);
+        let held = state.release();
         let waker = state.keeper.take();
         let is_broker = state.silence.count() > 0;
         drop(state);
-        let count = awaited.len() + unanswered.len();
+        let count = awaited.len() + unanswered.len() + held.len();
         // A server that has never answered is told of by whoever wanted the connection.
         let is_lost = tells && count > 0 && is_broker && self.dialler.route.lost(Instant::now());
         if is_lost {
@@ -437,6 +347,9 @@ impl Shared {
         for (start, expect) in awaited.chain(unanswered) {
             let error = first.take().unwrap_or_else(|| error.clone());
             expect.fail(error, start < exposed);
+        }
+        for request in held {
+            request.expect.fail(error.clone(), false);
         }
     }
 
@@ -485,39 +398,5 @@ impl Shared {
         };
         let rest = self.disconnected(format!("{request} was not answered within {timeout:?}"));
         self.end(rest, first.then_some(timed_out), true);
-    }
-}
-
-impl State {
-    /// The keeper's waker when it would sleep past `deadline`.
-    fn to_wake(&self, deadline: Instant) -> Option<Waker> {
-        match self.timer {
-            Some(timer) if timer <= deadline => None,
-            _ => self.keeper.clone(),
-        }
-    }
-
-    /// When something must be done: a deadline passes, or the stream has been idle for too long.
-    fn due(&self, idle: Option<Duration>) -> Option<Instant> {
-        let answer = self.awaited.front().map(|r| r.deadline);
-        let write = self.unanswered.front().map(|r| r.deadline);
-        let silence = self.silence.due();
-        let deadline = answer.into_iter().chain(write).chain(silence).min();
-        deadline.or_else(|| self.last_used.checked_add(idle?))
-    }
-
-    /// Whose deadline was `at`, with its limit and whether it is the first that awaits an answer.
-    fn late(&self, at: Instant, write_limit: Duration) -> Option<(ApiKey, Duration, bool)> {
-        let answer = self.awaited.front().filter(|r| r.deadline == at);
-        let write = self.unanswered.front().filter(|r| r.deadline == at);
-        answer
-            .map(|r| (r.key, r.timeout, true))
-            .or_else(|| write.map(|r| (r.key, write_limit, false)))
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

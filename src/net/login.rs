@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::connection::call_on;
 use super::handshake::choose;
-use super::link::Link;
+use super::link::Shared;
 use crate::error::{Error, ErrorCode};
-use crate::sasl::{Mechanism, MechanismError, Secret, Step};
+use crate::sasl::{Exchange, Mechanism, MechanismError, Secret, Step};
 use crate::wire::{SaslAuthenticate, SaslHandshake, Versions};
 
 /// More messages than any mechanism has; a server that goes on asks for ever.
@@ -15,62 +17,110 @@ const MOST_MESSAGES: usize = 16;
 
 /// Logs in, and tells for how long the broker takes that (KIP-368); `None` for as long as the connection lives.
 pub(super) async fn login(
-    link: &Link,
+    shared: &Shared,
     versions: &Versions,
     mechanism: &dyn Mechanism,
-    timeout: Duration,
+    limit: Duration,
 ) -> Result<Option<Duration>, Error> {
-    agree(link, versions, mechanism, timeout).await?;
-    let address = &link.0.address;
-    let mut exchange = mechanism.start(&address.host, address.port);
-    let mut challenge = bytes::Bytes::new();
-    let mut session = None;
-    for _ in 0..MOST_MESSAGES {
-        let step = exchange.step(&challenge).await;
-        let message = match step.map_err(|error| stopped(link, mechanism, &error))? {
-            Step::Done => return Ok(session),
-            Step::Send(message) => message,
-        };
-        (challenge, session) = say(link, versions, mechanism, message, timeout).await?;
+    let beginning = timeout(limit, Login::begin(shared, mechanism));
+    let login = beginning.await.unwrap_or_else(|_| {
+        let reason = format!("its first message was not there within {limit:.1?}");
+        Err(failed(shared, mechanism, reason, false))
+    })?;
+    login.finish(versions, Duration::ZERO, limit).await
+}
+
+/// A login whose first message is there, and of which nothing was sent.
+pub(super) struct Login<'a> {
+    shared: &'a Shared,
+    mechanism: &'a dyn Mechanism,
+    exchange: Box<dyn Exchange>,
+    first: Step,
+}
+
+impl<'a> Login<'a> {
+    /// Asks the mechanism for its first message, for which it may have to ask somebody else.
+    pub(super) async fn begin(
+        shared: &'a Shared,
+        mechanism: &'a dyn Mechanism,
+    ) -> Result<Self, Error> {
+        let address = &shared.address;
+        let mut exchange = mechanism.start(&address.host, address.port);
+        let first = exchange.step(&[]).await;
+        let first = first.map_err(|error| stopped(shared, mechanism, &error))?;
+        Ok(Self {
+            shared,
+            mechanism,
+            exchange,
+            first,
+        })
     }
-    let reason = format!("it is not at an end after {MOST_MESSAGES} messages");
-    Err(failed(link, mechanism, reason, true))
+
+    /// Carries the messages; the broker looks at the first one after `busy`, when it has answered what came before.
+    pub(super) async fn finish(
+        self,
+        versions: &Versions,
+        busy: Duration,
+        limit: Duration,
+    ) -> Result<Option<Duration>, Error> {
+        let Self {
+            shared,
+            mechanism,
+            mut exchange,
+            first,
+        } = self;
+        agree(shared, versions, mechanism, limit.saturating_add(busy)).await?;
+        let mut step = first;
+        let mut session = None;
+        for _ in 0..MOST_MESSAGES {
+            let message = match step {
+                Step::Done => return Ok(session),
+                Step::Send(message) => message,
+            };
+            let challenge;
+            (challenge, session) = say(shared, versions, mechanism, message, limit).await?;
+            let next = exchange.step(&challenge).await;
+            step = next.map_err(|error| stopped(shared, mechanism, &error))?;
+        }
+        let reason = format!("it is not at an end after {MOST_MESSAGES} messages");
+        Err(failed(shared, mechanism, reason, true))
+    }
 }
 
 /// Names the mechanism to the broker, which may not offer it.
 async fn agree(
-    link: &Link,
+    shared: &Shared,
     versions: &Versions,
     mechanism: &dyn Mechanism,
-    timeout: Duration,
+    limit: Duration,
 ) -> Result<(), Error> {
     let call = SaslHandshake {
         mechanism: mechanism.name().into(),
     };
-    let version = choose(versions, link, &call)?;
-    let answer = call_on(link, &call, version, timeout).await?;
+    let version = choose(versions, shared, &call)?;
+    let answer = call_on(shared, &call, version, limit).await?;
     match handshake_refusal(answer.code, &answer.offered) {
         None => Ok(()),
-        Some(reason) => Err(failed(link, mechanism, reason, true)),
+        Some(reason) => Err(failed(shared, mechanism, reason, true)),
     }
 }
 
 /// Sends one message; the broker's challenge and the session's lifetime come back.
 async fn say(
-    link: &Link,
+    shared: &Shared,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     message: Secret,
-    timeout: Duration,
+    limit: Duration,
 ) -> Result<(bytes::Bytes, Option<Duration>), Error> {
     let call = SaslAuthenticate { message };
-    let version = choose(versions, link, &call)?;
-    let answer = call_on(link, &call, version, timeout).await?;
+    let version = choose(versions, shared, &call)?;
+    let answer = call_on(shared, &call, version, limit).await?;
     if answer.code == ErrorCode::NONE {
         return Ok((answer.challenge, answer.session));
     }
     let (reason, refused) = authenticate_refusal(answer.code, answer.error.as_deref());
-    Err(failed(link, mechanism, reason, refused))
+    Err(failed(shared, mechanism, reason, refused))
 }
 
 /// Why the broker takes no login by this mechanism.
@@ -109,25 +159,23 @@ fn authenticate_refusal(code: ErrorCode, words: Option<&str>) -> (String, bool) 
     }
 }
 
-fn stopped(link: &Link, mechanism: &dyn Mechanism, error: &MechanismError) -> Error {
+fn stopped(shared: &Shared, mechanism: &dyn Mechanism, error: &MechanismError) -> Error {
     failed(
-        link,
+        shared,
         mechanism,
         error.reason().to_owned(),
         error.is_refused(),
     )
 }
 
-/// The connection has no use without its login.
-fn failed(link: &Link, mechanism: &dyn Mechanism, reason: String, refused: bool) -> Error {
-    let error = Error::Authentication {
-        address: link.0.name.clone(),
+/// The connection has no use without its login: whoever wanted that ends it.
+fn failed(shared: &Shared, mechanism: &dyn Mechanism, reason: String, refused: bool) -> Error {
+    Error::Authentication {
+        address: shared.name.clone(),
         mechanism: mechanism.name().into(),
         reason: reason.into(),
         refused,
-    };
-    link.0.close(error.clone());
-    error
+    }
 }
 
 #[cfg(test)]

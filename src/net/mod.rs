@@ -9,6 +9,8 @@ mod login;
 mod outage;
 mod outgoing;
 mod pool;
+mod renewal;
+mod requests;
 mod silence;
 mod tasks;
 mod transport;
@@ -17,9 +19,9 @@ mod transport;
 mod tests;
 
 pub(crate) use connection::Connection;
-pub(crate) use link::RequestError;
 pub(crate) use outage::Outage;
 pub(crate) use pool::{Pool, Purpose, RoleId, next_role};
+pub(crate) use requests::RequestError;
 #[cfg(test)]
 pub(crate) use tests::server;
 pub use transport::{Connecting, Connector, Endpoint, Resolving, TcpConnector, Transport};

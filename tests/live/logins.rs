@@ -22,14 +22,14 @@ pub(crate) fn promises(suite: &mut Suite) {
 }
 
 /// A broker whose second listener wants a login, and a proxy by whose address it is known.
-struct Secured {
-    cluster: Cluster,
+pub(crate) struct Secured {
+    pub(crate) cluster: Cluster,
     /// Forwards for as long as the process lives; its address is the listener's.
-    proxy: Proxy,
+    pub(crate) proxy: Proxy,
 }
 
 impl Secured {
-    fn start(version: Version) -> Result<Self, Failed> {
+    pub(crate) fn start(version: Version, properties: &[(&str, &str)]) -> Result<Self, Failed> {
         let proxy = Proxy::start()?;
         let module = |class: &str, options: &str| {
             format!("org.apache.kafka.common.security.{class} required{options};")
@@ -66,13 +66,16 @@ impl Secured {
                 module(class, options),
             );
         }
+        for &(name, value) in properties {
+            builder = builder.property(name, value);
+        }
         let cluster = builder.start()?;
         proxy.forward_to(&cluster.behind_proxy(1));
         Ok(Self { cluster, proxy })
     }
 
     /// Gives alice a password for SCRAM, by Kafka's own tool, which takes one hash at a time.
-    fn add_scram_user(&self) -> Outcome {
+    pub(crate) fn add_scram_user(&self) -> Outcome {
         let bootstrap = self.cluster.bootstrap();
         for config in [
             "SCRAM-SHA-256=[password=alice-secret]",
@@ -97,7 +100,12 @@ impl Secured {
     }
 
     /// A client by Kafka's names alone.
-    async fn named(&self, mechanism: &str, user: &str, password: &str) -> Result<Client, Error> {
+    pub(crate) async fn named(
+        &self,
+        mechanism: &str,
+        user: &str,
+        password: &str,
+    ) -> Result<Client, Error> {
         self.builder()
             .set("sasl.mechanism", mechanism)?
             .set("sasl.username", user)?
@@ -105,10 +113,22 @@ impl Secured {
             .connect()
             .await
     }
+
+    /// A client that logs in by tokens.
+    pub(crate) async fn bearer<F, T>(&self, tokens: F) -> Result<Client, Error>
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Future<Output = Result<Token, ottla::sasl::MechanismError>> + Send + 'static,
+    {
+        self.builder()
+            .sasl(OAuthBearer::new(tokens))
+            .connect()
+            .await
+    }
 }
 
 /// A token without a signature, as Kafka's own unsecured login module makes them.
-fn unsecured_token(lifetime: Duration) -> Result<Token, ottla::sasl::MechanismError> {
+pub(crate) fn unsecured_token(lifetime: Duration) -> Result<Token, ottla::sasl::MechanismError> {
     let now = SystemTime::now();
     let expires = now + lifetime;
     let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -171,7 +191,7 @@ pub(crate) async fn uses(client: &Client, name: &str) -> Outcome {
 }
 
 async fn each_mechanism() -> Outcome {
-    let secured = Secured::start(Version::V4_3_0)?;
+    let secured = Secured::start(Version::V4_3_0, &[])?;
     secured.add_scram_user()?;
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let client = secured.named(mechanism, "alice", "alice-secret").await?;
@@ -246,7 +266,7 @@ fn told(error: Option<Error>, mechanism: &str, says: &str) -> Outcome {
 }
 
 async fn oldest() -> Outcome {
-    let secured = Secured::start(Version::V2_5_0)?;
+    let secured = Secured::start(Version::V2_5_0, &[])?;
     let client = secured.named("PLAIN", "alice", "alice-secret").await?;
     uses(&client, "PLAIN").await
 }

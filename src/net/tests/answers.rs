@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::server::{Listener, Memory, Peer, address, answer, dial, settings};
 use crate::error::Error;
-use crate::net::link::OnAnswer;
+use crate::net::requests::OnAnswer;
 use crate::net::{Connection, RequestError};
 use crate::wire::{ApiKey, Call, Malformed};
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod ends;
+mod logins;
 mod peers;
 mod pool;
 pub(crate) mod server;
