@@ -16,7 +16,7 @@ pub enum AclOperation {
     Create,
     /// Deleting topics, records or groups; implies `Describe`.
     Delete,
-    /// Adding partitions to a topic; implies `Describe`.
+    /// Adding partitions to a topic, or ending others' transactions in the cluster; implies `Describe`.
     Alter,
     /// Being told that it is there, and of what it consists.
     Describe,

@@ -9,6 +9,7 @@ mod both {
     pub(crate) mod admin;
     pub(crate) mod fetching;
     pub(crate) mod groups;
+    pub(crate) mod logins;
     pub(crate) mod members;
     pub(crate) mod producing;
     pub(crate) mod talk;
@@ -31,9 +32,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 type Conversation = for<'a> fn(&'a mut Talk) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Real Kafka, started for whoever asks first.
+/// Real Kafka, started for whoever asks first; by a listener that asks for a login, or not.
 #[derive(Default)]
-struct Real(OnceLock<Result<kafka_cluster::Cluster, String>>);
+struct Real {
+    started: OnceLock<Result<kafka_cluster::Cluster, String>>,
+    login: bool,
+}
+
+/// The listener that asks for a login.
+const LOGIN: &str = "LOGIN";
 
 impl Real {
     fn address(&self) -> Result<String, Failed> {
@@ -45,13 +52,39 @@ impl Real {
                 // Retention looks when the tests are over.
                 .property("log.initial.task.delay.ms", "3600000")
                 .property("auto.create.topics.enable", "false");
+            let builder = if self.login {
+                with_logins(builder)
+            } else {
+                builder
+            };
             builder.start().map_err(|error| error.to_string())
         };
-        match self.0.get_or_init(start) {
+        match self.started.get_or_init(start) {
+            Ok(cluster) if self.login => Ok(cluster.listener(1, LOGIN)),
             Ok(cluster) => Ok(cluster.bootstrap()),
             Err(error) => Err(error.clone().into()),
         }
     }
+}
+
+fn with_logins(builder: kafka_cluster::Builder) -> kafka_cluster::Builder {
+    let module = "org.apache.kafka.common.security";
+    let plain = format!(
+        "{module}.plain.PlainLoginModule required user_alice=\"secret\" user_carol=\"secret\";"
+    );
+    let scram = format!("{module}.scram.ScramLoginModule required;");
+    let named = |name: &str| format!("listener.name.login.{name}");
+    let session = both::logins::SESSION.as_millis().to_string();
+    builder
+        .listener(LOGIN, "SASL_PLAINTEXT")
+        .property(
+            named("sasl.enabled.mechanisms"),
+            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        )
+        .property(named("plain.sasl.jaas.config"), plain)
+        .property(named("scram-sha-256.sasl.jaas.config"), scram.clone())
+        .property(named("scram-sha-512.sasl.jaas.config"), scram)
+        .property("connections.max.reauth.ms", session)
 }
 
 fn compare(real: &Real, conversation: Conversation) -> Result<(), Failed> {
@@ -61,6 +94,12 @@ fn compare(real: &Real, conversation: Conversation) -> Result<(), Failed> {
         .build()?;
     let (ours, theirs) = runtime.block_on(async {
         let builder = ottla_broker::Cluster::builder().auto_create_topics(false);
+        let builder = if real.login {
+            let builder = builder.user("alice", "secret").user("carol", "secret");
+            builder.session_lifetime(both::logins::SESSION)
+        } else {
+            builder
+        };
         let cluster = builder.start().await?;
         let ours = hold(cluster.bootstrap_servers(), conversation).await?;
         let theirs = hold(&address, conversation).await?;
@@ -125,6 +164,7 @@ fn main() -> ExitCode {
         transactions::second_protocol,
         transactions::offsets,
         transactions::described,
+        transactions::ended_by_hand,
         admin::topics,
         admin::partitions,
         admin::settings,
@@ -136,7 +176,17 @@ fn main() -> ExitCode {
         let real = real.clone();
         suite.live(name, move || compare(&real, conversation))
     });
-    let conclusion = suite.run(trials.into());
-    drop(real);
+    let secured = Arc::new(Real {
+        login: true,
+        ..Real::default()
+    });
+    let logins = conversations![logins::refused, logins::sessions,];
+    let logins = logins.map(|(name, conversation)| {
+        let real = secured.clone();
+        suite.live(name, move || compare(&real, conversation))
+    });
+    let all = trials.into_iter().chain(logins).collect();
+    let conclusion = suite.run(all);
+    drop((real, secured));
     conclusion.exit_code()
 }

@@ -40,6 +40,7 @@ mod sync_group;
 mod tests;
 mod transactions;
 mod txn_offset_commit;
+mod write_txn_markers;
 #[cfg(test)]
 pub(crate) use tests::test_batch;
 
@@ -77,6 +78,7 @@ pub(crate) fn read(header: &Header, reader: &mut Reader) -> Result<Box<dyn Call>
         ApiKey::AddPartitionsToTxn => Box::new(add_partitions_to_txn::read(r)?),
         ApiKey::AddOffsetsToTxn => Box::new(add_offsets_to_txn::read(r)?),
         ApiKey::EndTxn => Box::new(end_txn::read(r)?),
+        ApiKey::WriteTxnMarkers => Box::new(write_txn_markers::read(r)?),
         ApiKey::TxnOffsetCommit => Box::new(txn_offset_commit::read(r)?),
         ApiKey::DescribeProducers => Box::new(describe_producers::read(r)?),
         ApiKey::DescribeTransactions => Box::new(describe_transactions::read(r)?),

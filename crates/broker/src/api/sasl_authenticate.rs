@@ -27,7 +27,7 @@ impl Call for SaslAuthenticate {
             lifetime: None,
         };
         let (code, why, told, step) = match told {
-            Ok(told) => (ErrorCode::NONE, None, told, Step::Answer),
+            Ok(told) => (ErrorCode::NONE, Some(String::new()), told, Step::Answer),
             Err(Failed::Untimely) => {
                 let why = "SaslAuthenticate without a handshake before it".to_owned();
                 let code = ErrorCode::ILLEGAL_SASL_STATE;

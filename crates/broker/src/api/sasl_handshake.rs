@@ -28,8 +28,11 @@ impl Call for SaslHandshake {
             Err(Failed::Unheard) => return Step::Close,
         };
         out.code(code);
-        let offered = at.state.security.mechanisms.iter();
-        let offered: Vec<_> = offered.copied().map(SaslMechanism::name).collect();
+        let offered = at.state.security.mechanisms.iter().copied();
+        let mut offered: Vec<_> = offered.map(SaslMechanism::name).collect();
+        if code == ErrorCode::ILLEGAL_SASL_STATE {
+            offered.clear();
+        }
         out.array(offered, Writer::string);
         step
     }

@@ -1,30 +1,26 @@
 //! PLAIN: whom to act as, the name and the password, with a zero byte between them.
 
+use std::borrow::Cow;
+
 use subtle::ConstantTimeEq;
 
 use super::reply::{Refused, Reply};
 use super::users::Users;
 
 pub(super) fn check(message: &[u8], users: &Users) -> Result<Reply, Refused> {
-    let text = std::str::from_utf8(message);
-    let text = text.map_err(|_| Refused(Some("Invalid SASL/PLAIN response: not UTF-8")))?;
-    let mut parts = text.split('\0');
-    let (Some(act_as), Some(name), Some(password), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Refused(Some(
-            "Invalid SASL/PLAIN response: expected 3 tokens, separated by zero bytes",
-        )));
+    let refuse = |why| Err(Refused(Some(Cow::Borrowed(why))));
+    let text = String::from_utf8_lossy(message);
+    let parts: Vec<&str> = text.splitn(4, '\0').collect();
+    let [act_as, name, password] = parts[..] else {
+        let got = parts.len();
+        let why = format!("Invalid SASL/PLAIN response: expected 3 tokens, got {got}");
+        return Err(Refused(Some(Cow::Owned(why))));
     };
     if name.is_empty() {
-        return Err(Refused(Some(
-            "Authentication failed: username not specified",
-        )));
+        return refuse("Authentication failed: username not specified");
     }
     if password.is_empty() {
-        return Err(Refused(Some(
-            "Authentication failed: password not specified",
-        )));
+        return refuse("Authentication failed: password not specified");
     }
     let known = users.get(name);
     let right = known.is_some_and(|user| {
@@ -32,14 +28,12 @@ pub(super) fn check(message: &[u8], users: &Users) -> Result<Reply, Refused> {
         bool::from(same)
     });
     if !right {
-        return Err(Refused(Some(
-            "Authentication failed: Invalid username or password",
-        )));
+        return refuse("Authentication failed: Invalid username or password");
     }
     if !act_as.is_empty() && act_as != name {
-        return Err(Refused(Some(
+        return refuse(
             "Authentication failed: Client requested an authorization id that is different from username",
-        )));
+        );
     }
     Ok(Reply::Done {
         user: name.to_owned(),
@@ -57,7 +51,7 @@ mod tests {
         users.set("alice", "secret");
         let told = |message: &str| match check(message.as_bytes(), &users) {
             Ok(reply) => format!("{reply:?}"),
-            Err(Refused(why)) => why.unwrap().to_owned(),
+            Err(Refused(why)) => why.unwrap().into_owned(),
         };
         let done = "Done { user: \"alice\", last: [] }";
         let wrong = "Authentication failed: Invalid username or password";

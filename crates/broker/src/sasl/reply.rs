@@ -1,5 +1,7 @@
 //! What a client's message leads to.
 
+use std::borrow::Cow;
+
 /// What a client's message brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
@@ -10,5 +12,5 @@ pub(crate) enum Reply {
 }
 
 /// Why a login failed, as clients are told it; nothing is said where that would say which names there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(pub(crate) Option<&'static str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) Option<Cow<'static, str>>);

@@ -10,6 +10,7 @@
 //!
 //! Whatever fails ends the connection, once it is told. `Open` listeners ask for no login.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::sasl::{Exchange, Refused, Reply, SaslMechanism, Users};
@@ -113,9 +114,12 @@ impl Login {
             Self::Open | Self::Exchange { .. } | Self::Done(_) => return Err(Failed::Untimely),
         };
         let mechanism = offered.iter().find(|one| one.name() == name);
-        let mechanism = mechanism
-            .copied()
-            .ok_or(Failed::Refused(ErrorCode::UNSUPPORTED_SASL_MECHANISM, None))?;
+        let Some(mechanism) = mechanism.copied() else {
+            return Err(match before {
+                None => Failed::Refused(ErrorCode::UNSUPPORTED_SASL_MECHANISM, None),
+                Some(_) => Failed::Unheard,
+            });
+        };
         *self = Self::Exchange {
             mechanism,
             exchange: Exchange::new(mechanism),
@@ -155,7 +159,7 @@ impl Login {
                         "Authentication failed during {renews}authentication due to invalid credentials with SASL mechanism {mechanism}"
                     )
                 },
-                ToOwned::to_owned,
+                Cow::into_owned,
             ))
         })?;
         let (user, message) = match reply {
@@ -171,7 +175,7 @@ impl Login {
             && *before.user != *user
         {
             let why = format!(
-                "Cannot change principals during re-authentication from User:{} to User:{user}",
+                "Cannot change principals during re-authentication from User.{}: User.{user}",
                 before.user
             );
             return Err(refuse(why));
@@ -262,7 +266,7 @@ mod tests {
             panic!("{other:?}");
         };
         assert_eq!(code, ErrorCode::SASL_AUTHENTICATION_FAILED);
-        assert!(why.contains("from User:alice to User:bob"), "{why}");
+        assert!(why.contains("from User.alice: User.bob"), "{why}");
         let mut login = logged_in();
         login.handshake("SCRAM-SHA-256", all, 5 * SECOND).unwrap();
         let other = say(&mut login, "n,,n=alice,r=abc", 5 * SECOND);

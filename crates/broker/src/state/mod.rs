@@ -30,6 +30,7 @@ pub(crate) use aborted::Aborted;
 pub(crate) use connections::Connection;
 pub(crate) use ids::{ConnectionId, CoordinatorKind, ListenerId, NodeId, Now};
 pub(crate) use login::{Failed, Login, Told};
+pub(crate) use marker::Marker;
 
 use connections::Connections;
 use groups::Groups;

@@ -127,6 +127,11 @@ impl Producers {
         self.open.first().map(|(offset, _)| *offset)
     }
 
+    /// The epoch that a producer last wrote in.
+    pub(crate) fn epoch(&self, id: i64) -> Option<i16> {
+        self.by_id.get(&id).map(|producer| producer.epoch)
+    }
+
     /// A marker ends a producer's transaction: where that began, if it had any records here.
     pub(crate) fn marked(&mut self, id: i64, epoch: i16) -> Option<i64> {
         let producer = self.by_id.entry(id).or_insert(Producer {

@@ -6,7 +6,7 @@ use super::groups::Group;
 use super::marker::Marker;
 use super::timers::Alarm;
 use super::transactions::{Identity, Phase, Transaction, Verdict};
-use super::{Now, State};
+use super::{NodeId, Now, State};
 use crate::wire::{ErrorCode, Name};
 
 /// When markers are tried again whose partitions have no leader.
@@ -126,6 +126,29 @@ impl State {
             Some(Phase::Prepare { commit }) => self.write_markers(id, commit, now),
             _ => {}
         }
+    }
+
+    /// Ends a transaction in one partition, by hand.
+    pub(crate) fn write_marker(
+        &mut self,
+        (topic, index): (&Name, i32),
+        marker: Marker,
+        node: NodeId,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        let found = self.topics.get_mut(topic);
+        let found = found.and_then(|of| of.partition_mut(index));
+        let (partition, configs) = found.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        partition.check_leader(node, -1)?;
+        let newest = partition.log.producers().epoch(marker.producer_id);
+        if newest.is_some_and(|newest| marker.producer_epoch < newest) {
+            return Err(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        partition
+            .log
+            .mark(marker, partition.epoch, now.wall, configs);
+        self.waits.changed(topic, index);
+        Ok(())
     }
 
     /// Ends the transaction in each partition and group that it has touched, as far as they have a leader.

@@ -77,6 +77,7 @@ apis! {
     AddPartitionsToTxn = 24, 0..=3, flexible 3;
     AddOffsetsToTxn = 25, 0..=4, flexible 3;
     EndTxn = 26, 0..=5, flexible 3;
+    WriteTxnMarkers = 27, 1..=1, flexible 1;
     TxnOffsetCommit = 28, 0..=5, flexible 3;
     DescribeConfigs = 32, 1..=4, flexible 4;
     SaslAuthenticate = 36, 0..=2, flexible 2;

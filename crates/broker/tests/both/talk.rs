@@ -44,6 +44,26 @@ impl Line {
         self.0.write_all(&body).await.unwrap();
     }
 
+    /// The answer, or `None` when the connection was closed instead.
+    pub(crate) async fn try_ask<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response> {
+        self.send(version, request).await;
+        self.0
+            .peek(&mut [0])
+            .await
+            .ok()
+            .filter(|there| *there > 0)?;
+        Some(self.receive::<R>(version).await)
+    }
+
+    /// Whether it is closed, and not only silent.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]).await, Ok(0) | Err(_))
+    }
+
     pub(crate) async fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let length = self.0.read_u32().await.unwrap();
         let mut frame = vec![0; length as usize];

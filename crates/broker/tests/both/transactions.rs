@@ -379,3 +379,28 @@ pub(crate) async fn described(talk: &mut Talk) {
     let told = &answer.transaction_states[0];
     talk.note("unknown", code(told.error_code));
 }
+
+pub(crate) async fn ended_by_hand(talk: &mut Talk) {
+    use write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+    talk.topic("t", 1, &[]).await;
+    let one = init(talk, "a producer", NOBODY).await;
+    let two = end(talk, "an end of nothing", 5, one, false).await;
+    send(talk, "two records", 12, TRANSACTIONAL, two, 0).await;
+    let of = WritableTxnMarkerTopic::default()
+        .with_name(talk.topic_name("t"))
+        .with_partition_indexes(vec![0, 7]);
+    for (what, epoch) in [("of old", two.1 - 1), ("as it is", two.1)] {
+        let marker = WritableTxnMarker::default()
+            .with_producer_id(ProducerId(two.0))
+            .with_producer_epoch(epoch)
+            .with_transaction_result(false)
+            .with_topics(vec![of.clone()]);
+        let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+        let answer = talk.ask(1, &request).await;
+        let mut parts = answer.markers[0].topics[0].partitions.clone();
+        parts.sort_by_key(|one| one.partition_index);
+        let codes: Vec<_> = parts.iter().map(|one| code(one.error_code)).collect();
+        talk.note(what, codes);
+        see(talk, what).await;
+    }
+}

@@ -67,6 +67,7 @@ macro_rules! every {
         $call::<AddPartitionsToTxnRequest>();
         $call::<AddOffsetsToTxnRequest>();
         $call::<EndTxnRequest>();
+        $call::<WriteTxnMarkersRequest>();
         $call::<TxnOffsetCommitRequest>();
         $call::<DescribeProducersRequest>();
         $call::<DescribeTransactionsRequest>();

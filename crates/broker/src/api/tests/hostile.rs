@@ -81,6 +81,7 @@ fn damaged_requests_are_refused_or_answered() {
     defaults::<AddPartitionsToTxnRequest>();
     defaults::<AddOffsetsToTxnRequest>();
     defaults::<EndTxnRequest>();
+    defaults::<WriteTxnMarkersRequest>();
     defaults::<TxnOffsetCommitRequest>();
     defaults::<DescribeProducersRequest>();
     defaults::<DescribeTransactionsRequest>();
