@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::inner::ConsumerInner;
-use super::subscription_state::SubscriptionState;
+use super::subscription_state::{SubscriptionState, Wakes};
 use super::{Consumer, ConsumerRecord, Records};
 use crate::batch::Unreadable;
 use crate::error::{Error, Result};
@@ -163,7 +163,10 @@ impl Consumer {
         let Some(active) = self.active.take() else {
             return;
         };
-        close_completed(&mut self.inner().lock(), &active);
+        let used = |state: &mut SubscriptionState| {
+            state.used_up(active.index, active.version, &active.completed)
+        };
+        self.inner().apply(used);
     }
 
     /// The rest of the active fetch cannot be read: its partition stays where it is, and is fetched again. Of what is
@@ -176,10 +179,11 @@ impl Consumer {
             return None;
         }
         state.hand_out(active.index, active.completed.position());
-        state.change_at(active.index, |partition, version| {
+        let wakes = state.change_at(active.index, |partition, version| {
             partition.refetch(version);
         });
-        state.wake_fetcher(active.index, Instant::now());
+        drop(state);
+        inner.wake(wakes);
         Some(error_of(
             active.completed.partition().clone(),
             damage,
@@ -295,13 +299,17 @@ impl Consumer {
         for (part, _) in parts.iter().zip(&valid).filter(|(_, valid)| **valid) {
             state.hand_out(part.index, part.position);
         }
+        let mut wakes = Wakes::default();
         for active in ended {
-            close_completed(&mut state, &active);
+            let used = state.used_up(active.index, active.version, &active.completed);
+            wakes = wakes.and(used);
         }
         if valid.contains(&false) {
             records.retain(|part| valid.get(part).copied().unwrap_or(false));
         }
         state.counts.records += records.len() as u64;
+        drop(state);
+        self.handle.inner().wake(wakes);
     }
 }
 
@@ -334,23 +342,7 @@ fn put_away(state: &mut SubscriptionState, active: Option<Active>, standing: &Ac
     let Some(active) = active.filter(|_| matches!(standing, ActiveStanding::Paused)) else {
         return;
     };
-    if let Some(partition) = state.get(active.index) {
-        partition.return_completed(active.completed);
-        state.queue(active.index);
-    }
-}
-
-/// The completed fetch is used up: there is room for another one.
-fn close_completed(state: &mut SubscriptionState, active: &Active) {
-    let Some(partition) = state.get(active.index) else {
-        return;
-    };
-    if partition.version == active.version {
-        partition.release(active.completed.size());
-        state.pass(active.index, active.version, active.completed.position());
-        state.queue(active.index);
-        state.freed(active.index, active.completed.size(), Instant::now());
-    }
+    state.put_back(active.index, active.completed);
 }
 
 #[cfg(test)]

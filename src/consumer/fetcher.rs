@@ -99,8 +99,7 @@ async fn run(inner: Arc<ConsumerInner>, broker: BrokerId, wake: Arc<Notify>) {
     spare.end();
     end(&inner, broker, &session).await;
     if inner.is_closing() {
-        inner.lock().nodes.remove(&broker);
-        inner.work.notify_one();
+        inner.apply(|state| state.ended(broker));
     }
 }
 
@@ -109,9 +108,9 @@ fn plan(inner: &Arc<ConsumerInner>, broker: BrokerId, session: &mut Session, hur
     let plan = state.plan(broker, session, &inner.settings, hurry, Instant::now());
     if matches!(plan, Plan::Unneeded) {
         // Under the same lock: who finds the broker without a loop starts another one.
-        state.nodes.remove(&broker);
-        // What was fetched here, from a replica whose time is up, needs its leader's loop.
-        inner.work.notify_one();
+        let wakes = state.ended(broker);
+        drop(state);
+        inner.wake(wakes);
     }
     plan
 }
@@ -120,9 +119,7 @@ async fn fail(inner: &ConsumerInner, broker: BrokerId, error: Error, failures: u
     debug!(broker = broker.0, failures, %error, "fetch failed");
     inner.cluster.request_refresh();
     // Leaders are asked again, who may name this replica again: by then it has its delay behind it.
-    if inner.lock().leave_replica(broker) {
-        inner.work.notify_one();
-    }
+    inner.apply(|state| state.leave_replica(broker));
     match verdict_of(&error, failures) {
         FetchVerdict::Tell => inner.fail(error),
         FetchVerdict::Log => warn!(broker = broker.0, %error, "fetch failed: asking again"),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::inner::ConsumerInner;
 use super::membership::{Host, Listening, News};
 use super::offsets::{Commit, Commits};
+use super::subscription_state::Wakes;
 use super::{ConsumerHandle, RebalanceListener};
 use crate::error::Error;
 use crate::machine::group::Loss;
@@ -83,7 +84,7 @@ impl Host for Grouped {
     }
 
     fn nudge(&self) {
-        self.inner().wake_caller();
+        self.inner().wake(Wakes::caller());
     }
 
     fn lost(&self, partitions: &[TopicPartition], why: Loss) {

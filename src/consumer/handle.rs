@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::inner::ConsumerInner;
 use super::metrics::lag;
-use super::subscription_state::Choice;
+use super::subscription_state::{Choice, SubscriptionState};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Position, Start};
 use crate::record::millis;
@@ -212,8 +212,7 @@ impl ConsumerHandle {
 
     /// Ends the reading: a pending `recv` or `poll`, and each later one, returns `None`. Kafka: `wakeup`.
     pub fn stop(&self) {
-        self.0.lock().is_stopped = true;
-        self.0.wake_caller();
+        self.0.apply(SubscriptionState::stop_all);
     }
 }
 

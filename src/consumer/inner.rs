@@ -1,13 +1,12 @@
 //! What the parts of a consumer have in common: its state with the lock, and who is woken by what.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
 use super::offsets::{Commit, Commits, Offsets};
-use super::subscription_state::SubscriptionState;
+use super::subscription_state::{SubscriptionState, Wakes};
 use crate::batch::Spares;
 use crate::cluster::{Cluster, RoleId, TopicUser, Use};
 use crate::config::{ConsumerSettings, OffsetReset};
@@ -84,31 +83,42 @@ impl ConsumerInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the application's call, and whoever waits for positions: errors end that too.
-    pub(super) fn wake_caller(&self) {
-        self.ready.notify_one();
-        self.positioned.notify_waiters();
+    /// Wakes those who have something to do by a change; the lock is released.
+    pub(super) fn wake(&self, wakes: Wakes) {
+        for fetcher in wakes.fetchers {
+            fetcher.notify_one();
+        }
+        if wakes.keeper {
+            self.work.notify_one();
+        }
+        if wakes.caller {
+            self.ready.notify_one();
+        }
+        if wakes.called {
+            self.called.notify_waiters();
+        }
+        // An error ends that waiting, too.
+        if wakes.positions || wakes.caller {
+            self.positioned.notify_waiters();
+        }
+    }
+
+    /// Changes the state, and wakes those who have something to do by that.
+    pub(super) fn apply(&self, change: impl FnOnce(&mut SubscriptionState) -> Wakes) {
+        let wakes = change(&mut self.lock());
+        self.wake(wakes);
     }
 
     /// The group has shared out: what was given up and has not come back is another member's.
     pub(super) fn rest(&self) {
         let subscription = self.subscription.borrow().clone();
-        self.lock().rest(subscription);
-        self.positioned.notify_waiters();
+        self.apply(|state| state.rest(subscription));
     }
 
     /// The application wants nothing more: nothing is handed out, and nobody waits for it. What it was handed last
     /// counts as done if `is_done`.
     pub(super) fn part(&self, is_done: bool) {
-        let mut state = self.lock();
-        if is_done {
-            state.enter();
-        }
-        state.is_stopped = true;
-        state.is_gone = true;
-        drop(state);
-        self.called.notify_waiters();
-        self.positioned.notify_waiters();
+        self.apply(|state| state.part(is_done));
     }
 
     /// The application calls: it is done with what it was handed before.
@@ -122,13 +132,7 @@ impl ConsumerInner {
     /// Ends the consumer's tasks; the application's call returns.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
-        let mut state = self.lock();
-        state.is_closed = true;
-        state.wake_fetchers();
-        drop(state);
-        self.wake_caller();
-        self.work.notify_one();
-        self.called.notify_waiters();
+        self.apply(SubscriptionState::close);
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -155,24 +159,20 @@ impl ConsumerInner {
                 .add_interest(topic, self.settings.auto_create_topics);
         }
         self.subscription.send_replace(topics);
-        if is_alone {
-            self.work.notify_one();
-        }
-        self.positioned.notify_waiters();
+        self.wake(Wakes {
+            keeper: is_alone,
+            ..Wakes::positions()
+        });
     }
 
     /// An error for the next call of the application.
     pub(super) fn fail(&self, error: Error) {
-        self.lock().tell(None, error);
-        self.wake_caller();
+        self.apply(|state| state.tell(None, error));
     }
 
     /// The error of each call of the application from now on, unless the application has ended it itself.
     pub(super) fn end(&self, error: Error) {
-        let mut state = self.lock();
-        state.end.get_or_insert(error);
-        drop(state);
-        self.wake_caller();
+        self.apply(|state| state.end(error));
     }
 
     /// Adds partitions that are not fetched before `begin`.
@@ -198,54 +198,43 @@ impl ConsumerInner {
 
     /// Lets partitions be fetched: from where the application has sought to, `start`, or the group's committed offset.
     pub(super) fn begin_at(&self, partitions: &[TopicPartition], start: Option<Start>) {
-        let mut state = self.lock();
-        for partition in partitions {
-            if let Some(partition) = state.find(partition) {
-                partition.begin(start);
-            }
-        }
-        drop(state);
-        self.work.notify_one();
-        self.positioned.notify_waiters();
+        self.apply(|state| state.begin(partitions, start));
     }
 
     /// The application must seek in those where it has not.
     fn begin_nowhere(&self, partitions: &[TopicPartition]) {
         let mut state = self.lock();
+        let mut wakes = Wakes::keeper();
         for name in partitions {
             let mut is_nowhere = false;
-            state.change(name, |partition, version| {
+            let changed = state.change(name, |partition, version| {
                 is_nowhere = partition.is_held();
                 if is_nowhere {
                     partition.stick(version);
                 }
                 partition.begin(None);
             });
+            wakes = wakes.and(changed.unwrap_or_default());
             if is_nowhere {
                 let error = Error::NoOffset {
                     partition: name.clone(),
                     reason: "without a group there is no committed one: seek".into(),
                 };
-                state.tell(Some(name), error);
+                wakes = wakes.and(state.tell(Some(name), error));
             }
         }
         drop(state);
-        self.work.notify_one();
-        self.wake_caller();
+        self.wake(wakes);
     }
 
     /// Hands out nothing at all, or again.
     pub(super) fn withhold(&self, withheld: bool) {
-        self.lock().withhold(withheld);
-        self.wake_caller();
+        self.apply(|state| state.withhold(withheld));
     }
 
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
     pub(super) fn stop(&self, partitions: &[TopicPartition]) {
-        let mut state = self.lock();
-        state.stop(partitions);
-        // There is room for others.
-        state.wake_fetchers();
+        self.apply(|state| state.stop(partitions));
     }
 
     /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.
@@ -274,26 +263,12 @@ impl ConsumerInner {
 
     /// Gives partitions up.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
-        self.remove_by(partitions, SubscriptionState::remove);
+        self.apply(|state| state.remove(partitions));
     }
 
     /// The same with partitions that are paused again if they come back with the next assignment.
     pub(super) fn give_up(&self, partitions: &[TopicPartition]) {
-        self.remove_by(partitions, SubscriptionState::give_up);
-    }
-
-    fn remove_by(
-        &self,
-        partitions: &[TopicPartition],
-        remove: impl FnOnce(&mut SubscriptionState, &[TopicPartition]),
-    ) {
-        let mut state = self.lock();
-        remove(&mut state, partitions);
-        // What was buffered of them is room for others.
-        state.wake_fetchers();
-        drop(state);
-        self.work.notify_one();
-        self.positioned.notify_waiters();
+        self.apply(|state| state.give_up(partitions));
     }
 
     /// The offsets to commit: behind what the application is done with, where that was not committed last.
@@ -362,33 +337,20 @@ impl ConsumerInner {
         }
     }
 
-    /// Does something to a partition under the lock, then wakes whoever may have work by that.
+    /// Does something to a partition under the lock, then wakes whoever has something to do by that.
     ///
     /// # Errors
     /// [`Error::NotAssigned`].
     pub(super) fn with(
         &self,
         partition: &TopicPartition,
-        change: impl FnOnce(&mut SubscriptionState, &TopicPartition) -> bool,
+        change: impl FnOnce(&mut SubscriptionState, &TopicPartition) -> Option<Wakes>,
     ) -> Result<()> {
-        let mut state = self.lock();
-        if !change(&mut state, partition) {
-            return Err(Error::NotAssigned {
-                partition: partition.clone(),
-            });
-        }
-        let index = state.index(partition);
-        let is_missing = index.is_some_and(|index| state.is_missing(index, Instant::now()));
-        let has_line = state.has_line();
-        drop(state);
-        if is_missing {
-            self.work.notify_one();
-        }
-        if has_line {
-            self.wake_caller();
-        } else {
-            self.positioned.notify_waiters();
-        }
+        let wakes = change(&mut self.lock(), partition);
+        let wakes = wakes.ok_or_else(|| Error::NotAssigned {
+            partition: partition.clone(),
+        })?;
+        self.wake(wakes);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::inner::ConsumerInner;
 use super::reset;
-use super::subscription_state::SubscriptionState;
+use super::subscription_state::{SubscriptionState, Wakes};
 use crate::cluster::{Purpose, by_topic};
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::fetch::{
@@ -197,18 +197,17 @@ fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Looku
         work.leaders.extend(partition.leader());
         partition.ask();
     }
-    nodes.tell(inner, &mut state);
+    let mut wakes = nodes.tell(inner, &mut state);
     for (name, error) in errors {
-        state.tell(Some(&name), error);
-        inner.wake_caller();
+        wakes = wakes.and(state.tell(Some(&name), error));
     }
     for index in recreated {
-        if reset::recreated(inner, &mut state, index) {
-            inner.wake_caller();
-        }
         // With its new position it has its turn in the next survey.
-        inner.work.notify_one();
+        let is_reset = reset::recreated(inner, &mut state, index).and(Wakes::keeper());
+        wakes = wakes.and(is_reset);
     }
+    drop(state);
+    inner.wake(wakes);
     work
 }
 
@@ -224,11 +223,14 @@ fn start(inner: &Arc<ConsumerInner>, work: Lookups, lookups: &mut JoinSet<()>) {
     }
 }
 
+/// What a lookup's end has led to: the application may have to be told of an error.
+type Applied = (Option<Error>, Wakes);
+
 /// A found or failed lookup, applied only if nothing has voided it.
 fn apply_found(
     inner: &ConsumerInner,
     sought: &Sought,
-    apply: impl FnOnce(&mut SubscriptionState, u32) -> Option<Error>,
+    apply: impl FnOnce(&mut SubscriptionState, u32) -> Applied,
 ) {
     let mut state = inner.lock();
     let Some(index) = state.index(&sought.name) else {
@@ -240,30 +242,29 @@ fn apply_found(
     if !is_wanted {
         return;
     }
-    let error = apply(&mut state, index);
-    state.wake_fetcher(index, Instant::now());
+    let (error, mut wakes) = apply(&mut state, index);
     if let Some(error) = error {
-        state.tell(Some(&sought.name), error);
-        drop(state);
-        inner.wake_caller();
-    } else {
-        inner.positioned.notify_waiters();
+        wakes = wakes.and(state.tell(Some(&sought.name), error));
     }
+    drop(state);
+    inner.wake(wakes);
 }
 
 /// The lookup failed: it is made again after a while, and the application told where trying again is no help.
 fn retry(inner: &ConsumerInner, sought: &Sought, error: Option<(ErrorCode, Error)>) {
     let now = Instant::now();
     apply_found(inner, sought, |state, index| {
-        let partition = state.get(index)?;
-        partition.failed(now, |failures| {
-            inner
-                .settings
-                .retry_backoff
-                .delay(failures, fastrand::f64())
+        let told = state.get(index).and_then(|partition| {
+            partition.failed(now, |failures| {
+                inner
+                    .settings
+                    .retry_backoff
+                    .delay(failures, fastrand::f64())
+            });
+            let (code, error) = error?;
+            partition.is_news(code).then_some(error)
         });
-        let (code, error) = error?;
-        partition.is_news(code).then_some(error)
+        (told, state.look_after(index))
     });
 }
 
@@ -307,8 +308,8 @@ async fn find_offsets(inner: Arc<ConsumerInner>, broker: BrokerId, sought: Vec<(
                 Some((_, end)) if found.offset < 0 => end,
                 _ => found,
             };
-            place(state, index, *start, found.offset, found.leader_epoch);
-            None
+            let wakes = place(state, index, *start, found.offset, found.leader_epoch);
+            (None, wakes)
         },
     );
 }
@@ -366,7 +367,7 @@ fn take_in<Q, T>(
     inner: &ConsumerInner,
     sought: &[(Sought, Q)],
     told: Result<ByPartition<T>>,
-    apply: impl Fn(&mut SubscriptionState, u32, &(Sought, Q), &T) -> Option<Error>,
+    apply: impl Fn(&mut SubscriptionState, u32, &(Sought, Q), &T) -> Applied,
 ) {
     let mut after = LookupFollowUp::default();
     match told {
@@ -392,7 +393,13 @@ fn take_in<Q, T>(
 }
 
 /// Goes on from the offset that was found; a time after the last record's is the log's end.
-fn place(state: &mut SubscriptionState, index: u32, start: Start, offset: i64, leader_epoch: i32) {
+fn place(
+    state: &mut SubscriptionState,
+    index: u32,
+    start: Start,
+    offset: i64,
+    leader_epoch: i32,
+) -> Wakes {
     state.change_at(index, |partition, version| {
         if offset < 0 && start != Start::Latest {
             partition.reset(Start::Latest, version);
@@ -404,10 +411,11 @@ fn place(state: &mut SubscriptionState, index: u32, start: Start, offset: i64, l
             };
             partition.seek(position, version);
         }
-    });
+    })
 }
 
 /// What is to be done after the answers were looked at.
+#[must_use = "the answers have consequences for others"]
 #[derive(Default)]
 struct LookupFollowUp {
     is_found: bool,
@@ -454,7 +462,7 @@ impl LookupFollowUp {
             inner.cluster.request_refresh();
         }
         if self.is_found || self.refreshes {
-            inner.work.notify_one();
+            inner.wake(Wakes::keeper());
         }
     }
 }

@@ -91,7 +91,7 @@ mod tests {
         tokio::task::yield_now().await;
         let inner = consumer.inner();
         let mut state = inner.lock();
-        state.change_at(0, |partition, version| {
+        let _ = state.change_at(0, |partition, version| {
             partition.stick(version);
         });
         drop(state);

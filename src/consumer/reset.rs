@@ -3,44 +3,43 @@
 use tracing::{debug, warn};
 
 use super::inner::ConsumerInner;
-use super::subscription_state::SubscriptionState;
+use super::subscription_state::{SubscriptionState, Wakes};
 use crate::config::OffsetReset;
 use crate::error::Error;
 use crate::machine::fetch::{PartitionState, Start};
 
-/// The leader says that the offset is not in its log. Returns whether the application is told.
+/// The leader says that the offset is not in its log.
 pub(super) fn out_of_range(
     inner: &ConsumerInner,
     state: &mut SubscriptionState,
     index: u32,
-) -> bool {
+) -> Wakes {
     // What was read before the log lost it, as by retention, is good all the same: it is handed out first. A log that
     // was cut is another matter, of which the leader's epoch tells.
     if state.get(index).is_some_and(PartitionState::drain) {
-        return false;
+        return Wakes::default();
     }
     let mut error = None;
-    state.change_at(index, |partition, version| {
+    let wakes = state.change_at(index, |partition, version| {
         let offset = partition.position().map_or(-1, |position| position.offset);
         error = by_policy(inner, partition, version, || {
             format!("offset {offset} is not in the log")
         });
     });
-    tell(state, error)
+    wakes.and(tell(state, error))
 }
 
-/// The topic was deleted, and one of the same name created: none of its records was read. Returns whether the
-/// application is told.
-pub(super) fn recreated(inner: &ConsumerInner, state: &mut SubscriptionState, index: u32) -> bool {
+/// The topic was deleted, and one of the same name created: none of its records was read.
+pub(super) fn recreated(inner: &ConsumerInner, state: &mut SubscriptionState, index: u32) -> Wakes {
     let mut error = None;
-    state.change_at(index, |partition, version| {
+    let wakes = state.change_at(index, |partition, version| {
         warn!(partition = %partition.name, "the topic was deleted and created again");
         partition.forget(version);
         error = by_policy(inner, partition, version, || {
             "the topic was deleted and created again".to_owned()
         });
     });
-    tell(state, error)
+    wakes.and(tell(state, error))
 }
 
 fn by_policy(
@@ -65,10 +64,6 @@ fn by_policy(
     None
 }
 
-fn tell(state: &mut SubscriptionState, error: Option<Error>) -> bool {
-    let is_told = error.is_some();
-    if let Some(error) = error {
-        state.tell(None, error);
-    }
-    is_told
+fn tell(state: &mut SubscriptionState, error: Option<Error>) -> Wakes {
+    error.map_or_else(Wakes::default, |error| state.tell(None, error))
 }

@@ -1,19 +1,22 @@
 //! What the application's calls, the fetch loops and the membership share, behind one lock: no IO, no waiting.
 
 mod plan;
+mod wakes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::machine::fetch::{CompletedFetch, Growth, PartitionState, Position, Start};
+use crate::machine::fetch::{Answered, CompletedFetch, Growth, PartitionState, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
 use super::metrics::Counts;
 
 pub(super) use plan::{LONG_WAIT, NodeFetch, Plan};
+pub(super) use wakes::Wakes;
 
 /// Who chooses the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub(super) struct SubscriptionState {
     /// To be told, each with what it says.
     errors: VecDeque<(String, Error)>,
     /// What ended the consumer, and not the application.
-    pub(super) end: Option<Error>,
+    end: Option<Error>,
     /// Made once.
     choice: Option<Choice>,
     versions: u64,
@@ -150,8 +153,18 @@ impl SubscriptionState {
         }
     }
 
-    /// Hands out nothing more of these.
-    pub(super) fn stop(&mut self, partitions: &[TopicPartition]) {
+    /// Lets partitions be fetched: from where the application has sought to, `start`, or the group's committed offset.
+    pub(super) fn begin(&mut self, partitions: &[TopicPartition], start: Option<Start>) -> Wakes {
+        for partition in partitions {
+            if let Some(partition) = self.find(partition) {
+                partition.begin(start);
+            }
+        }
+        Wakes::keeper().and(Wakes::positions())
+    }
+
+    /// Hands out nothing more of these: there is room for others.
+    pub(super) fn stop(&mut self, partitions: &[TopicPartition]) -> Wakes {
         for name in partitions {
             let version = self.next_version();
             if let Some(partition) = self.find(name) {
@@ -160,12 +173,14 @@ impl SubscriptionState {
             }
         }
         self.epoch += 1;
+        self.fetchers()
     }
 
     /// Hands out nothing at all, or again.
-    pub(super) fn withhold(&mut self, withheld: bool) {
+    pub(super) fn withhold(&mut self, withheld: bool) -> Wakes {
         self.is_withheld = withheld;
         self.epoch += 1;
+        Wakes::caller()
     }
 
     /// Whether nothing of this one is handed out for now.
@@ -174,19 +189,20 @@ impl SubscriptionState {
     }
 
     /// Removes partitions that may come back with the next assignment, and are paused then as they are now.
-    pub(super) fn give_up(&mut self, partitions: &[TopicPartition]) {
+    pub(super) fn give_up(&mut self, partitions: &[TopicPartition]) -> Wakes {
         for name in partitions {
             if self.find(name).is_some_and(|partition| partition.paused) {
                 self.paused.insert(name.clone());
             }
         }
-        self.remove(partitions);
+        self.remove(partitions)
     }
 
     /// What was given up and has not come back is another member's: the group has shared out what is subscribed to.
-    pub(super) fn rest(&mut self, subscription: Arc<[TopicName]>) {
+    pub(super) fn rest(&mut self, subscription: Arc<[TopicName]>) -> Wakes {
         self.paused = HashSet::new();
         self.given = Some(subscription);
+        Wakes::positions()
     }
 
     /// Whether the partitions are chosen by hand, or shared out for this subscription.
@@ -199,7 +215,8 @@ impl SubscriptionState {
         self.choice == Some(Choice::Subscribed)
     }
 
-    pub(super) fn remove(&mut self, partitions: &[TopicPartition]) {
+    /// Removes partitions: what was buffered of them is room for others.
+    pub(super) fn remove(&mut self, partitions: &[TopicPartition]) -> Wakes {
         self.given = None;
         for name in partitions {
             let Some(index) = self.index(name) else {
@@ -221,39 +238,46 @@ impl SubscriptionState {
         self.line.retain(is_there);
         self.outstanding.retain(is_there);
         self.epoch += 1;
+        let others = Wakes::keeper().and(Wakes::positions());
+        self.fetchers().and(others)
     }
 
-    /// Goes on from this offset.
-    pub(super) fn seek(&mut self, partition: &TopicPartition, position: Position) -> bool {
+    /// Goes on from this offset; `None` when the partition is not assigned.
+    pub(super) fn seek(&mut self, partition: &TopicPartition, position: Position) -> Option<Wakes> {
         self.change(partition, |partition, version| {
             partition.seek(position, version);
         })
     }
 
-    /// Goes on from an offset that is to be looked up.
-    pub(super) fn reset(&mut self, partition: &TopicPartition, start: Start) -> bool {
+    /// Goes on from an offset that is to be looked up; `None` when the partition is not assigned.
+    pub(super) fn reset(&mut self, partition: &TopicPartition, start: Start) -> Option<Wakes> {
         self.change(partition, |partition, version| {
             partition.reset(start, version);
         })
     }
 
-    /// Changes a partition so that what was fetched of it is void; `false` when it is not assigned.
+    /// Changes a partition so that what was fetched of it is void; `None` when it is not assigned.
     pub(super) fn change(
         &mut self,
         partition: &TopicPartition,
         change: impl FnOnce(&mut PartitionState, u64),
-    ) -> bool {
-        let version = self.next_version();
-        let Some(partition) = self.find(partition) else {
-            return false;
-        };
-        change(partition, version);
-        self.epoch += 1;
-        true
+    ) -> Option<Wakes> {
+        let index = self.index(partition)?;
+        Some(self.change_at(index, change))
     }
 
     /// A new version for a change to the partition at this index.
-    pub(super) fn change_at(&mut self, index: u32, change: impl FnOnce(&mut PartitionState, u64)) {
+    pub(super) fn change_at(
+        &mut self,
+        index: u32,
+        change: impl FnOnce(&mut PartitionState, u64),
+    ) -> Wakes {
+        self.void_at(index, change);
+        self.look_after(index).and(Wakes::positions())
+    }
+
+    /// As `change_at`, where nobody but the one who does it has something to do by it.
+    fn void_at(&mut self, index: u32, change: impl FnOnce(&mut PartitionState, u64)) {
         let version = self.next_version();
         if let Some(partition) = self.get(index) {
             change(partition, version);
@@ -261,20 +285,59 @@ impl SubscriptionState {
         }
     }
 
-    pub(super) fn pause(&mut self, partition: &TopicPartition, paused: bool) -> bool {
-        let Some(index) = self.index(partition) else {
-            return false;
-        };
+    /// Hands out nothing of the partition, or again; `None` when it is not assigned.
+    pub(super) fn pause(&mut self, partition: &TopicPartition, paused: bool) -> Option<Wakes> {
+        let index = self.index(partition)?;
         if let Some(partition) = self.get(index) {
             partition.pause(paused);
         }
         self.epoch += 1;
-        self.queue(index);
-        true
+        self.line_up(index);
+        let caller = Wakes {
+            caller: self.has_line(),
+            ..Wakes::default()
+        };
+        Some(self.look_after(index).and(caller))
+    }
+
+    /// Takes what was fetched of the partition, which expects it.
+    pub(super) fn answered(&mut self, index: u32, answer: Answered) -> Wakes {
+        if let Some(partition) = self.get(index) {
+            partition.answered(answer);
+        }
+        self.line_up(index);
+        Wakes {
+            caller: self.has_line(),
+            ..Wakes::default()
+        }
+    }
+
+    /// The call that takes records puts a completed fetch back, of a partition that was paused meanwhile.
+    pub(super) fn put_back(&mut self, index: u32, completed: CompletedFetch) {
+        if let Some(partition) = self.get(index) {
+            partition.return_completed(completed);
+            self.line_up(index);
+        }
+    }
+
+    /// The call that takes records has used a completed fetch up: there is room for another one.
+    pub(super) fn used_up(
+        &mut self,
+        index: u32,
+        version: u64,
+        completed: &CompletedFetch,
+    ) -> Wakes {
+        let Some(partition) = self.get(index).filter(|p| p.version == version) else {
+            return Wakes::default();
+        };
+        partition.release(completed.size());
+        self.pass(index, version, completed.position());
+        self.line_up(index);
+        self.freed(index, completed.size(), Instant::now())
     }
 
     /// Puts a partition into the line, if it has something to hand out.
-    pub(super) fn queue(&mut self, index: u32) {
+    fn line_up(&mut self, index: u32) {
         let Some(partition) = self.get(index) else {
             return;
         };
@@ -347,7 +410,7 @@ impl SubscriptionState {
 
     /// An error for a call of the application: of a partition, or of none. Nothing is dropped but what says the same
     /// as one that is not told yet, which many partitions of a topic may.
-    pub(super) fn tell(&mut self, of: Option<&TopicPartition>, error: Error) {
+    pub(super) fn tell(&mut self, of: Option<&TopicPartition>, error: Error) -> Wakes {
         let about = match (of, error.broker_code()) {
             (Some(partition), Some(code)) => format!("{code} {}", partition.topic()),
             _ => error.to_string(),
@@ -355,6 +418,42 @@ impl SubscriptionState {
         if self.errors.iter().all(|(other, _)| *other != about) {
             self.errors.push_back((about, error));
         }
+        Wakes::caller()
+    }
+
+    /// Each call of the application ends with this error, unless it ends already.
+    pub(super) fn end(&mut self, error: Error) -> Wakes {
+        self.end.get_or_insert(error);
+        Wakes::caller()
+    }
+
+    /// The application hands itself nothing more.
+    pub(super) fn stop_all(&mut self) -> Wakes {
+        self.is_stopped = true;
+        Wakes::caller()
+    }
+
+    /// The application is gone. What it was handed last counts as done if `is_done`.
+    pub(super) fn part(&mut self, is_done: bool) -> Wakes {
+        if is_done {
+            self.enter();
+        }
+        self.is_stopped = true;
+        self.is_gone = true;
+        Wakes {
+            called: true,
+            ..Wakes::positions()
+        }
+    }
+
+    /// The consumer's tasks are to end.
+    pub(super) fn close(&mut self) -> Wakes {
+        self.is_closed = true;
+        let others = Wakes {
+            called: true,
+            ..Wakes::caller()
+        };
+        self.fetchers().and(others).and(Wakes::keeper())
     }
 
     pub(super) fn next_error(&mut self) -> Option<Error> {
@@ -390,53 +489,4 @@ impl SubscriptionState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::consumer::testing::partitions;
-    use crate::error::ErrorCode;
-
-    #[test]
-    fn a_paused_partition_that_comes_back_with_the_next_assignment_is_paused_still() {
-        let mut state = SubscriptionState::default();
-        let all = partitions(0..3);
-        state.hold(&all);
-        state.pause(&all[0], true);
-        state.pause(&all[1], true);
-        state.give_up(&all);
-        state.hold(&all[..1]);
-        state.rest(Arc::default());
-        state.hold(&all[1..]);
-        let paused: Vec<_> = state.all().filter(|(_, p)| p.paused).collect();
-        assert_eq!(paused.len(), 1, "that which came back at once");
-        assert_eq!(paused[0].1.name, all[0]);
-        state.remove(&all);
-        state.hold(&all);
-        assert!(state.all().all(|(_, partition)| !partition.paused));
-    }
-
-    #[test]
-    fn of_many_errors_none_is_lost_but_those_that_say_the_same() {
-        let mut state = SubscriptionState::default();
-        let partitions = partitions(0..200);
-        state.hold(&partitions);
-        for partition in &partitions {
-            let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-            let context = format!("fetching {partition}");
-            state.tell(Some(partition), Error::broker(code, None, context));
-            state.change(partition, |partition, version| {
-                partition.stick(version);
-            });
-            let error = Error::NoOffset {
-                partition: partition.clone(),
-                reason: "a test".into(),
-            };
-            state.tell(Some(partition), error);
-        }
-        for _ in 0..2 {
-            state.tell(None, Error::Closed { what: "a test" });
-        }
-        let told: Vec<_> = std::iter::from_fn(|| state.next_error()).collect();
-        assert_eq!(told.len(), 1 + 200 + 1, "each partition is stuck");
-        assert!(matches!(told.last(), Some(Error::Closed { .. })));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use crate::cluster::LeaderHint;
 use crate::config::Backoff;
 use crate::consumer::inner::ConsumerInner;
 use crate::consumer::reset;
-use crate::consumer::subscription_state::SubscriptionState;
+use crate::consumer::subscription_state::{SubscriptionState, Wakes};
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{
     Answered, CompletedFetch, FetchVerdict, Heard, Position, Session, Wanted, fetch_verdict,
@@ -59,9 +59,9 @@ fn too_large(inner: &ConsumerInner, session: &Session, found: &TooLarge) {
         setting: "receive.message.max.bytes",
         limit: inner.cluster.settings().max_response_bytes,
     };
-    state.tell(Some(&wanted.partition), error);
+    let wakes = state.tell(Some(&wanted.partition), error);
     drop(state);
-    inner.wake_caller();
+    inner.wake(wakes);
 }
 
 /// Takes an answer in; tells whether the application waits for it and will soon be done with it.
@@ -121,21 +121,16 @@ pub(super) fn handle_answer(
                 epoch,
             });
         }
-        after.merge(apply(inner, &mut state, seen, now));
+        after = after.and(apply(inner, &mut state, seen, now));
     }
     let has_line = state.has_line();
     let is_awaited = has_line && state.is_waiting && frame <= LITTLE;
     drop(state);
-    if has_line || after.tells {
-        inner.wake_caller();
-    }
     inner.cluster.leader_hints(&hints, &answer.nodes);
     if after.refreshes {
         inner.cluster.request_refresh();
     }
-    if after.looks_up {
-        inner.work.notify_one();
-    }
+    inner.wake(after.wakes);
     Ok(is_awaited)
 }
 
@@ -146,18 +141,19 @@ pub(super) fn bytes_of(answer: &FetchAnswer) -> usize {
 }
 
 /// What is to be done once the lock is released.
+#[must_use = "the answer has consequences for others"]
 #[derive(Default)]
 pub(super) struct FetchFollowUp {
     pub(super) refreshes: bool,
-    pub(super) looks_up: bool,
-    pub(super) tells: bool,
+    pub(super) wakes: Wakes,
 }
 
 impl FetchFollowUp {
-    fn merge(&mut self, other: Self) {
-        self.refreshes |= other.refreshes;
-        self.looks_up |= other.looks_up;
-        self.tells |= other.tells;
+    fn and(self, other: Self) -> Self {
+        Self {
+            refreshes: self.refreshes || other.refreshes,
+            wakes: self.wakes.and(other.wakes),
+        }
     }
 }
 
@@ -182,27 +178,26 @@ pub(super) fn apply(
     match verdict {
         FetchVerdict::Take => {
             let replica = seen.partition.preferred_replica;
-            partition.answered(answered(&seen));
-            if let Some(replica) = replica {
+            after.wakes = state.answered(index, answered(&seen));
+            if let (Some(replica), Some(partition)) = (replica, state.get(index)) {
                 let topology = inner.cluster.topology();
                 if topology.brokers.contains_key(&replica) {
                     let until = now + inner.cluster.settings().metadata_max_age;
                     partition.prefer(replica, until);
-                    after.looks_up = true;
+                    after.wakes.keeper = true;
                 } else {
                     // The leader gives nothing as long as it thinks so.
                     partition.failed(now, delay);
                     after.refreshes = true;
                 }
             }
-            state.queue(index);
         }
         FetchVerdict::OutOfRange => {
             // A replica that is behind, or has less, is not the log: the leader decides.
             if !partition.forget_replica() {
-                after.tells = reset::out_of_range(inner, state, index);
+                after.wakes = reset::out_of_range(inner, state, index);
             }
-            after.looks_up = true;
+            after.wakes.keeper = true;
         }
         FetchVerdict::Refresh | FetchVerdict::Retry | FetchVerdict::Log => {
             let code = seen.partition.code;
@@ -210,7 +205,7 @@ pub(super) fn apply(
                 let (partition, offset) = (&partition.name, seen.wanted.offset);
                 warn!(%partition, offset, %code, "fetch refused: asking again");
             }
-            after.looks_up = partition.forget_replica();
+            after.wakes.keeper = partition.forget_replica();
             partition.failed(now, delay);
             after.refreshes = verdict != FetchVerdict::Retry;
         }
@@ -219,8 +214,7 @@ pub(super) fn apply(
             let code = seen.partition.code;
             partition.failed(now, delay);
             if partition.is_news(code) {
-                state.tell(Some(&name), told(&name, code, seen.wanted.offset));
-                after.tells = true;
+                after.wakes = state.tell(Some(&name), told(&name, code, seen.wanted.offset));
             }
         }
     }

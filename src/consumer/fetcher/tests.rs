@@ -82,7 +82,7 @@ async fn what_a_replica_refuses_is_asked_of_the_leader() {
         ErrorCode::OFFSET_OUT_OF_RANGE,
     ] {
         let consumer = near().await;
-        assert!(answer(&consumer, 0, code, None).looks_up, "{code}");
+        assert!(answer(&consumer, 0, code, None).wakes.keeper, "{code}");
         assert_eq!(node(&consumer, 0), Some(LEADER));
     }
 }
@@ -97,7 +97,11 @@ async fn a_replica_that_the_cluster_does_not_have_is_not_turned_to() {
     // The leader names it each time, and gives nothing.
     assert!(state.get(0).unwrap().is_waiting(Instant::now()));
     drop(state);
-    assert!(answer(&consumer, 0, ErrorCode::NONE, Some(REPLICA)).looks_up);
+    assert!(
+        answer(&consumer, 0, ErrorCode::NONE, Some(REPLICA))
+            .wakes
+            .keeper
+    );
     assert_eq!(node(&consumer, 0), Some(REPLICA));
 }
 
@@ -155,7 +159,7 @@ async fn an_answer_that_cannot_be_understood_is_told_once_and_not_before_it_last
 async fn a_partitions_answer_that_nobody_expects_is_asked_for_again_and_not_told() {
     for code in [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::new(9999)] {
         let consumer = consumer(1, consumer_settings()).await;
-        assert!(!answer(&consumer, 0, code, None).tells, "{code}");
+        assert!(!answer(&consumer, 0, code, None).wakes.caller, "{code}");
         let mut state = consumer.inner().lock();
         assert!(state.next_error().is_none(), "{code}");
         let partition = state.get(0).unwrap();
@@ -167,7 +171,11 @@ async fn a_partitions_answer_that_nobody_expects_is_asked_for_again_and_not_told
 #[tokio::test]
 async fn a_log_that_its_broker_cannot_read_is_told() {
     let consumer = consumer(1, consumer_settings()).await;
-    assert!(answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None).tells);
+    assert!(
+        answer(&consumer, 0, ErrorCode::CORRUPT_MESSAGE, None)
+            .wakes
+            .caller
+    );
     let told = consumer.inner().lock().next_error().unwrap();
     assert_eq!(told.broker_code(), Some(ErrorCode::CORRUPT_MESSAGE));
 }

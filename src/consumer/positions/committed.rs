@@ -5,11 +5,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracing::debug;
 
-use super::{Sought, apply_found, puzzle, retry};
+use super::{Applied, Sought, apply_found, puzzle, retry};
 use crate::config::OffsetReset;
 use crate::consumer::inner::ConsumerInner;
 use crate::consumer::offsets::is_passing;
-use crate::consumer::subscription_state::SubscriptionState;
+use crate::consumer::subscription_state::{SubscriptionState, Wakes};
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{Position, Start, is_refusal};
 use crate::types::OffsetAndMetadata;
@@ -43,7 +43,7 @@ pub(super) async fn find(inner: Arc<ConsumerInner>, sought: Vec<Sought>) {
             }
         }
     }
-    inner.work.notify_one();
+    inner.wake(Wakes::keeper());
 }
 
 fn not_found(inner: &ConsumerInner, sought: &Sought, error: &Error) {
@@ -68,11 +68,11 @@ fn from_committed(
     state: &mut SubscriptionState,
     index: u32,
     committed: Option<OffsetAndMetadata>,
-) -> Option<Error> {
+) -> Applied {
     let mut error = None;
-    let name = state.get(index)?.name.clone();
-    let absent_at = state.growth.absent_at(&name);
-    state.change_at(index, |partition, version| {
+    let name = state.get(index).map(|partition| partition.name.clone());
+    let absent_at = name.and_then(|name| state.growth.absent_at(&name));
+    let wakes = state.change_at(index, |partition, version| {
         partition.set_committed(committed.as_ref().map(|committed| committed.offset));
         match (committed, inner.settings.offset_reset) {
             (Some(committed), _) => {
@@ -100,5 +100,5 @@ fn from_committed(
             }
         }
     });
-    error
+    (error, wakes)
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Sought, ask, take_in, told};
+use super::{Applied, Sought, ask, take_in, told};
 use crate::cluster::by_topic;
 use crate::config::OffsetReset;
 use crate::consumer::inner::ConsumerInner;
-use crate::consumer::subscription_state::SubscriptionState;
+use crate::consumer::subscription_state::{SubscriptionState, Wakes};
 use crate::error::Error;
 use crate::machine::fetch::{Position, Start};
 use crate::types::BrokerId;
@@ -55,14 +55,16 @@ pub(super) fn compare(
     index: u32,
     (position, asked): (Position, i32),
     end: Position,
-) -> Option<Error> {
+) -> Applied {
     let is_known = end.offset >= 0 && end.leader_epoch >= 0;
     if is_known && end.offset >= position.offset {
-        state.get(index)?.validated(asked);
-        return None;
+        if let Some(partition) = state.get(index) {
+            partition.validated(asked);
+        }
+        return (None, state.look_after(index).and(Wakes::positions()));
     }
     let mut error = None;
-    state.change_at(index, |partition, version| {
+    let wakes = state.change_at(index, |partition, version| {
         warn!(
             partition = %partition.name,
             position = position.offset,
@@ -94,5 +96,5 @@ pub(super) fn compare(
             }
         }
     });
-    error
+    (error, wakes)
 }

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::consumer::fetcher;
 use crate::consumer::inner::ConsumerInner;
-use crate::consumer::subscription_state::SubscriptionState;
+use crate::consumer::subscription_state::{SubscriptionState, Wakes};
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::PartitionState;
 use crate::machine::topology::Topology;
@@ -115,9 +115,10 @@ impl FetchNodes {
         }
     }
 
-    /// Starts the loops that are missing, and wakes those whose partitions may have come or gone: what is buffered
+    /// Starts the loops that are missing; those are woken whose partitions may have come or gone: what is buffered
     /// goes with them.
-    pub(super) fn tell(&self, inner: &Arc<ConsumerInner>, state: &mut SubscriptionState) {
+    pub(super) fn tell(&self, inner: &Arc<ConsumerInner>, state: &mut SubscriptionState) -> Wakes {
+        let mut wakes = Wakes::default();
         for (broker, is_needed) in &self.all {
             if *is_needed {
                 fetcher::ensure(inner, state, *broker);
@@ -126,8 +127,9 @@ impl FetchNodes {
         for (broker, node) in &state.nodes {
             // Without partitions it ends, and its share of the memory is the others'.
             if self.is_moved || !self.all.contains_key(broker) {
-                node.wake.notify_one();
+                wakes = wakes.and(node.wakes());
             }
         }
+        wakes
     }
 }

@@ -57,7 +57,7 @@ fn led_anew(inner: &ConsumerInner, end: Position) -> Option<Error> {
     let asked = at(200, 3);
     let needed = state.get(0).unwrap().need(Instant::now());
     assert_eq!(needed, Some(Need::EndOf { position: asked }));
-    compare(inner, &mut state, 0, (asked, 4), end)
+    compare(inner, &mut state, 0, (asked, 4), end).0
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn what_is_left_of_what_was_fetched_ahead_is_handed_out_after_a_truncation
         let position = at(100, 3);
         assert_eq!(need(&inner), Some(Need::EndOf { position }));
         let mut state = inner.lock();
-        compare(&inner, &mut state, 0, (position, 4), at(150, 3));
+        let _ = compare(&inner, &mut state, 0, (position, 4), at(150, 3));
         let partition = state.get(0).unwrap();
         assert!(partition.is_fetching());
         assert_eq!(partition.wanted(0).offset, 100);
@@ -112,14 +112,14 @@ async fn a_log_whose_end_is_not_known_is_reset_by_the_policy() {
 async fn retention_that_passes_what_is_fetched_next_takes_nothing_from_what_is_buffered() {
     for reset in [OffsetReset::Latest, OffsetReset::None] {
         let inner = ahead(reset).await;
-        assert!(!reset::out_of_range(&inner, &mut inner.lock(), 0));
+        assert!(!reset::out_of_range(&inner, &mut inner.lock(), 0).caller);
         let mut state = inner.lock();
         let partition = state.get(0).unwrap();
         assert_eq!(partition.position(), Some(at(100, 3)));
         assert!(!partition.is_fetchable(Instant::now()));
         partition.hand_out((200, 3));
         assert_eq!(partition.wanted(0).offset, 200);
-        let is_told = reset::out_of_range(&inner, &mut state, 0);
+        let is_told = reset::out_of_range(&inner, &mut state, 0).caller;
         assert_eq!(is_told, reset == OffsetReset::None);
         assert_eq!(state.next_error().is_some(), is_told);
         drop(state);
@@ -170,11 +170,11 @@ fn topic(count: usize, id: TopicId) -> crate::machine::topology::Topic {
 #[tokio::test]
 async fn nothing_of_a_deleted_topic_counts_for_the_one_created_after_it() {
     let inner = ahead(OffsetReset::Earliest).await;
-    assert!(!reset::recreated(&inner, &mut inner.lock(), 0));
+    assert!(!reset::recreated(&inner, &mut inner.lock(), 0).caller);
     assert_eq!(need(&inner), Some(Need::Offset(Start::Earliest)));
     assert!(inner.committable(None).is_empty());
     let inner = ahead(OffsetReset::None).await;
-    assert!(reset::recreated(&inner, &mut inner.lock(), 0));
+    assert!(reset::recreated(&inner, &mut inner.lock(), 0).caller);
     let error = inner.lock().next_error().unwrap();
     assert!(matches!(error, Error::NoOffset { .. }), "{error}");
     assert!(inner.committable(None).is_empty());

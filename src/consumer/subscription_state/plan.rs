@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::SubscriptionState;
+use super::{SubscriptionState, Wakes};
 use crate::config::ConsumerSettings;
 use crate::machine::fetch::{Asked, Session};
 use crate::types::BrokerId;
@@ -188,23 +188,24 @@ impl SubscriptionState {
         }
     }
 
-    /// A completed fetch of so many bytes of this partition was used up: wakes its loop if that waits for this.
-    pub(in crate::consumer) fn freed(&mut self, index: u32, bytes: usize, now: Instant) {
+    /// A completed fetch of so many bytes of this partition was used up, which its loop may wait for.
+    pub(super) fn freed(&mut self, index: u32, bytes: usize, now: Instant) -> Wakes {
         let Some(partition) = self.get(index) else {
-            return;
+            return Wakes::default();
         };
         let is_drained = partition.take_drained();
         let left = partition.buffered();
         let node = partition.fetch_node(now);
         let Some(node) = node.and_then(|broker| self.nodes.get_mut(&broker)) else {
-            return;
+            return Wakes::default();
         };
         let was_full = node.full_at > 0 && left + bytes >= node.full_at;
         let was_missing = node.missing > 0;
         node.missing = node.missing.saturating_sub(bytes);
         if is_drained || was_full && left < node.full_at || was_missing && node.missing == 0 {
-            node.wake.notify_one();
+            return node.wakes();
         }
+        Wakes::default()
     }
 
     fn survey(&self, broker: BrokerId, full_at: usize, now: Instant) -> Survey {
@@ -240,41 +241,65 @@ impl SubscriptionState {
                 .get(index)
                 .is_some_and(|p| p.paused && p.buffered() > 0 && p.fetch_node(now) == Some(broker));
             if is_paused {
-                self.change_at(index, |partition, version| {
+                self.void_at(index, |partition, version| {
                     partition.refetch(version);
                 });
             }
         }
     }
 
-    /// Goes back to their leaders with what is fetched from this replica; `false` when there is nothing.
-    pub(in crate::consumer) fn leave_replica(&mut self, broker: BrokerId) -> bool {
+    /// Goes back to their leaders with what is fetched from this replica.
+    pub(in crate::consumer) fn leave_replica(&mut self, broker: BrokerId) -> Wakes {
         let all = self.slab.iter_mut().flatten();
         let mut is_any = false;
         for partition in all {
             is_any |= partition.leave_replica(broker);
         }
-        is_any
+        Wakes {
+            keeper: is_any,
+            ..Wakes::default()
+        }
     }
 
-    /// Wakes the fetch loop of a partition: there is room, or something to fetch. `false` when there is none.
-    pub(in crate::consumer) fn wake_fetcher(&mut self, index: u32, now: Instant) -> bool {
-        let node = self
-            .get(index)
-            .and_then(|partition| partition.fetch_node(now));
+    /// The fetch loop of a broker has ended: what was fetched there, from a replica whose time is up, needs its leader's.
+    pub(in crate::consumer) fn ended(&mut self, broker: BrokerId) -> Wakes {
+        self.nodes.remove(&broker);
+        Wakes::keeper()
+    }
+
+    /// The fetch loop of a partition, for which there may be room, or something to fetch; the keeper of positions, if that
+    /// is missing, or a lookup.
+    pub(in crate::consumer) fn look_after(&mut self, index: u32) -> Wakes {
+        let now = Instant::now();
+        let Some(partition) = self.get(index) else {
+            return Wakes::keeper();
+        };
+        let needs = partition.need(now).is_some();
+        let node = partition.fetch_node(now);
         let node = node.and_then(|broker| self.nodes.get(&broker));
-        node.inspect(|node| node.wake.notify_one()).is_some()
+        Wakes {
+            keeper: needs || node.is_none(),
+            ..node.map(NodeFetch::wakes).unwrap_or_default()
+        }
     }
 
-    /// Wakes the fetch loop of a partition; tells whether that is missing, or a lookup.
-    pub(in crate::consumer) fn is_missing(&mut self, index: u32, now: Instant) -> bool {
-        let needs = self.get(index).and_then(|partition| partition.need(now));
-        !self.wake_fetcher(index, now) || needs.is_some()
-    }
-
-    pub(in crate::consumer) fn wake_fetchers(&self) {
+    /// All fetch loops.
+    pub(super) fn fetchers(&self) -> Wakes {
         let all = self.nodes.values();
-        all.for_each(|node| node.wake.notify_one());
+        Wakes {
+            fetchers: all.map(|node| node.wake.clone()).collect(),
+            ..Wakes::default()
+        }
+    }
+}
+
+impl NodeFetch {
+    /// This loop.
+    pub(in crate::consumer) fn wakes(&self) -> Wakes {
+        Wakes {
+            fetchers: vec![self.wake.clone()],
+            ..Wakes::default()
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(in crate::consumer) async fn of_group(
         let partition = state.find(name).unwrap();
         partition.lead_by(Some(BrokerId(0)), 3, TopicId([1; 16]));
         partition.begin(Some(Start::Earliest));
-        assert!(state.seek(name, start));
+        let _ = state.seek(name, start).expect("it is assigned");
     }
     drop(state);
     Consumer {
@@ -53,20 +53,22 @@ pub(in crate::consumer) fn answer_fetch(consumer: &Consumer, index: u32, batches
         leader_epoch,
     });
     let name = wanted.partition.clone();
-    partition.answered(Answered {
-        completed: Some(
-            CompletedFetch::new(name, wanted.offset, -1, records, Vec::new())
-                .of_topic(wanted.topic_id),
-        ),
-        next,
-        is_damaged: false,
-        high_watermark: 1_000_000,
-        last_stable_offset: 1_000_000,
-        log_start_offset: 0,
-    });
-    state.queue(index);
+    let wakes = state.answered(
+        index,
+        Answered {
+            completed: Some(
+                CompletedFetch::new(name, wanted.offset, -1, records, Vec::new())
+                    .of_topic(wanted.topic_id),
+            ),
+            next,
+            is_damaged: false,
+            high_watermark: 1_000_000,
+            last_stable_offset: 1_000_000,
+            log_start_offset: 0,
+        },
+    );
     drop(state);
-    consumer.inner().wake_caller();
+    consumer.inner().wake(wakes);
 }
 
 /// A transaction's marker at this offset.
