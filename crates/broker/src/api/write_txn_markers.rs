@@ -10,11 +10,17 @@ use crate::state::{Marker, NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
 pub(super) struct WriteTxnMarkers {
-    markers: Vec<(Marker, Vec<(Name, Vec<i32>)>)>,
+    ends: Vec<End>,
+}
+
+/// One marker, and where it is wanted.
+struct End {
+    marker: Marker,
+    topics: Vec<(Name, Vec<i32>)>,
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<WriteTxnMarkers, Malformed> {
-    let markers = r.array(|r| {
+    let ends = r.array(|r| {
         let marker = Marker {
             producer_id: r.i64()?,
             producer_epoch: r.i16()?,
@@ -22,14 +28,14 @@ pub(super) fn read(r: &mut Reader) -> Result<WriteTxnMarkers, Malformed> {
         };
         let topics = read_topics(r)?;
         r.i32()?; // the coordinator's epoch
-        r.tagged((marker, topics))
+        r.tagged(End { marker, topics })
     })?;
-    Ok(WriteTxnMarkers { markers })
+    Ok(WriteTxnMarkers { ends })
 }
 
 impl Call for WriteTxnMarkers {
     fn about(&self, _state: &State, _node: NodeId) -> About {
-        let topics = self.markers.iter().flat_map(|(_, topics)| topics);
+        let topics = self.ends.iter().flat_map(|end| &end.topics);
         About::partitions(topics.flat_map(|(name, parts)| {
             let parts = parts.iter();
             parts.map(move |partition| (name.clone(), Some(*partition)))
@@ -38,7 +44,7 @@ impl Call for WriteTxnMarkers {
 
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let allowed = at.may_on_cluster(AclOperation::Alter);
-        out.array(&self.markers, |out, (marker, topics)| {
+        out.array(&self.ends, |out, End { marker, topics }| {
             out.i64(marker.producer_id);
             out.array(topics, |out, (name, partitions)| {
                 out.string(name);
