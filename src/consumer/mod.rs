@@ -115,7 +115,9 @@ impl Consumer {
 
     /// The next record; waits until there is one. `None` once the consumer was [stopped](ConsumerHandle::stop).
     ///
-    /// The future may be dropped at any point: no record is lost by that, and none handed out twice.
+    /// The future may be dropped at any point: no record is lost by that, and none handed out twice. While its group's
+    /// coordinator is silent for too long, a member is handed nothing:
+    /// [`session_timeout`](crate::ConsumerBuilder::session_timeout).
     ///
     /// # Errors
     /// What the application must know, each once; the consumer goes on with the next call, unless

@@ -36,9 +36,9 @@ impl<H: Host> Driver<H> {
                 self.count();
             }
             Action::Withhold => {
-                let (group, limit) = (self.hands.offsets.group(), self.settings.session_timeout);
-                warn!(%group, session_timeout = ?limit, "the coordinator does not answer: nothing is handed out until it does");
                 self.hands.host.withhold(true);
+                let (group, limit) = (self.hands.offsets.group(), self.settings.session_timeout);
+                warn!(%group, session_timeout = ?limit, "no answer of the coordinator: nothing is handed out until it answers");
             }
             Action::HandOut => {
                 info!(group = %self.hands.offsets.group(), "the coordinator answers: records are handed out again");

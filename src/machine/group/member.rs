@@ -1,7 +1,12 @@
 //! What a member of a group is to the tasks around it, whichever of the two protocols it speaks.
 //!
-//! Events go in, actions come out, and whoever tells of an event has to do what comes out of it. Of the actions that touch the application's partitions (`Revoke`, `Assign`,
-//! `Lose`) one at a time is asked for, and ended by [`Event::Done`].
+//! Events go in, actions come out, and whoever tells of an event has to do what comes out of it. Of the actions that
+//! touch the application's partitions (`Revoke`, `Assign`, `Lose`) one at a time is asked for, and ended by
+//! [`Event::Done`].
+//!
+//! A protocol is a [`Member`] in a file of its own, as `classic.rs` is. What it alone sends, is answered or has to look
+//! up is a variant of [`Request`], [`Answer`], [`Action`] and [`Event`]; partitions, sessions, commits and losses are
+//! the same for all: in the newer protocol (KIP-848) a generation is the member's epoch.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
