@@ -233,6 +233,29 @@ fn unsent_batch_is_not_possibly_written_when_its_retries_are_used_up() {
 }
 
 #[test]
+fn without_sequences_a_later_acknowledgement_says_nothing_of_the_batches_before_it() {
+    let mut bench = Bench::fresh(Limits {
+        idempotent: false,
+        retries: 1,
+        ..LIMITS
+    });
+    bench.batch();
+    bench.batch();
+    let (first, second) = (bench.take().unwrap(), bench.take().unwrap());
+    bench.lose(first, true);
+    bench.answer(second, ErrorCode::NONE);
+    bench.pass(Duration::from_secs(1));
+    let first = bench.take().unwrap();
+    let possibly_written = match bench.lose(first, true) {
+        Answered::Failed {
+            possibly_written, ..
+        } => possibly_written,
+        _ => panic!("no retry is left, and nobody said that it is in the log"),
+    };
+    assert!(possibly_written);
+}
+
+#[test]
 fn batch_too_large_is_split_in_order_under_its_own_sequences() {
     let mut bench = Bench::new(LIMITS);
     (0..8).for_each(|_| {

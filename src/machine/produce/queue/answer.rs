@@ -147,9 +147,11 @@ impl<T: Clone> BatchQueue<T> {
     }
 
     /// Notes of every batch before an acknowledged one that it is in the log: a leader that knows the
-    /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted.
+    /// producer has a later sequence only behind all earlier ones. Takes out those that were doubted. Without sequences
+    /// it says nothing of them.
     fn note_written(&mut self, acked: &Flight<T>) -> Vec<ProducerBatch<T>> {
-        let (Some(later), Some(share)) = (acked.stamp, &acked.share) else {
+        let (Some(later), Some(share), true) = (acked.stamp, &acked.share, self.limits.idempotent)
+        else {
             return Vec::new();
         };
         let later_place = (later.serial, share.first);

@@ -55,6 +55,11 @@ impl<T: Clone> BatchQueue<T> {
                 is_sent || known == Knowledge::NotWritten,
                 "{known:?} though never sent"
             );
+            let of_later = matches!(known, Knowledge::PassedOver | Knowledge::Written);
+            assert!(
+                self.limits.idempotent || !of_later,
+                "{known:?} without sequences"
+            );
             if let Knowledge::Doubted { term } = known {
                 assert!(
                     self.limits.idempotent && term <= self.term,
