@@ -123,6 +123,7 @@
 //! - `json`: keys and values as JSON, by serde.
 //! - `tls`, on by default: TLS in pure Rust on x86_64 and aarch64; `tls-ring` and `tls-aws-lc-rs` take another cryptography,
 //!   which compiles C and runs on more processors. See [`tls`].
+//! - `keystores`: keys and certificates in PKCS#12, and trust stores in Java's own format (JKS).
 //! - `encrypted-keys`: private keys that a password encrypts (PKCS#8).
 //!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C

@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::options::StoreFormat;
 use super::pem::{self, Key};
-use super::sources::{self as names, Identity};
+use super::sources::{self as names, Identity, StoreFile};
 use super::store;
 use crate::error::{Error, Result};
 use crate::sasl::Secret;
@@ -25,7 +25,7 @@ pub(super) fn key_pair(identity: &Identity) -> Result<KeyPair> {
             let bytes = store::read(&file.path, file.setting)?;
             let format = store::format(file, &bytes)?;
             if format != StoreFormat::Pem {
-                return Err(store::unsupported(file, format));
+                return binary(file, format, &bytes, key_password.as_ref());
             }
             store::refuse_password(file, names::STORE_PASSWORD)?;
             let refuse = |reason: String| store::refuse(file, &reason);
@@ -76,6 +76,37 @@ pub(super) fn key_pair(identity: &Identity) -> Result<KeyPair> {
             })
         }
     }
+}
+
+/// A store that is not text.
+#[cfg(feature = "keystores")]
+fn binary(
+    file: &StoreFile,
+    format: StoreFormat,
+    bytes: &[u8],
+    key_password: Option<&Secret>,
+) -> Result<KeyPair> {
+    if format == StoreFormat::Jks {
+        let reason = format!(
+            "it is a JKS store, whose keys are not read: {}",
+            store::convert(&file.path)
+        );
+        return Err(store::refuse(file, &reason));
+    }
+    let password = file.password.as_ref().or(key_password);
+    let password = store::password(password, names::STORE_PASSWORD)?;
+    let (chain, key) = super::keystore::pkcs12_key(bytes, password)
+        .map_err(|reason| store::refuse(file, &reason))?;
+    Ok(KeyPair {
+        chain,
+        key,
+        setting: file.setting,
+    })
+}
+
+#[cfg(not(feature = "keystores"))]
+fn binary(file: &StoreFile, format: StoreFormat, _: &[u8], _: Option<&Secret>) -> Result<KeyPair> {
+    Err(store::unsupported(file, format))
 }
 
 fn plain(key: Key, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, String> {

@@ -32,6 +32,10 @@ mod engine;
 mod failure;
 #[cfg(feature = "__rustls")]
 mod identity;
+#[cfg(feature = "keystores")]
+mod jks;
+#[cfg(feature = "keystores")]
+mod keystore;
 #[cfg(feature = "__rustls")]
 mod pem;
 #[cfg(feature = "__rustls")]

@@ -6,10 +6,14 @@ use std::path::Path;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "keystores")]
+use super::keystore;
 use super::options::StoreFormat;
 use super::pem;
 use super::sources::{self, StoreFile, Trust};
 use crate::error::{Error, Result};
+#[cfg(feature = "keystores")]
+use crate::sasl::Secret;
 
 /// The certificates that are trusted.
 pub(super) fn trusted(trust: &Trust) -> Result<Vec<CertificateDer<'static>>> {
@@ -30,6 +34,15 @@ pub(super) fn trusted(trust: &Trust) -> Result<Vec<CertificateDer<'static>>> {
             let text = text(&bytes).map_err(|reason| refuse(file, &reason))?;
             pem::certificates(text).map_err(|reason| refuse(file, &reason))
         }
+        #[cfg(feature = "keystores")]
+        StoreFormat::Jks => keystore::jks_certificates(&bytes, file.password.as_ref())
+            .map_err(|reason| refuse(file, &reason)),
+        #[cfg(feature = "keystores")]
+        StoreFormat::Pkcs12 => {
+            let password = password(file.password.as_ref(), sources::TRUST_PASSWORD)?;
+            keystore::pkcs12_certificates(&bytes, password).map_err(|reason| refuse(file, &reason))
+        }
+        #[cfg(not(feature = "keystores"))]
         other => Err(unsupported(file, other)),
     }
 }
@@ -103,12 +116,21 @@ pub(super) fn refuse_password(file: &StoreFile, setting: &str) -> Result<()> {
 }
 
 /// What is to be done about a store that this build does not read.
+#[cfg(not(feature = "keystores"))]
 pub(super) fn unsupported(file: &StoreFile, format: StoreFormat) -> Error {
     let name = format.name();
     refuse(
         file,
-        &format!("it is a {name} store, which this build does not read: convert it to PEM"),
+        &format!(
+            "it is a {name} store: build ottla with its feature \"keystores\", or convert it to PEM"
+        ),
     )
+}
+
+/// The password without which nothing is read.
+#[cfg(feature = "keystores")]
+pub(super) fn password<'a>(password: Option<&'a Secret>, setting: &str) -> Result<&'a Secret> {
+    password.ok_or_else(|| Error::config(setting, "not set, and a PKCS12 store needs it"))
 }
 
 /// Makes PKCS#12 of one of Java's own stores.

@@ -365,13 +365,29 @@ async fn oldest() -> Outcome {
         .property("ssl.keystore.location", store.display().to_string())
         .property("ssl.keystore.password", PASSWORD)
         .start()?;
-    let client = Client::builder()
-        .bootstrap_servers(cluster.listener(1, "TLS"))
-        .security_protocol(SecurityProtocol::Ssl)
-        .tls(TlsConfig::new().trust_file(certificate))
-        .connect()
-        .await?;
-    uses(&client, "oldest").await
+    let jks = files.0.join("trust.jks");
+    let import = ["-importcert", "-alias", "broker", "-noprompt"];
+    keytool(&jks, &import, &["-file", &out, "-storetype", "JKS"])?;
+    for (name, tls) in [
+        ("pem", TlsConfig::new().trust_file(certificate)),
+        (
+            "jks",
+            TlsConfig::new().trust_file(jks).trust_password(PASSWORD),
+        ),
+        (
+            "pkcs12",
+            TlsConfig::new().trust_file(store).trust_password(PASSWORD),
+        ),
+    ] {
+        let client = Client::builder()
+            .bootstrap_servers(cluster.listener(1, "TLS"))
+            .security_protocol(SecurityProtocol::Ssl)
+            .tls(tls)
+            .connect()
+            .await?;
+        uses(&client, &format!("oldest-{name}")).await?;
+    }
+    Ok(())
 }
 
 const PASSWORD: &str = "store-secret";

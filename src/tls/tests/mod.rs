@@ -4,6 +4,8 @@ mod handshakes;
 mod refusals;
 mod reloading;
 mod settings;
+#[cfg(feature = "keystores")]
+mod stores;
 
 use std::io;
 use std::path::PathBuf;
