@@ -23,6 +23,8 @@ pub(crate) enum Against {
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
+    /// A goal and no bar: how far it is to a limit that nobody can pass.
+    Goal(f64),
 }
 
 pub(crate) struct Bar {
@@ -78,8 +80,7 @@ impl Bar {
             // Failing is no way to reach a bar, whatever the runs that went well show.
             (Some(summary), _) if summary.failed > 0 => "MISS (runs failed)",
             (_, None) => "not measured",
-            (_, Some(ratio)) if self.target.reached(ratio) => "PASS",
-            (_, Some(_)) => "MISS",
+            (_, Some(ratio)) => self.target.verdict(ratio),
         };
         Judged {
             ours,
@@ -96,10 +97,13 @@ fn is_peer(label: &str) -> bool {
 }
 
 impl Target {
-    fn reached(self, ratio: f64) -> bool {
+    fn verdict(self, ratio: f64) -> &'static str {
         match self {
-            Target::AtMost(limit) => ratio <= limit,
-            Target::AtLeast(limit) => ratio >= limit,
+            Target::AtMost(limit) if ratio <= limit => "PASS",
+            Target::AtLeast(limit) if ratio >= limit => "PASS",
+            Target::AtMost(_) | Target::AtLeast(_) => "MISS",
+            Target::Goal(limit) if ratio <= limit => "reached",
+            Target::Goal(_) => "not yet",
         }
     }
 }
@@ -143,6 +147,14 @@ mod tests {
         assert_eq!(judge(Target::AtMost(0.24)), "MISS");
         assert_eq!(judge(Target::AtLeast(0.25)), "PASS");
         assert_eq!(judge(Target::AtLeast(0.26)), "MISS");
+    }
+
+    #[test]
+    fn a_goal_not_yet_reached_is_no_miss() {
+        let both = [summary("ottla", 1.0, 0), summary("floor", 0.25, 0)];
+        let judge = |target| verdict(target, Against::Entry("floor"), &both).0;
+        assert_eq!(judge(Target::Goal(4.0)), "reached");
+        assert_eq!(judge(Target::Goal(3.9)), "not yet");
     }
 
     #[test]

@@ -131,6 +131,11 @@ fn bar(text: &'static str, metric: Metric, peer: &'static str, target: Target) -
     }
 }
 
+/// How many times the floor's CPU ottla may take at its best.
+fn goal(text: &'static str, times: f64) -> Bar {
+    bar(text, Metric::Cpu, "floor", Target::Goal(times))
+}
+
 /// Against the smallest figure that any peer has.
 fn best(text: &'static str, metric: Metric, most: f64) -> Bar {
     Bar {

@@ -54,7 +54,9 @@ impl Client {
         let produce = mode == Mode::Produce && !work.keyed && !work.spread;
         match self {
             Client::Java => produce || mode == Mode::Fetch,
-            Client::Floor => produce && work.compression == "none" && work.replication == 1,
+            Client::Floor if work.replication != 1 => false,
+            Client::Floor if mode == Mode::Fetch => work.hold_ms == 0,
+            Client::Floor => produce && work.compression == "none",
             Client::OttlaRecv => mode == Mode::Fetch,
             Client::Rskafka => mode != Mode::GroupStart,
             Client::Ottla | Client::Rdkafka | Client::Krafka | Client::FranzGo => true,
@@ -149,7 +151,11 @@ impl Programs {
                 command.args(["--mode", mode.name()]);
                 command
             }
-            Client::Floor => Command::new(self.binaries.join("floor")),
+            Client::Floor => {
+                let mut command = Command::new(self.binaries.join("floor"));
+                command.arg(mode.name());
+                command
+            }
             Client::OttlaRecv => {
                 let mut command = Command::new(self.binaries.join("peers"));
                 command.args(["ottla", mode.name(), "--recv"]);

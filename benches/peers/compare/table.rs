@@ -46,6 +46,7 @@ fn print_bar(bar: &Bar, summaries: &[Summary]) {
     let target = match bar.target {
         Target::AtMost(limit) => format!("<= {limit:.2}"),
         Target::AtLeast(limit) => format!(">= {limit:.2}"),
+        Target::Goal(limit) => format!("goal {limit:.2}"),
     };
     println!(
         "| {} | {} | {} ({}) | {} | {target} | {} |",

@@ -1,6 +1,6 @@
 //! The cases that produce.
 
-use super::{CLIENTS, Case, EVERY, bar, best, memory};
+use super::{CLIENTS, Case, EVERY, bar, best, goal, memory};
 use crate::bars::{Against, Bar, Metric, Target};
 use crate::programs::{Client, Mode};
 use peers::work::Work;
@@ -46,6 +46,7 @@ pub(super) fn produce() -> Case {
                 "floor",
                 Target::AtLeast(0.75),
             ),
+            goal("CPU a record, times the floor's", 4.0),
             memory("ottla", &work),
         ],
         variants: vec![("", work)],
