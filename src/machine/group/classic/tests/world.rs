@@ -24,8 +24,6 @@ pub(super) struct Node {
     /// How long its next work takes.
     pub(super) dawdles: Option<Duration>,
     counts_wanted: bool,
-    /// Until then nothing that it sends arrives.
-    pub(super) cut_until: Instant,
     pub(super) is_dead: bool,
     has_left: bool,
 }
@@ -86,7 +84,6 @@ impl World {
             work: None,
             dawdles: None,
             counts_wanted: false,
-            cut_until: self.now,
             is_dead: false,
             has_left: false,
         });
@@ -149,7 +146,7 @@ impl World {
     }
 
     fn send(&mut self, node: usize, call: CallId, request: Request, timeout: Duration) {
-        if self.now < self.is_down_until.max(self.nodes[node].cut_until) {
+        if self.now < self.is_down_until {
             let error = Error::Disconnected {
                 address: "b:1".into(),
                 reason: "reset".into(),
@@ -253,7 +250,7 @@ impl World {
             for (_, node) in found {
                 if !self.nodes[node].is_dead {
                     let error = Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE, None, "x");
-                    let event = if is_up && self.nodes[node].cut_until <= now {
+                    let event = if is_up {
                         Event::Found
                     } else {
                         Event::NotFound(error)
@@ -290,28 +287,6 @@ impl World {
             member.session_end = Some(self.is_down_until + ms(10_000));
         }
         for (node, call) in broken {
-            let error = Error::Disconnected {
-                address: "b:1".into(),
-                reason: "reset".into(),
-            };
-            self.answers.push((self.now + TICK, node, call, Err(error)));
-        }
-    }
-
-    /// One member's connections end, with what waits on them, and none is to be had for that time.
-    pub(super) fn cut(&mut self, node: usize, time: Duration) {
-        self.nodes[node].cut_until = self.now + time;
-        let mut broken: Vec<_> = self
-            .answers
-            .extract_if(.., |(_, to, ..)| *to == node)
-            .map(|(_, _, call, _)| call)
-            .collect();
-        let id = self.nodes[node].member.member_id.clone();
-        if let Some(member) = self.group.members.get(&id) {
-            let waiting = member.joining.iter().chain(&member.syncing);
-            broken.extend(waiting.map(|(_, call)| *call));
-        }
-        for call in broken {
             let error = Error::Disconnected {
                 address: "b:1".into(),
                 reason: "reset".into(),
