@@ -1,12 +1,14 @@
 //! SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither shows it.
 
+mod credentials;
 mod exchange;
 mod hash;
 mod message;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use credentials::Credentials;
 use exchange::Login;
 pub use hash::ScramHash;
 
@@ -19,22 +21,6 @@ use super::secret::{Secret, check_credentials};
 /// Kafka: `sasl.mechanism=SCRAM-SHA-256` or `SCRAM-SHA-512` with a `ScramLoginModule`.
 #[derive(Clone)]
 pub struct Scram(Arc<Credentials>);
-
-/// What every login of one client shares.
-pub(super) struct Credentials {
-    hash: ScramHash,
-    username: String,
-    password: Secret,
-    token: bool,
-    /// The last key derived: brokers of one cluster share salt and iterations, so that one derivation serves all.
-    derived: Mutex<Option<Derived>>,
-}
-
-struct Derived {
-    salt: Vec<u8>,
-    iterations: u32,
-    key: Secret,
-}
 
 impl Scram {
     /// Logs in as `username`.
@@ -72,32 +58,8 @@ impl Scram {
         token: bool,
     ) -> Result<Self, MechanismError> {
         check_credentials(&username, &password)?;
-        Ok(Self(Arc::new(Credentials {
-            hash,
-            username,
-            password,
-            token,
-            derived: Mutex::new(None),
-        })))
-    }
-}
-
-impl Credentials {
-    fn known(&self, salt: &[u8], iterations: u32) -> Option<Secret> {
-        let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        derived
-            .as_ref()
-            .filter(|derived| derived.salt == salt && derived.iterations == iterations)
-            .map(|derived| derived.key.clone())
-    }
-
-    fn remember(&self, salt: &[u8], iterations: u32, key: Secret) {
-        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        *derived = Some(Derived {
-            salt: salt.to_vec(),
-            iterations,
-            key,
-        });
+        let credentials = Credentials::new(hash, username, password, token);
+        Ok(Self(Arc::new(credentials)))
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::{Buf, Bytes, buf};
 use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::{Output, PIECE, failed, too_large};
+use super::parts::{PIECE, failed, too_large};
+use crate::batch::spare::Output;
 use crate::error::Error;
 use crate::wire::Malformed;
 

@@ -9,7 +9,8 @@ use lz4_flex::block::{
 
 use bytes::Bytes;
 
-use super::{Output, failed, split, split_array, too_large};
+use super::parts::{failed, split, split_array, too_large};
+use crate::batch::spare::Output;
 use crate::error::Error;
 use crate::wire::Malformed;
 

@@ -2,6 +2,7 @@
 
 mod gzip;
 mod lz4;
+mod parts;
 mod snappy;
 mod stream;
 mod zstd;
@@ -18,10 +19,9 @@ use crate::wire::Malformed;
 #[cfg(test)]
 mod tests;
 
-pub(super) use stream::{Broken, Stream};
-
-/// So much is decompressed at a time where that is done in steps.
-const PIECE: usize = 64 << 10;
+pub(super) use parts::Broken;
+use parts::{failed, too_large};
+pub(super) use stream::Stream;
 
 /// Output buffers up to this long stay with their thread.
 const KEPT_OUTPUT: usize = 2 << 20;
@@ -113,34 +113,4 @@ pub(super) fn decompress(
         Codec::Lz4 => lz4::decompress(input, limit, out),
         Codec::Zstd => out.with_vec(|out| zstd::decompress(input, limit, out)),
     }
-}
-
-#[cold]
-fn too_large(limit: usize) -> Malformed {
-    Malformed::new(format!("more than {limit} bytes when decompressed"))
-}
-
-#[cold]
-fn truncated() -> Malformed {
-    Malformed::new("compressed data ends too early")
-}
-
-/// For an encoder that fails on valid input: none of them does, but their signatures say so.
-#[cold]
-fn failed(codec: &'static str, error: impl std::fmt::Display) -> Error {
-    Error::config("compression.type", format!("{codec} failed: {error}"))
-}
-
-/// Splits `len` bytes off the front.
-fn split<'a>(input: &mut &'a [u8], len: usize) -> Result<&'a [u8], Malformed> {
-    let (front, rest) = input.split_at_checked(len).ok_or_else(truncated)?;
-    *input = rest;
-    Ok(front)
-}
-
-/// Splits an array off the front.
-fn split_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Malformed> {
-    let (front, rest) = input.split_first_chunk().ok_or_else(truncated)?;
-    *input = rest;
-    Ok(*front)
 }

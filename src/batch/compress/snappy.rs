@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes};
 use snap::raw;
 
-use super::{Broken, Output, failed, split, split_array, too_large};
+use super::parts::{Broken, failed, split, split_array, too_large, truncated};
+use crate::batch::spare::Output;
 use crate::error::Error;
 use crate::wire::Malformed;
 
@@ -142,7 +143,7 @@ impl Reader {
 
     fn take(&mut self, len: usize) -> Result<Bytes, Malformed> {
         if len > self.input.len() {
-            return Err(super::truncated());
+            return Err(truncated());
         }
         Ok(self.input.split_to(len))
     }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
+use super::parts::Broken;
 use super::{gzip, lz4, snappy, zstd};
 use crate::batch::header::Codec;
 use crate::batch::spare::Output;
-use crate::wire::Malformed;
 
 /// A compressed stream that is read in steps of some 100 kB.
 pub(in crate::batch) enum Stream {
@@ -13,20 +13,6 @@ pub(in crate::batch) enum Stream {
     Snappy(snappy::Reader),
     Lz4(lz4::Reader),
     Zstd(Box<zstd::Reader>),
-}
-
-/// Why a stream cannot be read on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::batch) enum Broken {
-    Malformed(Malformed),
-    /// Nothing is wrong with it, but so many bytes are needed at once, and that is more than the limit.
-    TooLarge(usize),
-}
-
-impl From<Malformed> for Broken {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
-    }
 }
 
 impl Stream {

@@ -5,7 +5,8 @@ use std::io::Read;
 use bytes::{Buf, Bytes, BytesMut, buf};
 use zrip::{CompressContext, FrameDecoder, frame::header::FrameHeader};
 
-use super::{Broken, Output, PIECE, failed, split, split_array, too_large};
+use super::parts::{Broken, PIECE, failed, split, split_array, too_large};
+use crate::batch::spare::Output;
 use crate::error::Error;
 use crate::wire::Malformed;
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
-use super::Credentials;
+use super::credentials::Credentials;
 use super::message::{ServerFirst, escaped, server_signature, untrusted};
 use crate::sasl::error::MechanismError;
 use crate::sasl::mechanism::{Exchange, Step, Stepping};

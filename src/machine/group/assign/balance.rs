@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::{Counts, Member, Shares, give, in_order, wanted};
+use super::shares::{Counts, Member, Shares, give, in_order, wanted};
 use crate::types::{TopicName, TopicPartition};
 
 /// What one member says it had, and since which generation.

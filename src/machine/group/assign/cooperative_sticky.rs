@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::balance::{Claim, balance};
-use super::{Counts, Member, Shares};
+use super::shares::{Counts, Member, Shares};
 
 /// The generation in which the member's assignment was made. Java: `CooperativeStickyAssignor`'s user data version 0.
 pub(super) fn user_data(generation: Option<i32>) -> Bytes {

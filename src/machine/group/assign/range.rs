@@ -2,7 +2,7 @@
 //!
 //! Topics of the same count with the same members are shared out alike: partition n of each is the same member's.
 
-use super::{Counts, Member, Shares, give, wanted};
+use super::shares::{Counts, Member, Shares, give, wanted};
 
 /// Gives each topic's members a run of partitions each, the first ones one more where it does not come out even.
 pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {

@@ -1,6 +1,6 @@
 //! Round robin: one partition after another, of all topics, to one member after another.
 
-use super::{Counts, Member, Shares, give, in_order};
+use super::shares::{Counts, Member, Shares, give, in_order};
 use crate::types::TopicName;
 
 /// Deals the partitions out; a member that does not want the topic is passed over.

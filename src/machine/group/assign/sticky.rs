@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::balance::{Claim, balance};
-use super::{Counts, Member, Shares};
+use super::shares::{Counts, Member, Shares};
 use crate::machine::group::protocol::{read_partitions, write_partitions};
 use crate::types::TopicPartition;
 use crate::wire::{Decoder, Encoder, Malformed};

@@ -3,7 +3,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::shares::wanted;
 use super::*;
+use crate::machine::group::protocol::Subscription;
+use crate::types::TopicName;
 
 const ALL: [Assignor; 4] = [
     Assignor::Range,
