@@ -55,19 +55,11 @@ async fn run(inner: Arc<ConsumerInner>, broker: BrokerId, wake: Arc<Notify>) {
                 hurry = timeout(PATIENCE, wake.notified()).await.is_err();
             }
             Plan::Fetch { asked, max_bytes } => {
-                let max_wait = if hurry {
-                    Duration::ZERO
-                } else {
-                    inner.settings.fetch_max_wait
-                };
+                let long = inner.settings.fetch_max_wait;
+                let max_wait = if hurry { Duration::ZERO } else { long };
                 let call = request(&inner, asked, max_wait, max_bytes);
                 let began = Instant::now();
-                let waiting = WaitingFetch {
-                    session: &session,
-                    max_bytes,
-                    max_wait,
-                    began,
-                };
+                let waiting = WaitingFetch::new(&session, (max_bytes, max_wait), began);
                 let answer = tokio::select! {
                     answer = ask(&inner, broker, Purpose::Fetch(inner.id), &call) => answer,
                     never = spare.stand_in(&inner, &wake, &waiting) => match never {},

@@ -90,11 +90,11 @@ mod tests {
         let waiting = tokio::spawn(async move { handle.ready().await });
         tokio::task::yield_now().await;
         let inner = consumer.inner();
-        let mut state = inner.lock();
-        let _ = state.change_at(0, |partition, version| {
-            partition.stick(version);
+        inner.apply(|state| {
+            state.change_at(0, |partition, version| {
+                partition.stick(version);
+            })
         });
-        drop(state);
         inner.fail(error);
         let told = waiting.await.unwrap().unwrap_err();
         assert!(matches!(told, Error::NoOffset { .. }), "{told}");

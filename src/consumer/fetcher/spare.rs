@@ -38,11 +38,26 @@ const IDLE: Duration = Duration::from_secs(30);
 /// A request that is at the broker.
 pub(super) struct WaitingFetch<'a> {
     /// Knows what is asked for.
-    pub(super) session: &'a Session,
+    session: &'a Session,
     /// The most that the answer may have.
-    pub(super) max_bytes: usize,
-    pub(super) max_wait: Duration,
-    pub(super) began: Instant,
+    max_bytes: usize,
+    max_wait: Duration,
+    began: Instant,
+}
+
+impl<'a> WaitingFetch<'a> {
+    pub(super) fn new(
+        session: &'a Session,
+        (max_bytes, max_wait): (usize, Duration),
+        began: Instant,
+    ) -> Self {
+        Self {
+            session,
+            max_bytes,
+            max_wait,
+            began,
+        }
+    }
 }
 
 /// What is done beside a request that waits.
