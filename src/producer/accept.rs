@@ -2,26 +2,23 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::accumulator::{PartitionQueue, Plan, TopicQueues};
-use super::batch_result::BatchResult;
+use super::accumulator::{Appended, Opened, PartitionQueue, TopicQueues};
 use super::buffer_pool::Allocator;
-use super::clock::TICKER;
+use super::changed::Changed;
 use super::delivery::Delivery;
 use super::inner::ProducerInner;
-use super::sender;
 use super::wait::{NoMemory, Turn, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::cluster::refused;
 use crate::config::PartitionerChoice;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::produce::waiters::Key;
-use crate::machine::produce::{self, Append, Room};
-use crate::record::{Data, Record, millis};
+use crate::machine::produce::{self, Append};
+use crate::record::{Data, Record};
 use crate::types::{after, is_legal_name};
 
 /// Why a record was not accepted at once.
@@ -34,30 +31,6 @@ pub(crate) enum Refused {
     Full(Key, usize),
     /// For good.
     Error(Error),
-}
-
-/// Memory and results for one partition's queue.
-struct QueueRoom<'a> {
-    allocator: Allocator<'a>,
-    queue: &'a PartitionQueue,
-}
-
-impl Room<Arc<BatchResult>> for QueueRoom<'_> {
-    fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
-        self.allocator.buffer(least, most)
-    }
-
-    fn grow(&mut self, least: usize, most: usize) -> Option<usize> {
-        self.allocator.grow(least, most)
-    }
-
-    fn others(&mut self) -> Option<usize> {
-        self.allocator.others()
-    }
-
-    fn result(&mut self) -> Arc<BatchResult> {
-        Arc::new(BatchResult::new(self.queue.target.clone()))
-    }
 }
 
 impl ProducerInner {
@@ -93,59 +66,29 @@ impl ProducerInner {
             let Some(queue) = known else {
                 return Err(Refused::UnknownPartition(partition));
             };
-            let mut guard = queue.lock();
-            let locked = &mut *guard;
+            let mut appending = queue.begin_append();
             parts.timestamp = match record.timestamp {
                 Some(timestamp) => timestamp,
-                None => locked.clock.now(&TICKER, !locked.queue.has_open(), || {
-                    millis(SystemTime::now())
-                }),
+                None => appending.time(),
             };
-            let now = || Instant::now().into_std();
+            let sticky = chosen.is_none();
+            if let Some(delivery) = appending.try_append(&parts, bound, sticky) {
+                return Ok(delivery);
+            }
             let allocator = Allocator {
                 pool: &self.accumulator.pool,
                 turn,
             };
-            let mut room = QueueRoom { allocator, queue };
-            let result = locked
-                .queue
-                .append(&parts, bound, chosen.is_none(), now, &mut room);
-            let added = match result {
-                Append::Added(added) => added,
-                other => {
-                    if let Append::Switch = other {
-                        topic.switch_sticky(partition, self.settings.adaptive);
-                    }
-                    // Nothing has changed where many wait for what is on its way already.
-                    let as_before = locked.queue.has_open() || locked.is_listed();
-                    let plan = if as_before {
-                        queue.publish_backlog(locked);
-                        None
-                    } else {
-                        self.accumulator.plan(queue, locked)
-                    };
-                    drop(guard);
-                    self.hand_over(queue, plan);
-                    match other {
-                        Append::Full => {
-                            return Err(Refused::Full(queue.key(), bound));
-                        }
-                        Append::Closed => return Err(Refused::Error(self.why_closed())),
-                        Append::Switch | Append::Added(_) => continue,
-                    }
-                }
-            };
-            let mark = locked.mark_time(&added.result, added.index, parts.timestamp);
-            if added.opened {
-                if chosen.is_none() && locked.queue.leader().is_none() {
-                    topic.leave_leaderless(self.settings.adaptive);
-                }
-                self.accumulator.busy.add(queue, locked);
-                let plan = self.accumulator.plan(queue, locked);
-                drop(guard);
-                self.opened(topic, queue, plan, added.first);
+            match appending.append(&parts, bound, sticky, allocator, &self.accumulator.busy) {
+                Appended::Added(delivery) => return Ok(delivery),
+                Appended::Opened(opened) => return Ok(self.opened(topic, queue, sticky, opened)),
+                Appended::Not(changed) => match self.carry_out_for_caller(queue, changed) {
+                    Append::Full => return Err(Refused::Full(queue.key(), bound)),
+                    Append::Closed => return Err(Refused::Error(self.why_closed())),
+                    Append::Switch => topic.switch_sticky(partition, self.settings.adaptive),
+                    Append::Added(_) => {}
+                },
             }
-            return Ok(Delivery::new(added.result, added.index, mark));
         }
     }
 
@@ -155,35 +98,30 @@ impl ProducerInner {
         self: &Arc<Self>,
         topic: &TopicQueues,
         queue: &Arc<PartitionQueue>,
-        plan: Option<Plan>,
-        first: bool,
-    ) {
+        sticky: bool,
+        opened: Changed<Opened>,
+    ) -> Delivery {
+        let Opened {
+            delivery,
+            first,
+            leaderless,
+        } = self.carry_out_for_caller(queue, opened);
         let name = queue.target.topic();
         if topic.note_use() {
             // Given up between the look at it and now.
             self.cluster.add_interest(name, true);
         }
-        if queue.is_leaderless() {
+        if leaderless {
+            if sticky {
+                topic.leave_leaderless(self.settings.adaptive);
+            }
             self.cluster.refresh_topic(name);
         }
         if first {
             let ends = after(Instant::now().into_std(), self.settings.delivery_timeout);
             self.accumulator.deadlines.watch(ends, Arc::clone(queue));
         }
-        self.hand_over(queue, plan);
-    }
-
-    /// Tells the sender, and the next caller to let it run; or does the sender's work.
-    fn hand_over(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
-        if let Some(Plan::Now(broker)) = plan {
-            if self.settings.linger.is_zero()
-                && sender::send_at_once(self, &self.broker_queue(broker), queue)
-            {
-                return;
-            }
-            self.yield_due.store(true, Ordering::Relaxed);
-        }
-        self.carry_out(queue, plan);
+        delivery
     }
 
     fn check_size(&self, bound: usize) -> Result<()> {
@@ -294,7 +232,11 @@ impl ProducerInner {
     }
 
     /// Waits for a topic's metadata, and makes its queues.
-    pub(crate) async fn learn(&self, name: &str, deadline: Instant) -> Result<Arc<TopicQueues>> {
+    pub(crate) async fn learn(
+        self: &Arc<Self>,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Arc<TopicQueues>> {
         if !is_legal_name(name) {
             return Err(Error::InvalidTopic { name: name.into() });
         }
@@ -306,7 +248,7 @@ impl ProducerInner {
 
     /// Makes the queues of a topic that the cluster's metadata has by now, without waiting; false, and a look-up has
     /// begun, when it has not.
-    pub(crate) fn look_up(&self, name: &str) -> Result<bool> {
+    pub(crate) fn look_up(self: &Arc<Self>, name: &str) -> Result<bool> {
         if !is_legal_name(name) {
             return Err(Error::InvalidTopic { name: name.into() });
         }
@@ -333,7 +275,7 @@ impl ProducerInner {
 
     /// Waits until the topic has grown to have `partition`.
     async fn wait_for_partition(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         partition: u32,
         deadline: Instant,

@@ -12,7 +12,6 @@ pub(crate) mod topics;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
-use tokio::time::Instant;
 
 use self::busy::Busy;
 use self::deadlines::Deadlines;
@@ -27,7 +26,7 @@ use crate::machine::topology::Topic;
 use crate::types::{BrokerId, TopicName};
 
 pub(crate) use self::broker_queue::BrokerQueue;
-pub(crate) use self::partition_queue::{LockedQueue, PartitionQueue, Plan};
+pub(crate) use self::partition_queue::{Appended, Listing, LockedQueue, Opened, PartitionQueue};
 pub(crate) use self::topics::TopicQueues;
 
 /// What was accepted and has not ended.
@@ -149,11 +148,5 @@ impl RecordAccumulator {
     /// Somebody begins to wait for memory: what lingers is sent where nothing is on the way.
     pub(crate) fn rush(&self) {
         self.broker_queues().iter().for_each(|broker| broker.rush());
-    }
-
-    /// Finds out what a queue's sender must know; with the queue's lock held.
-    pub(crate) fn plan(&self, queue: &PartitionQueue, locked: &mut LockedQueue) -> Option<Plan> {
-        queue.publish_backlog(locked);
-        locked.plan(Instant::now().into_std())
     }
 }

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::accumulator::{BrokerQueue, PartitionQueue};
 use super::batch_result::BatchResult;
+use super::changed::Changed;
 use super::inner::ProducerInner;
 use super::split;
 use crate::cluster::LeaderHint;
@@ -101,7 +102,7 @@ fn hint((flight, own): &(Flying, Option<ProducePartitionAnswer>)) -> Option<Lead
 }
 
 /// What a queue decided about a batch of its own.
-type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
+type Decided = (Arc<PartitionQueue>, Changed<Answered<Arc<BatchResult>>>);
 
 /// The request is done with, and then all is carried out that the queues decided.
 ///
@@ -109,8 +110,9 @@ type Decided = (Arc<PartitionQueue>, Answered<Arc<BatchResult>>);
 /// hears of it: who sends the next record as soon as the last one is acknowledged shall find the broker idle.
 fn landed(inner: &Arc<ProducerInner>, broker: &BrokerQueue, decided: Vec<Decided>) {
     broker.landed(inner.accumulator.pool.is_wanted());
-    for (queue, result) in decided {
-        finish(inner, &queue, result);
+    for (queue, changed) in decided {
+        let answered = inner.carry_out(&queue, changed);
+        finish(inner, &queue, answered);
     }
 }
 
@@ -167,20 +169,21 @@ fn answered(
     let message = || told.message.clone();
     let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, message()));
     let backoff = retry_at(inner);
-    let result = queue
-        .lock()
-        .queue
-        .answer(flight, batch, &told, now(), error, backoff);
+    let changed = queue.change(|locked, _| {
+        locked
+            .queue
+            .answer(flight, batch, &told, now(), error, backoff)
+    });
     if told.code != ErrorCode::NONE {
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
     }
-    match &result {
+    match changed.look() {
         Answered::Acked { .. } => inner.retry_log.written(&queue.target),
         Answered::Queued { .. } => inner.retry_log.refused(broker.id, &queue.target, told.code),
         _ => {}
     }
-    (queue, result)
+    (queue, changed)
 }
 
 /// The time, as queues count it.
@@ -274,11 +277,9 @@ fn one_lost(inner: &ProducerInner, flight: Flying, sent: bool, error: &Arc<Error
     } = flight;
     let error = Arc::clone(error);
     let backoff = retry_at(inner);
-    let result = queue
-        .lock()
-        .queue
-        .unanswered(flight, batch, sent, error, backoff);
-    (queue, result)
+    let changed =
+        queue.change(|locked, _| locked.queue.unanswered(flight, batch, sent, error, backoff));
+    (queue, changed)
 }
 
 /// With `acks=0` a written request is all that is ever known.
@@ -299,22 +300,23 @@ pub(crate) fn written(inner: &Arc<ProducerInner>, broker: &BrokerQueue, flying: 
         } = flight;
         let sent = Sent::of(&batch);
         let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, None));
-        let result = queue
-            .lock()
-            .queue
-            .answer(flight, batch, &told, now(), error, retry_at(inner));
-        (queue, result)
+        let changed = queue.change(|locked, _| {
+            locked
+                .queue
+                .answer(flight, batch, &told, now(), error, retry_at(inner))
+        });
+        (queue, changed)
     };
     landed(inner, broker, flying.into_iter().map(decide).collect());
 }
 
-/// Carries out what the queue decided, with no lock held.
+/// Tells those who wait for the batch, or sends it on its next way.
 fn finish(
     inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
-    result: Answered<Arc<BatchResult>>,
+    answered: Answered<Arc<BatchResult>>,
 ) {
-    match result {
+    match answered {
         Answered::Acked {
             batch,
             proved,
@@ -348,7 +350,6 @@ fn finish(
         Answered::TooLarge { flight, batch } => split::too_large(inner, queue, flight, batch),
         Answered::Late { batch } => give_back(inner, batch),
     }
-    inner.replan(queue);
 }
 
 fn acknowledge(inner: &ProducerInner, batch: OurBatch, base_offset: i64, log_append_time: i64) {

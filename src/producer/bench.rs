@@ -112,8 +112,8 @@ impl Batching {
     /// Sends everything, the open batches too.
     pub fn flush(&self) {
         for queue in self.inner.accumulator.all_queues() {
-            queue.lock().queue.close();
-            self.inner.replan(&queue);
+            let changed = queue.change(|locked, _| locked.queue.close());
+            self.inner.carry_out(&queue, changed);
         }
         self.send_due(self.used());
     }
@@ -154,26 +154,24 @@ impl Batching {
 
     fn take(&self, listed: Listed, request: u64) -> Option<Flying> {
         let Listed { queue, timer } = listed;
-        let mut locked = queue.lock();
-        locked.unlist(timer);
-        let taken = if locked.taken_before(request) {
-            None
-        } else {
+        let changed = queue.change(|locked, _| {
+            locked.unlist(timer);
+            if locked.taken_before(request) {
+                return None;
+            }
             let now = Instant::now().into_std();
             match locked
                 .queue
                 .take(LEADER, TopicId::ZERO, now, false, IDENTITY, Some)
             {
                 Take::Send(taken) => Some(taken),
-                Take::Nothing(_) => None,
+                Take::Nothing => None,
                 Take::Compress(_) | Take::Split(..) | Take::GivenUp(_) => {
                     panic!("nothing is compressed or refused here")
                 }
             }
-        };
-        let plan = self.inner.accumulator.plan(&queue, &mut locked);
-        drop(locked);
-        self.inner.carry_out(&queue, plan);
+        });
+        let taken = self.inner.carry_out(&queue, changed);
         let mut taken = taken?;
         let stamp = taken.batch.stamp?;
         let Body::Unsealed(closed) = taken.batch.body else {

@@ -110,20 +110,15 @@ pub(crate) fn compress_elsewhere(
         tokio::task::spawn_blocking(move || {
             while let Some((queue, batch)) = inner.compressor.next() {
                 // Its time may be up, or the producer closed: then there is only its memory to give back.
-                let batch = if queue.lock().queue.is_compressing(&batch) {
+                let batch = if queue.look(|queue| queue.is_compressing(&batch)) {
                     compress(&inner, batch)
                 } else {
                     batch
                 };
-                let (ended, plan) = {
-                    let mut locked = queue.lock();
-                    let ended = locked.queue.compressed(batch);
-                    (ended, inner.accumulator.plan(&queue, &mut locked))
-                };
-                if let Some(ended) = ended {
+                let changed = queue.change(|locked, _| locked.queue.compressed(batch));
+                if let Some(ended) = inner.carry_out(&queue, changed) {
                     answer::give_back(&inner, ended);
                 }
-                inner.carry_out(&queue, plan);
             }
         });
     }
@@ -167,7 +162,6 @@ mod tests {
         };
         let topic = super::super::accumulator::topics::tests::topic(number + 1);
         let queue = Arc::clone(&TopicQueues::new(&topic, None, limits).queues[number]);
-        let mut locked = queue.lock();
         let record = RecordParts {
             timestamp: 1,
             key: None,
@@ -175,19 +169,21 @@ mod tests {
             headers: &[],
         };
         let now = Instant::now();
-        let added = locked
-            .queue
-            .append(&record, 100, false, || now, &mut Plenty);
-        assert!(matches!(added, Append::Added(Added { .. })));
         let leader = BrokerId(1);
         let nobody = ProducerId::NONE;
-        let take = locked
-            .queue
-            .take(leader, TopicId::ZERO, now, true, nobody, |_| None);
+        let changed = queue.change(|locked, _| {
+            let added = locked
+                .queue
+                .append(&record, 100, false, || now, &mut Plenty);
+            assert!(matches!(added, Append::Added(Added { .. })));
+            locked
+                .queue
+                .take(leader, TopicId::ZERO, now, true, nobody, |_| None)
+        });
+        let take = changed.only_result();
         let Take::Compress(batch) = take else {
             panic!("it is to be compressed");
         };
-        drop(locked);
         (queue, batch)
     }
 

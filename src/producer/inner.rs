@@ -1,14 +1,13 @@
 //! One producer: settings, cluster, identity, counters, and whether it is open; what its handles and tasks have in common.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::accumulator::{BrokerQueue, PartitionQueue, Plan, RecordAccumulator, TopicQueues};
+use super::accumulator::{BrokerQueue, PartitionQueue, RecordAccumulator, TopicQueues};
 use super::apart::Apart;
-use super::batch_result::BatchResult;
 use super::compress::Compressor;
 use super::identity::Identity;
 use super::metrics::Counters;
@@ -18,7 +17,6 @@ use super::usage::LastUse;
 use crate::cluster::{Cluster, RoleId, next_role};
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
-use crate::machine::produce::Ended;
 use crate::machine::topology::Topic;
 use crate::types::BrokerId;
 
@@ -119,7 +117,7 @@ impl ProducerInner {
     }
 
     /// Ends everything that has not ended yet with `error`, and the tasks.
-    pub(crate) fn abort(&self, error: &Error) {
+    pub(crate) fn abort(self: &Arc<Self>, error: &Error) {
         {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert_with(|| error.clone());
@@ -135,35 +133,15 @@ impl ProducerInner {
     }
 
     /// Ends one queue's batches; also for those that come back to it after `abort`.
-    pub(crate) fn abort_queue(&self, queue: &PartitionQueue, error: &Error) {
-        let mut ended = Vec::new();
-        queue.lock().queue.abort(error, &mut ended);
-        self.end(queue, ended);
+    pub(crate) fn abort_queue(self: &Arc<Self>, queue: &Arc<PartitionQueue>, error: &Error) {
+        let changed = queue.change(|locked, ended| locked.queue.abort(error, ended));
+        self.carry_out(queue, changed);
     }
 
     /// After a batch came back to its queue: nobody will send it when the producer is closed.
-    pub(crate) fn abort_if_closed(&self, queue: &PartitionQueue) {
+    pub(crate) fn abort_if_closed(self: &Arc<Self>, queue: &Arc<PartitionQueue>) {
         if self.is_closed() {
             self.abort_queue(queue, &self.why_closed());
-        }
-    }
-
-    /// Resolves the records of batches that have ended, and gives their memory back.
-    pub(crate) fn end(&self, queue: &PartitionQueue, ended: Vec<Ended<Arc<BatchResult>>>) {
-        for end in ended {
-            self.accumulator.pool.release(end.charged);
-            let error = Error::Delivery {
-                target: queue.target.clone(),
-                possibly_written: end.possibly_written,
-                attempts: end.attempts,
-                cause: end.error,
-            };
-            self.counters.failed(end.share.count, &error);
-            self.retry_log.failed(&queue.target);
-            let share = end.share;
-            share
-                .result
-                .fail(share.first, share.count, share.total, error);
         }
     }
 
@@ -173,7 +151,7 @@ impl ProducerInner {
     }
 
     /// The topic's queues, made when they are missing or too few for `topic`.
-    pub(crate) fn adopt(&self, topic: &Topic) -> Arc<TopicQueues> {
+    pub(crate) fn adopt(self: &Arc<Self>, topic: &Topic) -> Arc<TopicQueues> {
         let (queues, made) = self.accumulator.adopt(topic);
         if made && self.is_closed() {
             // `abort` may have looked through the queues before these were there.
@@ -195,32 +173,5 @@ impl ProducerInner {
     /// Runs a task on the producer's runtime.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
-    }
-
-    /// Tells a queue's sender; with no lock held.
-    pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<PartitionQueue>, plan: Option<Plan>) {
-        match plan {
-            None => {}
-            Some(Plan::Now(broker)) => self.broker_queue(broker).list_now(Arc::clone(queue)),
-            Some(Plan::At(broker, at)) => self.broker_queue(broker).list_at(at, Arc::clone(queue)),
-            Some(Plan::Lingers(broker, at)) => {
-                let broker = self.broker_queue(broker);
-                broker.list_lingering(at, Arc::clone(queue));
-                // Who began to wait for memory before has not seen it on the list.
-                fence(Ordering::SeqCst);
-                if self.accumulator.pool.is_wanted() {
-                    broker.rush();
-                }
-            }
-        }
-    }
-
-    /// Plans anew for a queue that something has happened to.
-    pub(crate) fn replan(self: &Arc<Self>, queue: &Arc<PartitionQueue>) {
-        let plan = {
-            let mut locked = queue.lock();
-            self.accumulator.plan(queue, &mut locked)
-        };
-        self.carry_out(queue, plan);
     }
 }

@@ -1,5 +1,7 @@
 //! The producer: a handle, and the tasks that carry its records to the brokers.
 
+#![deny(unused_must_use)]
+
 mod accept;
 mod accumulator;
 mod answer;
@@ -9,6 +11,7 @@ mod batch_result;
 pub(crate) mod bench;
 mod buffer_pool;
 mod builder;
+mod changed;
 mod clock;
 mod compress;
 mod delivery;

@@ -1,13 +1,15 @@
-//! One broker's sender: takes what is ready, packs and seals it, and writes requests.
+//! One broker's sender: takes what is ready, has it compressed and sealed, and writes requests.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::debug;
 
+use super::accumulator::broker_queue::Listed;
 use super::accumulator::{BrokerQueue, LockedQueue, PartitionQueue};
 use super::answer;
 use super::batch_result::BatchResult;
+use super::changed::{Changed, EndedBatches};
 use super::compress::{at_once, compress, compress_elsewhere};
 use super::inner::ProducerInner;
 use super::split;
@@ -15,10 +17,10 @@ use super::submit::{submit, topic_id};
 use crate::cluster::Purpose;
 use crate::config::{Acks, Compression};
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{Readiness, Take, Taken};
+use crate::machine::produce::{BatchQueue, Take, Taken};
 use crate::machine::topology::Topology;
 use crate::net::Connection;
-use crate::types::TopicId;
+use crate::types::{BrokerId, TopicId};
 
 /// What a request costs beside its batches: header, names, counts.
 const REQUEST_OVERHEAD: usize = 512;
@@ -208,14 +210,14 @@ async fn recover(inner: &Arc<ProducerInner>, broker: &BrokerQueue, error: Error)
 fn pass_on(inner: &Arc<ProducerInner>, broker: &BrokerQueue) {
     let mut sweep = broker.sweep(tokio::time::Instant::now().into_std(), false);
     let due = std::iter::from_fn(|| broker.next_due(&mut sweep));
-    let (ours, gone): (Vec<_>, Vec<_>) =
-        due.partition(|listed| listed.queue.lock().queue.leader() == Some(broker.id));
+    let is_ours = |listed: &Listed| listed.queue.look(BatchQueue::leader) == Some(broker.id);
+    let (ours, gone): (Vec<_>, Vec<_>) = due.partition(is_ours);
     ours.into_iter()
         .rev()
         .for_each(|listed| broker.put_back(listed));
-    for listed in gone {
-        listed.queue.lock().unlist(listed.timer);
-        inner.replan(&listed.queue);
+    for Listed { queue, timer } in gone {
+        let changed = queue.change(|locked, _| locked.unlist(timer));
+        inner.carry_out(&queue, changed);
     }
 }
 
@@ -291,22 +293,20 @@ fn collect(
         .batch_size
         .min(inner.settings.max_request_size / 2);
     while let Some(listed) = broker.next_due(&mut sweep) {
-        let topic = topic_id(topology, &listed.queue);
-        let mut locked = listed.queue.lock();
-        // A batch may be larger than all that is left: one record has no other bound than the request's.
-        if !taken.is_empty() && locked.queue.next_len() > room {
-            drop(locked);
-            broker.put_back(listed);
-            return taken;
-        }
-        locked.unlist(listed.timer);
         let visit = Visit {
-            topic,
+            broker: broker.id,
+            topic: topic_id(topology, &listed.queue),
             request,
             now,
             rush,
         };
-        if let Some(batch) = take(inner, broker, &listed.queue, locked, visit, &mut at_once) {
+        // A batch may be larger than all that is left: one record has no other bound than the request's.
+        let most = (!taken.is_empty()).then_some(room);
+        let Some(asked) = visit.begin(inner, &listed, most) else {
+            broker.put_back(listed);
+            return taken;
+        };
+        if let Some(batch) = take(inner, &listed.queue, visit, asked, &mut at_once) {
             room = room.saturating_sub(batch.batch.body.len() + BATCH_OVERHEAD);
             taken.push((listed.queue, batch));
             if room < least {
@@ -320,6 +320,7 @@ fn collect(
 /// What a sender knows when it looks at a queue.
 #[derive(Clone, Copy)]
 struct Visit {
+    broker: BrokerId,
     /// The id of the queue's topic.
     topic: TopicId,
     request: u64,
@@ -328,101 +329,99 @@ struct Visit {
     rush: bool,
 }
 
-/// Takes one queue's next batch, if it may be sent now; lists the queue again for what follows. `at_once` is how many
-/// bytes may still be compressed for the request.
-fn take<'a>(
-    inner: &Arc<ProducerInner>,
-    broker: &BrokerQueue,
-    queue: &'a Arc<PartitionQueue>,
-    mut locked: MutexGuard<'a, LockedQueue>,
-    visit: Visit,
-    at_once: &mut usize,
-) -> Option<Taken<Arc<BatchResult>>> {
-    if locked.taken_before(visit.request) {
-        // It was listed twice: as ready, and by a timer. What follows goes into the next request.
-        leave(inner, queue, locked);
-        return None;
+/// What a queue gives to be sent, or to be made ready for that; `None` when there is nothing now, or the producer needs
+/// an identity first.
+type Asked = Option<Take<Arc<BatchResult>>>;
+
+impl Visit {
+    /// Takes a listed queue from the list and asks it for its next batch, unless that is larger than `most`: then the
+    /// queue is as it was.
+    fn begin(
+        &self,
+        inner: &ProducerInner,
+        listed: &Listed,
+        most: Option<usize>,
+    ) -> Option<Changed<Asked>> {
+        listed.queue.try_change(|locked, ended| {
+            if most.is_some_and(|most| locked.queue.next_len() > most) {
+                return None;
+            }
+            locked.unlist(listed.timer);
+            // It was listed twice: as ready, and by a timer. What follows goes into the next request.
+            let again = locked.taken_before(self.request);
+            Some(if again {
+                None
+            } else {
+                self.ask(inner, locked, ended)
+            })
+        })
     }
-    loop {
-        let Some(next) = ask(inner, broker, &mut locked, visit) else {
-            drop(locked);
-            broker.list_now(Arc::clone(queue));
-            return None;
-        };
-        match next {
-            Take::Compress(batch) if batch.plain_len < *at_once => {
-                drop(locked);
-                *at_once -= batch.plain_len;
-                let batch = compress(inner, batch);
-                locked = queue.lock();
-                if let Some(ended) = locked.queue.compressed(batch) {
-                    drop(locked);
-                    answer::give_back(inner, ended);
-                    return None;
-                }
-            }
-            Take::Compress(batch) => {
-                drop(locked);
-                compress_elsewhere(inner, Arc::clone(queue), batch);
-                return None;
-            }
-            Take::Split(number, batch) => {
-                drop(locked);
-                split::ahead(inner, queue, number, batch);
-                locked = queue.lock();
-            }
-            Take::GivenUp(ended) => {
-                drop(locked);
-                inner.end(queue, ended);
-                locked = queue.lock();
-            }
-            Take::Send(taken) => {
-                leave(inner, queue, locked);
-                return Some(taken);
-            }
-            Take::Nothing(_) => {
-                leave(inner, queue, locked);
-                return None;
+
+    /// Asks a queue for its next batch.
+    fn ask(
+        &self,
+        inner: &ProducerInner,
+        locked: &mut LockedQueue,
+        ended: &mut EndedBatches,
+    ) -> Asked {
+        loop {
+            // Not as it was before the wait for the connection: an epoch that another queue, or this one,
+            // has gone on from must not come back.
+            let identity = inner.identity.current()?;
+            let bump = |own| inner.identity.bump(own);
+            let take =
+                locked
+                    .queue
+                    .take(self.broker, self.topic, self.now, self.rush, identity, bump);
+            match take {
+                Take::GivenUp(all) => ended.extend(all),
+                take => return Some(take),
             }
         }
     }
 }
 
-/// Asks a queue for its next batch; `None` when the producer needs an identity first.
-fn ask(
-    inner: &ProducerInner,
-    broker: &BrokerQueue,
-    locked: &mut LockedQueue,
-    visit: Visit,
-) -> Option<Take<Arc<BatchResult>>> {
-    // Not as it was before the wait for the connection: an epoch that another queue, or this one,
-    // has gone on from must not come back.
-    let identity = inner.identity.current()?;
-    let mut new_id_wanted = false;
-    let bump = |own| {
-        let bumped = inner.identity.bump(own);
-        new_id_wanted = bumped.is_none();
-        bumped
-    };
-    let Visit {
-        topic, now, rush, ..
-    } = visit;
-    let take = locked
-        .queue
-        .take(broker.id, topic, now, rush, identity, bump);
-    match take {
-        Take::Nothing(Readiness::No) if new_id_wanted => None,
-        take => Some(take),
-    }
-}
-
-/// Lists a queue again, if need be, and lets it go.
-fn leave(
+/// Takes one queue's next batch, if it may be sent now. `at_once` is how many bytes may still be compressed for the
+/// request.
+fn take(
     inner: &Arc<ProducerInner>,
     queue: &Arc<PartitionQueue>,
-    mut locked: MutexGuard<'_, LockedQueue>,
-) {
-    let plan = inner.accumulator.plan(queue, &mut locked);
-    drop(locked);
-    inner.carry_out(queue, plan);
+    visit: Visit,
+    asked: Changed<Asked>,
+    at_once: &mut usize,
+) -> Option<Taken<Arc<BatchResult>>> {
+    let mut next = inner.carry_out(queue, asked)?;
+    loop {
+        let changed = match next {
+            Take::Send(taken) => return Some(taken),
+            Take::Compress(batch) if batch.plain_len < *at_once => {
+                *at_once -= batch.plain_len;
+                let batch = compress(inner, batch);
+                queue.change(|locked, ended| match locked.queue.compressed(batch) {
+                    None => Ok(visit.ask(inner, locked, ended)),
+                    Some(late) => Err(late),
+                })
+            }
+            Take::Compress(batch) => {
+                compress_elsewhere(inner, Arc::clone(queue), batch);
+                return None;
+            }
+            Take::Split(number, batch) => {
+                split::ahead(inner, queue, number, batch);
+                queue.change(|locked, ended| Ok(visit.ask(inner, locked, ended)))
+            }
+            Take::GivenUp(given_up) => queue.change(|locked, ended| {
+                ended.extend(given_up);
+                Ok(visit.ask(inner, locked, ended))
+            }),
+            Take::Nothing => return None,
+        };
+        match inner.carry_out(queue, changed) {
+            Ok(asked) => next = asked?,
+            Err(late) => {
+                answer::give_back(inner, late);
+                return None;
+            }
+        }
+    }
 }

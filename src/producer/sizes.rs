@@ -110,7 +110,7 @@ impl ProducerInner {
     /// Notes that a batch of so many bytes, before and after its compression, was too large for the topic; tells the size
     /// that its batches are closed at from now on.
     pub(crate) fn too_large(
-        &self,
+        self: &Arc<Self>,
         topic: &TopicName,
         code: ErrorCode,
         plain: usize,
@@ -132,7 +132,7 @@ impl ProducerInner {
     }
 
     /// Tries larger batches for topics that have refused none for a while.
-    pub(crate) fn grow_batches(&self) {
+    pub(crate) fn grow_batches(self: &Arc<Self>) {
         let again = after(now(), self.cluster.settings().metadata_max_age);
         let grown: Vec<_> = {
             let mut all = self.accumulator.sizes.lock();
@@ -147,7 +147,7 @@ impl ProducerInner {
         }
     }
 
-    fn fit_queues(&self, topic: &str, size: usize) {
+    fn fit_queues(self: &Arc<Self>, topic: &str, size: usize) {
         for queue in self
             .accumulator
             .topics
@@ -155,7 +155,8 @@ impl ProducerInner {
             .iter()
             .flat_map(|t| &t.queues)
         {
-            queue.lock().queue.fit(size);
+            let changed = queue.change(|locked, _| locked.queue.fit(size));
+            self.carry_out(queue, changed);
         }
     }
 }

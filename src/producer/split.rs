@@ -28,7 +28,6 @@ pub(crate) fn too_large(
     inner.clone().spawn(async move {
         inner.ask_limits(queue.target.name()).await;
         smaller(&inner, &queue, flight, batch);
-        inner.replan(&queue);
     });
 }
 
@@ -140,8 +139,8 @@ fn into_parts(
     if parts.is_empty() {
         inner.accumulator.pool.release(charged);
     }
-    let back = queue.lock().queue.parts(number, parts);
-    match back {
+    let changed = queue.change(|locked, _| locked.queue.parts(number, parts));
+    match inner.carry_out(queue, changed) {
         Ok(()) => true,
         Err(parts) => {
             // Its time was up or the producer was closed meanwhile, which has failed every record of the batch.
@@ -159,7 +158,8 @@ fn not_split(
     batch: OurBatch,
 ) {
     let possibly_written = batch.knowledge.may_be_written();
-    if queue.lock().queue.not_split(number) {
+    let changed = queue.change(|locked, _| locked.queue.not_split(number));
+    if inner.carry_out(queue, changed) {
         fail(inner, queue, batch, possibly_written, false);
     } else {
         give_back(inner, batch);

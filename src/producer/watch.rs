@@ -10,9 +10,8 @@ use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
 use crate::cluster::refused;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::Ended;
+use crate::machine::produce::{BatchQueue, Ended};
 use crate::machine::topology::{Topic, Topology};
-use crate::types::BrokerId;
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
 pub(crate) struct AbortOnDrop(pub(crate) Arc<ProducerInner>);
@@ -79,18 +78,9 @@ async fn at(time: Option<Instant>) {
 fn expire(inner: &Arc<ProducerInner>) {
     let now = tokio::time::Instant::now().into_std();
     while let Some(queue) = inner.accumulator.deadlines.pop(now) {
-        let mut ended = Vec::new();
-        let (next, leader) = {
-            let mut locked = queue.lock();
-            (locked.queue.expire(now, &mut ended), locked.queue.leader())
-        };
-        explain(inner, &queue, leader, &mut ended);
-        let any = !ended.is_empty();
-        inner.end(&queue, ended);
-        if any {
-            // What follows a batch that was being compressed need not wait for it any more.
-            inner.replan(&queue);
-        }
+        let mut changed = queue.change(|locked, ended| locked.queue.expire(now, ended));
+        explain(inner, &queue, changed.ended_mut());
+        let next = inner.carry_out(&queue, changed);
         if let Some(at) = next {
             inner.accumulator.deadlines.watch(at, queue);
         }
@@ -98,13 +88,11 @@ fn expire(inner: &Arc<ProducerInner>) {
 }
 
 /// Tells of batches that wait to be sent why they cannot be: that is later than what became of their last attempt.
-fn explain(
-    inner: &ProducerInner,
-    queue: &PartitionQueue,
-    leader: Option<BrokerId>,
-    ended: &mut [Ended<Arc<BatchResult>>],
-) {
-    let trouble = match leader {
+fn explain(inner: &ProducerInner, queue: &PartitionQueue, ended: &mut [Ended<Arc<BatchResult>>]) {
+    if ended.is_empty() {
+        return;
+    }
+    let trouble = match queue.look(BatchQueue::leader) {
         Some(leader) => inner.accumulator.trouble(leader),
         None => Some(Arc::new(leaderless(inner, queue))),
     };
@@ -163,9 +151,7 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
     for (number, queue) in topic_queues.queues.iter().enumerate() {
         let partition = topic.partitions.get(number);
         let leader = partition.and_then(|partition| partition.leader);
-        let mut ended = Vec::new();
-        let plan = {
-            let mut locked = queue.lock();
+        let changed = queue.try_change(|locked, ended| {
             let moved = locked.queue.lead(leader);
             let is_gone = match partition {
                 Some(_) => {
@@ -180,18 +166,19 @@ fn lead(inner: &Arc<ProducerInner>, topic: &Topic) {
                 }
             };
             if is_gone {
-                locked.queue.gone(&Arc::new(gone(topic, queue)), &mut ended);
+                locked.queue.gone(&Arc::new(gone(topic, queue)), ended);
             } else if !moved {
-                continue;
+                return None;
             }
             if moved {
-                locked.forget_plans();
+                locked.forget_listings();
                 debug!(partition = %queue.target, ?leader, "partition has another leader");
             }
-            inner.accumulator.plan(queue, &mut locked)
-        };
-        inner.end(queue, ended);
-        inner.carry_out(queue, plan);
+            Some(())
+        });
+        if let Some(changed) = changed {
+            inner.carry_out(queue, changed);
+        }
     }
     if asks_again {
         // The answer was complete, as far as the cluster could see: what waits knows only now that it does.
@@ -241,19 +228,17 @@ async fn await_all(inner: &Arc<ProducerInner>, last: bool) {
         inner.accumulator.busy.queues()
     };
     for queue in queues {
-        let plan = {
-            let mut locked = queue.lock();
+        let changed = queue.change(|locked, _| {
             if last {
                 locked.queue.refuse();
             }
             let before = results.len();
             locked.queue.unfinished(&mut results);
             if results.len() == before {
-                inner.accumulator.busy.remove(&queue, &mut locked);
+                inner.accumulator.busy.remove(&queue, locked);
             }
-            inner.accumulator.plan(&queue, &mut locked)
-        };
-        inner.carry_out(&queue, plan);
+        });
+        inner.carry_out(&queue, changed);
     }
     for result in results {
         result.resolved().await;

@@ -111,7 +111,7 @@ pub(crate) enum Take<T> {
     GivenUp(Vec<Ended<T>>),
     /// To seal and send; the answer comes back with the flight's number.
     Send(Taken<T>),
-    Nothing(Readiness),
+    Nothing,
 }
 
 /// A batch to send.

@@ -328,7 +328,7 @@ fn parts_of_a_split_batch_keep_their_order_while_they_are_compressed_again() {
                     _ => seen.push(first),
                 }
             }
-            Take::GivenUp(_) | Take::Split(..) | Take::Nothing(_) => break,
+            Take::GivenUp(_) | Take::Split(..) | Take::Nothing => break,
         }
     }
     assert!(seen.len() >= 2 && seen.is_sorted(), "{seen:?}");
@@ -366,7 +366,7 @@ fn topic_with_another_id_is_one_that_knows_no_producer() {
         .take(LEADER, anew, bench.now, false, ID, |_| None)
     {
         Take::Send(_) => true,
-        Take::Compress(_) | Take::Split(..) | Take::GivenUp(_) | Take::Nothing(_) => false,
+        Take::Compress(_) | Take::Split(..) | Take::GivenUp(_) | Take::Nothing => false,
     };
     assert!(take());
     assert!(!take(), "one batch at first");

@@ -55,12 +55,20 @@ mod tests {
         let queues = TopicQueues::new(&topic(3), None, limits).queues;
         let busy = Busy::default();
         for queue in queues.iter().take(2) {
-            busy.add(queue, &mut queue.lock());
-            busy.add(queue, &mut queue.lock());
+            queue
+                .change(|locked, _| busy.add(queue, locked))
+                .only_result();
+            queue
+                .change(|locked, _| busy.add(queue, locked))
+                .only_result();
         }
         assert_eq!(busy.queues().len(), 2);
-        busy.remove(&queues[0], &mut queues[0].lock());
-        busy.remove(&queues[2], &mut queues[2].lock());
+        queues[0]
+            .change(|locked, _| busy.remove(&queues[0], locked))
+            .only_result();
+        queues[2]
+            .change(|locked, _| busy.remove(&queues[2], locked))
+            .only_result();
         assert_eq!(busy.queues()[0].key(), queues[1].key());
         assert_eq!(busy.queues().len(), 1);
     }

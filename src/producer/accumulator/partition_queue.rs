@@ -1,14 +1,22 @@
 //! One partition's queue, and how it is listed with its leader's sender.
+//!
+//! Its lock is private to this file: who changes the queue gets a [`Changed`], which has to be carried out.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::super::batch_result::BatchResult;
-use super::super::clock::Clock;
+use super::super::buffer_pool::Allocator;
+use super::super::changed::{Changed, EndedBatches};
+use super::super::clock::{Clock, TICKER};
+use super::super::delivery::Delivery;
 use super::super::mark::Mark;
+use super::busy::Busy;
+use crate::batch::RecordParts;
 use crate::machine::produce::waiters::Key;
-use crate::machine::produce::{BatchQueue, Limits, Missing, Readiness};
+use crate::machine::produce::{Append, BatchQueue, Limits, Missing, Readiness, Room};
+use crate::record::millis;
 use crate::types::{BrokerId, TopicPartition};
 
 /// No partition without a leader has a backlog.
@@ -25,7 +33,7 @@ pub(crate) struct PartitionQueue {
 /// What a queue's lock protects.
 pub(crate) struct LockedQueue {
     pub(crate) queue: BatchQueue<Arc<BatchResult>>,
-    pub(crate) clock: Clock,
+    clock: Clock,
     /// The time of the open batch's first record.
     first_time: i64,
     listed: bool,
@@ -40,10 +48,52 @@ pub(crate) struct LockedQueue {
 
 /// What to tell the leader's sender about a queue, once its lock is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum Listing {
     Now(BrokerId),
     At(BrokerId, Instant),
     Lingers(BrokerId, Instant),
+}
+
+/// What became of a record.
+pub(crate) enum Appended {
+    /// It has its place in the open batch; nothing else has changed.
+    Added(Delivery),
+    /// It opened a batch, and the one before may be ready.
+    Opened(Changed<Opened>),
+    /// It was not added.
+    Not(Changed<Append<Arc<BatchResult>>>),
+}
+
+/// The first record of a batch.
+pub(crate) struct Opened {
+    pub(crate) delivery: Delivery,
+    /// Nobody watches the queue's delivery timeout yet.
+    pub(crate) first: bool,
+    pub(crate) leaderless: bool,
+}
+
+/// Memory and results for one partition's queue.
+struct QueueRoom<'a> {
+    allocator: Allocator<'a>,
+    queue: &'a PartitionQueue,
+}
+
+impl Room<Arc<BatchResult>> for QueueRoom<'_> {
+    fn buffer(&mut self, least: usize, most: usize) -> Option<(Vec<u8>, usize)> {
+        self.allocator.buffer(least, most)
+    }
+
+    fn grow(&mut self, least: usize, most: usize) -> Option<usize> {
+        self.allocator.grow(least, most)
+    }
+
+    fn others(&mut self) -> Option<usize> {
+        self.allocator.others()
+    }
+
+    fn result(&mut self) -> Arc<BatchResult> {
+        Arc::new(BatchResult::new(self.queue.target.clone()))
+    }
 }
 
 impl PartitionQueue {
@@ -64,19 +114,64 @@ impl PartitionQueue {
         }
     }
 
-    /// Whether the partition had no leader when its backlog was last published.
-    pub(crate) fn is_leaderless(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) == LEADERLESS
-    }
-
     /// What tells it from every other queue: where it is, for none is freed before its producer.
     pub(crate) fn key(&self) -> Key {
         std::ptr::from_ref(self).addr()
     }
 
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, LockedQueue> {
+    fn lock(&self) -> MutexGuard<'_, LockedQueue> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the queue.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&BatchQueue<Arc<BatchResult>>) -> R) -> R {
+        look(&self.lock().queue)
+    }
+
+    /// Changes the queue; batches that end by it are to be added to the second argument.
+    pub(crate) fn change<R>(
+        &self,
+        change: impl FnOnce(&mut LockedQueue, &mut EndedBatches) -> R,
+    ) -> Changed<R> {
+        let (mut locked, mut ended) = (self.lock(), Vec::new());
+        let result = change(&mut locked, &mut ended);
+        self.changed(&mut locked, result, ended)
+    }
+
+    /// The same for what may find nothing to change: then the queue must be as it was.
+    pub(crate) fn try_change<R>(
+        &self,
+        change: impl FnOnce(&mut LockedQueue, &mut EndedBatches) -> Option<R>,
+    ) -> Option<Changed<R>> {
+        let (mut locked, mut ended) = (self.lock(), Vec::new());
+        let result = change(&mut locked, &mut ended)?;
+        Some(self.changed(&mut locked, result, ended))
+    }
+
+    /// Finds out what a change leaves to be done; with the lock held.
+    fn changed<R>(&self, locked: &mut LockedQueue, result: R, ended: EndedBatches) -> Changed<R> {
+        self.publish_backlog(locked);
+        let listing = locked.listing(tokio::time::Instant::now().into_std());
+        Changed::new(result, ended, listing)
+    }
+
+    /// Begins to append a record.
+    #[inline]
+    pub(crate) fn begin_append(self: &Arc<Self>) -> Appending<'_> {
+        Appending {
+            queue: self,
+            locked: self.lock(),
+        }
+    }
+
+    fn not_added(&self, locked: &mut LockedQueue, append: Append<Arc<BatchResult>>) -> Appended {
+        // Nothing has changed where many wait for what is on its way already.
+        if locked.queue.has_open() || locked.listed {
+            self.publish_backlog(locked);
+            return Appended::Not(Changed::new(append, Vec::new(), None));
+        }
+        Appended::Not(self.changed(locked, append, Vec::new()))
     }
 
     /// Batches that waited when that was last published; `None` where the partition had no leader.
@@ -86,7 +181,7 @@ impl PartitionQueue {
     }
 
     /// Publishes how much waits; called before the lock is released.
-    pub(crate) fn publish_backlog(&self, locked: &LockedQueue) {
+    fn publish_backlog(&self, locked: &LockedQueue) {
         let backlog = match locked.queue.leader() {
             Some(_) => u32::try_from(locked.queue.backlog()).unwrap_or(LEADERLESS - 1),
             None => LEADERLESS,
@@ -95,10 +190,73 @@ impl PartitionQueue {
     }
 }
 
+/// A record's append, with the queue's lock.
+pub(crate) struct Appending<'a> {
+    queue: &'a Arc<PartitionQueue>,
+    locked: MutexGuard<'a, LockedQueue>,
+}
+
+impl Appending<'_> {
+    /// The time of a record that is made now.
+    #[inline]
+    pub(crate) fn time(&mut self) -> i64 {
+        let locked = &mut *self.locked;
+        let fresh = !locked.queue.has_open();
+        locked
+            .clock
+            .now(&TICKER, fresh, || millis(SystemTime::now()))
+    }
+
+    /// Appends to the open batch, if it has room as it is; nothing else changes. `bound` is the record's largest
+    /// possible size, `sticky` tells that it has no key.
+    #[inline]
+    pub(crate) fn try_append(
+        &mut self,
+        parts: &RecordParts<'_>,
+        bound: usize,
+        sticky: bool,
+    ) -> Option<Delivery> {
+        let (result, index) = self.locked.queue.try_append(parts, bound, sticky)?;
+        let mark = self.locked.mark_time(&result, index, parts.timestamp);
+        Some(Delivery::new(result, index, mark))
+    }
+
+    /// Appends where the open batch must grow, or gives way to another, for which there may be no memory.
+    #[cold]
+    pub(crate) fn append(
+        mut self,
+        parts: &RecordParts<'_>,
+        bound: usize,
+        sticky: bool,
+        allocator: Allocator<'_>,
+        busy: &Busy,
+    ) -> Appended {
+        let (queue, locked) = (self.queue, &mut *self.locked);
+        let now = || tokio::time::Instant::now().into_std();
+        let mut room = QueueRoom { allocator, queue };
+        let added = match locked.queue.append(parts, bound, sticky, now, &mut room) {
+            Append::Added(added) => added,
+            other => return queue.not_added(locked, other),
+        };
+        let mark = locked.mark_time(&added.result, added.index, parts.timestamp);
+        let delivery = Delivery::new(added.result, added.index, mark);
+        if !added.opened {
+            return Appended::Added(delivery);
+        }
+        let opened = Opened {
+            delivery,
+            first: added.first,
+            leaderless: locked.queue.leader().is_none(),
+        };
+        busy.add(queue, locked);
+        Appended::Opened(queue.changed(locked, opened, Vec::new()))
+    }
+}
+
 impl LockedQueue {
     /// What a record's handle needs to tell its time.
     #[inline]
-    pub(crate) fn mark_time(&mut self, result: &BatchResult, index: u32, time: i64) -> Mark {
+    fn mark_time(&mut self, result: &BatchResult, index: u32, time: i64) -> Mark {
         result.mark(index, time, &mut self.first_time)
     }
 
@@ -113,21 +271,16 @@ impl LockedQueue {
         missing.is_gone(now, answers)
     }
 
-    /// Whether the sender looks at the queue as soon as it can.
-    pub(crate) fn is_listed(&self) -> bool {
-        self.listed
-    }
-
     /// What to do about the queue's readiness; `None` when its sender knows already.
-    pub(crate) fn plan(&mut self, now: Instant) -> Option<Plan> {
+    fn listing(&mut self, now: Instant) -> Option<Listing> {
         let leader = self.queue.leader()?;
         match self.queue.readiness(now, false) {
             Readiness::No => None,
             Readiness::Now => {
-                (!std::mem::replace(&mut self.listed, true)).then_some(Plan::Now(leader))
+                (!std::mem::replace(&mut self.listed, true)).then_some(Listing::Now(leader))
             }
-            Readiness::At(at) => self.time(at).then_some(Plan::At(leader, at)),
-            Readiness::Lingers(at) => self.time(at).then_some(Plan::Lingers(leader, at)),
+            Readiness::At(at) => self.time(at).then_some(Listing::At(leader, at)),
+            Readiness::Lingers(at) => self.time(at).then_some(Listing::Lingers(leader, at)),
         }
     }
 
@@ -155,7 +308,7 @@ impl LockedQueue {
     }
 
     /// A new leader's sender knows nothing of the queue yet.
-    pub(crate) fn forget_plans(&mut self) {
+    pub(crate) fn forget_listings(&mut self) {
         self.listed = false;
         self.timer = None;
     }

@@ -85,10 +85,12 @@ impl TopicQueues {
     pub(crate) fn waits(&self) -> (bool, bool) {
         let mut any = (false, false);
         for queue in &self.queues {
-            let locked = queue.lock();
-            let waits = locked.queue.backlog() > 0 || locked.queue.has_open();
+            let (waits, leaderless) = queue.look(|queue| {
+                let waits = queue.backlog() > 0 || queue.has_open();
+                (waits, queue.leader().is_none())
+            });
             any.0 |= waits;
-            any.1 |= waits && locked.queue.leader().is_none();
+            any.1 |= waits && leaderless;
         }
         any
     }

@@ -42,7 +42,7 @@ fn close_resolves_what_is_being_compressed() {
             .next()
             .unwrap();
         let compressing = async {
-            while queue.lock().queue.backlog() > 0 || queue.lock().queue.has_open() {
+            while queue.look(|queue| queue.backlog() > 0 || queue.has_open()) {
                 tokio::task::yield_now().await;
             }
         };

@@ -157,6 +157,6 @@ async fn queues_made_from_old_metadata_learn_their_leaders() {
         tokio::task::yield_now().await;
     }
     for queue in &queues.queues {
-        assert_eq!(queue.lock().queue.leader(), Some(BrokerId(0)));
+        assert_eq!(queue.look(|queue| queue.leader()), Some(BrokerId(0)));
     }
 }

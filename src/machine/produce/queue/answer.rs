@@ -10,6 +10,7 @@ use crate::machine::produce::verdict::{Answer, ProduceVerdict, Situation, verdic
 
 impl<T: Clone> BatchQueue<T> {
     /// Takes the answer for a batch in flight.
+    #[must_use = "the batch must not get lost"]
     pub(crate) fn answer(
         &mut self,
         flight: u64,
@@ -125,6 +126,7 @@ impl<T: Clone> BatchQueue<T> {
     }
 
     /// Takes back a batch whose answer will not come; `sent` is false when not one byte was written.
+    #[must_use = "the batch must not get lost"]
     pub(crate) fn unanswered(
         &mut self,
         flight: u64,

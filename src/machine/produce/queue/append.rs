@@ -19,15 +19,7 @@ impl<T: Clone> BatchQueue<T> {
         now: impl FnOnce() -> Instant,
         room: &mut impl Room<T>,
     ) -> Append<T> {
-        if let Some(open) = &mut self.open
-            && open.writer.len() + bound <= open.fill_to
-        {
-            // Before the copy: a counter's atomic update would wait for all its stores.
-            let result = open.result.clone();
-            let index = open.writer.append(record);
-            if sticky {
-                self.sticky_bytes += bound;
-            }
+        if let Some((result, index)) = self.try_append(record, bound, sticky) {
             return Append::Added(Added {
                 result,
                 index,
@@ -36,6 +28,27 @@ impl<T: Clone> BatchQueue<T> {
             });
         }
         self.append_with_room(record, bound, sticky, now, room)
+    }
+
+    /// Adds a record to the open batch, if it has room for it as it is: the record's result, and its index in that.
+    #[inline]
+    pub(crate) fn try_append(
+        &mut self,
+        record: &RecordParts<'_>,
+        bound: usize,
+        sticky: bool,
+    ) -> Option<(T, u32)> {
+        let open = self.open.as_mut()?;
+        if open.writer.len() + bound > open.fill_to {
+            return None;
+        }
+        // Before the copy: a counter's atomic update would wait for all its stores.
+        let result = open.result.clone();
+        let index = open.writer.append(record);
+        if sticky {
+            self.sticky_bytes += bound;
+        }
+        Some((result, index))
     }
 
     /// The rare half of `append`: the open batch grows, or gives way to a new one.

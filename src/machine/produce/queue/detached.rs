@@ -95,6 +95,7 @@ impl<T: Clone> BatchQueue<T> {
     /// Takes a compressed batch back; it goes behind those that wait to be sent again.
     ///
     /// The batch itself when it was ended meanwhile: only its memory is left to give back.
+    #[must_use = "a batch that is given back has memory to give back"]
     pub(crate) fn compressed(&mut self, batch: ProducerBatch<T>) -> Option<ProducerBatch<T>> {
         if !self.is_compressing(&batch) {
             return Some(batch);
@@ -131,6 +132,7 @@ impl<T: Clone> BatchQueue<T> {
     }
 
     /// Gives a batch up that is not to be split; tells whether it has yet to be failed.
+    #[must_use = "who splits a batch has its records to fail, or its memory to give back"]
     pub(crate) fn not_split(&mut self, flight: u64) -> bool {
         let whole = self.back_from_split(flight);
         if let Some(whole) = &whole {

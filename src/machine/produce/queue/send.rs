@@ -54,6 +54,7 @@ impl<T: Clone> BatchQueue<T> {
 
     /// Takes the next batch for `broker`, to go to the topic with the id `topic`. `identity` is the producer's current one; `bump` is asked
     /// for a new one when sequences must restart, and may have none (then nothing is taken).
+    #[must_use = "the batch must not get lost"]
     pub(crate) fn take(
         &mut self,
         broker: BrokerId,
@@ -79,7 +80,7 @@ impl<T: Clone> BatchQueue<T> {
         bump: impl FnOnce(ProducerId) -> Option<ProducerId>,
     ) -> Take<T> {
         if self.leader != Some(broker) {
-            return Take::Nothing(Readiness::No);
+            return Take::Nothing;
         }
         if self.topic != topic {
             // The new topic's log knows no producer.
@@ -87,9 +88,8 @@ impl<T: Clone> BatchQueue<T> {
             self.sequences.distrust();
             self.term += 1;
         }
-        match self.readiness(now, hurry) {
-            Readiness::Now => {}
-            other => return Take::Nothing(other),
+        if self.readiness(now, hurry) != Readiness::Now {
+            return Take::Nothing;
         }
         // Nothing is left that could tell whether the doubted ones are in the log.
         let is_open_question = self.flights.is_empty()
@@ -135,10 +135,10 @@ impl<T: Clone> BatchQueue<T> {
             self.sequences.distrust();
         }
         if self.limits.idempotent && !self.identify(identity, bump) {
-            return Take::Nothing(Readiness::No);
+            return Take::Nothing;
         }
         let Some(mut batch) = self.pop_next() else {
-            return Take::Nothing(Readiness::No);
+            return Take::Nothing;
         };
         if batch.stamp.is_none() {
             batch.stamp = Some(self.stamp(batch.share.count));

@@ -161,7 +161,7 @@ impl World {
                 };
                 self.flying.push(taken);
             }
-            Take::Nothing(_) => {}
+            Take::Nothing => {}
         }
     }
 

@@ -114,7 +114,7 @@ impl Bench {
             Take::Compress(_) => panic!("nothing is compressed here"),
             Take::Split(..) => panic!("nothing is too large here"),
             Take::GivenUp(_) => panic!("nothing is given up here"),
-            Take::Nothing(_) => None,
+            Take::Nothing => None,
         }
     }
 
