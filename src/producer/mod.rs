@@ -15,6 +15,7 @@ mod changed;
 mod clock;
 mod compress;
 mod delivery;
+mod drain;
 mod enqueue;
 mod flushed;
 mod identity;
@@ -231,7 +232,7 @@ impl Producer {
     /// [`Error::Undelivered`] when records had to be failed because `deadline` passed; it tells how many failed in all.
     pub async fn close(&self, deadline: Duration) -> Result<Flushed> {
         let inner = self.inner();
-        let drained = tokio::time::timeout(deadline, watch::drain(inner)).await;
+        let drained = tokio::time::timeout(deadline, watch::flush_last(inner)).await;
         inner.abort(&Error::Closed { what: "producer" });
         let flushed = inner.counters.take_untold();
         match drained {

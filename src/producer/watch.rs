@@ -29,7 +29,7 @@ pub(crate) async fn run(ends: AbortOnDrop) {
     let inner = &ends.0;
     let mut stopped = inner.stopped();
     let mut topology = inner.cluster.changes();
-    let mut draining = None;
+    let mut last_flush = None;
     loop {
         let timer = at(inner.accumulator.deadlines.next());
         let in_line = at(inner
@@ -53,11 +53,11 @@ pub(crate) async fn run(ends: AbortOnDrop) {
             }
             () = inner.accumulator.deadlines.changed() => {
                 follow_adopted(inner);
-                if inner.is_closing() && draining.is_none() {
-                    draining = Some(Box::pin(drain(inner)));
+                if inner.is_closing() && last_flush.is_none() {
+                    last_flush = Some(Box::pin(flush_last(inner)));
                 }
             }
-            () = finished(&mut draining) => {
+            () = finished(&mut last_flush) => {
                 debug!("every record of a closed producer has resolved");
                 inner.abort(&Error::Closed { what: "producer" });
                 return;
@@ -201,10 +201,10 @@ fn gone(topic: &Topic, queue: &PartitionQueue) -> Error {
     .with_advice("send the record again, for one of those")
 }
 
-/// Waits for the drain, for ever when there is none.
-async fn finished<F: Future<Output = ()> + Unpin>(draining: &mut Option<F>) {
-    match draining {
-        Some(drain) => drain.await,
+/// Waits for that flush, for ever when there is none.
+async fn finished<F: Future<Output = ()> + Unpin>(last_flush: &mut Option<F>) {
+    match last_flush {
+        Some(flush) => flush.await,
         None => std::future::pending().await,
     }
 }
@@ -215,7 +215,7 @@ pub(crate) async fn flush(inner: &Arc<ProducerInner>) {
 }
 
 /// The same for the last time: no record is accepted behind what is waited for.
-pub(crate) async fn drain(inner: &Arc<ProducerInner>) {
+pub(crate) async fn flush_last(inner: &Arc<ProducerInner>) {
     inner.begin_closing();
     await_all(inner, true).await;
 }
