@@ -13,7 +13,7 @@ use super::compress::{at_once, compress, compress_elsewhere};
 use super::inner::ProducerInner;
 use super::split;
 use super::submit::topic_id;
-use crate::machine::produce::{Take, Taken};
+use crate::machine::produce::{ProducerBatch, Take, Taken};
 use crate::machine::topology::Topology;
 use crate::types::{BrokerId, TopicId};
 
@@ -131,6 +131,14 @@ impl Visit {
     }
 }
 
+/// What comes of a batch that came back.
+enum Then {
+    /// The queue was asked for the next one.
+    Asked(Asked),
+    /// It had ended meanwhile: its memory is left to give back.
+    Late(ProducerBatch<Arc<BatchResult>>),
+}
+
 /// Takes one queue's next batch, if it may be sent now. `at_once` is how many bytes may still be compressed for the
 /// request.
 fn take(
@@ -148,8 +156,8 @@ fn take(
                 *at_once -= batch.plain_len;
                 let batch = compress(inner, batch);
                 queue.change(|locked, ended| match locked.queue.compressed(batch) {
-                    None => Ok(visit.ask(inner, locked, ended)),
-                    Some(late) => Err(late),
+                    None => Then::Asked(visit.ask(inner, locked, ended)),
+                    Some(late) => Then::Late(late),
                 })
             }
             Take::Compress(batch) => {
@@ -158,17 +166,17 @@ fn take(
             }
             Take::Split(number, batch) => {
                 split::ahead(inner, queue, number, batch);
-                queue.change(|locked, ended| Ok(visit.ask(inner, locked, ended)))
+                queue.change(|locked, ended| Then::Asked(visit.ask(inner, locked, ended)))
             }
             Take::GivenUp(given_up) => queue.change(|locked, ended| {
                 ended.extend(given_up);
-                Ok(visit.ask(inner, locked, ended))
+                Then::Asked(visit.ask(inner, locked, ended))
             }),
             Take::Nothing => return None,
         };
         match inner.carry_out(queue, changed) {
-            Ok(asked) => next = asked?,
-            Err(late) => {
+            Then::Asked(asked) => next = asked?,
+            Then::Late(late) => {
                 answer::give_back(inner, late);
                 return None;
             }

@@ -104,7 +104,7 @@ impl World {
             10 => {
                 if let Some(at) = pick(self.flying.len()) {
                     let taken = self.flying.remove(at);
-                    let answered = self.bench.lose(taken, with % 3 > 0);
+                    let answered = self.bench.lose(taken, !with.is_multiple_of(3));
                     self.carry_out(answered);
                 }
             }
