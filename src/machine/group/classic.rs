@@ -184,7 +184,7 @@ impl Classic {
                 self.lose_coordinator();
                 self.obey(unanswered(Call::Find, &error), error, turn);
             }
-            Event::Moved => self.moved(turn),
+            Event::Moved => self.moved(),
             Event::Answer(call, answer) => self.answered(call, answer, turn),
             Event::Counts(counts) => self.counted(counts, turn),
             Event::Done => self.holdings.done(),

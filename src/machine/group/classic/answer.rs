@@ -43,12 +43,8 @@ impl Classic {
         let (code, joined) = match answer {
             Ok(Answer::Join(code, joined)) => (code, joined),
             Ok(_) => return,
-            Err(error) => {
-                self.released(&error, turn);
-                return self.refused(unanswered(Call::Join, &error), error, turn);
-            }
+            Err(error) => return self.refused(unanswered(Call::Join, &error), error, turn),
         };
-        self.held(turn);
         match verdict(Call::Join, code) {
             Verdict::Accept => self.joined(terms, joined, turn),
             Verdict::TakeId => {
@@ -65,13 +61,6 @@ impl Classic {
                 let error = advised(error, &self.settings, joined.grounds.as_ref());
                 self.refused(verdict, error, turn);
             }
-        }
-    }
-
-    /// A request that held the session is over: until its connection ended, the coordinator did.
-    fn released(&mut self, error: &Error, turn: &Turn) {
-        if matches!(error, Error::Disconnected { .. }) {
-            self.held(turn);
         }
     }
 
@@ -147,7 +136,6 @@ impl Classic {
             Ok(Answer::Sync(code, bytes)) => (code, bytes),
             Ok(_) => return,
             Err(error) => {
-                self.released(&error, turn);
                 let verdict = unanswered(Call::Sync, &error);
                 return self.sync_refused(verdict, error, turn);
             }

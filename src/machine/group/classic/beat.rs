@@ -6,6 +6,11 @@
 //! the member keeps its generation and its partitions, and nothing of them is handed out until the coordinator has
 //! answered: then either all goes on where it stopped, or it was lost, and nothing was handled by two.
 //!
+//! Only what the coordinator says of the member is heard, and counts from when it was asked. A join or a sync may wait
+//! there for longer than a session: the coordinator keeps whoever waits, so the session does not end meanwhile, and an
+//! answer that accepts the member begins it anew. Whatever else such a request ends with says nothing of where it had
+//! been, and the session is as old as if it had never been sent.
+//!
 //! Java keeps the generation too and goes on handing out what it has fetched, for as long as that may take; librdkafka
 //! gives everything up.
 
@@ -157,11 +162,6 @@ impl Classic {
         if std::mem::take(&mut self.session.is_withheld) {
             turn.push(Action::HandOut);
         }
-    }
-
-    /// Up to now a request that waited at the coordinator has held the session.
-    pub(super) fn held(&mut self, turn: &Turn) {
-        self.session.heard = turn.now;
     }
 
     pub(super) fn beaten(&mut self, sent: &Beat, answer: Result<Answer, Error>, turn: &mut Turn) {

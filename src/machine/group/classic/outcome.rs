@@ -62,10 +62,9 @@ impl Tries {
 }
 
 impl Classic {
-    /// What waits for an answer waits in vain. The new coordinator gives everybody a new session.
-    pub(super) fn moved(&mut self, turn: &Turn) {
+    /// What waits for an answer waits in vain. The new coordinator gave everybody a new session, nobody knows when.
+    pub(super) fn moved(&mut self) {
         if self.state.is_held() {
-            self.held(turn);
             self.state = self.state.unjoined(None);
         } else if matches!(self.state, MemberState::Leaving { .. }) {
             self.state = MemberState::Outside;

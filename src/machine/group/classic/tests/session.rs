@@ -113,6 +113,38 @@ fn a_join_that_breaks_while_the_coordinator_is_silent_proves_nothing() {
 }
 
 #[test]
+fn joins_that_break_at_once_do_not_make_a_session_longer() {
+    for call in ["join", "sync"] {
+        let mut script = Script::stable(settings(COOPERATIVE), "t0");
+        assert_eq!(script.wake(), "beat 1");
+        let mut heard = script.now;
+        script.refused("beat", E::REBALANCE_IN_PROGRESS);
+        if call == "sync" {
+            script.now += ms(1_000);
+            heard = script.now;
+            assert_eq!(script.joined(2, "m1", "m0"), "sync 2");
+        }
+        // Brokers know who it is, and its own connection does not come about.
+        let mut said = script.fails(call);
+        let mut broken = 0;
+        while said != "withhold" {
+            assert!(script.now - heard < ms(10_000), "{call}: handed out");
+            said = match said.as_str() {
+                "find" => script.event(Event::Found),
+                "join as 'm1' with t0" => {
+                    broken += 1;
+                    script.fails("join")
+                }
+                "" => script.wake(),
+                other => panic!("{other}"),
+            };
+        }
+        assert!(broken > 5, "{broken}");
+        assert_eq!(script.now - heard, ms(10_000), "{call}");
+    }
+}
+
+#[test]
 fn a_session_lasts_from_when_the_heartbeat_was_sent() {
     let mut script = Script::stable(settings(COOPERATIVE), "t0");
     assert_eq!(script.wake(), "beat 1");
