@@ -1,6 +1,6 @@
 //! The coordinator of one group, as Kafka's brokers are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::world::{Node, World};
 use super::*;
@@ -33,8 +33,8 @@ pub(super) struct Group {
     pub(super) leader: Arc<str>,
     pub(super) rebalance_end: Option<Instant>,
     pub(super) ids: u32,
-    /// Who was put out of a rebalance, or of a session that a request held, and cannot know of it.
-    pub(super) put_out: BTreeSet<Arc<str>>,
+    /// Who was put out of a rebalance, or of a session that a request held, and until when it may not know of it.
+    pub(super) put_out: BTreeMap<Arc<str>, Instant>,
 }
 
 impl World {
@@ -67,12 +67,13 @@ impl World {
         if self.group.state != GroupState::Preparing {
             self.group.state = GroupState::Preparing;
             self.group.rebalance_end = Some(self.now + ms(60_000));
-            let waiting: Vec<_> = self
-                .group
-                .members
-                .values_mut()
-                .filter_map(|m| m.syncing.take())
-                .collect();
+            let mut waiting = Vec::new();
+            for member in self.group.members.values_mut() {
+                if let Some(to) = member.syncing.take() {
+                    member.session_end = Some(self.now + ms(10_000));
+                    waiting.push(to);
+                }
+            }
             for (node, call) in waiting {
                 let code = ErrorCode::REBALANCE_IN_PROGRESS;
                 self.answer(node, call, Answer::Sync(code, bytes::Bytes::new()));
@@ -87,6 +88,7 @@ impl World {
             Some(_) if sync.generation != group.generation => ErrorCode::ILLEGAL_GENERATION,
             Some(_) if group.state == GroupState::Preparing => ErrorCode::REBALANCE_IN_PROGRESS,
             Some(member) if group.state == GroupState::Stable => {
+                member.session_end = Some(self.now + ms(10_000));
                 let assignment = member.assignment.clone();
                 return self.answer(node, call, Answer::Sync(ErrorCode::NONE, assignment));
             }
@@ -142,7 +144,7 @@ impl World {
                 .find(is_its)
                 .is_some_and(|node| node.member.state.is_held())
             {
-                self.group.put_out.insert(id.clone());
+                self.group.put_out.insert(id.clone(), self.now + ms(10_000));
             }
             self.remove(&id);
         }
@@ -156,7 +158,8 @@ impl World {
                 .group
                 .members
                 .extract_if(.., |_, member| !keeps(member));
-            self.group.put_out.extend(out.map(|(id, _)| id));
+            let until = self.now + ms(10_000);
+            self.group.put_out.extend(out.map(|(id, _)| (id, until)));
         }
         let mut real = self
             .group

@@ -11,6 +11,8 @@ pub(super) enum Fault {
     Leave(usize),
     Kill(usize),
     Dawdle(usize),
+    /// This one alone cannot reach the coordinator for a while, and is refused at once or waits in vain.
+    Cut(usize, u64, bool),
     /// The coordinator dies.
     Down(u64),
     /// Another broker is the coordinator, which is noticed so much later.
@@ -35,6 +37,8 @@ pub(super) fn fault() -> impl Strategy<Value = Fault> {
         1 => any::<usize>().prop_map(Fault::Kill),
         1 => any::<usize>().prop_map(Fault::Dawdle),
         2 => prop_oneof![10u64..2_000, 5_000u64..25_000].prop_map(Fault::Down),
+        2 => (any::<usize>(), 1_000u64..40_000, any::<bool>())
+            .prop_map(|(w, n, is_refused)| Fault::Cut(w, n, is_refused)),
         1 => (100u64..6_000).prop_map(Fault::Move),
         2 => (any::<usize>(), 0u32..300).prop_map(|(w, n)| Fault::Resubscribe(w, n)),
         2 => (any::<usize>(), prop_oneof![Just(&["t"][..]), Just(&["u"][..]), Just(&["t", "u"][..])])
@@ -65,6 +69,11 @@ impl World {
                     self.tell(node, Event::PollExpired(ms(60_000)));
                     self.run(ms(500));
                     self.tell(node, Event::Polled);
+                }
+            }
+            Fault::Cut(which, millis, is_refused) => {
+                if let Some(node) = self.pick(which) {
+                    self.cut(node, ms(millis), is_refused);
                 }
             }
             Fault::Down(millis) => self.fail(ms(millis)),

@@ -24,6 +24,10 @@ pub(super) struct Node {
     /// How long its next work takes.
     pub(super) dawdles: Option<Duration>,
     counts_wanted: bool,
+    /// Until then nothing that it sends arrives.
+    cut_until: Instant,
+    /// Meanwhile it is refused at once, always.
+    is_refused: bool,
     pub(super) is_dead: bool,
     has_left: bool,
 }
@@ -84,6 +88,8 @@ impl World {
             work: None,
             dawdles: None,
             counts_wanted: false,
+            cut_until: self.now,
+            is_refused: false,
             is_dead: false,
             has_left: false,
         });
@@ -146,13 +152,15 @@ impl World {
     }
 
     fn send(&mut self, node: usize, call: CallId, request: Request, timeout: Duration) {
-        if self.now < self.is_down_until {
+        let is_cut = self.now < self.nodes[node].cut_until;
+        if self.now < self.is_down_until || is_cut {
             let error = Error::Disconnected {
                 address: "b:1".into(),
                 reason: "reset".into(),
             };
             // Refused at once, or without an answer until the time is up.
-            let at = if self.random(2) == 0 {
+            let is_refused = is_cut && self.nodes[node].is_refused;
+            let at = if is_refused || self.random(2) == 0 {
                 self.now + TICK
             } else {
                 self.now + timeout
@@ -197,6 +205,14 @@ impl World {
     }
 
     fn run_node(&mut self, node: usize) {
+        if self.nodes[node].member.state.is_held()
+            && let Some(until) = self
+                .group
+                .put_out
+                .get_mut(&self.nodes[node].member.member_id)
+        {
+            *until = self.now + ms(10_000);
+        }
         if let Some((at, action)) = self.nodes[node].work.take_if(|(at, _)| *at <= self.now) {
             debug_assert!(at <= self.now);
             let has = &mut self.nodes[node].has;
@@ -223,12 +239,14 @@ impl World {
     /// No two are handed records of the same partition.
     ///
     /// A member that the coordinator puts out of a rebalance, for joining too late, learns of it with its next heartbeat
-    /// or by the answer to its join: before that only the others know.
+    /// or by the answer to its join: before that only the others know. It never takes longer than a session, or the
+    /// request that waits.
     fn check(&self) {
         let mut owners: BTreeMap<&TopicPartition, Vec<usize>> = BTreeMap::new();
         for (number, node) in self.nodes.iter().enumerate() {
-            let is_put_out = self.group.put_out.contains(&node.member.member_id);
-            if node.is_dead || node.is_withheld || is_put_out {
+            let put_out = self.group.put_out.get(&node.member.member_id);
+            let knows_not = put_out.is_some_and(|until| self.now < *until);
+            if node.is_dead || node.is_withheld || knows_not {
                 continue;
             }
             for partition in node.has.difference(&node.stopped) {
@@ -250,7 +268,9 @@ impl World {
             for (_, node) in found {
                 if !self.nodes[node].is_dead {
                     let error = Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE, None, "x");
-                    let event = if is_up {
+                    // Another broker may tell who it is, which does not mean that it is to be reached.
+                    let is_cut = self.nodes[node].cut_until > now;
+                    let event = if is_up && !(is_cut && self.random(2) == 0) {
                         Event::Found
                     } else {
                         Event::NotFound(error)
@@ -287,6 +307,29 @@ impl World {
             member.session_end = Some(self.is_down_until + ms(10_000));
         }
         for (node, call) in broken {
+            let error = Error::Disconnected {
+                address: "b:1".into(),
+                reason: "reset".into(),
+            };
+            self.answers.push((self.now + TICK, node, call, Err(error)));
+        }
+    }
+
+    /// One member's connections end, with what waits on them, and none is to be had for that time.
+    pub(super) fn cut(&mut self, node: usize, time: Duration, is_refused: bool) {
+        self.nodes[node].cut_until = self.now + time;
+        self.nodes[node].is_refused = is_refused;
+        let mut broken: Vec<_> = self
+            .answers
+            .extract_if(.., |(_, to, ..)| *to == node)
+            .map(|(_, _, call, _)| call)
+            .collect();
+        let id = self.nodes[node].member.member_id.clone();
+        if let Some(member) = self.group.members.get(&id) {
+            let waiting = member.joining.iter().chain(&member.syncing);
+            broken.extend(waiting.map(|(_, call)| *call));
+        }
+        for call in broken {
             let error = Error::Disconnected {
                 address: "b:1".into(),
                 reason: "reset".into(),
