@@ -114,9 +114,10 @@ impl Connection {
         self.0.link.0.is_closed()
     }
 
-    /// Waits until the connection has been closed, by either side.
-    pub(crate) async fn closed(&self) {
+    /// Waits until the connection has been closed, by either side; tells whether it was because nobody used it.
+    pub(crate) async fn closed(&self) -> bool {
         self.0.link.0.closed().await;
+        self.0.link.0.is_idled()
     }
 
     /// Closes the connection; whatever waits on it is told `reason`.

@@ -43,6 +43,8 @@ pub(super) struct Shared {
     idle: Option<Duration>,
     write_limit: Duration,
     closed: AtomicBool,
+    /// Closed because nobody used it.
+    idled: AtomicBool,
     closing: watch::Sender<bool>,
     /// For a second stream to the same place, when this one is silent.
     pub(super) dialler: Dialler,
@@ -65,6 +67,7 @@ impl Link {
             idle: settings.connections_max_idle,
             write_limit: settings.request_timeout,
             closed: AtomicBool::new(false),
+            idled: AtomicBool::new(false),
             closing: watch::Sender::new(false),
             empty: Notify::new(),
             state: Mutex::new(State::new(Outgoing::new(transport.writer))),
@@ -106,6 +109,11 @@ impl Shared {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether it was closed because nobody used it.
+    pub(super) fn is_idled(&self) -> bool {
+        self.idled.load(Ordering::Acquire)
     }
 
     pub(super) async fn closed(&self) {
@@ -387,6 +395,7 @@ impl Shared {
 
     fn expire(&self, late: Option<(ApiKey, Duration, bool)>) {
         let Some((key, timeout, first)) = late else {
+            self.idled.store(true, Ordering::Release);
             self.close(self.disconnected("idle for connections.max.idle.ms"));
             return;
         };

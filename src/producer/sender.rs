@@ -27,7 +27,7 @@ pub(crate) async fn run(inner: Arc<ProducerInner>, broker: Arc<BrokerQueue>) {
             }
             tokio::select! {
                 biased;
-                () = ended(&mut closed) => lost(&inner, &broker).await,
+                idled = ended(&mut closed) => lost(&inner, &broker, idled).await,
                 () = wait(&inner, &broker, next) => {}
             }
         };
@@ -42,20 +42,21 @@ pub(crate) async fn run(inner: Arc<ProducerInner>, broker: Arc<BrokerQueue>) {
     inner.cluster.close_role(inner.id);
 }
 
-/// The end of the connection that requests are written to.
-type Ending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The end of the connection that requests are written to, and whether it came because nothing was written.
+type Ending = std::pin::Pin<Box<dyn Future<Output = bool> + Send>>;
 
 fn ending(connection: Connection) -> Ending {
     Box::pin(async move { connection.closed().await })
 }
 
 /// Waits for the end of a connection, and forgets it; for ever when there is none.
-async fn ended(closed: &mut Option<Ending>) {
-    match closed {
+async fn ended(closed: &mut Option<Ending>) -> bool {
+    let idled = match closed {
         Some(ending) => ending.await,
         None => std::future::pending().await,
-    }
+    };
     *closed = None;
+    idled
 }
 
 /// What the sender waits for.
@@ -84,11 +85,15 @@ async fn advance(inner: &Arc<ProducerInner>, broker: &Arc<BrokerQueue>) -> Next 
     Next::Work
 }
 
-/// After the connection ended: the broker may have gone, or be no leader any more; newer metadata tells.
+/// After the connection ended: the broker may have gone, or be no leader any more; newer metadata tells. One that was
+/// closed because nothing was sent says nothing of the broker.
 ///
 /// With `acks=0` closing is all that a broker does to say so, and whatever is written to it before is lost.
-async fn lost(inner: &ProducerInner, broker: &BrokerQueue) {
+async fn lost(inner: &ProducerInner, broker: &BrokerQueue, idled: bool) {
     broker.note_connection(None);
+    if idled {
+        return;
+    }
     let mut changes = inner.cluster.changes();
     inner.cluster.request_refresh();
     if inner.settings.acks == Acks::None {
