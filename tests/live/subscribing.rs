@@ -116,7 +116,7 @@ async fn from_the_end(kafka: &Kafka) -> Outcome {
 }
 
 async fn metrics(kafka: &Kafka) -> Outcome {
-    let topic = kafka.topic("counted", 2, &[])?;
+    let topic = kafka.topic("metrics-of-a-consumer", 2, &[])?;
     let client = kafka.client().await?;
     let producer = client.producer().build()?;
     let value = "v".repeat(1000);
@@ -126,7 +126,7 @@ async fn metrics(kafka: &Kafka) -> Outcome {
     deliver(&producer, topic, &messages).await?;
 
     let member = || {
-        let group = client.consumer("counted").subscribe([topic]);
+        let group = client.consumer("metrics-of-a-consumer").subscribe([topic]);
         group
             .offset_reset(OffsetReset::Earliest)
             .heartbeat_interval(Duration::from_millis(100))
