@@ -29,12 +29,16 @@ use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
 use crate::machine::group::{Classic, Event, Member, Settings};
 use crate::types::{TopicName, after};
-use aside::orphaned;
 use count::Counting;
 use idle::{Idle, Liveness};
 use work::Hands;
 
 pub(super) use host::{Host, Listening, News};
+
+/// The application's runtime has ended before its consumer.
+fn orphaned() -> Error {
+    Error::RuntimeEnded { what: "consumer" }
+}
 
 /// The membership of one consumer; dropped, it leaves the group in the background.
 pub(super) struct Membership {

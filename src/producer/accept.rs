@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::accumulator::{Appended, Opened, PartitionQueue, TopicQueues};
-use super::buffer_pool::Allocator;
+use super::buffer_pool::{Allocator, Turn};
 use super::changed::Changed;
 use super::delivery::Delivery;
 use super::inner::ProducerInner;
-use super::wait::{NoMemory, Turn, Wait};
+use super::wait::{NoMemory, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::cluster::refused;
 use crate::config::PartitionerChoice;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::wait::Turn;
 use crate::machine::produce::waiters::{BATCH_COST, Key, MemoryWaiters};
 
 /// How far buffers that are kept for reuse may exceed the limit.
@@ -179,6 +178,15 @@ impl BufferPool {
             spare.push(buffer);
         }
     }
+}
+
+/// The turn of who was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// The partition that it is for.
+    pub(super) key: Key,
+    /// Bytes of the records of the others who were called with it.
+    pub(super) others: usize,
 }
 
 /// Takes memory for an append.

@@ -4,7 +4,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::buffer_pool::BufferPool;
+use super::buffer_pool::{BufferPool, Turn};
 use crate::machine::produce::waiters::Key;
 use crate::types::after;
 
@@ -33,15 +33,6 @@ enum Step {
     Outside,
     Waiting,
     Called { others: usize },
-}
-
-/// The turn of who was called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    /// The partition that it is for.
-    pub(super) key: Key,
-    /// Bytes of the records of the others who were called with it.
-    pub(super) others: usize,
 }
 
 impl<'a> Wait<'a> {

@@ -15,10 +15,11 @@ use tokio_rustls::TlsConnector;
 
 use super::failure;
 use super::identity::{KeyPair, key_pair};
+use super::names;
 use super::options::{TlsConfig, TlsVersion};
 use super::provider::provider;
 use super::reload::{Files, Fingerprint, watch};
-use super::sources::{self, Sources};
+use super::sources::Sources;
 use super::stream::Stream;
 use super::verifier::Verifier;
 use crate::error::{Error, Result};
@@ -69,7 +70,8 @@ impl Tls {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some((files, fingerprint)) = files {
-            tokio::spawn(watch(Arc::downgrade(self), files, fingerprint));
+            let user = Arc::downgrade(self);
+            tokio::spawn(watch(user, Self::reload, files, fingerprint));
         }
     }
 
@@ -132,15 +134,15 @@ fn build(sources: &Sources) -> Result<Arc<ClientConfig>> {
     let mut provider = Arc::unwrap_or_clone(
         provider().map_err(|reason| Error::config("security.protocol", reason))?,
     );
-    if let Some(names) = &sources.suites {
-        choose_suites(&mut provider, names, &sources.versions)?;
+    if let Some(suites) = &sources.suites {
+        choose_suites(&mut provider, suites, &sources.versions)?;
     }
     let provider = Arc::new(provider);
     let verifier = Verifier::new(sources, &provider)?;
     let versions: Vec<_> = sources.versions.iter().map(|v| version(*v)).collect();
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
-        .map_err(|error| Error::config(sources::VERSIONS, error.to_string()))?
+        .map_err(|error| Error::config(names::VERSIONS, error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let config = match &sources.identity {
@@ -180,15 +182,15 @@ fn version(version: TlsVersion) -> &'static SupportedProtocolVersion {
 /// Keeps those that are named, in the order in which they are.
 fn choose_suites(
     provider: &mut CryptoProvider,
-    names: &[String],
+    suites: &[String],
     versions: &[TlsVersion],
 ) -> Result<()> {
-    let refuse = |reason: String| Error::config(sources::SUITES, reason);
+    let refuse = |reason: String| Error::config(names::SUITES, reason);
     let known = |suite: &rustls::SupportedCipherSuite| {
         format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
     };
     let mut chosen = Vec::new();
-    for name in names {
+    for name in suites {
         let suite = provider.cipher_suites.iter().find(|s| known(s) == *name);
         chosen.push(*suite.ok_or_else(|| {
             let all: Vec<_> = provider.cipher_suites.iter().map(known).collect();
@@ -203,7 +205,7 @@ fn choose_suites(
         };
         return Err(refuse(format!(
             "conflicts with {}: none of them is {version}'s; name one, or leave {version} out",
-            sources::VERSIONS
+            names::VERSIONS
         )));
     }
     provider.cipher_suites = chosen;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription as Alert, CertificateError, Error as TlsError, PeerIncompatible};
 
-use super::sources as names;
+use super::names;
 use crate::error::Error;
 
 /// A reason, and whether the same attempt will be refused again.

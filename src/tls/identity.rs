@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::names;
 use super::options::StoreFormat;
 use super::pem::{self, Key};
-use super::sources::{self as names, Identity, StoreFile};
+use super::sources::{Identity, StoreFile};
 use super::store;
 use crate::error::{Error, Result};
 use crate::sasl::Secret;

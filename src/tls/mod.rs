@@ -16,6 +16,7 @@
 //! `security_protocol` without SSL and give a [`Connector`](crate::Connector) whose [`Transport`](crate::Transport) is your
 //! encrypted stream: no version of rustls is part of this crate's API.
 
+mod names;
 mod options;
 #[cfg_attr(
     not(feature = "__rustls"),

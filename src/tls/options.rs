@@ -201,7 +201,7 @@ impl TlsConfig {
 
     /// The first setting that is set, by Kafka's name.
     pub(crate) fn first_set(&self) -> Option<&'static str> {
-        use super::sources as n;
+        use super::names as n;
         [
             (self.trust_format.is_some(), n::TRUST_TYPE),
             (self.trust_location.is_some(), n::TRUST_LOCATION),

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::engine::Tls;
+use crate::error::Result;
 
 /// What the files hold, or that they cannot be read.
 pub(super) type Fingerprint = [u8; 32];
@@ -85,8 +85,13 @@ impl Watched {
     }
 }
 
-/// Looks at the files for as long as somebody uses what is made of them.
-pub(super) async fn watch(tls: Weak<Tls>, files: Files, used: Fingerprint) {
+/// Looks at the files for as long as somebody uses what is made of them, and has them read when they have changed.
+pub(super) async fn watch<T>(
+    user: Weak<T>,
+    reload: fn(&T) -> Result<()>,
+    files: Files,
+    used: Fingerprint,
+) {
     let mut watched = Watched {
         used,
         changing: None,
@@ -95,7 +100,7 @@ pub(super) async fn watch(tls: Weak<Tls>, files: Files, used: Fingerprint) {
     let mut files = files;
     loop {
         sleep(wait).await;
-        if tls.strong_count() == 0 {
+        if user.strong_count() == 0 {
             return;
         }
         let looking = tokio::task::spawn_blocking(move || (files.fingerprint(), files));
@@ -107,8 +112,8 @@ pub(super) async fn watch(tls: Weak<Tls>, files: Files, used: Fingerprint) {
             Look::Same => files.interval,
             Look::Changing => files.debounce,
             Look::Settled => {
-                let Some(tls) = tls.upgrade() else { return };
-                match tls.reload() {
+                let Some(user) = user.upgrade() else { return };
+                match reload(&user) {
                     Ok(()) => {
                         info!("TLS keys and certificates were read anew, for new connections")
                     }

@@ -3,30 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::names;
 use super::options::{StoreFormat, TlsConfig, TlsVersion};
 use crate::error::{Error, Result};
 use crate::sasl::Secret;
-
-pub(crate) const TRUST_TYPE: &str = "ssl.truststore.type";
-pub(crate) const TRUST_LOCATION: &str = "ssl.truststore.location";
-pub(crate) const TRUST_PASSWORD: &str = "ssl.truststore.password";
-pub(crate) const TRUST_PEM: &str = "ssl.truststore.certificates";
-pub(crate) const KEY_TYPE: &str = "ssl.keystore.type";
-pub(crate) const KEY_STORE: &str = "ssl.keystore.location";
-pub(crate) const STORE_PASSWORD: &str = "ssl.keystore.password";
-pub(crate) const KEY_PEM: &str = "ssl.keystore.key";
-pub(crate) const CHAIN_PEM: &str = "ssl.keystore.certificate.chain";
-pub(crate) const KEY_LOCATION: &str = "ssl.key.location";
-pub(crate) const CHAIN_LOCATION: &str = "ssl.certificate.location";
-pub(crate) const KEY_PASSWORD: &str = "ssl.key.password";
-pub(crate) const CHECKS_HOST: &str = "ssl.endpoint.identification.algorithm";
-pub(crate) const CHECKS_CERTIFICATES: &str = "enable.ssl.certificate.verification";
-pub(crate) const PROTOCOL: &str = "ssl.protocol";
-pub(crate) const VERSIONS: &str = "ssl.enabled.protocols";
-pub(crate) const SUITES: &str = "ssl.cipher.suites";
-pub(crate) const RELOADS: &str = "ssl.hotreload.enable";
-pub(crate) const RELOAD_INTERVAL: &str = "ssl.hotreload.poll.interval.seconds";
-pub(crate) const RELOAD_DEBOUNCE: &str = "ssl.hotreload.debounce.seconds";
 
 const DEFAULT_RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_RELOAD_DEBOUNCE: Duration = Duration::from_secs(5);
@@ -88,13 +68,13 @@ impl Sources {
         let checks_certificates = config.checks_certificates.unwrap_or(true);
         if !checks_certificates {
             let contrary = [
-                (config.checks_host == Some(true), CHECKS_HOST),
-                (config.trust_location.is_some(), TRUST_LOCATION),
-                (config.trust_pem.is_some(), TRUST_PEM),
+                (config.checks_host == Some(true), names::CHECKS_HOST),
+                (config.trust_location.is_some(), names::TRUST_LOCATION),
+                (config.trust_pem.is_some(), names::TRUST_PEM),
             ];
             if let Some((_, setting)) = contrary.into_iter().find(|(set, _)| *set) {
                 let reason = "no effect: nothing of a broker's certificate is checked then; leave one of them out";
-                return Err(conflict(setting, CHECKS_CERTIFICATES, reason));
+                return Err(conflict(setting, names::CHECKS_CERTIFICATES, reason));
             }
         }
         Ok(Self {
@@ -125,8 +105,8 @@ impl Sources {
 
 fn reload(config: &TlsConfig) -> Result<Option<(Duration, Duration)>> {
     let times = [
-        (config.reload_interval, RELOAD_INTERVAL),
-        (config.reload_debounce, RELOAD_DEBOUNCE),
+        (config.reload_interval, names::RELOAD_INTERVAL),
+        (config.reload_debounce, names::RELOAD_DEBOUNCE),
     ];
     if let Some((_, setting)) = times.iter().find(|(time, _)| *time == Some(Duration::ZERO)) {
         return Err(Error::config(
@@ -136,7 +116,7 @@ fn reload(config: &TlsConfig) -> Result<Option<(Duration, Duration)>> {
     }
     if config.reloads == Some(false) {
         return match times.iter().find(|(time, _)| time.is_some()) {
-            Some((_, setting)) => Err(conflict(setting, RELOADS, "leave one of them out")),
+            Some((_, setting)) => Err(conflict(setting, names::RELOADS, "leave one of them out")),
             None => Ok(None),
         };
     }
@@ -150,26 +130,26 @@ fn trust(config: &TlsConfig) -> Result<Option<Trust>> {
     let is_pem = config.trust_format == Some(StoreFormat::Pem);
     if config.trust_password.is_some() && (is_pem || config.trust_pem.is_some()) {
         let reason = "certificates in PEM have no password: leave it out";
-        return Err(Error::config(TRUST_PASSWORD, reason));
+        return Err(Error::config(names::TRUST_PASSWORD, reason));
     }
     match (&config.trust_location, &config.trust_pem) {
-        (Some(_), Some(_)) => Err(twice(TRUST_PEM, TRUST_LOCATION)),
+        (Some(_), Some(_)) => Err(twice(names::TRUST_PEM, names::TRUST_LOCATION)),
         (None, Some(pem)) => match config.trust_format {
             None | Some(StoreFormat::Pem) => Ok(Some(Trust::Pem(pem.clone()))),
-            Some(format) => Err(not_text(TRUST_TYPE, format, TRUST_PEM)),
+            Some(format) => Err(not_text(names::TRUST_TYPE, format, names::TRUST_PEM)),
         },
         (Some(path), None) => Ok(Some(Trust::File(StoreFile {
             path: path.clone(),
             format: config.trust_format,
             password: config.trust_password.clone(),
-            setting: TRUST_LOCATION,
+            setting: names::TRUST_LOCATION,
         }))),
         (None, None) => {
             let rest = [
-                (config.trust_format.is_some(), TRUST_TYPE),
-                (config.trust_password.is_some(), TRUST_PASSWORD),
+                (config.trust_format.is_some(), names::TRUST_TYPE),
+                (config.trust_password.is_some(), names::TRUST_PASSWORD),
             ];
-            needs(rest, TRUST_LOCATION)?;
+            needs(rest, names::TRUST_LOCATION)?;
             Ok(None)
         }
     }
@@ -179,15 +159,15 @@ fn identity(config: &TlsConfig) -> Result<Option<Identity>> {
     let store = config
         .identity_location
         .as_ref()
-        .map(|path| (path, KEY_STORE));
+        .map(|path| (path, names::KEY_STORE));
     let files = (&config.chain_location, &config.key_location);
     let text = (&config.chain_pem, &config.key_pem);
     let key_password = config.key_password.clone();
     // The first of each way that is set.
     let ways = [
         store.map(|(_, name)| name),
-        named(files.0, CHAIN_LOCATION).or(named(files.1, KEY_LOCATION)),
-        named(text.0, CHAIN_PEM).or(named(text.1, KEY_PEM)),
+        named(files.0, names::CHAIN_LOCATION).or(named(files.1, names::KEY_LOCATION)),
+        named(text.0, names::CHAIN_PEM).or(named(text.1, names::KEY_PEM)),
     ];
     let mut set = ways.into_iter().flatten();
     if let (Some(first), Some(second)) = (set.next(), set.next()) {
@@ -195,11 +175,12 @@ fn identity(config: &TlsConfig) -> Result<Option<Identity>> {
     }
     let is_store = store.is_some();
     if config.store_password.is_some() && !is_store {
-        return Err(lacks(STORE_PASSWORD, KEY_STORE));
+        return Err(lacks(names::STORE_PASSWORD, names::KEY_STORE));
     }
     if config.store_password.is_some() && config.key_format == Some(StoreFormat::Pem) {
-        let reason = format!("a PEM file has no password of its own: the key's is {KEY_PASSWORD}");
-        return Err(Error::config(STORE_PASSWORD, reason));
+        let key = names::KEY_PASSWORD;
+        let reason = format!("a PEM file has no password of its own: the key's is {key}");
+        return Err(Error::config(names::STORE_PASSWORD, reason));
     }
     if let (Some((path, setting)), format) = (store, config.key_format) {
         let file = StoreFile {
@@ -212,9 +193,9 @@ fn identity(config: &TlsConfig) -> Result<Option<Identity>> {
     }
     if let Some(format) = config.key_format.filter(|f| *f != StoreFormat::Pem) {
         return Err(
-            match named(text.1, KEY_PEM).or(named(files.1, KEY_LOCATION)) {
-                Some(setting) => not_text(KEY_TYPE, format, setting),
-                None => lacks(KEY_TYPE, KEY_STORE),
+            match named(text.1, names::KEY_PEM).or(named(files.1, names::KEY_LOCATION)) {
+                Some(setting) => not_text(names::KEY_TYPE, format, setting),
+                None => lacks(names::KEY_TYPE, names::KEY_STORE),
             },
         );
     }
@@ -224,21 +205,21 @@ fn identity(config: &TlsConfig) -> Result<Option<Identity>> {
             key: key.clone(),
             key_password,
         })),
-        ((Some(_), None), _) => Err(lacks(CHAIN_LOCATION, KEY_LOCATION)),
-        ((None, Some(_)), _) => Err(lacks(KEY_LOCATION, CHAIN_LOCATION)),
+        ((Some(_), None), _) => Err(lacks(names::CHAIN_LOCATION, names::KEY_LOCATION)),
+        ((None, Some(_)), _) => Err(lacks(names::KEY_LOCATION, names::CHAIN_LOCATION)),
         (_, (Some(chain), Some(key))) => Ok(Some(Identity::Pem {
             chain: chain.clone(),
             key: key.clone(),
             key_password,
         })),
-        (_, (Some(_), None)) => Err(lacks(CHAIN_PEM, KEY_PEM)),
-        (_, (None, Some(_))) => Err(lacks(KEY_PEM, CHAIN_PEM)),
+        (_, (Some(_), None)) => Err(lacks(names::CHAIN_PEM, names::KEY_PEM)),
+        (_, (None, Some(_))) => Err(lacks(names::KEY_PEM, names::CHAIN_PEM)),
         (_, (None, None)) => {
             let rest = [
-                (config.key_format.is_some(), KEY_TYPE),
-                (config.key_password.is_some(), KEY_PASSWORD),
+                (config.key_format.is_some(), names::KEY_TYPE),
+                (config.key_password.is_some(), names::KEY_PASSWORD),
             ];
-            needs(rest, KEY_STORE)?;
+            needs(rest, names::KEY_STORE)?;
             Ok(None)
         }
     }
@@ -249,7 +230,7 @@ fn versions(config: &TlsConfig) -> Result<Vec<TlsVersion>> {
     let enabled = match &config.versions {
         Some(none) if none.is_empty() => {
             let reason = "none is named: give TLSv1.2, TLSv1.3 or both";
-            return Err(Error::config(VERSIONS, reason));
+            return Err(Error::config(names::VERSIONS, reason));
         }
         Some(versions) => versions.clone(),
         None => vec![TlsVersion::V1_2, TlsVersion::V1_3],
@@ -258,7 +239,7 @@ fn versions(config: &TlsConfig) -> Result<Vec<TlsVersion>> {
     let offered: Vec<_> = enabled.into_iter().filter(|v| *v <= highest).collect();
     if offered.is_empty() {
         let reason = "it is below every version of that: raise it, or leave it out";
-        return Err(conflict(PROTOCOL, VERSIONS, reason));
+        return Err(conflict(names::PROTOCOL, names::VERSIONS, reason));
     }
     Ok(offered)
 }

@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "keystores")]
 use super::keystore;
+use super::names;
 use super::options::StoreFormat;
 use super::pem;
-use super::sources::{self, StoreFile, Trust};
+use super::sources::{StoreFile, Trust};
 use crate::error::{Error, Result};
 #[cfg(feature = "keystores")]
 use crate::sasl::Secret;
@@ -20,7 +21,7 @@ pub(super) fn trusted(trust: &Trust) -> Result<Vec<CertificateDer<'static>>> {
     let file = match trust {
         Trust::Pem(text) => {
             let found = pem::certificates(text);
-            return found.map_err(|reason| Error::config(sources::TRUST_PEM, reason));
+            return found.map_err(|reason| Error::config(names::TRUST_PEM, reason));
         }
         Trust::File(file) => file,
     };
@@ -30,7 +31,7 @@ pub(super) fn trusted(trust: &Trust) -> Result<Vec<CertificateDer<'static>>> {
     let bytes = read(&file.path, file.setting)?;
     match format(file, &bytes)? {
         StoreFormat::Pem => {
-            refuse_password(file, sources::TRUST_PASSWORD)?;
+            refuse_password(file, names::TRUST_PASSWORD)?;
             let text = text(&bytes).map_err(|reason| refuse(file, &reason))?;
             pem::certificates(text).map_err(|reason| refuse(file, &reason))
         }
@@ -39,7 +40,7 @@ pub(super) fn trusted(trust: &Trust) -> Result<Vec<CertificateDer<'static>>> {
             .map_err(|reason| refuse(file, &reason)),
         #[cfg(feature = "keystores")]
         StoreFormat::Pkcs12 => {
-            let password = password(file.password.as_ref(), sources::TRUST_PASSWORD)?;
+            let password = password(file.password.as_ref(), names::TRUST_PASSWORD)?;
             keystore::pkcs12_certificates(&bytes, password).map_err(|reason| refuse(file, &reason))
         }
         #[cfg(not(feature = "keystores"))]

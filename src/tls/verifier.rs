@@ -12,7 +12,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
 
-use super::sources::{self, Sources};
+use super::names;
+use super::sources::Sources;
 use super::store;
 use crate::error::{Error, Result};
 
@@ -52,7 +53,7 @@ fn given(
     certificates: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Roots> {
-    let refuse = |reason: String| Error::config(sources::TRUST_LOCATION, reason);
+    let refuse = |reason: String| Error::config(names::TRUST_LOCATION, reason);
     let mut roots = RootCertStore::empty();
     for (number, certificate) in certificates.iter().enumerate() {
         let added = roots.add(certificate.clone());
@@ -78,7 +79,7 @@ fn platform(checks_host: bool, provider: &Arc<CryptoProvider>) -> Result<Roots> 
     ));
     if !checks_host && !WEBPKI {
         let reason = "a certificate of any host is only taken with a trust store: set ssl.truststore.location";
-        return Err(Error::config(sources::CHECKS_HOST, reason));
+        return Err(Error::config(names::CHECKS_HOST, reason));
     }
     let verifier = rustls_platform_verifier::Verifier::new(provider.clone());
     let verifier = verifier.map_err(|error| {
@@ -86,7 +87,7 @@ fn platform(checks_host: bool, provider: &Arc<CryptoProvider>) -> Result<Roots> 
             "not set, and the operating system has no certificates to trust ({error}): install them (Debian: \
              ca-certificates), or name a file"
         );
-        Error::config(sources::TRUST_LOCATION, reason)
+        Error::config(names::TRUST_LOCATION, reason)
     })?;
     Ok(Roots::Platform(verifier))
 }

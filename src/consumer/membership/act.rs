@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::aside::{Reply, orphaned};
+use super::aside::Reply;
 use super::send::{CoordinatorPath, Fate, send};
-use super::{Counting, Driver, Host, Input};
+use super::{Counting, Driver, Host, Input, orphaned};
 use crate::cluster::{Node, Purpose};
 use crate::error::Error;
 use crate::machine::group::{Action, CallId, Event, Loss, Request};

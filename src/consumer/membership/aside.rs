@@ -3,17 +3,11 @@
 use tokio::sync::mpsc;
 
 use super::{Driver, Host, Input, auto_commit};
-use crate::error::Error;
 
 /// Tells the driver what became of something: also when the runtime that it was done on has ended.
 pub(super) struct Reply {
     inbox: mpsc::UnboundedSender<Input>,
     otherwise: Option<Input>,
-}
-
-/// The application's runtime has ended before its consumer.
-pub(super) fn orphaned() -> Error {
-    Error::RuntimeEnded { what: "consumer" }
 }
 
 impl Reply {
