@@ -57,6 +57,7 @@ impl Holdings {
         matches!(self.doing, Doing::AtRest)
     }
 
+    #[cfg(debug_assertions)]
     pub(super) fn are_lost(&self) -> bool {
         matches!(self.doing, Doing::Lost(..))
     }
