@@ -75,6 +75,12 @@ impl BatchWriter {
         }
     }
 
+    /// The first record's time; -1 while there is none.
+    #[inline]
+    pub(crate) fn base_timestamp(&self) -> i64 {
+        self.base_timestamp
+    }
+
     /// Encodes a record and returns its offset relative to the batch's first.
     ///
     /// Does not reallocate while there is room for [`size_bound`], or for `encoded_len`.

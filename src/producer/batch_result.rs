@@ -79,16 +79,13 @@ impl BatchResult {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a record's handle needs to tell its time; `first` remembers the first record's, beside the lock under which
-    /// the batch grows.
+    /// What a record's handle needs to tell its time, where the batch's first record has that one.
     #[inline]
-    pub(super) fn mark(&self, index: u32, time: i64, first: &mut i64) -> Mark {
+    pub(super) fn mark(&self, index: u32, time: i64, first: i64) -> Mark {
         if index == 0 {
-            *first = time;
-            self.first_time.store(time, Ordering::Relaxed);
-            return Mark::FIRST;
+            self.first_time.store(first, Ordering::Relaxed);
         }
-        Mark::between(*first, time).unwrap_or_else(|| self.keep_time(index, time))
+        Mark::between(first, time).unwrap_or_else(|| self.keep_time(index, time))
     }
 
     /// Keeps a record's time, for which its handle has no room.

@@ -249,10 +249,9 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         for (log_append_time, waits) in [(-1, false), (-1, true), (50, false)] {
             let result = Arc::new(BatchResult::new(TopicPartition::new("t", 0)));
-            let mut first = -1;
             let mut deliveries = Vec::new();
             for (index, time) in (0..).zip(own) {
-                let mark = result.mark(index, time, &mut first);
+                let mark = result.mark(index, time, own[0]);
                 deliveries.push(Delivery::new(result.clone(), index, mark));
             }
             // Some wait, twice, and not in the order of their records.

@@ -11,8 +11,6 @@ pub(super) const UNREGISTERED: u32 = WITH_RESULT - 1;
 pub(crate) struct Mark(u32);
 
 impl Mark {
-    /// Of a batch's first record, whose time the result keeps, and of those of the same time.
-    pub(super) const FIRST: Self = Self(0);
     /// Of a record whose time is with the result, and whose handle does not wait.
     pub(super) const KEPT: Self = Self(WITH_RESULT | UNREGISTERED);
 
@@ -49,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_mark_tells_a_time_or_a_place() {
-        assert_eq!(Mark::between(5, 5), Some(Mark::FIRST));
+        assert_eq!(Mark::between(5, 5), Some(Mark(0)));
         let mark = Mark::between(1_000, 1_007).unwrap();
         assert_eq!(mark.time(1_000), Some(1_007));
         assert_eq!(mark.waker_at(), UNREGISTERED);

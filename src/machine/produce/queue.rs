@@ -257,6 +257,13 @@ impl<T: Clone> BatchQueue<T> {
         self.open.is_some()
     }
 
+    /// The time of the open batch's first record; -1 where none is open.
+    #[inline]
+    pub(crate) fn open_since(&self) -> i64 {
+        let open = self.open.as_ref();
+        open.map_or(-1, |open| open.writer.base_timestamp())
+    }
+
     /// Bytes of the batch that comes next, before its compression.
     pub(crate) fn next_len(&self) -> usize {
         match (self.next(), &self.open) {

@@ -34,8 +34,6 @@ pub(crate) struct PartitionQueue {
 pub(crate) struct LockedQueue {
     pub(crate) queue: BatchQueue<Arc<BatchResult>>,
     clock: Clock,
-    /// The time of the open batch's first record.
-    first_time: i64,
     listed: bool,
     timer: Option<Instant>,
     /// Whether it is among the busy ones.
@@ -103,7 +101,6 @@ impl PartitionQueue {
             locked: Mutex::new(LockedQueue {
                 queue: BatchQueue::new(limits, leader),
                 clock: Clock::default(),
-                first_time: -1,
                 listed: false,
                 timer: None,
                 busy: false,
@@ -254,10 +251,10 @@ impl Appending<'_> {
 }
 
 impl LockedQueue {
-    /// What a record's handle needs to tell its time.
+    /// What the handle of a record of the open batch needs to tell its time.
     #[inline]
-    fn mark_time(&mut self, result: &BatchResult, index: u32, time: i64) -> Mark {
-        result.mark(index, time, &mut self.first_time)
+    fn mark_time(&self, result: &BatchResult, index: u32, time: i64) -> Mark {
+        result.mark(index, time, self.queue.open_since())
     }
 
     /// The topic's metadata has the partition.
