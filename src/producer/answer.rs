@@ -146,12 +146,7 @@ fn answered(
     flight: Flying,
     answer: ProducePartitionAnswer,
 ) -> Decided {
-    let Flying {
-        queue,
-        flight,
-        batch,
-        ..
-    } = flight;
+    let count = flight.batch.share.count;
     let told = Answer {
         code: answer.code,
         message: answer.message,
@@ -162,18 +157,10 @@ fn answered(
             .into_iter()
             .filter_map(|e| Some((u32::try_from(e.index).ok()?, e.message)))
             // A refusal of no record that was sent would send the whole batch again, for ever.
-            .filter(|(index, _)| *index < batch.share.count)
+            .filter(|(index, _)| *index < count)
             .collect(),
     };
-    let sent = Sent::of(&batch);
-    let message = || told.message.clone();
-    let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, message()));
-    let backoff = retry_at(inner);
-    let changed = queue.change(|locked, _| {
-        locked
-            .queue
-            .answer(flight, batch, &told, now(), error, backoff)
-    });
+    let (queue, changed) = decided(inner, flight, &told);
     if told.code != ErrorCode::NONE {
         let log_start = answer.log_start_offset;
         debug!(partition = %queue.target, code = %told.code, log_start, "broker refused a batch");
@@ -183,6 +170,26 @@ fn answered(
         Answered::Queued { .. } => inner.retry_log.refused(broker.id, &queue.target, told.code),
         _ => {}
     }
+    (queue, changed)
+}
+
+/// What its queue decides about an answered batch.
+fn decided(inner: &ProducerInner, flight: Flying, told: &Answer) -> Decided {
+    let Flying {
+        queue,
+        flight,
+        batch,
+        ..
+    } = flight;
+    let sent = Sent::of(&batch);
+    let message = || told.message.clone();
+    let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, message()));
+    let backoff = retry_at(inner);
+    let changed = queue.change(|locked, _| {
+        locked
+            .queue
+            .answer(flight, batch, told, now(), error, backoff)
+    });
     (queue, changed)
 }
 
@@ -291,22 +298,7 @@ pub(crate) fn written(inner: &Arc<ProducerInner>, broker: &BrokerQueue, flying: 
         log_append_time: -1,
         rejected: Vec::new(),
     };
-    let decide = |flight: Flying| {
-        let Flying {
-            queue,
-            flight,
-            batch,
-            ..
-        } = flight;
-        let sent = Sent::of(&batch);
-        let error = || Arc::new(refusal(inner, &queue.target, sent, told.code, None));
-        let changed = queue.change(|locked, _| {
-            locked
-                .queue
-                .answer(flight, batch, &told, now(), error, retry_at(inner))
-        });
-        (queue, changed)
-    };
+    let decide = |flight| decided(inner, flight, &told);
     landed(inner, broker, flying.into_iter().map(decide).collect());
 }
 
