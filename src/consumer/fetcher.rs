@@ -19,7 +19,7 @@ use crate::cluster::Purpose;
 use crate::error::Error;
 use crate::machine::fetch::{FetchVerdict, Session, fetch_verdict};
 use crate::types::BrokerId;
-use answer::{bytes_of, handle_answer};
+use answer::{count, handle_answer};
 use request::{ask, parting, request, wait};
 use spare::{Spare, WaitingFetch};
 
@@ -68,8 +68,7 @@ async fn run(inner: Arc<ConsumerInner>, broker: BrokerId, wake: Arc<Notify>) {
                 spare.rest(Instant::now());
                 hurry = false;
                 if let Ok(answer) = &answer {
-                    let after = began.elapsed();
-                    inner.lock().counts.fetched(bytes_of(answer), after);
+                    count(&inner, answer, began);
                 }
                 match answer.and_then(|answer| handle_answer(&inner, broker, &mut session, answer))
                 {

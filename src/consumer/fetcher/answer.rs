@@ -134,8 +134,14 @@ pub(super) fn handle_answer(
     Ok(is_awaited)
 }
 
+/// Counts the answer to a request that was begun then.
+pub(super) fn count(inner: &ConsumerInner, answer: &FetchAnswer, began: Instant) {
+    let (bytes, after) = (bytes_of(answer), began.elapsed());
+    inner.lock().counts.fetched(bytes, after);
+}
+
 /// Bytes of all the answer's records.
-pub(super) fn bytes_of(answer: &FetchAnswer) -> usize {
+fn bytes_of(answer: &FetchAnswer) -> usize {
     let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
     partitions.map(|partition| partition.records.len()).sum()
 }

@@ -10,6 +10,7 @@ use crate::cluster::Purpose;
 use crate::consumer::inner::ConsumerInner;
 use crate::error::Error;
 use crate::machine::fetch::Asked;
+use crate::net::Connection;
 use crate::types::BrokerId;
 use crate::wire::{Fetch, FetchAnswer};
 
@@ -59,6 +60,15 @@ pub(super) async fn ask(
     call: &Fetch,
 ) -> Result<FetchAnswer, Error> {
     let connection = inner.cluster.broker(broker, purpose).await?;
+    ask_by(inner, &connection, call).await
+}
+
+/// The same by this connection.
+pub(super) async fn ask_by(
+    inner: &ConsumerInner,
+    connection: &Connection,
+    call: &Fetch,
+) -> Result<FetchAnswer, Error> {
     let limit = inner.settings.request_timeout + call.max_wait;
     connection.call(call, limit).await
 }

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 use tracing::debug;
 
-use super::answer::{bytes_of, handle_answer};
-use super::request::{request, wait};
+use super::answer::{count, handle_answer};
+use super::request::{ask_by, request, wait};
 use crate::cluster::Purpose;
 use crate::consumer::inner::ConsumerInner;
 use crate::consumer::subscription_state::{LONG_WAIT, Plan};
@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::machine::fetch::Session;
 use crate::net::Connection;
 use crate::types::BrokerId;
+use crate::wire::Fetch;
 
 /// What has records to give is answered within this time.
 const SHORT: Duration = Duration::from_millis(20);
@@ -145,16 +146,14 @@ impl Spare {
         &mut self,
         inner: &ConsumerInner,
         once: &mut Session,
-        call: &crate::wire::Fetch,
+        call: &Fetch,
     ) -> Result<(), Error> {
         let purpose = Purpose::FetchBeside(inner.id);
         let connection = inner.cluster.broker(self.broker, purpose).await?;
         let began = Instant::now();
         self.open = Some((connection.clone(), began));
-        let limit = inner.settings.request_timeout + call.max_wait;
-        let answer = connection.call(call, limit).await?;
-        let after = began.elapsed();
-        inner.lock().counts.fetched(bytes_of(&answer), after);
+        let answer = ask_by(inner, &connection, call).await?;
+        count(inner, &answer, began);
         handle_answer(inner, self.broker, once, answer).map(drop)
     }
 
