@@ -5,6 +5,7 @@ mod add_partitions_to_txn;
 mod api_versions;
 mod authorize;
 mod call;
+mod committed_topics;
 mod configs;
 mod create_partitions;
 mod create_topics;

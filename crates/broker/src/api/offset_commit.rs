@@ -1,9 +1,9 @@
 //! OffsetCommit: where a group will go on.
 
-use super::groups::{code, string_since};
+use super::committed_topics::CommittedTopics;
+use super::groups::string_since;
 use super::{At, Call, Step};
 use crate::about::About;
-use crate::state::groups::Committed;
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
 
@@ -12,7 +12,7 @@ pub(super) struct OffsetCommit {
     generation: i32,
     member_id: Name,
     instance: Option<Name>,
-    topics: Vec<(Name, Vec<(i32, Committed)>)>,
+    topics: CommittedTopics,
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<OffsetCommit, Malformed> {
@@ -23,19 +23,7 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetCommit, Malformed> {
     if r.version <= 4 {
         r.i64()?; // how long to keep the offsets
     }
-    let topics = r.array(|r| {
-        let name = r.string()?;
-        let partitions = r.array(|r| {
-            let partition = r.i32()?;
-            let committed = Committed {
-                offset: r.i64()?,
-                leader_epoch: if r.version >= 6 { r.i32()? } else { -1 },
-                metadata: r.nullable_string()?.unwrap_or_else(|| "".into()),
-            };
-            r.tagged((partition, committed))
-        })?;
-        r.tagged((name, partitions))
-    })?;
+    let topics = CommittedTopics::read(r, 6)?;
     Ok(OffsetCommit {
         group,
         generation,
@@ -47,12 +35,8 @@ pub(super) fn read(r: &mut Reader) -> Result<OffsetCommit, Malformed> {
 
 impl Call for OffsetCommit {
     fn about(&self, _state: &State, _node: NodeId) -> About {
-        let topics = self.topics.iter().flat_map(|(name, parts)| {
-            let parts = parts.iter();
-            parts.map(move |(partition, _)| (name.clone(), Some(*partition)))
-        });
         About {
-            topics: topics.collect(),
+            topics: self.topics.partitions(),
             ..About::group(&self.group)
         }
     }
@@ -62,23 +46,12 @@ impl Call for OffsetCommit {
         if out.version >= 3 {
             out.throttle();
         }
-        out.array(&self.topics, |out, (name, partitions)| {
-            out.string(name);
-            out.array(partitions, |out, (partition, committed)| {
-                let result = at.part(Some(name), Some(*partition), |at| {
-                    allowed?;
-                    at.state.topics.partition(name, *partition)?;
-                    at.state.in_any_group(&self.group, |group| {
-                        group.offsets.commit(name, *partition, committed.clone())
-                    })
-                });
-                out.i32(*partition);
-                out.code(code(&result));
-                out.tags();
+        self.topics
+            .answer(at, out, allowed, |at, topic, partition, committed| {
+                at.state.in_any_group(&self.group, |group| {
+                    group.offsets.commit(topic, partition, committed)
+                })
             });
-            out.tags();
-        });
-        out.tags();
         Step::Answer
     }
 }

@@ -1,10 +1,9 @@
 //! TxnOffsetCommit: where a group will go on, once a transaction is committed.
 
-use super::groups::code;
+use super::committed_topics::CommittedTopics;
 use super::transactions::{read_identity, told_by_verification};
 use super::{At, Call, Step};
 use crate::about::About;
-use crate::state::groups::Committed;
 use crate::state::transactions::{Identity, Verdict};
 use crate::state::{NodeId, State};
 use crate::wire::{ErrorCode, Malformed, Name, Reader, Writer};
@@ -21,7 +20,7 @@ pub(super) struct TxnOffsetCommit {
     generation: i32,
     member_id: Name,
     instance: Option<Name>,
-    topics: Vec<(Name, Vec<(i32, Committed)>)>,
+    topics: CommittedTopics,
 }
 
 pub(super) fn read(r: &mut Reader) -> Result<TxnOffsetCommit, Malformed> {
@@ -33,19 +32,7 @@ pub(super) fn read(r: &mut Reader) -> Result<TxnOffsetCommit, Malformed> {
     } else {
         (-1, "".into(), None)
     };
-    let topics = r.array(|r| {
-        let name = r.string()?;
-        let partitions = r.array(|r| {
-            let partition = r.i32()?;
-            let committed = Committed {
-                offset: r.i64()?,
-                leader_epoch: if r.version >= 2 { r.i32()? } else { -1 },
-                metadata: r.nullable_string()?.unwrap_or_else(|| "".into()),
-            };
-            r.tagged((partition, committed))
-        })?;
-        r.tagged((name, partitions))
-    })?;
+    let topics = CommittedTopics::read(r, 2)?;
     Ok(TxnOffsetCommit {
         transactional_id,
         group,
@@ -59,12 +46,8 @@ pub(super) fn read(r: &mut Reader) -> Result<TxnOffsetCommit, Malformed> {
 
 impl Call for TxnOffsetCommit {
     fn about(&self, _state: &State, _node: NodeId) -> About {
-        let topics = self.topics.iter().flat_map(|(name, parts)| {
-            let parts = parts.iter();
-            parts.map(move |(partition, _)| (name.clone(), Some(*partition)))
-        });
         About {
-            topics: topics.collect(),
+            topics: self.topics.partitions(),
             ..About::group(&self.group).with_transaction(Some(&self.transactional_id))
         }
     }
@@ -72,25 +55,13 @@ impl Call for TxnOffsetCommit {
     fn step(&mut self, at: &mut At<'_>, out: &mut Writer) -> Step {
         let allowed = self.check(at, out.version);
         out.throttle();
-        out.array(&self.topics, |out, (name, partitions)| {
-            out.string(name);
-            out.array(partitions, |out, (partition, committed)| {
-                let result = at.part(Some(name), Some(*partition), |at| {
-                    allowed?;
-                    at.state.topics.partition(name, *partition)?;
-                    let id = self.producer.id;
-                    at.state.in_any_group(&self.group, |group| {
-                        let offsets = &mut group.offsets;
-                        offsets.commit_later(id, name, *partition, committed.clone())
-                    })
-                });
-                out.i32(*partition);
-                out.code(code(&result));
-                out.tags();
+        let id = self.producer.id;
+        self.topics
+            .answer(at, out, allowed, |at, topic, partition, committed| {
+                at.state.in_any_group(&self.group, |group| {
+                    group.offsets.commit_later(id, topic, partition, committed)
+                })
             });
-            out.tags();
-        });
-        out.tags();
         Step::Answer
     }
 }
