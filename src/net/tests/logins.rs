@@ -55,6 +55,12 @@ impl Exchange for Naming {
 
 /// A connection that was logged in for `SESSION`, with its server's end.
 async fn logged_in(mechanism: Named) -> (Connection, Peer, Listener) {
+    let (connection, peer, listener) = connected(mechanism, 0).await;
+    (connection.unwrap(), peer, listener)
+}
+
+/// The outcome of connecting to a server that answers the login with this code, with the server's end.
+async fn connected(mechanism: Named, code: i16) -> (Result<Connection, Error>, Peer, Listener) {
     let memory = Memory::new();
     let at = address("one");
     let mut listener = memory.listen(&at);
@@ -68,11 +74,11 @@ async fn logged_in(mechanism: Named) -> (Connection, Peer, Listener) {
             .await;
         let asked = handshake(&mut peer).await;
         accept_handshake(&mut peer, &asked).await;
-        authenticate(&mut peer, 0).await;
+        authenticate(&mut peer, code).await;
         peer
     };
-    let (connection, peer) = tokio::join!(dial(memory, &at, Arc::new(settings)), accepting);
-    (connection.unwrap(), peer, listener)
+    let (connected, peer) = tokio::join!(dial(memory, &at, Arc::new(settings)), accepting);
+    (connected, peer, listener)
 }
 
 /// The next request, which begins a login.
@@ -212,22 +218,7 @@ async fn a_login_that_is_not_to_be_had_in_time_ends_the_connection_when_all_is_a
 
 #[tokio::test(start_paused = true)]
 async fn a_first_login_that_is_refused_is_the_error_of_connecting() {
-    let memory = Memory::new();
-    let at = address("one");
-    let mut listener = memory.listen(&at);
-    let mut settings = settings(&[&at]);
-    settings.login = Some(Arc::new(Named::default()));
-    let accepting = async {
-        let mut peer = listener.accept_raw().await;
-        let asked = peer.request().await.unwrap();
-        let ranges = [RANGES, &[(17, 0, 1), (36, 0, 1)]].concat();
-        peer.answer(&asked, &api_versions(asked.version, 0, &ranges))
-            .await;
-        let asked = handshake(&mut peer).await;
-        accept_handshake(&mut peer, &asked).await;
-        authenticate(&mut peer, 58).await;
-    };
-    let (connected, ()) = tokio::join!(dial(memory, &at, Arc::new(settings)), accepting);
+    let (connected, _peer, _listener) = connected(Named::default(), 58).await;
     let error = connected.err().unwrap();
     assert!(
         matches!(error, Error::Authentication { refused: true, .. }),
