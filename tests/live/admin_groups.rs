@@ -23,7 +23,7 @@ pub(crate) fn promises(suite: &mut Suite) {
     let members = "admin_groups::javas_members_are_shown_and_keep_what_is_theirs";
     suite.shared(members, java_members);
     let kinds = "admin_groups::groups_of_the_newer_protocol_and_share_groups_are_described";
-    suite.shared(kinds, newer_kinds);
+    suite.of_examples(Version::V4_3_0, kinds, newer_kinds);
     let many = "admin_groups::many_groups_have_their_own_results_in_order";
     suite.shared(many, many_groups);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use kafka_cluster::Version;
 use libtest_mimic::Failed;
 use ottla::{GroupState, TopicPartition};
 use tokio::time::sleep;
@@ -14,21 +15,22 @@ use super::support::{
 
 pub(crate) fn promises(suite: &mut Suite) {
     let all = "example_consume::everything_is_printed_once_and_in_order_up_to_the_end";
-    suite.shared(all, everything);
+    suite.of_examples(Version::V4_3_0, all, everything);
     let formats = "example_consume::records_are_printed_as_the_format_says_or_as_json";
-    suite.shared(formats, formats_of_records);
-    suite.shared(
+    suite.of_examples(Version::V4_3_0, formats, formats_of_records);
+    suite.of_examples(
+        Version::V4_3_0,
         "example_consume::reading_begins_where_it_is_told_to",
         places,
     );
     let count = "example_consume::a_group_goes_on_behind_the_last_record_printed";
-    suite.shared(count, counted);
+    suite.of_examples(Version::V4_3_0, count, counted);
     let interrupt = "example_consume::ctrl_c_leaves_the_group_with_what_was_printed_committed";
-    suite.shared(interrupt, interrupted);
+    suite.of_examples(Version::V4_3_0, interrupt, interrupted);
     let pipe = "example_consume::a_reader_that_goes_away_ends_it_quietly";
-    suite.shared(pipe, reader_goes);
+    suite.of_examples(Version::V4_3_0, pipe, reader_goes);
     let wrong = "example_consume::wrong_options_end_with_2_and_unknown_topics_with_1";
-    suite.shared(wrong, refusals);
+    suite.of_examples(Version::V4_3_0, wrong, refusals);
 }
 
 fn command(kafka: &Kafka, line: &str) -> Result<Command, Failed> {

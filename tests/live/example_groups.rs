@@ -16,17 +16,21 @@ const TOPIC: &str = "shown-topic";
 
 pub(crate) fn promises(suite: &mut Suite) {
     let same = "example_groups::a_groups_table_is_what_kafka_consumer_groups_describes";
-    suite.shared(same, as_java_describes);
-    suite.shared("example_groups::topics_and_groups_are_listed", lists);
+    suite.of_examples(Version::V4_3_0, same, as_java_describes);
+    suite.of_examples(
+        Version::V4_3_0,
+        "example_groups::topics_and_groups_are_listed",
+        lists,
+    );
     let wrong = "example_groups::wrong_options_end_with_2_and_unknown_groups_with_1";
-    suite.shared(wrong, refusals);
+    suite.of_examples(Version::V4_3_0, wrong, refusals);
 }
 
 pub(crate) fn older_brokers(suite: &mut Suite) {
     let oldest = "example_groups::kafka_2_5_0_is_told_of_alike";
-    suite.on(Version::V2_5_0, oldest, as_java_describes);
+    suite.of_examples(Version::V2_5_0, oldest, as_java_describes);
     let older = "example_groups::kafka_3_9_1_is_told_of_alike";
-    suite.on(Version::V3_9_1, older, as_java_describes);
+    suite.of_examples(Version::V3_9_1, older, as_java_describes);
 }
 
 fn command(kafka: &Kafka, arguments: &[&str]) -> Result<Command, libtest_mimic::Failed> {

@@ -1,7 +1,7 @@
 //! The examples, run as a person runs them.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,11 +15,16 @@ use super::{Outcome, within};
 /// Longest run of one example; none comes near it unless it hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A command that runs this example, as it is now.
-pub(crate) fn example(name: &str) -> Result<Command, Failed> {
+/// Where the examples are, as they are now: the first who asks waits until they are built.
+pub(super) fn built() -> Result<&'static Path, Failed> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|e| format!("building the examples: {e}")));
-    let mut command = Command::new(built.as_ref()?.join(name));
+    Ok(built.as_ref()?)
+}
+
+/// A command that runs this example.
+pub(crate) fn example(name: &str) -> Result<Command, Failed> {
+    let mut command = Command::new(built()?.join(name));
     command.stdin(Stdio::null());
     Ok(command)
 }
@@ -78,7 +83,8 @@ pub(crate) fn printed(output: &[u8]) -> String {
     String::from_utf8_lossy(output).into_owned()
 }
 
-/// By the profile that this test was built with, since `cargo test --test live` builds no examples.
+/// By the profile that this test was built with, since `cargo test --test live` builds no examples; of the whole workspace,
+/// so that what `cargo test --workspace` has built is not built again with fewer features.
 fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
     let this = env::current_exe()?;
     let folder = this.ancestors().nth(2).ok_or("this program is nowhere")?;
@@ -90,7 +96,8 @@ fn build() -> Result<PathBuf, Box<dyn std::error::Error>> {
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--examples", "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--examples"])
+        .args(["--profile", profile])
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))

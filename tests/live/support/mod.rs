@@ -179,6 +179,17 @@ impl Suite {
         self.add(name, move |clusters| run(test(clusters.shared(version)?)));
     }
 
+    /// As `on`, for a test that runs the examples: they are built before its time begins.
+    pub(crate) fn of_examples<F>(&mut self, version: Version, name: &str, test: F)
+    where
+        F: AsyncFn(&Kafka) -> Outcome + Send + 'static,
+    {
+        self.add(name, move |clusters| {
+            example::built()?;
+            run(test(clusters.shared(version)?))
+        });
+    }
+
     /// As `shared`, for a test with runtimes of its own.
     pub(crate) fn blocking<F>(&mut self, name: &str, test: F)
     where
