@@ -4,7 +4,7 @@
 //! `OTTLA_LIVE=1 cargo test --test faults -- NAME` runs the tests whose name has `NAME` in it. Settings:
 //!
 //! - `OTTLA_FAULTS_SECONDS`: how long each storm lasts, for a soak; default a few seconds each.
-//! - `OTTLA_CHURN_SECONDS`: how long members come and go in each test of `churn`; default 45.
+//! - `OTTLA_CHURN_SECONDS`: how long members come and go in each test of `churn`; default 25.
 //! - `OTTLA_FAULTS_SEED`: the seed of `storms::a_mix_of_everything`, which prints it.
 //! - `OTTLA_FAULTS_PROXY`: lets every storm go through the proxies, so that a failure shows each batch's way.
 //! - `RUST_LOG`: what the client's own log has, which goes to a file that a failure names; default `debug`.

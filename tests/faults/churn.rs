@@ -36,10 +36,10 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
     ]
 }
 
-/// `OTTLA_CHURN_SECONDS`, or 45 s.
+/// `OTTLA_CHURN_SECONDS`, or 25 s.
 fn duration() -> Duration {
     let named = std::env::var("OTTLA_CHURN_SECONDS").ok();
-    Duration::from_secs(named.and_then(|text| text.parse().ok()).unwrap_or(45))
+    Duration::from_secs(named.and_then(|text| text.parse().ok()).unwrap_or(25))
 }
 
 /// The members at work, and those that have gone.
