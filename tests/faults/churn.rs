@@ -92,12 +92,12 @@ impl Crowd {
         Ok(())
     }
 
-    /// Members come and go until then; afterwards there are as many as before.
+    /// Members come and go until then, and until one has ended in each way; afterwards there are as many as before.
     async fn mill(mut self, end: Instant) -> Outcome<Self> {
         while self.members.len() < MEMBERS {
             self.join()?;
         }
-        while Instant::now() < end {
+        while Instant::now() < end || self.ended.contains(&0) {
             sleep(Duration::from_millis(fastrand::u64(800..3000))).await;
             let is_full = self.members.len() >= MEMBERS;
             if is_full || (self.members.len() > 2 && fastrand::u32(..3) == 0) {
@@ -299,7 +299,6 @@ async fn churn(live: &Live, topic: &'static str, assignor: Assignor) -> Outcome 
         "{topic}: {joined} members joined, {closed} closed, {killed} killed, {dropped} dropped; \
          brokers killed, paused, restarted: {suffered:?}; {survey:?}"
     );
-    assert!(killed > 0 && dropped > 0 && closed > 0, "too little churn");
     assert!(suffered.iter().sum::<usize>() > 0, "no broker suffered");
     Ok(())
 }
