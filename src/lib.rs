@@ -154,10 +154,11 @@ mod types;
 mod wire;
 
 pub use admin::{
-    Admin, BrokerDescription, ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource,
-    ConfigSource, CreatedTopic, GroupDescription, GroupKind, GroupListing, GroupState,
-    MemberDescription, NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionLag,
-    PartitionOffset, TopicDescription,
+    AclBinding, AclBindingFilter, AclOperation, AclPermission, Admin, BrokerDescription,
+    ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource, ConfigSource, CreatedTopic,
+    DeletedAcl, GroupDescription, GroupKind, GroupListing, GroupState, MemberDescription,
+    NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionLag, PartitionOffset,
+    PatternType, ResourcePattern, ResourceType, TopicDescription,
 };
 pub use client::Client;
 pub use config::{

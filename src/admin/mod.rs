@@ -1,5 +1,8 @@
 //! Administration: topics, settings, groups and their offsets, and the cluster itself.
 
+mod acl;
+mod acls;
+mod advice;
 mod cluster;
 mod configs;
 mod describe_groups;
@@ -21,6 +24,11 @@ use crate::types::TopicPartition;
 use crate::wire::Call;
 
 pub use crate::cluster::{OffsetSpec, PartitionOffset};
+pub use acl::{
+    AclBinding, AclBindingFilter, AclOperation, AclPermission, PatternType, ResourcePattern,
+    ResourceType,
+};
+pub use acls::DeletedAcl;
 pub use cluster::{BrokerDescription, ClusterDescription};
 pub use configs::{ConfigChanges, ConfigEntry, ConfigResource, ConfigSource};
 pub use group_offsets::PartitionLag;

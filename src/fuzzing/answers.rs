@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::{LIMIT, byte};
 use crate::net::frames::Frames;
 use crate::wire::{
-    ApiKey, ApiVersions, Call, CreateTopics, DeleteTopics, Fetch, FindCoordinator, Heartbeat,
-    InitProducerId, JoinGroup, LeaveGroup, ListOffsets, MetadataCall, OffsetCommit, OffsetFetch,
-    OffsetForLeaderEpoch, SyncGroup, decode_produce, recognise_foreign, split_response,
+    ApiKey, ApiVersions, Call, CreateAcls, CreateTopics, DeleteAcls, DeleteTopics, DescribeAcls,
+    Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup, LeaveGroup, ListOffsets,
+    MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch, SyncGroup, decode_produce,
+    recognise_foreign, split_response,
 };
 
 /// One of a call's supported versions.
@@ -140,10 +141,13 @@ pub fn api_versions_answer(data: &[u8]) {
 
 /// The body of one of the other answers, the first byte says which.
 pub fn other_answer(mut data: &[u8]) {
-    match byte(&mut data) % 3 {
+    match byte(&mut data) % 6 {
         0 => drop(answer::<CreateTopics>(data)),
         1 => drop(answer::<DeleteTopics>(data)),
-        _ => drop(answer::<InitProducerId>(data)),
+        2 => drop(answer::<InitProducerId>(data)),
+        3 => drop(answer::<DescribeAcls>(data)),
+        4 => drop(answer::<CreateAcls>(data)),
+        _ => drop(answer::<DeleteAcls>(data)),
     }
 }
 

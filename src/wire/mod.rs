@@ -1,10 +1,14 @@
 //! Kafka's requests and answers as bytes, in both directions and every version that is spoken.
 
+mod acls;
 mod api_versions;
 mod call;
+mod create_acls;
 mod create_partitions;
 mod decode;
+mod delete_acls;
 mod delete_groups;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -35,11 +39,15 @@ mod testing;
 mod topics;
 mod version;
 
+pub(crate) use acls::{AclEntry, AclMatch};
 pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
+pub(crate) use create_acls::CreateAcls;
 pub(crate) use create_partitions::{CreatePartitions, GrownTopic};
 pub(crate) use decode::{Decoder, Malformed};
+pub(crate) use delete_acls::DeleteAcls;
 pub(crate) use delete_groups::DeleteGroups;
+pub(crate) use describe_acls::DescribeAcls;
 pub(crate) use describe_cluster::DescribeCluster;
 pub(crate) use describe_configs::{DescribeConfigs, DescribedConfig, Resource};
 pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember};

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 28] = [
+pub(crate) const ALL: [ApiKey; 31] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -37,6 +37,9 @@ pub(crate) const ALL: [ApiKey; 28] = [
     ApiKey::DescribeCluster,
     ApiKey::ConsumerGroupDescribe,
     ApiKey::ShareGroupDescribe,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
 ];
 
 pub(super) fn versions(key: ApiKey) -> RangeInclusive<i16> {
@@ -163,6 +166,9 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::SyncGroup => with::<super::SyncGroup>,
         ApiKey::SaslHandshake => with::<super::SaslHandshake>,
         ApiKey::SaslAuthenticate => with::<super::SaslAuthenticate>,
+        ApiKey::DescribeAcls => with::<super::DescribeAcls>,
+        ApiKey::CreateAcls => with::<super::CreateAcls>,
+        ApiKey::DeleteAcls => with::<super::DeleteAcls>,
     };
     decoder(version, body);
 }
