@@ -65,6 +65,19 @@ impl<T> ProducerBatch<T> {
     }
 }
 
+/// A batch that has ended, and why.
+#[derive(Debug)]
+pub(crate) struct Ended<T> {
+    pub(crate) share: ResultShare<T>,
+    pub(crate) error: Arc<Error>,
+    pub(crate) possibly_written: bool,
+    pub(crate) attempts: u32,
+    /// Memory to give back; 0 when the batch's bytes are still in flight.
+    pub(crate) charged: usize,
+    /// Whether it waits for a broker's answer.
+    pub(crate) flying: bool,
+}
+
 /// A place in a partition's order of sequences: a batch's serial, and how many of its records stand before.
 pub(crate) type Place = (u64, u32);
 

@@ -28,6 +28,7 @@ mod detached;
 mod end;
 #[cfg(debug_assertions)]
 mod invariants;
+mod returned;
 mod send;
 mod sequences;
 
@@ -35,7 +36,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use super::batch::{Body, ProducerBatch, ResultShare};
+pub(crate) use super::batch::{Body, Ended, ProducerBatch, ResultShare};
 use super::batch::{OpenBatch, Place, Stamp};
 use crate::error::Error;
 use crate::types::{BrokerId, TopicId};
@@ -135,19 +136,6 @@ struct Flight<T> {
     sent: Instant,
     /// How often it was sent before.
     failures: u32,
-}
-
-/// A batch that has ended, and why.
-#[derive(Debug)]
-pub(crate) struct Ended<T> {
-    pub(crate) share: ResultShare<T>,
-    pub(crate) error: Arc<Error>,
-    pub(crate) possibly_written: bool,
-    pub(crate) attempts: u32,
-    /// Memory to give back; 0 when the batch's bytes are still in flight.
-    pub(crate) charged: usize,
-    /// Whether it waits for a broker's answer.
-    pub(crate) flying: bool,
 }
 
 /// What became of an answered batch.
