@@ -2,15 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::accumulator::{Appended, Opened, PartitionQueue, TopicQueues};
+use super::accumulator::{Appended, Changed, LockedQueue, Opened, PartitionQueue, TopicQueues};
 use super::buffer_pool::{Allocator, Turn};
-use super::changed::Changed;
 use super::delivery::Delivery;
 use super::inner::ProducerInner;
+use super::sender::send_at_once;
 use super::wait::{NoMemory, Wait};
 use crate::batch::{HEADER_LEN, RecordParts, size_bound};
 use crate::cluster::refused;
@@ -79,7 +80,8 @@ impl ProducerInner {
                 pool: &self.accumulator.pool,
                 turn,
             };
-            match appending.append(&parts, bound, sticky, allocator, &self.accumulator.busy) {
+            let on_open = |locked: &mut LockedQueue| self.accumulator.busy.add(queue, locked);
+            match appending.append(&parts, bound, sticky, allocator, on_open) {
                 Appended::Added(delivery) => return Ok(delivery),
                 Appended::Opened(opened) => return Ok(self.opened(topic, queue, sticky, opened)),
                 Appended::Not(changed) => match self.carry_out_for_caller(queue, changed) {
@@ -122,6 +124,25 @@ impl ProducerInner {
             self.accumulator.deadlines.watch(ends, Arc::clone(queue));
         }
         delivery
+    }
+
+    /// Carries a change out for the caller of an append, who does the sender's work where that is spared a waking; else
+    /// the next caller lets the sender run first.
+    fn carry_out_for_caller<R>(
+        self: &Arc<Self>,
+        queue: &Arc<PartitionQueue>,
+        mut changed: Changed<R>,
+    ) -> R {
+        if let Some(broker) = changed.ready_for() {
+            if self.settings.linger.is_zero()
+                && send_at_once(self, &self.broker_queue(broker), queue)
+            {
+                changed = changed.without_listing();
+            } else {
+                self.yield_due.store(true, Ordering::Relaxed);
+            }
+        }
+        self.carry_out(queue, changed)
     }
 
     fn check_size(&self, bound: usize) -> Result<()> {

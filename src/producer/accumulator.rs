@@ -3,9 +3,13 @@
 
 pub(crate) mod broker_queue;
 pub(crate) mod busy;
+mod changed;
 pub(crate) mod deadlines;
 pub(crate) mod partition_queue;
 mod ready_list;
+pub(crate) mod sizes;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod topic_map;
 pub(crate) mod topics;
 
@@ -15,10 +19,10 @@ use hashbrown::HashMap;
 
 use self::busy::Busy;
 use self::deadlines::Deadlines;
+use self::sizes::Sizes;
 use self::topic_map::TopicMap;
 use super::apart::Apart;
 use super::buffer_pool::BufferPool;
-use super::sizes::Sizes;
 use crate::config::{Compression, ProducerSettings};
 use crate::error::Error;
 use crate::machine::produce::Limits;
@@ -26,7 +30,8 @@ use crate::machine::topology::Topic;
 use crate::types::{BrokerId, TopicName};
 
 pub(crate) use self::broker_queue::BrokerQueue;
-pub(crate) use self::partition_queue::{Appended, Listing, LockedQueue, Opened, PartitionQueue};
+pub(crate) use self::changed::{Changed, EndedBatches, Listing};
+pub(crate) use self::partition_queue::{Appended, LockedQueue, Opened, PartitionQueue};
 pub(crate) use self::topics::TopicQueues;
 
 /// What was accepted and has not ended.

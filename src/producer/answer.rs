@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::accumulator::{BrokerQueue, PartitionQueue};
+use super::accumulator::{BrokerQueue, Changed, PartitionQueue};
 use super::batch_result::BatchResult;
-use super::changed::Changed;
+use super::end::{Sent, acknowledge, fail, give_back, refusal};
 use super::inner::ProducerInner;
 use super::split;
 use crate::cluster::LeaderHint;
 use crate::error::{Error, ErrorCode};
-use crate::machine::produce::{self, Answer, Answered, Body, ProducerBatch, Refused, ResultShare};
+use crate::machine::produce::{Answer, Answered, ProducerBatch};
 use crate::net::RequestError;
-use crate::types::{TopicId, TopicPartition, after};
+use crate::types::{TopicId, after};
 use crate::wire::{Malformed, ProducePartitionAnswer, TopicRef, decode_produce};
 
 type OurBatch = ProducerBatch<Arc<BatchResult>>;
@@ -198,49 +198,6 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What a broker's refusal of a batch, or of one of its records, is told as: with what to change, where that is known.
-pub(crate) fn refusal(
-    inner: &ProducerInner,
-    target: &TopicPartition,
-    size: Sent,
-    code: ErrorCode,
-    message: Option<Arc<str>>,
-) -> Error {
-    let told = produce::advice(
-        code,
-        &Refused {
-            topic: target.topic(),
-            records: size.records,
-            plain: size.plain,
-            wire: size.wire,
-            limits: inner.accumulator.sizes.limits(target.topic()),
-        },
-    );
-    let error = Error::broker(code, message, format!("writing to {target}"));
-    match told {
-        Some(told) => error.with_advice(told),
-        None => error,
-    }
-}
-
-/// How much a batch held, and took on its way.
-#[derive(Clone, Copy)]
-pub(crate) struct Sent {
-    records: u32,
-    plain: usize,
-    wire: usize,
-}
-
-impl Sent {
-    pub(crate) fn of(batch: &OurBatch) -> Self {
-        Self {
-            records: batch.share.count,
-            plain: batch.plain_len,
-            wire: batch.body.len(),
-        }
-    }
-}
-
 fn retry_at(inner: &ProducerInner) -> impl Fn(u32) -> Instant + use<> {
     let backoff = inner.settings.retry_backoff;
     move |failures| {
@@ -341,63 +298,5 @@ fn finish(
         } => split::without_refused(inner, queue, flight, batch, refused),
         Answered::TooLarge { flight, batch } => split::too_large(inner, queue, flight, batch),
         Answered::Late { batch } => give_back(inner, batch),
-    }
-}
-
-fn acknowledge(inner: &ProducerInner, batch: OurBatch, base_offset: i64, log_append_time: i64) {
-    inner.counters.acked(&batch, batch.opened.elapsed());
-    let ResultShare {
-        result,
-        first,
-        count,
-        total,
-    } = free(inner, batch);
-    result.ack(first, count, total, base_offset, log_append_time);
-}
-
-/// Gives a batch's memory back; what is left is who is to be told.
-fn free(inner: &ProducerInner, batch: OurBatch) -> ResultShare<Arc<BatchResult>> {
-    let share = batch.share.clone();
-    give_back(inner, batch);
-    share
-}
-
-pub(crate) fn give_back(inner: &ProducerInner, batch: OurBatch) {
-    let ProducerBatch { body, charged, .. } = batch;
-    inner.accumulator.pool.release(charged);
-    if let Body::Sealed(bytes, ..) = body
-        && let Some(buffer) = crate::batch::reclaim(bytes)
-    {
-        inner.accumulator.pool.recycle(buffer);
-    }
-}
-
-pub(crate) fn fail(
-    inner: &Arc<ProducerInner>,
-    queue: &PartitionQueue,
-    batch: OurBatch,
-    possibly_written: bool,
-    fatal: bool,
-) {
-    let cause = batch.last_error.clone();
-    let cause = cause.unwrap_or_else(|| Arc::new(Error::Closed { what: "producer" }));
-    let error = Error::Delivery {
-        target: queue.target.clone(),
-        possibly_written,
-        attempts: batch.failures,
-        cause: Arc::clone(&cause),
-    };
-    warn!(partition = %queue.target, %error, records = batch.share.count, "batch failed");
-    inner.counters.failed(batch.share.count, &error);
-    inner.retry_log.failed(&queue.target);
-    let ResultShare {
-        result,
-        first,
-        count,
-        total,
-    } = free(inner, batch);
-    result.fail(first, count, total, error);
-    if fatal {
-        inner.abort(&cause);
     }
 }

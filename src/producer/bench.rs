@@ -22,6 +22,7 @@ use super::accumulator::BrokerQueue;
 use super::accumulator::broker_queue::Listed;
 use super::answer::{self, Flying};
 use super::inner::ProducerInner;
+use super::sender;
 use crate::cluster::Cluster;
 use crate::config::ClientBuilder;
 use crate::machine::produce::{Body, Take};
@@ -72,6 +73,7 @@ impl Batching {
             cluster,
             settings,
             runtime.handle().clone(),
+            sender::start,
         ));
         let partition = Partition {
             leader: Some(LEADER),

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::accumulator::broker_queue::Listed;
-use super::accumulator::{BrokerQueue, LockedQueue, PartitionQueue};
-use super::answer;
+use super::accumulator::{BrokerQueue, Changed, EndedBatches, LockedQueue, PartitionQueue};
 use super::batch_result::BatchResult;
-use super::changed::{Changed, EndedBatches};
 use super::compress::{at_once, compress, compress_elsewhere};
+use super::end::give_back;
 use super::inner::ProducerInner;
 use super::split;
 use super::submit::topic_id;
@@ -177,7 +176,7 @@ fn take(
         match inner.carry_out(queue, changed) {
             Then::Asked(asked) => next = asked?,
             Then::Late(late) => {
-                answer::give_back(inner, late);
+                give_back(inner, late);
                 return None;
             }
         }

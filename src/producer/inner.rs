@@ -8,12 +8,11 @@ use tokio::sync::watch;
 
 use super::accumulator::{BrokerQueue, PartitionQueue, RecordAccumulator, TopicQueues};
 use super::apart::Apart;
-use super::compress::Compressor;
+use super::compressor::Compressor;
 use super::identity::Identity;
+use super::last_use::LastUse;
 use super::metrics::Counters;
 use super::retry_log::RetryLog;
-use super::sender;
-use super::usage::LastUse;
 use crate::cluster::{Cluster, RoleId, next_role};
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
@@ -26,6 +25,9 @@ const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
 /// Nothing is sent any more.
 const CLOSED: u8 = 2;
+
+/// Starts a broker's sender, on the first batch for that broker.
+pub(crate) type StartSender = fn(&Arc<ProducerInner>, &Arc<BrokerQueue>);
 
 /// What the handles and tasks of one producer have in common.
 pub(crate) struct ProducerInner {
@@ -46,12 +48,18 @@ pub(crate) struct ProducerInner {
     /// Whether records are refused by now, for those who wait to hand one over.
     closing: watch::Sender<bool>,
     runtime: Handle,
+    start_sender: StartSender,
     /// A sender was given something to do: the next caller lets it run first.
     pub(crate) yield_due: Apart<AtomicBool>,
 }
 
 impl ProducerInner {
-    pub(crate) fn new(cluster: Cluster, settings: ProducerSettings, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        cluster: Cluster,
+        settings: ProducerSettings,
+        runtime: Handle,
+        start_sender: StartSender,
+    ) -> Self {
         Self {
             id: next_role(),
             accumulator: RecordAccumulator::new(&settings),
@@ -67,6 +75,7 @@ impl ProducerInner {
             settings,
             cluster,
             runtime,
+            start_sender,
             yield_due: Apart(AtomicBool::new(false)),
         }
     }
@@ -164,10 +173,8 @@ impl ProducerInner {
 
     /// One broker's side of the accumulator; its sender's task starts with it.
     pub(crate) fn broker_queue(self: &Arc<Self>, id: BrokerId) -> Arc<BrokerQueue> {
-        self.accumulator.broker_queue(id, |broker| {
-            self.runtime
-                .spawn(sender::run(Arc::clone(self), Arc::clone(broker)));
-        })
+        self.accumulator
+            .broker_queue(id, |broker| (self.start_sender)(self, broker))
     }
 
     /// Runs a task on the producer's runtime.

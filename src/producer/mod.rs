@@ -11,15 +11,18 @@ mod batch_result;
 pub(crate) mod bench;
 mod buffer_pool;
 mod builder;
-mod changed;
+mod carry_out;
 mod clock;
 mod compress;
+mod compressor;
 mod delivery;
 mod drain;
+mod end;
 mod enqueue;
 mod flushed;
 mod identity;
 mod inner;
+mod last_use;
 mod mark;
 mod metrics;
 mod partitioner;
@@ -101,7 +104,12 @@ impl Producer {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
             what: "the tokio runtime (build the producer inside one)",
         })?;
-        let inner = Arc::new(ProducerInner::new(cluster, settings, runtime.clone()));
+        let inner = Arc::new(ProducerInner::new(
+            cluster,
+            settings,
+            runtime.clone(),
+            sender::start,
+        ));
         let user: Weak<dyn TopicUser> = Arc::<ProducerInner>::downgrade(&inner);
         inner.cluster.add_user(user);
         // It is made here: a watcher that is dropped before its first turn resolves every delivery too.

@@ -15,8 +15,13 @@ use crate::error::{Error, ErrorCode};
 use crate::machine::produce::BatchQueue;
 use crate::net::Connection;
 
+/// Starts a broker's sender.
+pub(crate) fn start(inner: &Arc<ProducerInner>, broker: &Arc<BrokerQueue>) {
+    inner.spawn(run(Arc::clone(inner), Arc::clone(broker)));
+}
+
 /// Sends until the producer is closed.
-pub(crate) async fn run(inner: Arc<ProducerInner>, broker: Arc<BrokerQueue>) {
+async fn run(inner: Arc<ProducerInner>, broker: Arc<BrokerQueue>) {
     let mut stopped = inner.stopped();
     let mut closed: Option<Ending> = None;
     loop {

@@ -1,65 +1,18 @@
-//! How large each topic's batches may be: learned from refusals, and asked of a broker where that is allowed.
+//! Learns how large each topic's batches may be: from refusals, and by asking a broker where that is allowed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use tracing::debug;
 
 use super::inner::ProducerInner;
 use crate::error::{ErrorCode, Result};
-use crate::machine::produce::{Fit, TopicLimits};
+use crate::machine::produce::TopicLimits;
 use crate::types::{TopicName, after};
 use crate::wire::{DescribeConfigs, Resource};
 
 /// A broker that is silent for so long is not waited for: what was refused is halved without knowing the limit.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The topics that a batch was refused for; every other one takes `batch.size`.
-#[derive(Default)]
-pub(crate) struct Sizes(Mutex<HashMap<TopicName, Size>>);
-
-struct Size {
-    fit: Fit,
-    limits: TopicLimits,
-    /// When the limits were asked for; they may have changed since.
-    asked: Option<Instant>,
-}
-
-impl Size {
-    fn new(batch_size: usize) -> Self {
-        Self {
-            fit: Fit::new(batch_size),
-            limits: TopicLimits::default(),
-            asked: None,
-        }
-    }
-}
-
-impl Sizes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TopicName, Size>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is known of a topic's limits.
-    pub(crate) fn limits(&self, topic: &str) -> TopicLimits {
-        let all = self.lock();
-        all.get(topic).map(|size| size.limits).unwrap_or_default()
-    }
-
-    /// The size to close a topic's batches at.
-    pub(crate) fn fit(&self, topic: &str, batch_size: usize) -> usize {
-        let all = self.lock();
-        all.get(topic).map_or(batch_size, |size| size.fit.size())
-    }
-
-    /// Whether the topic's limits were asked for within `age`.
-    fn is_asked(&self, topic: &str, now: Instant, age: Duration) -> bool {
-        let all = self.lock();
-        let asked = all.get(topic).and_then(|size| size.asked);
-        asked.is_some_and(|asked| after(asked, age) > now)
-    }
-}
 
 impl ProducerInner {
     /// Whether what `topic` takes has yet to be asked for.
@@ -78,11 +31,8 @@ impl ProducerInner {
             }
             Err(_) => TopicLimits::default(),
         };
-        let mut all = self.accumulator.sizes.lock();
-        let size = all.entry(Arc::clone(topic));
-        let size = size.or_insert_with(|| Size::new(self.accumulator.limits.batch_size));
-        size.limits = told;
-        size.asked = Some(now());
+        let batch_size = self.accumulator.limits.batch_size;
+        self.accumulator.sizes.told(topic, batch_size, told, now());
     }
 
     async fn describe(&self, topic: &TopicName) -> Result<TopicLimits> {
@@ -116,14 +66,10 @@ impl ProducerInner {
         plain: usize,
         wire: usize,
     ) -> usize {
-        let (size, before) = {
-            let mut all = self.accumulator.sizes.lock();
-            let size = all.entry(Arc::clone(topic));
-            let size = size.or_insert_with(|| Size::new(self.accumulator.limits.batch_size));
-            let (before, limit) = (size.fit.size(), size.limits.of(code));
-            let again = after(now(), self.cluster.settings().metadata_max_age);
-            (size.fit.refused(plain, wire, limit, again), before)
-        };
+        let again = after(now(), self.cluster.settings().metadata_max_age);
+        let batch_size = self.accumulator.limits.batch_size;
+        let sizes = &self.accumulator.sizes;
+        let (size, before) = sizes.refused(topic, batch_size, code, (plain, wire), again);
         if size != before {
             debug!(%topic, size, "batches of the topic are made smaller");
             self.fit_queues(topic, size);
@@ -134,14 +80,7 @@ impl ProducerInner {
     /// Tries larger batches for topics that have refused none for a while.
     pub(crate) fn grow_batches(self: &Arc<Self>) {
         let again = after(now(), self.cluster.settings().metadata_max_age);
-        let grown: Vec<_> = {
-            let mut all = self.accumulator.sizes.lock();
-            let grow = |(topic, size): (&TopicName, &mut Size)| {
-                let grown = size.fit.grow(now(), again)?;
-                Some((Arc::clone(topic), grown))
-            };
-            all.iter_mut().filter_map(grow).collect()
-        };
+        let grown = self.accumulator.sizes.grow(now(), again);
         for (topic, size) in grown {
             self.fit_queues(&topic, size);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tracing::{debug, warn};
 
 use super::accumulator::PartitionQueue;
-use super::answer::{Sent, fail, give_back, refusal};
 use super::batch_result::BatchResult;
+use super::end::{Sent, fail, give_back, refusal};
 use super::inner::ProducerInner;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{self, ProducerBatch};

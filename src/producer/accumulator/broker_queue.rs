@@ -288,7 +288,7 @@ mod tests {
             compressed: false,
             idempotent: false,
         };
-        let topic = super::super::topics::tests::topic(count);
+        let topic = super::super::testing::topic(count);
         super::super::topics::TopicQueues::new(&topic, None, limits).queues
     }
 

@@ -37,8 +37,8 @@ impl Busy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::topic;
     use super::super::topics::TopicQueues;
-    use super::super::topics::tests::topic;
     use super::*;
     use crate::machine::produce::Limits;
 

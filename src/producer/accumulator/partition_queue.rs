@@ -8,11 +8,10 @@ use std::time::{Instant, SystemTime};
 
 use super::super::batch_result::BatchResult;
 use super::super::buffer_pool::Allocator;
-use super::super::changed::{Changed, EndedBatches};
 use super::super::clock::{Clock, TICKER};
 use super::super::delivery::Delivery;
 use super::super::mark::Mark;
-use super::busy::Busy;
+use super::changed::{Changed, EndedBatches, Listing};
 use crate::batch::RecordParts;
 use crate::machine::produce::waiters::Key;
 use crate::machine::produce::{Append, BatchQueue, Limits, Missing, Readiness, Room};
@@ -42,14 +41,6 @@ pub(crate) struct LockedQueue {
     taken_for: u64,
     /// Since the topic's metadata lacks the partition.
     missing: Option<Missing>,
-}
-
-/// What to tell the leader's sender about a queue, once its lock is released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listing {
-    Now(BrokerId),
-    At(BrokerId, Instant),
-    Lingers(BrokerId, Instant),
 }
 
 /// What became of a record.
@@ -218,7 +209,8 @@ impl Appending<'_> {
         Some(Delivery::new(result, index, mark))
     }
 
-    /// Appends where the open batch must grow, or gives way to another, for which there may be no memory.
+    /// Appends where the open batch must grow, or gives way to another, for which there may be no memory; `on_open` sees
+    /// the queue whose batch was opened, under its lock.
     #[cold]
     pub(crate) fn append(
         mut self,
@@ -226,7 +218,7 @@ impl Appending<'_> {
         bound: usize,
         sticky: bool,
         allocator: Allocator<'_>,
-        busy: &Busy,
+        on_open: impl FnOnce(&mut LockedQueue),
     ) -> Appended {
         let (queue, locked) = (self.queue, &mut *self.locked);
         let now = || tokio::time::Instant::now().into_std();
@@ -245,7 +237,7 @@ impl Appending<'_> {
             first: added.first,
             leaderless: locked.queue.leader().is_none(),
         };
-        busy.add(queue, locked);
+        on_open(locked);
         Appended::Opened(queue.changed(locked, opened, Vec::new()))
     }
 }

@@ -135,30 +135,3 @@ impl TopicQueues {
         produce::partition::round_robin(turn, self.partitions, has_leader)
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::machine::topology::Partition;
-    use crate::types::BrokerId;
-    use crate::types::TopicId;
-
-    /// A topic whose partitions broker 1 leads.
-    pub(crate) fn topic(partitions: usize) -> Topic {
-        let leader = BrokerId(1);
-        let partition = Partition {
-            leader: Some(leader),
-            leader_epoch: 0,
-            replicas: vec![leader],
-            isr: vec![leader],
-            offline: Vec::new(),
-        };
-        Topic {
-            name: "t".into(),
-            id: TopicId::ZERO,
-            internal: false,
-            partitions: vec![partition; partitions],
-            error: None,
-        }
-    }
-}
