@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::cluster::Cluster;
-use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
+use crate::config::{ClientBuilder, ConsumerOptions, ProducerOptions};
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Error, Result};
 use crate::net::TcpConnector;
@@ -61,19 +61,19 @@ impl Client {
 
     /// A producer for this cluster.
     pub fn producer(&self) -> ProducerBuilder {
-        ProducerBuilder::new(self.clone(), self.producer_defaults.clone())
+        ProducerBuilder::new(self.cluster.clone(), self.producer_defaults.clone())
     }
 
     /// A consumer of this group, whose members share the partitions of the topics that they subscribe to. Kafka:
     /// `group.id`.
     pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
         let options = self.consumer_defaults.clone();
-        ConsumerBuilder::new(self.clone(), options, Some(group.into()))
+        ConsumerBuilder::new(self.cluster.clone(), options, Some(group.into()))
     }
 
     /// A consumer without a group: it reads the partitions that it is given, or whole topics, and commits nothing.
     pub fn standalone_consumer(&self) -> ConsumerBuilder {
-        ConsumerBuilder::new(self.clone(), self.consumer_defaults.clone(), None)
+        ConsumerBuilder::new(self.cluster.clone(), self.consumer_defaults.clone(), None)
     }
 
     /// Calls that create, delete and describe topics.
@@ -90,7 +90,7 @@ impl Client {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for what is wrong with them, or where the client has no TLS; the old ones stay.
     pub fn reload_tls(&self) -> Result<()> {
-        match &self.settings().tls {
+        match &self.cluster.settings().tls {
             Some(tls) => tls.reload(),
             None => Err(Error::config(
                 "security.protocol",
@@ -103,14 +103,6 @@ impl Client {
     /// now on. Close producers first.
     pub fn close(&self) {
         self.cluster.close();
-    }
-
-    pub(crate) fn settings(&self) -> &ClientSettings {
-        self.cluster.settings()
-    }
-
-    pub(crate) fn cluster(&self) -> &Cluster {
-        &self.cluster
     }
 }
 

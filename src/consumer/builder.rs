@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Consumer, RebalanceListener};
-use crate::client::Client;
+use crate::cluster::Cluster;
 use crate::config::{Assignor, ConsumerOptions, IsolationLevel, OffsetReset};
 use crate::error::{Error, Result};
 use crate::types::{TopicName, TopicPartition};
@@ -21,7 +21,7 @@ const MOST_GROUP_BYTES: usize = 32_767;
 #[derive(Clone)]
 #[must_use]
 pub struct ConsumerBuilder {
-    client: Client,
+    cluster: Cluster,
     options: ConsumerOptions,
     group: Option<Arc<str>>,
     partitions: Vec<TopicPartition>,
@@ -30,9 +30,9 @@ pub struct ConsumerBuilder {
 }
 
 impl ConsumerBuilder {
-    pub(crate) fn new(client: Client, options: ConsumerOptions, group: Option<Arc<str>>) -> Self {
+    pub(crate) fn new(cluster: Cluster, options: ConsumerOptions, group: Option<Arc<str>>) -> Self {
         Self {
-            client,
+            cluster,
             options,
             group,
             partitions: Vec::new(),
@@ -311,8 +311,8 @@ impl ConsumerBuilder {
         }
         let settings = self
             .options
-            .check(self.client.settings(), group.is_some())?;
-        let consumer = Consumer::start(&self.client, settings, self.group, self.listener);
+            .check(self.cluster.settings(), group.is_some())?;
+        let consumer = Consumer::start(self.cluster, settings, self.group, self.listener);
         if !self.partitions.is_empty() {
             consumer.assign(self.partitions)?;
         }

@@ -1,10 +1,11 @@
 //! Taking records out of what was fetched, so that nothing stale is handed out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::inner::ConsumerInner;
+use super::record::{ConsumerRecord, Records};
 use super::subscription_state::{SubscriptionState, Wakes};
-use super::{Consumer, ConsumerRecord, Records};
 use crate::batch::Unreadable;
 use crate::error::{Error, Result};
 use crate::machine::fetch::{CompletedFetch, Damage, NextRecords};
@@ -13,8 +14,14 @@ use crate::types::TopicPartition;
 /// Bytes that one `poll` may decompress before it hands out what it has, if `max.partition.fetch.bytes` is less.
 const ENOUGH: usize = 1 << 20;
 
+/// Takes records out, for the application's calls. Kafka: `FetchCollector`.
+pub(super) struct FetchCollector {
+    inner: Arc<ConsumerInner>,
+    active: Option<Active>,
+}
+
 /// The completed fetch that records are being taken of, which is out of the state for that time.
-pub(super) struct Active {
+struct Active {
     index: u32,
     version: u64,
     /// Of the state, when this was looked at last.
@@ -96,7 +103,14 @@ impl Drop for WaitingCall<'_> {
     }
 }
 
-impl Consumer {
+impl FetchCollector {
+    pub(super) fn new(inner: Arc<ConsumerInner>) -> Self {
+        Self {
+            inner,
+            active: None,
+        }
+    }
+
     /// A record of the active fetch, if that has one.
     pub(super) fn take_one(&mut self) -> Result<Option<ConsumerRecord>> {
         let mut is_decoded = false;
@@ -104,7 +118,7 @@ impl Consumer {
             let Some(active) = &mut self.active else {
                 return Ok(None);
             };
-            let inner = self.handle.inner();
+            let inner = &self.inner;
             let mut state = inner.lock();
             inner.enter(&mut state);
             if let Some(error) = state.next_error() {
@@ -144,7 +158,7 @@ impl Consumer {
 
     /// Decodes more of the active fetch; `false` when nothing is left of it.
     fn step(&mut self) -> Result<bool> {
-        let inner = self.handle.inner();
+        let inner = &self.inner;
         let Some(active) = &mut self.active else {
             return Ok(false);
         };
@@ -166,14 +180,14 @@ impl Consumer {
         let used = |state: &mut SubscriptionState| {
             state.used_up(active.index, active.version, &active.completed)
         };
-        self.inner().apply(used);
+        self.inner.apply(used);
     }
 
     /// The rest of the active fetch cannot be read: its partition stays where it is, and is fetched again. Of what is
     /// void, nothing is told.
     fn damaged(&mut self, damage: Damage) -> Option<Error> {
         let active = self.active.take()?;
-        let inner = self.handle.inner();
+        let inner = &self.inner;
         let mut state = inner.lock();
         if state.get(active.index)?.version != active.version {
             return None;
@@ -195,7 +209,7 @@ impl Consumer {
     pub(super) async fn next_completed(&mut self) -> Result<bool> {
         loop {
             let waiting = {
-                let inner = self.handle.inner();
+                let inner = &self.inner;
                 let mut state = inner.lock();
                 inner.enter(&mut state);
                 state.counts.called_at = Some(Instant::now());
@@ -217,7 +231,7 @@ impl Consumer {
                     return Ok(true);
                 }
                 state.is_waiting = true;
-                WaitingCall(self.handle.inner())
+                WaitingCall(&self.inner)
             };
             // Whoever waits for the application to be done with its records sees that it is.
             waiting.0.called.notify_waiters();
@@ -227,7 +241,7 @@ impl Consumer {
 
     /// Up to `max.poll.records` records of what is there, and fewer when they come out of large compressed batches.
     pub(super) fn take_many(&mut self) -> Result<Records> {
-        let settings = &self.inner().settings;
+        let settings = &self.inner.settings;
         let most = settings.max_poll_records;
         let enough = settings.partition_fetch_bytes.max(ENOUGH);
         let mut unpacked = 0;
@@ -239,7 +253,7 @@ impl Consumer {
             let Some(active) = &mut self.active else {
                 break;
             };
-            match active.completed.step(&self.handle.inner().filter) {
+            match active.completed.step(&self.inner.filter) {
                 Ok(NextRecords::Records) => {
                     let from = records.len();
                     let room = most - from;
@@ -257,7 +271,7 @@ impl Consumer {
                 }
                 Ok(NextRecords::End) => {
                     ended.extend(self.active.take());
-                    let mut state = self.handle.inner().lock();
+                    let mut state = self.inner.lock();
                     if let Some(next) = state.next_completed() {
                         self.active = Some(Active::new(next, state.epoch));
                     }
@@ -271,7 +285,7 @@ impl Consumer {
         }
         self.confirm(&mut records, &parts, ended, unpacked);
         if let Some(active) = &mut self.active {
-            let inner = self.handle.inner();
+            let inner = &self.inner;
             if inner.looks_ahead && active.completed.is_drained() {
                 active.pass_unseen(inner);
             }
@@ -289,7 +303,7 @@ impl Consumer {
         ended: Vec<Active>,
         unpacked: usize,
     ) {
-        let mut state = self.handle.inner().lock();
+        let mut state = self.inner.lock();
         state.unpacked = unpacked;
         let mut is_valid = |part: &Taken| {
             let partition = state.get(part.index);
@@ -309,7 +323,7 @@ impl Consumer {
         }
         state.counts.records += records.len() as u64;
         drop(state);
-        self.handle.inner().wake(wakes);
+        self.inner.wake(wakes);
     }
 }
 

@@ -28,11 +28,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::client::Client;
-use crate::cluster::{TopicUser, next_role};
+use crate::cluster::{Cluster, TopicUser, next_role};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
-use collect::{Active, give_way};
+use collect::{FetchCollector, give_way};
 use group::Grouped;
 use inner::ConsumerInner;
 use membership::Membership;
@@ -73,7 +72,7 @@ pub use stream::RecordStream;
 /// ```
 pub struct Consumer {
     handle: ConsumerHandle,
-    active: Option<Active>,
+    collector: FetchCollector,
     /// With a group.
     membership: Option<Membership>,
 }
@@ -81,12 +80,12 @@ pub struct Consumer {
 impl Consumer {
     /// Starts the tasks; nothing is assigned or subscribed to yet.
     fn start(
-        client: &Client,
+        cluster: Cluster,
         settings: ConsumerSettings,
         group: Option<Arc<str>>,
         listener: Option<Arc<dyn RebalanceListener>>,
     ) -> Self {
-        let inner = ConsumerInner::new(next_role(), client.cluster().clone(), settings, group);
+        let inner = ConsumerInner::new(next_role(), cluster, settings, group);
         let user: Weak<dyn TopicUser> = Arc::<ConsumerInner>::downgrade(&inner);
         inner.cluster.add_user(user);
         tokio::spawn(positions::run(positions::EndOnDrop(inner.clone())));
@@ -97,8 +96,8 @@ impl Consumer {
             Membership::spawn(grouped, offsets.clone(), &inner.settings, &home)
         });
         Self {
+            collector: FetchCollector::new(inner),
             handle,
-            active: None,
             membership,
         }
     }
@@ -130,10 +129,10 @@ impl Consumer {
     pub async fn recv(&mut self) -> Result<Option<ConsumerRecord>> {
         give_way().await;
         loop {
-            if let Some(record) = self.take_one()? {
+            if let Some(record) = self.collector.take_one()? {
                 return Ok(Some(record));
             }
-            if !self.next_completed().await? {
+            if !self.collector.next_completed().await? {
                 return Ok(None);
             }
         }
@@ -149,10 +148,10 @@ impl Consumer {
     pub async fn poll(&mut self) -> Result<Option<Records>> {
         give_way().await;
         loop {
-            if !self.next_completed().await? {
+            if !self.collector.next_completed().await? {
                 return Ok(None);
             }
-            let records = self.take_many()?;
+            let records = self.collector.take_many()?;
             if !records.is_empty() {
                 return Ok(Some(records));
             }

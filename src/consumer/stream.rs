@@ -39,7 +39,7 @@ impl Stream for RecordStream<'_> {
         ready!(pin!(give_way()).poll(context));
         loop {
             match std::mem::replace(&mut self.0, At::Between) {
-                At::Idle(consumer) => match consumer.take_one() {
+                At::Idle(consumer) => match consumer.collector.take_one() {
                     // What is there needs no future, and so no allocation.
                     Ok(None) => {
                         self.0 = At::Waiting(Box::pin(async move {

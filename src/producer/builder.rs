@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::cluster::Cluster;
 use crate::config::{Acks, Compression, PartitionerChoice, ProducerOptions};
 use crate::error::Result;
 use crate::producer::{Partitioner, Producer};
@@ -14,13 +14,13 @@ use crate::producer::{Partitioner, Producer};
 #[derive(Clone)]
 #[must_use]
 pub struct ProducerBuilder {
-    client: Client,
+    cluster: Cluster,
     options: ProducerOptions,
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(client: Client, options: ProducerOptions) -> Self {
-        Self { client, options }
+    pub(crate) fn new(cluster: Cluster, options: ProducerOptions) -> Self {
+        Self { cluster, options }
     }
 
     /// Sets one setting by its Kafka name. White space around name and value is ignored.
@@ -204,7 +204,7 @@ impl ProducerBuilder {
     /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
     /// conflict.
     pub fn build(self) -> Result<Producer> {
-        let settings = self.options.check(self.client.settings())?;
-        Producer::start(self.client.cluster().clone(), settings)
+        let settings = self.options.check(self.cluster.settings())?;
+        Producer::start(self.cluster, settings)
     }
 }

@@ -6,6 +6,7 @@ use futures_core::Stream;
 
 use super::*;
 use crate::config::{Compression, ConsumerSettings};
+use crate::consumer::Consumer;
 use crate::consumer::testing::fetched::{answer_fetch, batch, consumer};
 use crate::consumer::testing::{consumer_settings, partitions};
 
@@ -130,7 +131,7 @@ async fn damage_is_not_forgotten_over_a_pause() {
     assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1]);
     consumer.pause(name).unwrap();
     // The completed fetch goes back to its partition.
-    assert!(consumer.take_one().unwrap().is_none());
+    assert!(consumer.collector.take_one().unwrap().is_none());
     consumer.resume(name).unwrap();
     assert_damage(&polled(&mut consumer).await.unwrap_err());
 }
@@ -151,7 +152,7 @@ async fn damage_in_what_a_seek_has_voided_is_not_told() {
     let mut consumer = damaged_in_the_middle().await;
     assert_eq!(polled(&mut consumer).await.unwrap(), [0, 1]);
     consumer.seek(&partitions([0])[0], 4).unwrap();
-    assert!(!consumer.step().unwrap());
+    assert!(!consumer.collector.step().unwrap());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::{Brokers, partitions};
 use crate::batch::{BatchWriter, RecordParts, span};
 use crate::config::{Compression, ConsumerSettings};
+use crate::consumer::collect::FetchCollector;
 use crate::consumer::{Consumer, ConsumerHandle, ConsumerInner};
 use crate::machine::fetch::{Answered, CompletedFetch, Position, Start};
 use crate::types::{BrokerId, ProducerId, TopicId};
@@ -35,8 +36,8 @@ pub(in crate::consumer) async fn of_group(
     }
     drop(state);
     Consumer {
+        collector: FetchCollector::new(inner.clone()),
         handle: ConsumerHandle::new(inner),
-        active: None,
         membership: None,
     }
 }

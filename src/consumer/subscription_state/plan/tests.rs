@@ -40,7 +40,7 @@ async fn is_woken(wake: &Notify) -> bool {
 /// Takes a record, which is all there is in a completed fetch, and comes back for the next.
 async fn use_up(consumer: &mut Consumer) {
     consumer.recv().await.unwrap().unwrap();
-    assert!(consumer.take_one().unwrap().is_none());
+    assert!(consumer.collector.take_one().unwrap().is_none());
 }
 
 #[tokio::test]
