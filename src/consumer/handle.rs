@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::inner::ConsumerInner;
-use super::metrics::lag;
 use super::subscription_state::{Choice, SubscriptionState};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Position, Start};
@@ -195,7 +194,7 @@ impl ConsumerHandle {
     /// [`Error::NotAssigned`].
     pub fn lag(&self, partition: &TopicPartition) -> Result<Option<u64>> {
         let read_committed = self.0.filter.read_committed;
-        self.ask(partition, |partition| lag(partition, read_committed))
+        self.ask(partition, |partition| partition.lag(read_committed))
     }
 
     fn ask<T>(

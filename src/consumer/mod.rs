@@ -3,6 +3,7 @@
 mod builder;
 mod collect;
 mod commit;
+mod counts;
 mod fetcher;
 mod group;
 mod handle;

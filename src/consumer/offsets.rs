@@ -1,10 +1,12 @@
 //! A group's offsets: committed one request after the other, so that a late one never takes a later one back.
 
 mod background;
+mod commits;
 mod fetch;
 mod job;
 mod turns;
 mod verdict;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -17,66 +19,22 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
-use super::metrics::GroupCounts;
+use super::counts::GroupCounts;
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{MemberIdentity, Standing};
-use crate::types::{OffsetAndMetadata, TopicId, TopicPartition, after};
+use crate::types::{TopicPartition, after};
 use crate::wire::{OffsetCommit, OffsetCommitAnswer, commit_topics};
-use background::Background;
 use job::{Job, is_outdated, lines, recreated, weight};
 use turns::{CommitTurn, Turns};
 use verdict::{CommitVerdict, verdict};
+use waiting::WaitingCommits;
+
+pub(super) use commits::{Commit, Commits, Manner, Outcome, Refusal};
 
 /// How long the coordinator may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(5);
-
-/// An offset to commit, and of which topic it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Commit {
-    pub(super) offset: OffsetAndMetadata,
-    /// Of the topic whose records were read; zero for the one that has the name, whichever that is.
-    pub(super) topic_id: TopicId,
-}
-
-impl From<OffsetAndMetadata> for Commit {
-    fn from(offset: OffsetAndMetadata) -> Self {
-        Self {
-            offset,
-            topic_id: TopicId::ZERO,
-        }
-    }
-}
-
-/// Offsets to commit, by partition.
-pub(super) type Commits = Vec<(TopicPartition, Commit)>;
-
-/// What came of a commit.
-pub(super) struct Outcome {
-    /// What the group has by it, which may be a part of what was to be committed.
-    pub(super) committed: Commits,
-    pub(super) result: Result<()>,
-}
-
-/// A commit that the coordinator refused because of who made it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal {
-    pub(super) generation: i32,
-    pub(super) code: ErrorCode,
-}
-
-/// What a commit does when it cannot be made just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// The application's: a rebalance is told to it, everything else is tried again.
-    Asked,
-    /// Made without anybody waiting for it, and made again: passes over topics that are gone.
-    Regular,
-    /// Made when partitions are given up: waits for the generation in which it counts, passes over topics that are
-    /// gone.
-    Parting,
-}
 
 /// The offsets of one consumer's group; cheap to clone.
 #[derive(Clone)]
@@ -93,7 +51,8 @@ struct OffsetsInner {
     /// Who is told of refusals.
     refusals: Mutex<Option<mpsc::UnboundedSender<Refusal>>>,
     turns: Turns,
-    background: Background,
+    /// To be committed in the background.
+    waiting: WaitingCommits,
     counts: GroupCounts,
     /// Where work in the background runs, whoever asks for it.
     runtime: Handle,
@@ -115,7 +74,7 @@ impl Offsets {
             standing: watch::Sender::new(Standing::Alone),
             refusals: Mutex::default(),
             turns: Turns::default(),
-            background: Background::default(),
+            waiting: WaitingCommits::default(),
             counts: GroupCounts::default(),
             runtime: Handle::current(),
         }))
@@ -184,7 +143,8 @@ impl Offsets {
             };
         }
         // What was to be committed before is not committed after this.
-        self.forget_background(offsets.iter().map(|(partition, _)| partition));
+        let partitions = offsets.iter().map(|(partition, _)| partition);
+        self.0.waiting.forget(partitions);
         let began = self.standing();
         match timeout_at(until, self.turn()).await {
             Ok(turn) => self.commit_in(turn, began, offsets, until, manner).await,

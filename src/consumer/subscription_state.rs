@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::machine::fetch::{Answered, CompletedFetch, Growth, PartitionState, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
-use super::metrics::Counts;
+use super::counts::Counts;
 
 pub(super) use plan::{LONG_WAIT, NodeFetch, Plan};
 pub(super) use wakes::Wakes;

@@ -1,54 +1,11 @@
 //! Commits that nobody waits for: the latest of each partition, one request after the other.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use hashbrown::HashMap;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::warn;
 
-use super::Commit;
-use super::{Commits, Manner, Offsets};
+use super::Offsets;
+use super::commits::{Commits, Manner};
 use crate::types::{TopicPartition, after};
-
-/// What is to be committed in the background.
-#[derive(Debug)]
-pub(super) struct Background {
-    waiting: Mutex<HashMap<TopicPartition, Commit>>,
-    /// Whether a task is committing what waits.
-    is_busy: watch::Sender<bool>,
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            is_busy: watch::Sender::new(false),
-        }
-    }
-}
-
-impl Background {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TopicPartition, Commit>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether something is left to commit.
-    #[cfg(test)]
-    pub(super) fn is_busy(&self) -> bool {
-        *self.is_busy.borrow()
-    }
-
-    /// All that waits; the task's work is over when that is nothing.
-    fn take(&self) -> Option<Commits> {
-        let mut waiting = self.waiting();
-        if waiting.is_empty() {
-            self.is_busy.send_replace(false);
-            return None;
-        }
-        Some(waiting.drain().collect())
-    }
-}
 
 impl Offsets {
     /// Commits these some time soon, and then tells `committed`; a failure is logged.
@@ -57,22 +14,15 @@ impl Offsets {
         offsets: Commits,
         committed: impl Fn(&Commits) + Send + 'static,
     ) {
-        if offsets.is_empty() {
+        if offsets.is_empty() || !self.0.waiting.add(offsets) {
             return;
         }
-        let background = &self.0.background;
-        let mut waiting = background.waiting();
-        waiting.extend(offsets);
-        if background.is_busy.send_replace(true) {
-            return;
-        }
-        drop(waiting);
         let offsets = self.clone();
         self.0.runtime.spawn(async move {
             loop {
                 // Taken only now: a commit that the application waits for makes an earlier one needless.
                 let turn = offsets.turn().await;
-                let Some(commits) = offsets.0.background.take() else {
+                let Some(commits) = offsets.0.waiting.take() else {
                     break;
                 };
                 let began = offsets.standing();
@@ -97,9 +47,7 @@ impl Offsets {
 
     /// Waits until nothing is left to commit in the background, or until the deadline.
     pub(in crate::consumer) async fn background_done(&self, until: Instant) {
-        let mut busy = self.0.background.is_busy.subscribe();
-        // The sender lives as long as `self`; what is not done in time is not waited for.
-        let _ = timeout_at(until, busy.wait_for(|busy| !busy)).await;
+        self.0.waiting.done(until).await;
     }
 
     /// Drops what is not sent yet of partitions that are not this member's any more, or are committed anew.
@@ -107,9 +55,6 @@ impl Offsets {
         &self,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) {
-        let mut waiting = self.0.background.waiting();
-        for partition in partitions {
-            waiting.remove(partition);
-        }
+        self.0.waiting.forget(partitions);
     }
 }

@@ -2,9 +2,9 @@
 
 use tracing::debug;
 
+use super::commits::{Commit, Commits, Manner};
 use super::turns::UnderWay;
 use super::verdict::{CommitVerdict, verdict};
-use super::{Commit, Commits, Manner};
 use crate::error::{Error, ErrorCode};
 use crate::machine::topology::Topology;
 use crate::types::{TopicId, TopicPartition};

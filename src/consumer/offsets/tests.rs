@@ -1,6 +1,7 @@
 use super::*;
 use crate::consumer::testing::{Brokers, consumer_settings, ms, partitions};
 use crate::error::ErrorCode as E;
+use crate::types::{OffsetAndMetadata, TopicId};
 
 async fn offsets(brokers: &Brokers) -> Offsets {
     let settings = Arc::new(consumer_settings());
@@ -222,7 +223,7 @@ async fn a_partition_that_is_gone_holds_up_no_other_commit() {
     offsets.commit_in_background(at(&[5, 6]), |_| {});
     offsets.background_done(Instant::now() + ms(1_000)).await;
     assert_eq!(brokers.committed("t", 1), Some(6));
-    assert!(!offsets.0.background.is_busy());
+    assert!(!offsets.0.waiting.is_busy());
 }
 
 #[tokio::test(start_paused = true)]

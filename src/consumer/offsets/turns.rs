@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
 
-use super::Commits;
+use super::commits::Commits;
 use crate::types::TopicPartition;
 
 /// Whose turn it is, and what was committed since the oldest commit began that is still being made.

@@ -133,6 +133,17 @@ impl PartitionState {
         self.progress.done
     }
 
+    /// How many offsets lie between the position and the end of what may be read.
+    pub(crate) fn lag(&self, read_committed: bool) -> Option<u64> {
+        let end = if read_committed {
+            self.last_stable_offset
+        } else {
+            self.high_watermark
+        };
+        let position = self.position()?;
+        (end >= 0).then(|| end.saturating_sub(position.offset).try_into().unwrap_or(0))
+    }
+
     /// The offset that was committed last, by this consumer or whoever had the partition before.
     pub(crate) fn committed(&self) -> Option<i64> {
         self.progress.committed
