@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracing::debug;
 
-use super::{Applied, Sought, apply_found, puzzle, retry};
+use super::sought::{Applied, Sought, apply_found, puzzle, retry};
 use crate::config::OffsetReset;
 use crate::consumer::inner::ConsumerInner;
 use crate::consumer::offsets::is_passing;

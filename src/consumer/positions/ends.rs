@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Applied, Sought, ask, take_in, told};
+use super::leaders::{ask, take_in, told};
+use super::sought::{Applied, Sought};
 use crate::cluster::by_topic;
 use crate::config::OffsetReset;
 use crate::consumer::inner::ConsumerInner;

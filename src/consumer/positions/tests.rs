@@ -3,6 +3,7 @@ use super::*;
 use crate::config::{ConsumerSettings, OffsetReset};
 use crate::consumer::subscription_state::NodeFetch;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
+use crate::error::ErrorCode;
 use crate::machine::fetch::Answered;
 use crate::types::TopicId;
 
