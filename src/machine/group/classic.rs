@@ -18,7 +18,7 @@
 //! generation.
 //!
 //! Beside the way are three things that every state goes with: what the member is to be (`Goal`), the partitions and
-//! what is being done with them (`holdings.rs`), and the coordinator and the session with it (`beat.rs`). Which of them
+//! what is being done with them (`holdings.rs`), and the coordinator and the session with it (`session.rs`). Which of them
 //! go together is checked after each event in debug builds.
 
 mod advice;
@@ -27,7 +27,10 @@ mod beat;
 mod holdings;
 mod lead;
 mod outcome;
+mod session;
+mod settings;
 mod state;
+mod tries;
 mod verdict;
 
 #[cfg(test)]
@@ -40,52 +43,20 @@ use super::member::{
     Action, Actions, CallId, Event, Loss, Member, MemberIdentity, Request, Standing, Turn,
 };
 use super::protocol::Subscription;
-use crate::config::{Assignor, Backoff};
+use crate::config::Assignor;
 use crate::error::Error;
 use crate::types::{TopicName, TopicPartition, after};
 use crate::wire::{JoinGroup, LeaveGroup};
-use beat::MemberSession;
 use holdings::{Due, Holdings, Work, without};
-use outcome::Tries;
-use state::{MemberState, Reason, Terms};
+use session::MemberSession;
+use state::{Goal, MemberState, Reason, Terms};
+use tries::Tries;
 use verdict::{Call, unanswered, verdict};
+
+pub(crate) use settings::Settings;
 
 /// How long a join may take beyond the rebalance timeout, as in Java.
 const JOIN_LAPSE: Duration = Duration::from_secs(5);
-
-/// What one member is set to.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) group: Arc<str>,
-    /// `group.instance.id` (KIP-345).
-    pub(crate) instance_id: Option<Arc<str>>,
-    /// `client.rack`.
-    pub(crate) rack: Option<Arc<str>>,
-    /// The most wanted first; at least one.
-    pub(crate) assignors: Vec<Assignor>,
-    pub(crate) session_timeout: Duration,
-    pub(crate) heartbeat_interval: Duration,
-    /// `max.poll.interval.ms`.
-    pub(crate) rebalance_timeout: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) backoff: Backoff,
-}
-
-/// Where the member is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
-    In,
-    /// Outside until the application asks for records again.
-    Paused,
-    /// Outside, without a subscription.
-    Out,
-    /// Outside, since no try can succeed.
-    Stopped,
-    /// Outside, and the consumer is closed.
-    Closed,
-    /// The same, and it has been told that all is done.
-    Left,
-}
 
 /// One member.
 #[derive(Debug)]

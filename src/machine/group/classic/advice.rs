@@ -1,6 +1,6 @@
 //! What to change so that a group takes a member that it has refused.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::Grounds;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::Classic;
 use super::advice::advised;
 use super::lead::Sharing;
-use super::state::{Begun, Terms};
+use super::state::{Begun, MemberState, Terms};
 use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
-use super::{Classic, MemberState};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::assign::Counts;
 use crate::machine::group::member::{Action, Answer, CallId, Joined, Request, Turn};

@@ -14,71 +14,27 @@
 //! Java keeps the generation too and goes on handing out what it has fetched, for as long as that may take; librdkafka
 //! gives everything up.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Classic;
+use super::session::{Beat, Whereabouts};
+use super::state::{Goal, MemberState};
 use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
-use super::{Classic, Goal, MemberState};
 use crate::error::{Error, ErrorCode};
-use crate::machine::group::member::{Action, Answer, CallId, Request, Turn};
+use crate::machine::group::member::{Action, Answer, Request, Turn};
 use crate::types::after;
 use crate::wire::Heartbeat;
-
-#[derive(Debug)]
-pub(super) struct MemberSession {
-    coordinator: Coordinator,
-    /// The heartbeat that is not answered yet.
-    pub(super) pending: Option<Beat>,
-    /// When the next one is due.
-    next: Instant,
-    /// When the coordinator last knew the member, as far as it has said.
-    heard: Instant,
-    /// Nothing was heard for a session: nothing is handed out until something is.
-    is_withheld: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coordinator {
-    Unknown,
-    Sought,
-    Known,
-}
-
-/// A heartbeat on its way, and as whom it was sent.
-#[derive(Debug)]
-pub(super) struct Beat {
-    pub(super) call: CallId,
-    at: Instant,
-    generation: i32,
-    member_id: Arc<str>,
-}
-
-impl MemberSession {
-    pub(super) fn new(now: Instant) -> Self {
-        Self {
-            coordinator: Coordinator::Unknown,
-            pending: None,
-            next: now,
-            heard: now,
-            is_withheld: false,
-        }
-    }
-
-    pub(super) fn is_coordinator_known(&self) -> bool {
-        self.coordinator == Coordinator::Known
-    }
-}
 
 impl Classic {
     /// The coordinator is known: a heartbeat tells at once whether it knows the member.
     pub(super) fn found(&mut self, now: Instant) {
-        self.session.coordinator = Coordinator::Known;
+        self.session.coordinator = Whereabouts::Known;
         self.session.next = now;
     }
 
     /// It is to be looked for before anything is sent.
     pub(super) fn lose_coordinator(&mut self) {
-        self.session.coordinator = Coordinator::Unknown;
+        self.session.coordinator = Whereabouts::Unknown;
     }
 
     /// Whether something waits for the coordinator to be known.
@@ -91,7 +47,7 @@ impl Classic {
         let session = &self.session;
         let is_due = self.state.is_beating()
             && session.pending.is_none()
-            && session.coordinator == Coordinator::Known;
+            && session.coordinator == Whereabouts::Known;
         let not_before = self.tries.next().unwrap_or(session.next);
         is_due.then_some(session.next.max(not_before))
     }
@@ -199,10 +155,10 @@ impl Classic {
         if !self.tries.may_go(turn.now) {
             return false;
         }
-        if self.session.coordinator == Coordinator::Unknown {
-            self.session.coordinator = Coordinator::Sought;
+        if self.session.coordinator == Whereabouts::Unknown {
+            self.session.coordinator = Whereabouts::Sought;
             turn.push(Action::Find);
         }
-        self.session.coordinator == Coordinator::Known
+        self.session.coordinator == Whereabouts::Known
     }
 }

@@ -1,65 +1,21 @@
 //! What follows from an answer that was none to go on with: another try, another coordinator, or the end.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::Classic;
 use super::advice::advised;
-use super::state::Reason;
+use super::state::{Goal, MemberState, Reason};
 use super::verdict::MembershipVerdict as Verdict;
-use super::{Classic, Goal, MemberState};
 use crate::config::Backoff;
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Loss, Turn};
-use crate::types::after;
-
-use std::sync::Arc;
 
 /// Between tries that somebody has to do something for, and is told each time.
 const TELLING: Backoff = Backoff {
     base: Duration::from_secs(1),
     max: Duration::from_secs(30),
 };
-
-/// Failures in a row, and when the next try may go out.
-#[derive(Debug, Default)]
-pub(super) struct Tries {
-    failures: u32,
-    /// Nothing is tried before.
-    next: Option<Instant>,
-}
-
-impl Tries {
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.next
-    }
-
-    pub(super) fn may_go(&mut self, now: Instant) -> bool {
-        let may = self.next.is_none_or(|next| next <= now);
-        if may {
-            self.next = None;
-        }
-        may
-    }
-
-    /// The next failure is the first one again.
-    pub(super) fn succeeded(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn failed(&mut self, backoff: Backoff, turn: &Turn) {
-        self.failures = self.failures.saturating_add(1);
-        let delay = backoff.delay(self.failures, turn.jitter);
-        self.next = Some(after(turn.now, delay));
-    }
-
-    /// Lets the first try after a success go at once.
-    pub(super) fn failed_anew(&mut self, backoff: Backoff, turn: &Turn) {
-        if self.failures > 0 {
-            self.failed(backoff, turn);
-        } else {
-            self.failures = 1;
-        }
-    }
-}
 
 impl Classic {
     /// What waits for an answer waits in vain. The new coordinator gave everybody a new session, nobody knows when.

@@ -1,4 +1,4 @@
-//! Where a member is on its way, and what it knows there and nowhere else.
+//! Where a member is to be, where it is on its way, and what it knows there and nowhere else.
 
 use std::sync::Arc;
 
@@ -9,6 +9,22 @@ use crate::types::{TopicName, TopicPartition};
 
 /// A reason in words for the broker's log (KIP-800).
 pub(super) type Reason = Arc<str>;
+
+/// Where the member is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    In,
+    /// Outside until the application asks for records again.
+    Paused,
+    /// Outside, without a subscription.
+    Out,
+    /// Outside, since no try can succeed.
+    Stopped,
+    /// Outside, and the consumer is closed.
+    Closed,
+    /// The same, and it has been told that all is done.
+    Left,
+}
 
 /// Where the member is; the way is drawn in `classic.rs`.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::config::Backoff;
 use crate::error::ErrorCode;
 use crate::machine::group::assign::Counts;
 use crate::machine::group::member::{Answer, Joined};
