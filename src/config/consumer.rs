@@ -21,9 +21,6 @@ const DEFAULT_MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
 const DEFAULT_ASSIGNORS: [Assignor; 2] = [Assignor::Range, Assignor::CooperativeSticky];
 const DEFAULT_API_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The bytes that a default `max.partition.fetch.bytes` may bring.
-pub(super) const LEAST_BUFFER_MEMORY: i64 = 1 << 20;
-
 /// What was set, by whichever way; `None` is the default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConsumerOptions {
@@ -53,11 +50,6 @@ pub(crate) struct ConsumerOptions {
 }
 
 impl ConsumerOptions {
-    /// Sets one setting by its Kafka name.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        p::set_consumer(self, name, value)
-    }
-
     /// The settings of a consumer of a client with the settings `client`; without a group nothing is committed by
     /// itself.
     pub(crate) fn check(

@@ -1,11 +1,15 @@
 //! Settings: Kafka's property names and typed builders, checked before use.
 
+mod builder;
 mod client;
 mod consumer;
+mod login;
 mod producer;
 mod properties;
+mod property;
 mod security;
 mod settings;
+mod table;
 mod tls;
 mod unknown;
 mod value;
@@ -13,7 +17,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use client::ClientBuilder;
+pub use builder::ClientBuilder;
 pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
 pub use security::SecurityProtocol;

@@ -20,8 +20,6 @@ const DEFAULT_MAX_REQUEST_SIZE: usize = 1_048_576;
 
 /// As many batches of one partition as a broker remembers the sequences of.
 const MAX_IN_FLIGHT_IDEMPOTENT: usize = 5;
-/// The bytes of a batch with one empty record; in less, nothing can be sent.
-pub(super) const SMALLEST_BATCH: i64 = 68;
 
 /// What was set, by whichever way; `None` is the default.
 #[derive(Clone, Debug, Default)]
@@ -51,11 +49,6 @@ pub(crate) struct ProducerOptions {
 }
 
 impl ProducerOptions {
-    /// Sets one setting by its Kafka name.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        p::set_producer(self, name, value)
-    }
-
     /// Sets the codec with its level; levels that were set before are forgotten.
     pub(crate) fn set_compression(&mut self, compression: Compression) {
         (self.gzip_level, self.lz4_level, self.zstd_level) = (None, None, None);

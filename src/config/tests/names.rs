@@ -1,6 +1,7 @@
 //! Names: known, mistyped, and other clients'.
 
-use super::super::properties::{Scope, all};
+use super::super::property::Scope;
+use super::super::table::all;
 use super::super::unknown::FOREIGN;
 use super::super::{ClientBuilder, ConsumerOptions, ProducerOptions};
 use super::refused;
@@ -191,7 +192,7 @@ fn doc_of(source: &str, setter: &str) -> String {
 
 #[test]
 fn every_setting_has_a_typed_setter_whose_doc_gives_its_name_and_default() {
-    let client = include_str!("../client.rs");
+    let client = include_str!("../builder.rs");
     let producer = include_str!("../../producer/builder.rs");
     let consumer = include_str!("../../consumer/builder.rs");
     for property in all() {

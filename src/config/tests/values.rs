@@ -1,7 +1,8 @@
 //! Values: of the right kind and size, or refused with what would be right.
 
-use super::super::properties::{Scope, all};
+use super::super::property::Scope;
 use super::super::settings::PartitionerChoice;
+use super::super::table::all;
 use super::super::{Acks, ClientBuilder, Compression};
 use super::{client, consumer, ms, producer, refused};
 
