@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use tokio::sync::oneshot;
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::handshake;
-use super::link::{Link, Shared};
+use super::call::{call_on, choose};
+use super::link::Link;
 use super::requests::{Expect, OnAnswer, OnWritten};
 use crate::error::Error;
 use crate::types::Address;
@@ -83,7 +82,7 @@ impl Connection {
         call: &C,
         timeout: Duration,
     ) -> Result<C::Response, Error> {
-        let version = handshake::choose(&self.0.versions, &self.0.link.0, call)?;
+        let version = choose(&self.0.versions, &self.0.link.0, call)?;
         let quiet_until = *self.quiet_until();
         if let Some(until) = quiet_until {
             sleep_until(until).await;
@@ -130,40 +129,4 @@ impl Connection {
     pub(crate) fn in_flight(&self) -> usize {
         self.0.link.0.in_flight()
     }
-}
-
-/// One request and its answer in a version that is already chosen.
-pub(super) async fn call_on<C: Call>(
-    shared: &Shared,
-    call: &C,
-    version: i16,
-    timeout: Duration,
-) -> Result<C::Response, Error> {
-    let mut body = BytesMut::new();
-    call.encode(version, &mut body);
-    let (sender, receiver) = oneshot::channel();
-    let on_answer: OnAnswer = Box::new(move |answer| {
-        // The caller may have gone: then nobody wants the answer.
-        let _ = sender.send(answer);
-    });
-    let expect = Expect::Answer(timeout, call.held(), on_answer);
-    shared.submit(C::KEY, version, vec![body.freeze()], expect);
-    let answer = receiver
-        .await
-        .map_err(|_| shared.disconnected("its answer was dropped"))?;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(failed) => {
-            let told = failed.beginning;
-            let told = told.and_then(|beginning| C::decode_beginning(version, beginning));
-            return told.ok_or(failed.error);
-        }
-    };
-    C::decode(version, answer).map_err(|malformed| {
-        let reason = format!("{} answer: {malformed}", C::KEY.name());
-        let error = Error::protocol(shared.name.clone(), reason);
-        // What follows on a stream that cannot be understood is not to be trusted either.
-        shared.close(error.clone());
-        error
-    })
 }

@@ -19,23 +19,22 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::dial::Dialler;
+use super::history::DialHistory;
 use super::outgoing::{Outgoing, Writer};
 use super::requests::{
     Awaited, Expect, Request, RequestError, State, Unanswered, contained, is_login, wake,
 };
-use super::silence;
-use super::tasks;
-use super::transport::{Endpoint, Transport};
+use super::transport::{self, Endpoint};
+use crate::config::ClientSettings;
 use crate::error::Error;
 use crate::types::Address;
 use crate::wire::{ApiKey, split_response};
 
 /// The owner of a stream; dropping it closes the stream.
-pub(super) struct Link(pub(super) Arc<Shared>);
+pub(super) struct Link(pub(super) Arc<LinkInner>);
 
 /// What the owner and the stream's two tasks share.
-pub(super) struct Shared {
+pub(super) struct LinkInner {
     pub(super) address: Address,
     /// The address as errors show it.
     pub(super) name: Arc<str>,
@@ -46,22 +45,30 @@ pub(super) struct Shared {
     /// Closed because nobody used it.
     idled: AtomicBool,
     closing: watch::Sender<bool>,
-    /// For a second stream to the same place, when this one is silent.
-    pub(super) dialler: Dialler,
+    pub(super) settings: Arc<ClientSettings>,
+    /// Of all streams to the server.
+    history: Arc<DialHistory>,
     pub(super) endpoint: Endpoint,
+    /// How many answers had come when it was silent for too long, the last time.
+    silences: watch::Sender<Option<u64>>,
     /// Told when nothing that was written has still to be answered.
     empty: Notify,
     state: Mutex<State>,
 }
 
 impl Link {
-    /// Starts the two tasks of a stream.
-    pub(super) fn start(transport: Transport, endpoint: &Endpoint, dialler: &Dialler) -> Self {
-        let (address, settings) = (&dialler.server, &dialler.settings);
-        let shared = Arc::new(Shared {
+    pub(super) fn new(
+        writer: transport::Writer,
+        endpoint: &Endpoint,
+        address: &Address,
+        settings: &Arc<ClientSettings>,
+        history: &Arc<DialHistory>,
+    ) -> Self {
+        Self(Arc::new(LinkInner {
             address: address.clone(),
             name: address.to_string().into(),
-            dialler: dialler.clone(),
+            settings: settings.clone(),
+            history: history.clone(),
             endpoint: endpoint.clone(),
             client_id: settings.client_id.clone(),
             idle: settings.connections_max_idle,
@@ -69,11 +76,10 @@ impl Link {
             closed: AtomicBool::new(false),
             idled: AtomicBool::new(false),
             closing: watch::Sender::new(false),
+            silences: watch::Sender::new(None),
             empty: Notify::new(),
-            state: Mutex::new(State::new(Outgoing::new(transport.writer))),
-        });
-        tasks::spawn(&shared, transport.reader, settings.max_response_bytes);
-        Self(shared)
+            state: Mutex::new(State::new(Outgoing::new(writer))),
+        }))
     }
 }
 
@@ -83,7 +89,7 @@ impl Drop for Link {
     }
 }
 
-impl Shared {
+impl LinkInner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,7 +103,7 @@ impl Shared {
 
     /// Why the stream is of no more use; a server that takes the client's certificate amiss says so only here.
     pub(super) fn failed(&self, what: &str, error: &io::Error, hint: &str) -> Error {
-        let tls = self.dialler.settings.tls.as_ref();
+        let tls = self.settings.tls.as_ref();
         tls.and_then(|tls| tls.refusal(&self.name, error))
             .unwrap_or_else(|| self.disconnected(format!("{what}: {error}{hint}")))
     }
@@ -105,6 +111,15 @@ impl Shared {
     /// How many answers have come.
     pub(super) fn heard(&self) -> u64 {
         self.lock().silence.count()
+    }
+
+    /// Waits until the stream is silent for too long where it has heard more than at the last time: how many answers there
+    /// were.
+    pub(super) async fn silent(&self, last: Option<u64>) -> u64 {
+        let mut silences = self.silences.subscribe();
+        // The sender lives as long as `self`.
+        let silence = silences.wait_for(|heard| *heard > last).await;
+        silence.ok().and_then(|heard| *heard).unwrap_or_default()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -338,7 +353,7 @@ impl Shared {
         drop(state);
         let count = awaited.len() + unanswered.len() + held.len();
         // A server that has never answered is told of by whoever wanted the connection.
-        let is_lost = tells && count > 0 && is_broker && self.dialler.route.lost(Instant::now());
+        let is_lost = tells && count > 0 && is_broker && self.history.lost(Instant::now());
         if is_lost {
             warn!(address = %self.name, cause = %error, requests = count, "a connection was lost with requests on it: what may be sent again is");
         } else {
@@ -362,7 +377,7 @@ impl Shared {
     }
 
     /// The keeper's turn: writes on, enforces deadlines; returns when to look again, `None` at the end.
-    pub(super) fn tend(self: &Arc<Self>, cx: &mut Context<'_>) -> Option<Option<Instant>> {
+    pub(super) fn tend(&self, cx: &mut Context<'_>) -> Option<Option<Instant>> {
         {
             let mut state = self.lock();
             if state.end.is_some() {
@@ -380,7 +395,7 @@ impl Shared {
             return None;
         }
         if let Some(heard) = state.silence.take_due(now) {
-            silence::probe(self, heard);
+            self.silences.send_replace(Some(heard));
         }
         let due = state.due(self.idle);
         let Some(at) = due.filter(|at| *at <= now) else {

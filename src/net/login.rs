@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::connection::call_on;
-use super::handshake::choose;
-use super::link::Shared;
+use super::call::{call_on, choose};
+use super::link::LinkInner;
 use crate::error::{Error, ErrorCode};
 use crate::sasl::{Exchange, Mechanism, MechanismError, Secret, Step};
 use crate::wire::{SaslAuthenticate, SaslHandshake, Versions};
@@ -17,22 +16,22 @@ const MOST_MESSAGES: usize = 16;
 
 /// Logs in, and tells for how long the broker takes that (KIP-368); `None` for as long as the connection lives.
 pub(super) async fn login(
-    shared: &Shared,
+    link: &LinkInner,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     limit: Duration,
 ) -> Result<Option<Duration>, Error> {
-    let beginning = timeout(limit, Login::begin(shared, mechanism));
+    let beginning = timeout(limit, Login::begin(link, mechanism));
     let login = beginning.await.unwrap_or_else(|_| {
         let reason = format!("its first message was not there within {limit:.1?}");
-        Err(failed(shared, mechanism, reason, false))
+        Err(failed(link, mechanism, reason, false))
     })?;
     login.finish(versions, Duration::ZERO, limit).await
 }
 
 /// A login whose first message is there, and of which nothing was sent.
 pub(super) struct Login<'a> {
-    shared: &'a Shared,
+    link: &'a LinkInner,
     mechanism: &'a dyn Mechanism,
     exchange: Box<dyn Exchange>,
     first: Step,
@@ -41,15 +40,15 @@ pub(super) struct Login<'a> {
 impl<'a> Login<'a> {
     /// Asks the mechanism for its first message, for which it may have to ask somebody else.
     pub(super) async fn begin(
-        shared: &'a Shared,
+        link: &'a LinkInner,
         mechanism: &'a dyn Mechanism,
     ) -> Result<Self, Error> {
-        let address = &shared.address;
+        let address = &link.address;
         let mut exchange = mechanism.start(&address.host, address.port);
         let first = exchange.step(&[]).await;
-        let first = first.map_err(|error| stopped(shared, mechanism, &error))?;
+        let first = first.map_err(|error| stopped(link, mechanism, &error))?;
         Ok(Self {
-            shared,
+            link,
             mechanism,
             exchange,
             first,
@@ -64,12 +63,12 @@ impl<'a> Login<'a> {
         limit: Duration,
     ) -> Result<Option<Duration>, Error> {
         let Self {
-            shared,
+            link,
             mechanism,
             mut exchange,
             first,
         } = self;
-        agree(shared, versions, mechanism, limit.saturating_add(busy)).await?;
+        agree(link, versions, mechanism, limit.saturating_add(busy)).await?;
         let mut step = first;
         let mut session = None;
         for _ in 0..MOST_MESSAGES {
@@ -78,18 +77,18 @@ impl<'a> Login<'a> {
                 Step::Send(message) => message,
             };
             let challenge;
-            (challenge, session) = say(shared, versions, mechanism, message, limit).await?;
+            (challenge, session) = say(link, versions, mechanism, message, limit).await?;
             let next = exchange.step(&challenge).await;
-            step = next.map_err(|error| stopped(shared, mechanism, &error))?;
+            step = next.map_err(|error| stopped(link, mechanism, &error))?;
         }
         let reason = format!("it is not at an end after {MOST_MESSAGES} messages");
-        Err(failed(shared, mechanism, reason, true))
+        Err(failed(link, mechanism, reason, true))
     }
 }
 
 /// Names the mechanism to the broker, which may not offer it.
 async fn agree(
-    shared: &Shared,
+    link: &LinkInner,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     limit: Duration,
@@ -97,30 +96,30 @@ async fn agree(
     let call = SaslHandshake {
         mechanism: mechanism.name().into(),
     };
-    let version = choose(versions, shared, &call)?;
-    let answer = call_on(shared, &call, version, limit).await?;
+    let version = choose(versions, link, &call)?;
+    let answer = call_on(link, &call, version, limit).await?;
     match handshake_refusal(answer.code, &answer.offered) {
         None => Ok(()),
-        Some(reason) => Err(failed(shared, mechanism, reason, true)),
+        Some(reason) => Err(failed(link, mechanism, reason, true)),
     }
 }
 
 /// Sends one message; the broker's challenge and the session's lifetime come back.
 async fn say(
-    shared: &Shared,
+    link: &LinkInner,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     message: Secret,
     limit: Duration,
 ) -> Result<(bytes::Bytes, Option<Duration>), Error> {
     let call = SaslAuthenticate { message };
-    let version = choose(versions, shared, &call)?;
-    let answer = call_on(shared, &call, version, limit).await?;
+    let version = choose(versions, link, &call)?;
+    let answer = call_on(link, &call, version, limit).await?;
     if answer.code == ErrorCode::NONE {
         return Ok((answer.challenge, answer.session));
     }
     let (reason, refused) = authenticate_refusal(answer.code, answer.error.as_deref());
-    Err(failed(shared, mechanism, reason, refused))
+    Err(failed(link, mechanism, reason, refused))
 }
 
 /// Why the broker takes no login by this mechanism.
@@ -159,9 +158,9 @@ fn authenticate_refusal(code: ErrorCode, words: Option<&str>) -> (String, bool) 
     }
 }
 
-fn stopped(shared: &Shared, mechanism: &dyn Mechanism, error: &MechanismError) -> Error {
+fn stopped(link: &LinkInner, mechanism: &dyn Mechanism, error: &MechanismError) -> Error {
     failed(
-        shared,
+        link,
         mechanism,
         error.reason().to_owned(),
         error.is_refused(),
@@ -169,9 +168,9 @@ fn stopped(shared: &Shared, mechanism: &dyn Mechanism, error: &MechanismError) -
 }
 
 /// The connection has no use without its login: whoever wanted that ends it.
-fn failed(shared: &Shared, mechanism: &dyn Mechanism, reason: String, refused: bool) -> Error {
+fn failed(link: &LinkInner, mechanism: &dyn Mechanism, reason: String, refused: bool) -> Error {
     Error::Authentication {
-        address: shared.name.clone(),
+        address: link.name.clone(),
         mechanism: mechanism.name().into(),
         reason: reason.into(),
         refused,

@@ -1,14 +1,18 @@
 //! Connections to brokers: bytes out, answers back in order; knows requests as bytes, never roles.
 
+mod attempt;
+mod call;
 mod connection;
 mod dial;
 pub(crate) mod frames;
 mod handshake;
+mod history;
 mod link;
 mod login;
 mod outage;
 mod outgoing;
 mod pool;
+mod probe;
 mod renewal;
 mod requests;
 mod silence;

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::attempt::Dialler;
 use super::connection::Connection;
-use super::dial::{Dialler, Route};
+use super::history::DialHistory;
 use super::outage::Outage;
 use super::transport::Connector;
 use crate::config::ClientSettings;
@@ -73,7 +74,7 @@ pub(crate) struct Pool {
 struct Places {
     slots: HashMap<(Address, Purpose), Arc<Slot>>,
     failing: HashMap<Address, Failing>,
-    routes: HashMap<Address, Arc<Route>>,
+    histories: HashMap<Address, Arc<DialHistory>>,
 }
 
 /// An address that could not be reached the last time.
@@ -85,7 +86,7 @@ struct Failing {
 /// The place of one connection. Whoever holds `gate` is the one who opens it; the others wait for the outcome.
 struct Slot {
     /// The server's, which the connections of all purposes have in common.
-    route: Arc<Route>,
+    history: Arc<DialHistory>,
     gate: tokio::sync::Mutex<()>,
     state: Mutex<SlotState>,
 }
@@ -100,9 +101,9 @@ struct SlotState {
 }
 
 impl Slot {
-    fn new(route: Arc<Route>) -> Self {
+    fn new(history: Arc<DialHistory>) -> Self {
         Self {
-            route,
+            history,
             gate: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         }
@@ -220,11 +221,11 @@ impl Pool {
         let max = self.settings.reconnect_backoff.max;
         places.failing.retain(|_, f| f.until + max > now);
         places
-            .routes
-            .retain(|_, route| Arc::strong_count(route) > 1);
-        let route = places.routes.entry(address.clone()).or_default().clone();
+            .histories
+            .retain(|_, history| Arc::strong_count(history) > 1);
+        let history = places.histories.entry(address.clone()).or_default().clone();
         let slot = places.slots.entry(key);
-        Ok(slot.or_insert_with(|| Arc::new(Slot::new(route))).clone())
+        Ok(slot.or_insert_with(|| Arc::new(Slot::new(history))).clone())
     }
 
     async fn share(&self, slot: &Slot, address: &Address) -> Result<Connection, Error> {
@@ -249,7 +250,7 @@ impl Pool {
             connector: self.connector.clone(),
             server: address.clone(),
             settings: self.settings.clone(),
-            route: slot.route.clone(),
+            history: slot.history.clone(),
         };
         let outcome = dialler.dial().await;
         self.note(address, outcome.as_ref().err());

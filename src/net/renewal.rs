@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
-use super::link::Shared;
+use super::link::LinkInner;
 use super::login::Login;
 use crate::error::Error;
 use crate::sasl::Mechanism;
@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Keeps a connection logged in that was logged in for so long.
 pub(super) fn keep(
-    shared: Arc<Shared>,
+    link: Arc<LinkInner>,
     versions: Versions,
     mechanism: Arc<dyn Mechanism>,
     session: Duration,
@@ -25,8 +25,8 @@ pub(super) fn keep(
     tokio::spawn(async move {
         tokio::select! {
             biased;
-            () = shared.closed() => {}
-            () = renew(&shared, &versions, mechanism.as_ref(), session) => {}
+            () = link.closed() => {}
+            () = renew(&link, &versions, mechanism.as_ref(), session) => {}
         }
     });
 }
@@ -42,7 +42,7 @@ fn due(session: Duration, jitter: f64) -> Duration {
 
 /// Logs in again and again, for as long as sessions have an end.
 async fn renew(
-    shared: &Shared,
+    link: &LinkInner,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     mut session: Duration,
@@ -50,16 +50,16 @@ async fn renew(
     loop {
         let end = Instant::now() + session.min(LONGEST);
         sleep(due(session, fastrand::f64())).await;
-        match again(shared, versions, mechanism, end).await {
+        match again(link, versions, mechanism, end).await {
             Ok(Some(next)) => session = next,
             Ok(None) => return,
             Err(error) => {
-                warn!(address = %shared.name, %error, "no new login on a connection, which gives way to another");
-                shared.hold();
-                shared.drained().await;
+                warn!(address = %link.name, %error, "no new login on a connection, which gives way to another");
+                link.hold();
+                link.drained().await;
                 // What was held has not been sent: it goes to the connection that comes after this one.
                 let reason = format!("logging in again failed: {error}");
-                return shared.dismiss(shared.disconnected(reason));
+                return link.dismiss(link.disconnected(reason));
             }
         }
     }
@@ -67,32 +67,32 @@ async fn renew(
 
 /// One more login; what is submitted meanwhile waits for its end.
 async fn again(
-    shared: &Shared,
+    link: &LinkInner,
     versions: &Versions,
     mechanism: &dyn Mechanism,
     end: Instant,
 ) -> Result<Option<Duration>, Error> {
-    let settings = &shared.dialler.settings;
+    let settings = &link.settings;
     let login = loop {
         // A token may have to be fetched, for which nobody else waits.
-        match timeout_at(end, Login::begin(shared, mechanism)).await {
+        match timeout_at(end, Login::begin(link, mechanism)).await {
             Ok(Ok(login)) => break login,
             Ok(Err(error)) if error.is_retriable() && Instant::now() < end => {
-                debug!(address = %shared.name, %error, "no new login yet");
+                debug!(address = %link.name, %error, "no new login yet");
                 sleep(settings.retry_backoff.max).await;
             }
             Ok(Err(error)) => return Err(error),
             Err(_) => {
-                return Err(shared.disconnected("the session ended before there was a new login"));
+                return Err(link.disconnected("the session ended before there was a new login"));
             }
         }
     };
-    let busy = shared.hold();
+    let busy = link.hold();
     let session = login
         .finish(versions, busy, settings.request_timeout)
         .await?;
-    shared.release();
-    debug!(address = %shared.name, ?session, "logged in again");
+    link.release();
+    debug!(address = %link.name, ?session, "logged in again");
     Ok(session)
 }
 

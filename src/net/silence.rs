@@ -1,23 +1,13 @@
-//! Finds out soon that a stream which was idle is dead, though nothing says so: a load balancer may have forgotten it.
-//!
-//! When the first request after a pause stays without an answer, a second stream is opened to the same place. Only if a
-//! broker answers there and the first stays silent, the first is given up: a broker that is merely stopped answers on
-//! neither, and when it goes on, on both.
+//! When a stream that was idle is silent for too long: the first request after a pause stays without an answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-use tracing::warn;
-
-use super::link::Shared;
+use tokio::time::Instant;
 
 /// A stream without traffic for so long is one that somebody on the way may have forgotten.
 const IDLE: Duration = Duration::from_secs(3);
 /// How long its first request may go without an answer before that is looked into.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What the first stream still has when a broker has answered on the second.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// Whether a stream is silent where it should not be.
 #[derive(Debug, Default)]
@@ -57,28 +47,6 @@ impl Silence {
     pub(super) fn count(&self) -> u64 {
         self.heard
     }
-}
-
-/// Opens a second stream, and gives the first one up if it alone is silent.
-pub(super) fn probe(first: &Arc<Shared>, heard: u64) {
-    let first = first.clone();
-    tokio::spawn(async move {
-        let second = async {
-            let answers = first.dialler.answers(&first.endpoint).await;
-            sleep(GRACE).await;
-            answers && first.heard() == heard
-        };
-        let is_dead = tokio::select! {
-            is_dead = second => is_dead,
-            () = first.closed() => false,
-        };
-        if is_dead && !first.is_closed() {
-            warn!(address = %first.name, "a connection that was idle is dead, a new one works");
-            let reason =
-                "it was idle and stays silent, while the broker answers on a new connection";
-            first.close(first.disconnected(reason));
-        }
-    });
 }
 
 #[cfg(test)]

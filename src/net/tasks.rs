@@ -11,17 +11,21 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::frames::{BadLength, Frames};
-use super::link::Shared;
+use super::link::LinkInner;
 use crate::error::Error;
 use crate::wire::recognise_foreign;
 
-pub(super) fn spawn(shared: &Arc<Shared>, reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
-    tokio::spawn(keep(Guard(shared.clone())));
-    tokio::spawn(read(Guard(shared.clone()), reader, limit));
+pub(super) fn spawn(
+    link: &Arc<LinkInner>,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    limit: usize,
+) {
+    tokio::spawn(keep(Guard(link.clone())));
+    tokio::spawn(read(Guard(link.clone()), reader, limit));
 }
 
 /// Ends the stream with its task: when the runtime is shut down, nobody is left waiting.
-struct Guard(Arc<Shared>);
+struct Guard(Arc<LinkInner>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -50,9 +54,9 @@ async fn keep(guard: Guard) {
 }
 
 async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
-    let shared = &guard.0;
+    let link = &guard.0;
     let mut frames = Frames::new(limit);
-    let mut closed = pin!(shared.closed());
+    let mut closed = pin!(link.closed());
     let mut answers = 0u32;
     loop {
         let first = answers == 0;
@@ -61,34 +65,34 @@ async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit
             read = reader.read_buf(frames.space()) => read,
             () = &mut closed => return,
         };
-        if shared.is_closed() {
+        if link.is_closed() {
             return;
         }
         match read {
-            Ok(0) => return shared.close(ended(shared, answers, frames.unread().len())),
+            Ok(0) => return link.close(ended(link, answers, frames.unread().len())),
             Ok(_) => {}
             Err(error) => {
                 let hint = if first { WANTS_TLS } else { "" };
-                return shared.close(shared.failed("reading failed", &error, hint));
+                return link.close(link.failed("reading failed", &error, hint));
             }
         }
         if first && let Some(found) = foreign(frames.unread()) {
-            return shared.close(not_kafka(shared, found));
+            return link.close(not_kafka(link, found));
         }
         loop {
             match frames.next() {
                 Ok(Some(frame)) => {
                     answers = answers.saturating_add(1);
-                    shared.answered(frame);
+                    link.answered(frame);
                 }
                 Ok(None) => break,
                 Err(BadLength(length)) => {
                     let first = answers == 0;
                     if !first && length > 0 && limit < length as usize {
                         let beginning = beginning(&mut reader, &mut frames).await;
-                        return shared.too_large(length as usize, limit, beginning);
+                        return link.too_large(length as usize, limit, beginning);
                     }
-                    return shared.close(bad_length(shared, first, length));
+                    return link.close(bad_length(link, first, length));
                 }
             }
         }
@@ -125,29 +129,29 @@ fn foreign(bytes: &[u8]) -> Option<Arc<str>> {
         .map(Into::into)
 }
 
-fn not_kafka(shared: &Shared, found: Arc<str>) -> Error {
+fn not_kafka(link: &LinkInner, found: Arc<str>) -> Error {
     Error::NotKafka {
-        address: shared.name.clone(),
+        address: link.name.clone(),
         found,
     }
 }
 
-fn bad_length(shared: &Shared, first: bool, length: i32) -> Error {
+fn bad_length(link: &LinkInner, first: bool, length: i32) -> Error {
     if first {
         not_kafka(
-            shared,
+            link,
             format!("its first answer claims {length} bytes").into(),
         )
     } else {
         Error::protocol(
-            shared.name.clone(),
+            link.name.clone(),
             format!("an answer that claims {length} bytes"),
         )
     }
 }
 
-fn ended(shared: &Shared, answers: u32, unread: usize) -> Error {
-    shared.disconnected(match (answers, unread) {
+fn ended(link: &LinkInner, answers: u32, unread: usize) -> Error {
+    link.disconnected(match (answers, unread) {
         (0, 0) => {
             "closed by the server before its first answer (does the listener want TLS or SASL?)"
         }

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::config::{Backoff, ClientSettings};
 use crate::error::Error;
-use crate::net::dial::{Dialler, Route};
+use crate::net::attempt::Dialler;
+use crate::net::history::DialHistory;
 use crate::net::{Connecting, Connection, Connector, Endpoint, Resolving, Transport};
 use crate::types::Address;
 use crate::wire::{ALL, ApiKey};
@@ -146,7 +147,7 @@ pub(crate) async fn dial(
         connector,
         server: server.clone(),
         settings,
-        route: Arc::new(Route::default()),
+        history: Arc::new(DialHistory::default()),
     };
     dialler.dial().await
 }
