@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{RECOVERY, Storm, battered, cut_one_in, drop_one_in};
+use super::rules::{battered, cut_one_in, drop_one_in};
+use super::{RECOVERY, Storm};
 use crate::faults::world::{Live, NODES, Outcome, duration};
 
 /// The seed of the mix: `OTTLA_FAULTS_SEED`, or a new one each time, printed.
