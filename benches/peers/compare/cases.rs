@@ -78,6 +78,7 @@ const EVERY: &[Client] = &[
     Client::Ottla,
     Client::Rdkafka,
     Client::Krafka,
+    Client::Kacrab,
     Client::Rskafka,
     Client::FranzGo,
     Client::Java,
@@ -87,6 +88,7 @@ const CLIENTS: &[Client] = &[
     Client::Ottla,
     Client::Rdkafka,
     Client::Krafka,
+    Client::Kacrab,
     Client::Rskafka,
     Client::FranzGo,
     Client::Java,
@@ -134,6 +136,23 @@ fn bar(text: &'static str, metric: Metric, peer: &'static str, target: Target) -
 /// How many times the floor's CPU ottla may take at its best.
 fn goal(text: &'static str, times: f64) -> Bar {
     bar(text, Metric::Cpu, "floor", Target::Goal(times))
+}
+
+/// How long one record takes: against the best full client, which numbers its batches, and against rskafka, which has
+/// nothing of that to do.
+fn latency(texts: [&'static str; 4], most: f64) -> Vec<Bar> {
+    let [p50, p99, bare_p50, bare_p99] = texts;
+    let full = |text, metric| Bar {
+        against: Against::BestIdempotent,
+        ..best(text, metric, most)
+    };
+    let bare = |text, metric| bar(text, metric, "rskafka", Target::AtMost(1.1));
+    vec![
+        full(p50, Metric::P50),
+        full(p99, Metric::P99),
+        bare(bare_p50, Metric::P50),
+        bare(bare_p99, Metric::P99),
+    ]
 }
 
 /// Against the smallest figure that any peer has.

@@ -20,6 +20,7 @@ pub(crate) enum Client {
     OttlaRecv,
     Rdkafka,
     Krafka,
+    Kacrab,
     Rskafka,
     FranzGo,
     Java,
@@ -42,6 +43,7 @@ impl Client {
             Client::OttlaRecv => "ottla-recv",
             Client::Rdkafka => "rdkafka",
             Client::Krafka => "krafka",
+            Client::Kacrab => "kacrab",
             Client::Rskafka => "rskafka",
             Client::FranzGo => "franz-go",
             Client::Java => "java",
@@ -59,7 +61,9 @@ impl Client {
             Client::Floor => produce && work.compression == "none",
             Client::OttlaRecv => mode == Mode::Fetch,
             Client::Rskafka => mode != Mode::GroupStart,
-            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::FranzGo => true,
+            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::Kacrab | Client::FranzGo => {
+                true
+            }
         }
     }
 }
@@ -161,7 +165,7 @@ impl Programs {
                 command.args(["ottla", mode.name(), "--recv"]);
                 command
             }
-            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::Rskafka => {
+            Client::Ottla | Client::Rdkafka | Client::Krafka | Client::Kacrab | Client::Rskafka => {
                 let mut command = Command::new(self.binaries.join("peers"));
                 command.args([client.name(), mode.name()]);
                 command

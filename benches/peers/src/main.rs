@@ -3,6 +3,7 @@
 //! To add a client: a file with a [`Peer`] in it, a variant of [`Client`], an arm in `main`.
 
 mod arrivals;
+mod kacrab;
 mod krafka;
 mod observe;
 mod ottla;
@@ -25,6 +26,7 @@ enum Client {
     Ottla,
     Rdkafka,
     Krafka,
+    Kacrab,
     Rskafka,
 }
 
@@ -69,6 +71,7 @@ async fn main() -> anyhow::Result<()> {
         Client::Ottla => run::<ottla::Ottla>(mode, &work, &pool).await?,
         Client::Rdkafka => run::<rdkafka::Rdkafka>(mode, &work, &pool).await?,
         Client::Krafka => run::<krafka::Krafka>(mode, &work, &pool).await?,
+        Client::Kacrab => run::<kacrab::Kacrab>(mode, &work, &pool).await?,
         Client::Rskafka => run::<rskafka::Rskafka>(mode, &work, &pool).await?,
     };
     let wall = start.elapsed();
