@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::shared::Shared;
+use super::inner::ClusterInner;
 use crate::error::Error;
 use crate::machine::interest::Interest;
 use crate::net::{Connection, Purpose};
@@ -53,14 +53,14 @@ where
 }
 
 /// The known brokers, those first that are likely to answer soon.
-pub(super) fn known(shared: &Shared, purpose: Purpose) -> Vec<Address> {
-    let topology = shared.topology();
+pub(super) fn known(inner: &ClusterInner, purpose: Purpose) -> Vec<Address> {
+    let topology = inner.topology();
     let mut all: Vec<(u8, u32, Address)> = topology
         .brokers
         .values()
         .map(|address| {
             (
-                rank(shared, address, purpose),
+                rank(inner, address, purpose),
                 fastrand::u32(..),
                 address.clone(),
             )
@@ -70,26 +70,26 @@ pub(super) fn known(shared: &Shared, purpose: Purpose) -> Vec<Address> {
     all.into_iter().map(|(_, _, address)| address).collect()
 }
 
-fn rank(shared: &Shared, address: &Address, purpose: Purpose) -> u8 {
-    match shared.pool.live(address, purpose) {
+fn rank(inner: &ClusterInner, address: &Address, purpose: Purpose) -> u8 {
+    match inner.pool.live(address, purpose) {
         Some(connection) if connection.in_flight() == 0 => 0,
         // One that owes an answer may be stuck.
         Some(_) => 3,
-        None if shared.pool.is_backing_off(address) => 4,
+        None if inner.pool.is_backing_off(address) => 4,
         // It was reached for something else.
-        None if shared.pool.live(address, Purpose::Control).is_some() => 1,
+        None if inner.pool.live(address, Purpose::Control).is_some() => 1,
         None => 2,
     }
 }
 
 /// A connection to some server: a known broker, or a bootstrap server when none is left.
-pub(super) async fn any(shared: &Arc<Shared>, purpose: Purpose) -> Result<Connection, Error> {
+pub(super) async fn any(inner: &Arc<ClusterInner>, purpose: Purpose) -> Result<Connection, Error> {
     let connect = |address: Address| {
-        let pool = shared.pool.clone();
+        let pool = inner.pool.clone();
         async move { pool.connection(&address, purpose).await }
     };
-    let known = known(shared, purpose);
-    let likely = known.first().and_then(|at| shared.pool.live(at, purpose));
+    let known = known(inner, purpose);
+    let likely = known.first().and_then(|at| inner.pool.live(at, purpose));
     if let Some(connection) = likely {
         return Ok(connection);
     }
@@ -97,13 +97,13 @@ pub(super) async fn any(shared: &Arc<Shared>, purpose: Purpose) -> Result<Connec
         Ok(connection) => return Ok(connection),
         Err(failures) => failures,
     };
-    if shared.settings.rebootstrap || failures.is_empty() {
-        match first(shared.settings.bootstrap.clone(), connect).await {
+    if inner.settings.rebootstrap || failures.is_empty() {
+        match first(inner.settings.bootstrap.clone(), connect).await {
             Ok(connection) => return Ok(connection),
             Err(more) => failures.extend(more),
         }
     }
-    shared.interest(Interest::request_all);
+    inner.interest(Interest::request_all);
     Err(summary(failures))
 }
 

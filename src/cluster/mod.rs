@@ -4,9 +4,9 @@ mod ask;
 mod calls;
 mod coordinator;
 mod each;
+mod inner;
 mod offsets;
 mod refresh;
-mod shared;
 mod thread;
 
 #[cfg(test)]
@@ -32,15 +32,15 @@ pub(crate) use crate::machine::topology::LeaderHint;
 use crate::machine::topology::{Topic, Topology};
 use crate::net::{Connection, Connector, Pool};
 use crate::types::{Address, BrokerId, TopicName, is_legal_name};
-use refresh::Guard;
-pub(crate) use shared::TopicUser;
-use shared::{Shared, now};
+pub(crate) use inner::TopicUser;
+use inner::{ClusterInner, now};
+use refresh::CloseOnDrop;
 
 /// A handle to the cluster; the last one dropped ends the refreshing and closes the connections.
 #[derive(Clone)]
 pub(crate) struct Cluster(Arc<Handle>);
 
-struct Handle(Arc<Shared>);
+struct Handle(Arc<ClusterInner>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -58,29 +58,29 @@ impl Cluster {
         connector: Arc<dyn Connector>,
     ) -> Result<Self, Error> {
         let pool = Pool::new(settings.clone(), connector);
-        let handle = Handle(Shared::new(settings, pool));
+        let handle = Handle(ClusterInner::new(settings, pool));
         refresh::bootstrap(&handle.0).await?;
         // The guard is made here: a task that is dropped before its first turn must end the cluster too.
-        tokio::spawn(refresh::run(Guard(handle.0.clone())));
+        tokio::spawn(refresh::run(CloseOnDrop(handle.0.clone())));
         Ok(Self(Arc::new(handle)))
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    fn inner(&self) -> &Arc<ClusterInner> {
         &self.0.0
     }
 
     pub(crate) fn settings(&self) -> &Arc<ClientSettings> {
-        &self.shared().settings
+        &self.inner().settings
     }
 
     /// The newest snapshot.
     pub(crate) fn topology(&self) -> Arc<Topology> {
-        self.shared().topology()
+        self.inner().topology()
     }
 
     /// Told after each refresh and each leader hint; ends when the cluster is closed.
     pub(crate) fn changes(&self) -> watch::Receiver<Arc<Topology>> {
-        self.shared().changes()
+        self.inner().changes()
     }
 
     /// Says that a topic is about to be used, and asks for it if it is not known; the first look-up `creates` it when
@@ -90,29 +90,29 @@ impl Cluster {
     pub(crate) fn add_interest(&self, topic: &str, creates: bool) {
         if is_legal_name(topic) {
             let is_known = self.is_known(topic);
-            self.shared()
+            self.inner()
                 .interest(|interest| interest.mention(topic, creates, is_known, now()));
         }
     }
 
     /// Keeps topics in the metadata for as long as the result lives; `creates` as of [`add_interest`](Self::add_interest).
-    pub(crate) fn hold(&self, topics: &[TopicName], creates: bool) -> Held {
+    pub(crate) fn hold(&self, topics: &[TopicName], creates: bool) -> HeldTopics {
         let legal = topics.iter().filter(|topic| is_legal_name(topic));
         let topics: Vec<_> = legal.cloned().collect();
         for topic in &topics {
             self.add_interest(topic, creates);
-            self.shared()
+            self.inner()
                 .interest(|interest| interest.hold(topic, now()));
         }
-        Held {
-            shared: self.shared().clone(),
+        HeldTopics {
+            inner: self.inner().clone(),
             topics,
         }
     }
 
     /// Asks `user` from now on before a topic is forgotten.
     pub(crate) fn add_user(&self, user: Weak<dyn TopicUser>) {
-        self.shared().add_user(user);
+        self.inner().add_user(user);
     }
 
     /// Asks for all topics again by a request that begins after this call: a broker cannot be reached.
@@ -120,28 +120,28 @@ impl Cluster {
     /// Requests are served together, at most one is under way, and `retry.backoff.ms` lies between two. One that fails
     /// is made again until one succeeds.
     pub(crate) fn request_refresh(&self) {
-        self.shared().interest(Interest::request_all);
+        self.inner().interest(Interest::request_all);
     }
 
     /// How many answers there were about this topic.
     pub(crate) fn topic_answers(&self, topic: &str) -> u64 {
-        self.shared().interest(|interest| interest.answers(topic))
+        self.inner().interest(|interest| interest.answers(topic))
     }
 
     /// Asks for this topic again: what is known of it is out of date.
     pub(crate) fn refresh_topic(&self, topic: &str) {
         if is_legal_name(topic) {
-            self.shared()
+            self.inner()
                 .interest(|interest| interest.refresh(topic, now()));
         }
     }
 
     /// Has the topic asked for, with backoff, until the result is dropped.
     pub(crate) fn wait_for(&self, topic: &str, creates: bool) -> Waiting {
-        let shared = self.shared().clone();
-        let seen = shared.interest(|interest| interest.begin_wait(topic, creates, now()));
+        let inner = self.inner().clone();
+        let seen = inner.interest(|interest| interest.begin_wait(topic, creates, now()));
         Waiting {
-            shared,
+            inner,
             topic: topic.into(),
             creates,
             seen,
@@ -187,7 +187,7 @@ impl Cluster {
 
     /// Why a topic was not known in time.
     fn not_known(&self, name: &str, refusal: Option<ErrorCode>, began: Instant) -> Error {
-        if let Some(error) = self.shared().last_failure() {
+        if let Some(error) = self.inner().last_failure() {
             return error;
         }
         match refusal.map(|code| (code, refused(name, code))) {
@@ -203,7 +203,7 @@ impl Cluster {
     /// Takes partitions' new leaders from a broker's answer (KIP-951), all at once; only a newer epoch counts.
     pub(crate) fn leader_hints(&self, hints: &[LeaderHint], nodes: &[(BrokerId, Address)]) {
         if !hints.is_empty() {
-            self.shared()
+            self.inner()
                 .update(|topology| topology.apply_leader_hints(hints, nodes));
         }
     }
@@ -233,7 +233,7 @@ impl Cluster {
         address: &Address,
         purpose: Purpose,
     ) -> Result<Connection, Error> {
-        let outcome = self.shared().pool.connection(address, purpose).await;
+        let outcome = self.inner().pool.connection(address, purpose).await;
         if outcome.is_err() {
             self.request_refresh();
         }
@@ -242,7 +242,7 @@ impl Cluster {
 
     /// The connection to the broker at this address, if it is open now and owes no answer.
     pub(crate) fn idle_at(&self, address: &Address, purpose: Purpose) -> Option<Connection> {
-        let live = self.shared().pool.live(address, purpose);
+        let live = self.inner().pool.live(address, purpose);
         live.filter(|connection| connection.in_flight() == 0)
     }
 
@@ -253,12 +253,12 @@ impl Cluster {
 
     /// The same, which is used for one purpose alone.
     pub(crate) async fn any_for(&self, purpose: Purpose) -> Result<Connection, Error> {
-        ask::any(self.shared(), purpose).await
+        ask::any(self.inner(), purpose).await
     }
 
     /// Where the members of groups live for as long as this client does.
     pub(crate) fn home(&self) -> Home {
-        self.shared().home()
+        self.inner().home()
     }
 
     /// A connection to the controller, or to a broker that passes requests on to it.
@@ -271,23 +271,23 @@ impl Cluster {
 
     /// Closes the connections that are one producer's or consumer's alone.
     pub(crate) fn close_role(&self, role: RoleId) {
-        self.shared().pool.close_role(role);
+        self.inner().pool.close_role(role);
     }
 
     /// Why the cluster is closed: it was asked to, or its runtime has ended.
     pub(crate) fn why_closed(&self) -> Error {
-        self.shared().why_closed()
+        self.inner().why_closed()
     }
 
     /// Ends the refreshing and closes every connection.
     pub(crate) fn close(&self) {
-        self.shared().close(Error::Closed { what: "the client" });
+        self.inner().close(Error::Closed { what: "the client" });
     }
 }
 
 /// A call that waits for something of a topic.
 pub(crate) struct Waiting {
-    shared: Arc<Shared>,
+    inner: Arc<ClusterInner>,
     topic: TopicName,
     creates: bool,
     seen: u64,
@@ -297,7 +297,7 @@ impl Waiting {
     /// Whether a broker has told about the topic since the waiting began.
     fn is_answered(&self) -> bool {
         let answers = self
-            .shared
+            .inner
             .interest(|interest| interest.answers(&self.topic));
         answers > self.seen
     }
@@ -305,20 +305,20 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.shared
+        self.inner
             .interest(|interest| interest.end_wait(&self.topic, self.creates, now()));
     }
 }
 
 /// Topics that are kept in the metadata.
-pub(crate) struct Held {
-    shared: Arc<Shared>,
+pub(crate) struct HeldTopics {
+    inner: Arc<ClusterInner>,
     topics: Vec<TopicName>,
 }
 
-impl Drop for Held {
+impl Drop for HeldTopics {
     fn drop(&mut self) {
-        self.shared
+        self.inner
             .interest(|interest| self.topics.iter().for_each(|topic| interest.release(topic)));
     }
 }

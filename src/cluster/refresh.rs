@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::ask::{self, Failures};
-use super::shared::Shared;
+use super::inner::ClusterInner;
 use crate::error::{Error, ErrorCode};
 use crate::machine::interest::Ask;
 use crate::net::{Outage, Purpose};
@@ -14,33 +14,33 @@ use crate::types::{Address, TopicName};
 use crate::wire::{ApiKey, MetadataAnswer, MetadataCall, MetadataTopics};
 
 /// Ends the cluster with its task, so that nobody waits for a refresh that never comes.
-pub(super) struct Guard(pub(super) Arc<Shared>);
+pub(super) struct CloseOnDrop(pub(super) Arc<ClusterInner>);
 
-impl Drop for Guard {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close(Error::RuntimeEnded { what: "client" });
     }
 }
 
 /// The first snapshot.
-pub(super) async fn bootstrap(shared: &Arc<Shared>) -> Result<(), Error> {
-    let answer = ask(shared, shared.settings.bootstrap.clone(), &[], false).await;
+pub(super) async fn bootstrap(inner: &Arc<ClusterInner>) -> Result<(), Error> {
+    let answer = ask(inner, inner.settings.bootstrap.clone(), &[], false).await;
     let answer = answer.map_err(ask::summary)?;
     check(&answer)?;
-    shared.update(|topology| Some(topology.merge(&answer, &[])));
+    inner.update(|topology| Some(topology.merge(&answer, &[])));
     Ok(())
 }
 
 /// Asks for what is wanted until the cluster is closed.
-pub(super) async fn run(guard: Guard) {
-    let shared = &guard.0;
+pub(super) async fn run(guard: CloseOnDrop) {
+    let inner = &guard.0;
     let mut failing: Option<Instant> = None;
     let mut outage: Option<Outage> = None;
-    while let Some(ask) = shared.next_ask().await {
+    while let Some(ask) = inner.next_ask().await {
         let since = *failing.get_or_insert_with(Instant::now);
         let outcome = tokio::select! {
-            outcome = pass(shared, since, &ask) => outcome,
-            () = closed(shared) => return,
+            outcome = pass(inner, since, &ask) => outcome,
+            () = closed(inner) => return,
         };
         match outcome {
             Ok(answer) => {
@@ -49,7 +49,7 @@ pub(super) async fn run(guard: Guard) {
                     let after = ended.lasted(Instant::now());
                     info!(failures = ended.failures, ?after, "metadata is known again");
                 }
-                shared.answered(&ask, &answer);
+                inner.answered(&ask, &answer);
             }
             Err(error) => {
                 let now = Instant::now();
@@ -60,29 +60,29 @@ pub(super) async fn run(guard: Guard) {
                 } else {
                     debug!(failures = outage.failures, %error, "metadata refresh failed");
                 }
-                shared.failed(&ask, error);
+                inner.failed(&ask, error);
             }
         }
     }
 }
 
-async fn closed(shared: &Shared) {
-    let mut changes = shared.changes();
+async fn closed(inner: &ClusterInner) {
+    let mut changes = inner.changes();
     while changes.changed().await.is_ok() {}
 }
 
 /// Asks a known broker, else a bootstrap server.
 async fn pass(
-    shared: &Arc<Shared>,
+    inner: &Arc<ClusterInner>,
     failing_since: Instant,
     wanted: &Ask,
 ) -> Result<MetadataAnswer, Error> {
-    let settings = &shared.settings;
+    let settings = &inner.settings;
     let (topics, creates) = (&wanted.names, wanted.creates);
     let mut failures = Failures::new();
-    let servers = ask::known(shared, Purpose::Control);
+    let servers = ask::known(inner, Purpose::Control);
     if !servers.is_empty() {
-        let asked = ask(shared, servers, topics, creates);
+        let asked = ask(inner, servers, topics, creates);
         // KIP-1102: brokers that neither answer nor fail are given up after the trigger's time.
         let answer = if settings.rebootstrap {
             let give_up = failing_since + settings.rebootstrap_trigger;
@@ -102,7 +102,7 @@ async fn pass(
         }
         info!("no known broker is of use: asking the bootstrap servers");
     }
-    match ask(shared, settings.bootstrap.clone(), topics, creates).await {
+    match ask(inner, settings.bootstrap.clone(), topics, creates).await {
         Ok(answer) => check(&answer).map(|()| answer),
         Err(more) => {
             failures.extend(more);
@@ -123,7 +123,7 @@ fn check(answer: &MetadataAnswer) -> Result<(), Error> {
 
 /// The first usable metadata that one of `servers` gives.
 async fn ask(
-    shared: &Arc<Shared>,
+    inner: &Arc<ClusterInner>,
     servers: Vec<Address>,
     topics: &[TopicName],
     creates: bool,
@@ -132,21 +132,18 @@ async fn ask(
         topics: MetadataTopics::Names(topics.to_vec()),
         allow_auto_create: creates,
     });
-    ask::first(servers, |address| {
-        one(shared.clone(), address, call.clone())
-    })
-    .await
+    ask::first(servers, |address| one(inner.clone(), address, call.clone())).await
 }
 
 /// One server's metadata, within one request's time, connecting included.
 async fn one(
-    shared: Arc<Shared>,
+    inner: Arc<ClusterInner>,
     address: Address,
     call: Arc<MetadataCall>,
 ) -> Result<MetadataAnswer, Error> {
-    let limit = shared.settings.request_timeout;
+    let limit = inner.settings.request_timeout;
     let asking = async {
-        let connection = shared.pool.connection(&address, Purpose::Control).await?;
+        let connection = inner.pool.connection(&address, Purpose::Control).await?;
         connection.call(call.as_ref(), limit).await
     };
     let answer = timeout(limit, asking).await.unwrap_or_else(|_| {

@@ -20,7 +20,7 @@ pub(super) struct LoginOptions {
 }
 
 /// Name and password by one of the two ways.
-struct Credentials<'a> {
+struct NameAndPassword<'a> {
     username: &'a str,
     password: &'a Secret,
     token: bool,
@@ -142,12 +142,12 @@ impl LoginOptions {
         })
     }
 
-    fn credentials(&self, named: MechanismName) -> Result<Credentials<'_>> {
+    fn credentials(&self, named: MechanismName) -> Result<NameAndPassword<'_>> {
         match (&self.jaas, &self.username, &self.password) {
             (Some(line), None, None) => of_line(line, named),
             (Some(_), Some(_), _) => Err(twice(p::SASL_USERNAME.name)),
             (Some(_), None, Some(_)) => Err(twice(p::SASL_PASSWORD.name)),
-            (None, Some(username), Some(password)) => Ok(Credentials {
+            (None, Some(username), Some(password)) => Ok(NameAndPassword {
                 username,
                 password,
                 token: false,
@@ -169,7 +169,7 @@ impl LoginOptions {
     }
 }
 
-fn of_line(line: &JaasLine, named: MechanismName) -> Result<Credentials<'_>> {
+fn of_line(line: &JaasLine, named: MechanismName) -> Result<NameAndPassword<'_>> {
     let refuse = |reason: String| Error::config(p::SASL_JAAS.name, reason);
     let known = |name: &str| {
         matches!(name, "username" | "password")
@@ -182,7 +182,7 @@ fn of_line(line: &JaasLine, named: MechanismName) -> Result<Credentials<'_>> {
         )));
     }
     let lacks = |name: &str| refuse(format!("{name} is missing: write {name}=\"...\""));
-    Ok(Credentials {
+    Ok(NameAndPassword {
         username: line.option("username").ok_or_else(|| lacks("username"))?,
         password: line.secret("password").ok_or_else(|| lacks("password"))?,
         token: line

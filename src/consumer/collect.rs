@@ -79,7 +79,7 @@ impl Active {
 }
 
 /// Records of one partition that `poll` is about to hand out.
-struct Taken {
+struct PolledPart {
     index: u32,
     version: u64,
     position: (i64, i32),
@@ -246,7 +246,7 @@ impl FetchCollector {
         let enough = settings.partition_fetch_bytes.max(ENOUGH);
         let mut unpacked = 0;
         let mut records = Records::with_capacity(most.min(1024));
-        let mut parts: Vec<Taken> = Vec::new();
+        let mut parts: Vec<PolledPart> = Vec::new();
         let mut ended: Vec<Active> = Vec::new();
         let mut damaged = None;
         while records.len() < most && unpacked < enough {
@@ -262,7 +262,7 @@ impl FetchCollector {
                             unpacked += active.completed.unpacked();
                         }
                         records.put(block, from);
-                        parts.push(Taken {
+                        parts.push(PolledPart {
                             index: active.index,
                             version: active.version,
                             position: active.completed.position(),
@@ -299,13 +299,13 @@ impl FetchCollector {
     fn confirm(
         &mut self,
         records: &mut Records,
-        parts: &[Taken],
+        parts: &[PolledPart],
         ended: Vec<Active>,
         unpacked: usize,
     ) {
         let mut state = self.inner.lock();
         state.unpacked = unpacked;
-        let mut is_valid = |part: &Taken| {
+        let mut is_valid = |part: &PolledPart| {
             let partition = state.get(part.index);
             partition.is_some_and(|p| p.version == part.version && !p.stopped)
         };

@@ -7,7 +7,7 @@ use crate::metrics::{ConsumerMetrics, Histogram};
 
 /// What is counted under the state's lock.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct ConsumerCounts {
     /// Handed out.
     pub(super) records: u64,
     /// When the application asked for more than what was at hand.
@@ -17,7 +17,7 @@ pub(super) struct Counts {
     fetch_latency: Histogram,
 }
 
-impl Counts {
+impl ConsumerCounts {
     /// A fetch was answered with so many bytes of records.
     pub(super) fn fetched(&mut self, bytes: usize, after: Duration) {
         self.fetches += 1;
@@ -73,7 +73,7 @@ impl GroupCounts {
         }
     }
     /// Puts what was counted of the group beside what was counted of the consumer.
-    pub(super) fn tell(&self, metrics: &mut ConsumerMetrics) {
+    pub(super) fn add_to(&self, metrics: &mut ConsumerMetrics) {
         let counts = self.lock();
         metrics.rebalances = counts.rebalances;
         metrics.commits = counts.commits;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::inner::ConsumerInner;
-use super::subscription_state::{Choice, SubscriptionState};
+use super::subscription_state::{SubscriptionState, SubscriptionType};
 use crate::error::{Error, Result};
 use crate::machine::fetch::{Position, Start};
 use crate::record::millis;
@@ -48,7 +48,7 @@ impl ConsumerHandle {
                 names.push(name);
             }
         }
-        self.0.lock().choose(Choice::Subscribed)?;
+        self.0.lock().choose(SubscriptionType::Subscribed)?;
         self.0.subscribe(names.into());
         Ok(())
     }
@@ -63,7 +63,7 @@ impl ConsumerHandle {
         for partition in &wanted {
             check_name(partition.name())?;
         }
-        self.0.lock().choose(Choice::Assigned)?;
+        self.0.lock().choose(SubscriptionType::Assigned)?;
         let kept: HashSet<_> = wanted.iter().collect();
         let mut gone = self.0.assignment();
         gone.retain(|partition| !kept.contains(partition));

@@ -173,7 +173,7 @@ impl<H: Host> Driver<H> {
             let counted = self.counting.as_ref().and_then(Counting::deadline);
             let glance = Some(self.idle.look_at);
             tokio::select! {
-                Some(input) = inputs.recv() => self.take(input),
+                Some(input) = inputs.recv() => self.on_input(input),
                 Some(refusal) = refusals.recv() => self.handle(Event::Refused {
                     generation: refusal.generation,
                     code: refusal.code,
@@ -216,7 +216,7 @@ impl<H: Host> Driver<H> {
         failure
     }
 
-    fn take(&mut self, input: Input) {
+    fn on_input(&mut self, input: Input) {
         match input {
             Input::Event(event) => {
                 if matches!(event, Event::Leave) {
@@ -242,7 +242,7 @@ impl<H: Host> Driver<H> {
             }
             Input::Orphaned => {
                 self.is_orphaned = true;
-                self.take(Input::Event(Event::Leave));
+                self.on_input(Input::Event(Event::Leave));
             }
         }
     }

@@ -31,7 +31,7 @@ impl ConsumerHandle {
         let read_committed = inner.filter.read_committed;
         let mut metrics = of_state(&mut inner.lock(), read_committed, Instant::now());
         if let Some(offsets) = &inner.offsets {
-            offsets.counts().tell(&mut metrics);
+            offsets.counts().add_to(&mut metrics);
         }
         metrics
     }

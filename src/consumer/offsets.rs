@@ -23,7 +23,7 @@ use super::counts::GroupCounts;
 use crate::cluster::{Cluster, Coordinator, Node, Purpose, RoleId};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
-use crate::machine::group::{MemberIdentity, Standing};
+use crate::machine::group::{MemberIdentity, MemberStanding};
 use crate::types::{TopicPartition, after};
 use crate::wire::{OffsetCommit, OffsetCommitAnswer, commit_topics};
 use job::{Job, is_outdated, lines, recreated, weight};
@@ -47,7 +47,7 @@ struct OffsetsInner {
     id: RoleId,
     settings: Arc<ConsumerSettings>,
     /// As what to commit.
-    standing: watch::Sender<Standing>,
+    standing: watch::Sender<MemberStanding>,
     /// Who is told of refusals.
     refusals: Mutex<Option<mpsc::UnboundedSender<Refusal>>>,
     turns: Turns,
@@ -71,7 +71,7 @@ impl Offsets {
             group,
             id,
             settings,
-            standing: watch::Sender::new(Standing::Alone),
+            standing: watch::Sender::new(MemberStanding::Alone),
             refusals: Mutex::default(),
             turns: Turns::default(),
             waiting: WaitingCommits::default(),
@@ -101,8 +101,8 @@ impl Offsets {
     }
 
     /// As what offsets are committed from now on.
-    pub(super) fn stand(&self, standing: Standing) {
-        if let Standing::Member(identity) = &standing {
+    pub(super) fn stand(&self, standing: MemberStanding) {
+        if let MemberStanding::Member(identity) = &standing {
             self.0.counts.generation(identity.generation);
         }
         self.0.standing.send_if_modified(|current| {
@@ -156,7 +156,7 @@ impl Offsets {
     }
 
     /// As what offsets would be committed now.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> MemberStanding {
         self.0.standing.borrow().clone()
     }
 
@@ -173,7 +173,7 @@ impl Offsets {
     pub(super) async fn commit_in(
         &self,
         turn: CommitTurn<'_>,
-        began: Standing,
+        began: MemberStanding,
         offsets: &[(TopicPartition, Commit)],
         until: Instant,
         manner: Manner,
@@ -199,7 +199,7 @@ impl Offsets {
                 // A partition may be another member's in a later generation; one that is parted with is not yet.
                 if manner != Manner::Parting && !began.is_as(&now) {
                     let error = self.error(ErrorCode::REBALANCE_IN_PROGRESS);
-                    return Err(refused(error, now != Standing::Outside));
+                    return Err(refused(error, now != MemberStanding::Outside));
                 }
                 let attempt = self.attempt(&mut job, &now, &standing).await;
                 drop(held);
@@ -256,15 +256,17 @@ impl Offsets {
     async fn attempt(
         &self,
         job: &mut Job<'_>,
-        now: &Standing,
-        standing: &watch::Receiver<Standing>,
+        now: &MemberStanding,
+        standing: &watch::Receiver<MemberStanding>,
     ) -> Attempt {
         let manner = job.manner;
         let identity = match now {
-            Standing::Member(identity) | Standing::Joining(identity) => Some(identity.clone()),
-            Standing::Alone => None,
-            Standing::Rebalancing => return self.rebalancing(manner),
-            Standing::Outside => {
+            MemberStanding::Member(identity) | MemberStanding::Joining(identity) => {
+                Some(identity.clone())
+            }
+            MemberStanding::Alone => None,
+            MemberStanding::Rebalancing => return self.rebalancing(manner),
+            MemberStanding::Outside => {
                 let cause = self.error(ErrorCode::UNKNOWN_MEMBER_ID);
                 return Attempt::Fail(refused(cause, false));
             }
@@ -305,7 +307,7 @@ impl Offsets {
         code: ErrorCode,
         broker: &Node,
         identity: Option<&MemberIdentity>,
-        standing: &watch::Receiver<Standing>,
+        standing: &watch::Receiver<MemberStanding>,
         manner: Manner,
     ) -> Attempt {
         let error = self.error(code);
@@ -323,18 +325,20 @@ impl Offsets {
             CommitVerdict::Fenced => {
                 let now = standing.borrow().clone();
                 let is_past = identity.is_some_and(|own| match &now {
-                    Standing::Member(current) => current != own,
-                    Standing::Joining(current) => {
+                    MemberStanding::Member(current) => current != own,
+                    MemberStanding::Joining(current) => {
                         current != own || code == ErrorCode::ILLEGAL_GENERATION
                     }
-                    Standing::Rebalancing => true,
-                    Standing::Alone | Standing::Outside => false,
+                    MemberStanding::Rebalancing => true,
+                    MemberStanding::Alone | MemberStanding::Outside => false,
                 });
                 // It was made for a generation that has ended properly meanwhile.
                 if is_past && code != ErrorCode::FENCED_INSTANCE_ID {
                     return match (manner, now) {
-                        (Manner::Parting, Standing::Member(_)) => Attempt::Again(error),
-                        (Manner::Parting, Standing::Joining(new)) if Some(&new) != identity => {
+                        (Manner::Parting, MemberStanding::Member(_)) => Attempt::Again(error),
+                        (Manner::Parting, MemberStanding::Joining(new))
+                            if Some(&new) != identity =>
+                        {
                             Attempt::Again(error)
                         }
                         _ => self.rebalancing(manner),

@@ -185,7 +185,7 @@ fn survey(inner: &Arc<ConsumerInner>, topology: &Topology, tells: bool) -> Looku
         work.leaders.extend(partition.leader());
         partition.ask();
     }
-    let mut wakes = nodes.tell(inner, &mut state);
+    let mut wakes = nodes.start_and_wake(inner, &mut state);
     for (name, error) in errors {
         wakes = wakes.and(state.tell(Some(&name), error));
     }

@@ -10,17 +10,17 @@ use std::time::Instant;
 use hashbrown::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::machine::fetch::{Answered, CompletedFetch, Growth, PartitionState, Position, Start};
+use crate::machine::fetch::{CompletedFetch, FetchedPart, Growth, PartitionState, Position, Start};
 use crate::types::{BrokerId, TopicName, TopicPartition};
 
-use super::counts::Counts;
+use super::counts::ConsumerCounts;
 
 pub(super) use plan::{LONG_WAIT, NodeFetch, Plan};
 pub(super) use wakes::Wakes;
 
 /// Who chooses the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(super) enum SubscriptionType {
     /// The group, among its members.
     Subscribed,
     /// The application.
@@ -47,7 +47,7 @@ pub(super) struct SubscriptionState {
     /// What ended the consumer, and not the application.
     end: Option<Error>,
     /// Made once.
-    choice: Option<Choice>,
+    choice: Option<SubscriptionType>,
     versions: u64,
     /// Raised with each change that may void what the application's side holds.
     pub(super) epoch: u64,
@@ -55,7 +55,7 @@ pub(super) struct SubscriptionState {
     outstanding: Vec<u32>,
     /// Calls of `recv` and `poll` so far.
     pub(super) calls: u64,
-    pub(super) counts: Counts,
+    pub(super) counts: ConsumerCounts,
     /// Somebody waits for the application to be done with its records.
     pub(super) is_awaited: bool,
     /// Nothing is handed out: whether the partitions are still this member's is not known.
@@ -103,14 +103,16 @@ impl SubscriptionState {
     ///
     /// # Errors
     /// [`Error::Config`] when they are chosen in the other way already.
-    pub(super) fn choose(&mut self, choice: Choice) -> Result<()> {
+    pub(super) fn choose(&mut self, choice: SubscriptionType) -> Result<()> {
         let before = *self.choice.get_or_insert(choice);
         if before == choice {
             return Ok(());
         }
         let (setting, reason) = match before {
-            Choice::Subscribed => ("assign", "the consumer has subscribed to topics"),
-            Choice::Assigned => ("subscribe", "the consumer was assigned partitions by hand"),
+            SubscriptionType::Subscribed => ("assign", "the consumer has subscribed to topics"),
+            SubscriptionType::Assigned => {
+                ("subscribe", "the consumer was assigned partitions by hand")
+            }
         };
         let reason = format!("{reason}: make another consumer for the other way");
         Err(Error::config(setting, reason))
@@ -212,7 +214,7 @@ impl SubscriptionState {
 
     /// Whether the partitions are those of a subscription.
     pub(super) fn is_subscribed(&self) -> bool {
-        self.choice == Some(Choice::Subscribed)
+        self.choice == Some(SubscriptionType::Subscribed)
     }
 
     /// Removes partitions: what was buffered of them is room for others.
@@ -301,7 +303,7 @@ impl SubscriptionState {
     }
 
     /// Takes what was fetched of the partition, which expects it.
-    pub(super) fn answered(&mut self, index: u32, answer: Answered) -> Wakes {
+    pub(super) fn answered(&mut self, index: u32, answer: FetchedPart) -> Wakes {
         if let Some(partition) = self.get(index) {
             partition.answered(answer);
         }

@@ -22,9 +22,9 @@ use tracing::{debug, warn};
 use super::history::DialHistory;
 use super::outgoing::{Outgoing, Writer};
 use super::requests::{
-    Awaited, Expect, Request, RequestError, State, Unanswered, contained, is_login, wake,
+    Awaited, Expect, LinkState, Request, RequestError, Unanswered, contained, is_login, wake,
 };
-use super::transport::{self, Endpoint};
+use super::transport::{Endpoint, WriteHalf};
 use crate::config::ClientSettings;
 use crate::error::Error;
 use crate::types::Address;
@@ -53,12 +53,12 @@ pub(super) struct LinkInner {
     silences: watch::Sender<Option<u64>>,
     /// Told when nothing that was written has still to be answered.
     empty: Notify,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
 }
 
 impl Link {
     pub(super) fn new(
-        writer: transport::Writer,
+        writer: WriteHalf,
         endpoint: &Endpoint,
         address: &Address,
         settings: &Arc<ClientSettings>,
@@ -78,7 +78,7 @@ impl Link {
             closing: watch::Sender::new(false),
             silences: watch::Sender::new(None),
             empty: Notify::new(),
-            state: Mutex::new(State::new(Outgoing::new(writer))),
+            state: Mutex::new(LinkState::new(Outgoing::new(writer))),
         }))
     }
 }
@@ -90,7 +90,7 @@ impl Drop for Link {
 }
 
 impl LinkInner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -248,7 +248,7 @@ impl LinkInner {
         }
     }
 
-    fn tell_drained(&self, state: &State) {
+    fn tell_drained(&self, state: &LinkState) {
         if state.is_drained() {
             self.empty.notify_waiters();
         }

@@ -72,7 +72,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Places {
-    slots: HashMap<(Address, Purpose), Arc<Slot>>,
+    slots: HashMap<(Address, Purpose), Arc<PooledConnection>>,
     failing: HashMap<Address, Failing>,
     histories: HashMap<Address, Arc<DialHistory>>,
 }
@@ -84,7 +84,7 @@ struct Failing {
 }
 
 /// The place of one connection. Whoever holds `gate` is the one who opens it; the others wait for the outcome.
-struct Slot {
+struct PooledConnection {
     /// The server's, which the connections of all purposes have in common.
     history: Arc<DialHistory>,
     gate: tokio::sync::Mutex<()>,
@@ -100,7 +100,7 @@ struct SlotState {
     failure: Option<Error>,
 }
 
-impl Slot {
+impl PooledConnection {
     fn new(history: Arc<DialHistory>) -> Self {
         Self {
             history,
@@ -206,7 +206,7 @@ impl Pool {
         why.unwrap_or(Error::Closed { what: "the client" })
     }
 
-    fn slot(&self, address: &Address, purpose: Purpose) -> Result<Arc<Slot>, Error> {
+    fn slot(&self, address: &Address, purpose: Purpose) -> Result<Arc<PooledConnection>, Error> {
         let mut places = self.lock();
         if self.closed.borrow().is_some() {
             return Err(self.why_shut());
@@ -216,7 +216,9 @@ impl Pool {
             return Ok(slot.clone());
         }
         // Brokers come and go over the years: what they left behind goes when another one comes.
-        places.slots.retain(|_, slot| !Slot::is_spare(slot));
+        places
+            .slots
+            .retain(|_, slot| !PooledConnection::is_spare(slot));
         let now = Instant::now();
         let max = self.settings.reconnect_backoff.max;
         places.failing.retain(|_, f| f.until + max > now);
@@ -225,10 +227,12 @@ impl Pool {
             .retain(|_, history| Arc::strong_count(history) > 1);
         let history = places.histories.entry(address.clone()).or_default().clone();
         let slot = places.slots.entry(key);
-        Ok(slot.or_insert_with(|| Arc::new(Slot::new(history))).clone())
+        Ok(slot
+            .or_insert_with(|| Arc::new(PooledConnection::new(history)))
+            .clone())
     }
 
-    async fn share(&self, slot: &Slot, address: &Address) -> Result<Connection, Error> {
+    async fn share(&self, slot: &PooledConnection, address: &Address) -> Result<Connection, Error> {
         if let Some(connection) = slot.live() {
             return Ok(connection);
         }
@@ -270,7 +274,7 @@ impl Pool {
 
     /// Until when to wait before the next attempt: backoff after failures, and a little after any
     /// attempt, so that a server which accepts and hangs up is not called in a tight loop.
-    fn not_before(&self, slot: &Slot, address: &Address) -> Option<Instant> {
+    fn not_before(&self, slot: &PooledConnection, address: &Address) -> Option<Instant> {
         let backoff = self.lock().failing.get(address).map(|f| f.until);
         let again = slot
             .lock()

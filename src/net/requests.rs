@@ -33,7 +33,7 @@ pub(crate) struct RequestError {
 }
 
 /// All of it, under the stream's lock.
-pub(super) struct State {
+pub(super) struct LinkState {
     pub(super) out: Outgoing,
     pub(super) awaited: VecDeque<Awaited>,
     pub(super) unanswered: VecDeque<Unanswered>,
@@ -116,7 +116,7 @@ pub(super) fn contained(callback: impl FnOnce()) {
     }
 }
 
-impl State {
+impl LinkState {
     pub(super) fn new(out: Outgoing) -> Self {
         Self {
             out,

@@ -20,14 +20,14 @@ pub(super) fn spawn(
     reader: Box<dyn AsyncRead + Send + Unpin>,
     limit: usize,
 ) {
-    tokio::spawn(keep(Guard(link.clone())));
-    tokio::spawn(read(Guard(link.clone()), reader, limit));
+    tokio::spawn(keep(CloseOnDrop(link.clone())));
+    tokio::spawn(read(CloseOnDrop(link.clone()), reader, limit));
 }
 
 /// Ends the stream with its task: when the runtime is shut down, nobody is left waiting.
-struct Guard(Arc<LinkInner>);
+struct CloseOnDrop(Arc<LinkInner>);
 
-impl Drop for Guard {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         // Not the client's end: others may have opened it on a runtime of theirs, and it can be opened again.
         let reason = "the runtime that opened it has ended";
@@ -35,7 +35,7 @@ impl Drop for Guard {
     }
 }
 
-async fn keep(guard: Guard) {
+async fn keep(guard: CloseOnDrop) {
     const FAR: Duration = Duration::from_secs(3600);
     let mut sleep = pin!(sleep_until(Instant::now() + FAR));
     poll_fn(|cx| {
@@ -53,7 +53,7 @@ async fn keep(guard: Guard) {
     .await;
 }
 
-async fn read(guard: Guard, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
+async fn read(guard: CloseOnDrop, mut reader: Box<dyn AsyncRead + Send + Unpin>, limit: usize) {
     let link = &guard.0;
     let mut frames = Frames::new(limit);
     let mut closed = pin!(link.closed());

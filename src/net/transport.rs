@@ -15,15 +15,15 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use crate::config::ClientSettings;
 use crate::types::Address;
 
-pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// An open byte stream in both directions, as a [`Connector`] hands it over.
 ///
 /// Reads and writes itself too, so that one connector can be layered over another's stream, as TLS over TCP.
 pub struct Transport {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
+    pub(super) reader: ReadHalf,
+    pub(super) writer: WriteHalf,
 }
 
 impl Transport {

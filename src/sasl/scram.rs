@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use credentials::Credentials;
-use exchange::Login;
+use exchange::ScramExchange;
 pub use hash::ScramHash;
 
 use super::error::MechanismError;
@@ -79,6 +79,6 @@ impl Mechanism for Scram {
     }
 
     fn start(&self, _host: &str, _port: u16) -> Box<dyn Exchange> {
-        Box::new(Login::new(self.0.clone()))
+        Box::new(ScramExchange::new(self.0.clone()))
     }
 }

@@ -93,7 +93,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let name = server_name(host).map_err(|reason| failure::told(address, reason, true))?;
+        let name = server_name(host).map_err(|reason| failure::failed(address, reason, true))?;
         let connector = TlsConnector::from(self.current.load_full());
         let buffered = BufReader::with_capacity(READ_AHEAD, stream);
         let connecting = connector.connect_with(name, buffered, |session| {

@@ -19,7 +19,7 @@ pub(super) fn of_handshake(address: &Arc<str>, error: &io::Error, has_identity: 
         Some(error) => verdict(error, has_identity),
         None => (ended(error), false),
     };
-    told(address, reason, refused)
+    failed(address, reason, refused)
 }
 
 /// A failure after the handshake, where the server has refused the client only then.
@@ -30,7 +30,7 @@ pub(super) fn of_stream(
 ) -> Option<Error> {
     let error = tls_error(error)?;
     let (reason, refused) = verdict(error, has_identity);
-    Some(told(address, reason, refused))
+    Some(failed(address, reason, refused))
 }
 
 /// A handshake that did not end.
@@ -38,10 +38,10 @@ pub(super) fn silent(address: &Arc<str>, limit: Duration) -> Error {
     let reason = format!(
         "the handshake did not end within {limit:.1?}: does the listener speak TLS (SSL or SASL_SSL)?"
     );
-    told(address, reason, false)
+    failed(address, reason, false)
 }
 
-pub(super) fn told(address: &Arc<str>, reason: impl Into<Arc<str>>, refused: bool) -> Error {
+pub(super) fn failed(address: &Arc<str>, reason: impl Into<Arc<str>>, refused: bool) -> Error {
     Error::Tls {
         address: address.clone(),
         reason: reason.into(),

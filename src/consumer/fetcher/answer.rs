@@ -12,7 +12,7 @@ use crate::consumer::reset;
 use crate::consumer::subscription_state::{SubscriptionState, Wakes};
 use crate::error::{Error, ErrorCode};
 use crate::machine::fetch::{
-    Answered, CompletedFetch, FetchVerdict, Heard, Position, Session, Wanted, fetch_verdict,
+    CompletedFetch, FetchVerdict, FetchedPart, Heard, Position, Session, Wanted, fetch_verdict,
 };
 use crate::types::{BrokerId, TopicPartition};
 use crate::wire::{FetchAnswer, FetchedPartition, TooLarge};
@@ -220,18 +220,18 @@ pub(super) fn apply(
             let code = seen.partition.code;
             partition.failed(now, delay);
             if partition.is_news(code) {
-                after.wakes = state.tell(Some(&name), told(&name, code, seen.wanted.offset));
+                after.wakes = state.tell(Some(&name), refusal(&name, code, seen.wanted.offset));
             }
         }
     }
     after
 }
 
-fn told(name: &TopicPartition, code: ErrorCode, offset: i64) -> Error {
+fn refusal(name: &TopicPartition, code: ErrorCode, offset: i64) -> Error {
     Error::broker(code, None, format!("fetching {name} from offset {offset}"))
 }
 
-fn answered(seen: &PartitionAnswer<'_>) -> Answered {
+fn answered(seen: &PartitionAnswer<'_>) -> FetchedPart {
     let PartitionAnswer {
         wanted,
         partition,
@@ -256,7 +256,7 @@ fn answered(seen: &PartitionAnswer<'_>) -> Answered {
         .of_topic(wanted.topic_id)
         .of_frame(*frame)
     });
-    Answered {
+    FetchedPart {
         completed,
         next: span.last.map(|(offset, leader_epoch)| Position {
             offset: (offset + 1).max(wanted.offset),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::aside::Reply;
-use super::send::{CoordinatorPath, Fate, send};
+use super::send::{CoordinatorPath, SendOutcome, send};
 use super::{Counting, Driver, Host, Input, orphaned};
 use crate::cluster::{Node, Purpose};
 use crate::error::Error;
@@ -90,8 +90,8 @@ impl<H: Host> Driver<H> {
                 return Input::Event(Event::Answer(call, Err(error)));
             };
             match send(&path, &broker, &request, timeout).await {
-                Fate::Answered(answer) => Input::Event(Event::Answer(call, answer)),
-                Fate::Moved => Input::Event(Event::Moved),
+                SendOutcome::Answered(answer) => Input::Event(Event::Answer(call, answer)),
+                SendOutcome::Moved => Input::Event(Event::Moved),
             }
         });
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, Held};
+use crate::cluster::{Cluster, HeldTopics};
 use crate::error::ErrorCode;
-use crate::machine::group::assign::Counts;
+use crate::machine::group::assign::PartitionCounts;
 use crate::types::TopicName;
 
 /// How long the group waits for topics that are not known yet; they can be joined later.
@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Counting {
     topics: Vec<TopicName>,
     /// Other members' topics are nobody's here but the leader's.
-    _held: Held,
+    _held: HeldTopics,
     /// Those that were there at some time, in this generation or an earlier one.
-    last: Counts,
+    last: PartitionCounts,
     /// Until when the first answer waits for all of them.
     until: Option<Instant>,
 }
@@ -44,11 +44,11 @@ impl Counting {
     }
 
     /// The answer, once every topic was asked for or the time is up; from then on always.
-    pub(super) fn answer(&mut self, cluster: &Cluster) -> Option<Counts> {
+    pub(super) fn answer(&mut self, cluster: &Cluster) -> Option<PartitionCounts> {
         let topology = cluster.topology();
         let now = Instant::now();
         let is_late = self.until.is_none_or(|until| until <= now);
-        let mut counts = Counts::new();
+        let mut counts = PartitionCounts::new();
         for name in &self.topics {
             let topic = topology.topics.get(name);
             // What is not known for a moment still has the partitions that it had.

@@ -21,7 +21,7 @@ const SELDOM: Duration = Duration::from_secs(5);
 const DESCRIBING: Duration = Duration::from_secs(2);
 
 /// What became of a request.
-pub(super) enum Fate {
+pub(super) enum SendOutcome {
     Answered(Result<Answer, Error>),
     /// Another broker is the coordinator by now.
     Moved,
@@ -56,13 +56,13 @@ pub(super) async fn send(
     broker: &Node,
     request: &Request,
     timeout: Duration,
-) -> Fate {
+) -> SendOutcome {
     let patience = timeout.min((path.session / 3).max(OFTEN));
     let purpose = path.purpose(broker, request);
     let connecting = path.coordinator.connection_to(broker, purpose, patience);
     let connection = match connecting.await {
         Ok(connection) => connection,
-        Err(error) => return Fate::Answered(Err(error)),
+        Err(error) => return SendOutcome::Answered(Err(error)),
     };
     let answer = ask(&connection, broker.id, request, timeout);
     let answer = match request {
@@ -71,14 +71,14 @@ pub(super) async fn send(
             let every = (path.session / 3).clamp(OFTEN, SELDOM);
             tokio::select! {
                 answer = answer => answer,
-                () = moved(&path.coordinator, broker, every) => return Fate::Moved,
+                () = moved(&path.coordinator, broker, every) => return SendOutcome::Moved,
             }
         }
     };
     if answer.is_err() {
         path.coordinator.forget(broker);
     }
-    Fate::Answered(answer)
+    SendOutcome::Answered(answer)
 }
 
 /// Waits until another broker is the coordinator.

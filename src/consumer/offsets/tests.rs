@@ -8,8 +8,8 @@ async fn offsets(brokers: &Brokers) -> Offsets {
     Offsets::new(brokers.cluster().await, "g".into(), 7, settings)
 }
 
-fn member(generation: i32) -> Standing {
-    Standing::Member(MemberIdentity {
+fn member(generation: i32) -> MemberStanding {
+    MemberStanding::Member(MemberIdentity {
         generation,
         member_id: "m1".into(),
         instance_id: None,
@@ -109,7 +109,7 @@ async fn a_rebalance_is_told_to_whoever_asked_and_to_the_member() {
         (4, E::REBALANCE_IN_PROGRESS)
     );
 
-    offsets.stand(Standing::Rebalancing);
+    offsets.stand(MemberStanding::Rebalancing);
     brokers.log();
     assert!(rejoining(
         &offsets.commit(&at(&[1])).await.result.unwrap_err()
@@ -134,7 +134,7 @@ async fn a_member_that_is_none_any_more_cannot_commit() {
         assert_eq!(error.is_fatal(), code == E::FENCED_INSTANCE_ID);
         assert_eq!(refusals.recv().await.unwrap().code, code);
     }
-    offsets.stand(Standing::Outside);
+    offsets.stand(MemberStanding::Outside);
     assert!(!rejoining(
         &offsets.commit(&at(&[1])).await.result.unwrap_err()
     ));
@@ -174,7 +174,7 @@ async fn parting_waits_for_the_generation_in_which_it_counts() {
         }
     });
     sleep(ms(1_000)).await;
-    offsets.stand(Standing::Rebalancing);
+    offsets.stand(MemberStanding::Rebalancing);
     sleep(ms(1_000)).await;
     assert!(!commit.is_finished());
     offsets.stand(member(2));
@@ -357,10 +357,10 @@ async fn a_commit_that_the_next_generation_overtakes_may_be_made_again() {
     let brokers = Brokers::start(1);
     let offsets = offsets(&brokers).await;
     let mut refusals = offsets.refusals();
-    let Standing::Member(identity) = member(1) else {
+    let MemberStanding::Member(identity) = member(1) else {
         panic!()
     };
-    offsets.stand(Standing::Joining(identity));
+    offsets.stand(MemberStanding::Joining(identity));
     brokers.fail("commit", &[E::ILLEGAL_GENERATION]);
     let error = offsets.commit(&at(&[1])).await.result.unwrap_err();
     assert!(rejoining(&error), "{error}");

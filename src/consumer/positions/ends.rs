@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::leaders::{ask, take_in, told};
+use super::leaders::{ask, by_partition, take_in};
 use super::sought::{Applied, Sought};
 use crate::cluster::by_topic;
 use crate::config::OffsetReset;
@@ -34,7 +34,7 @@ pub(super) async fn find(
     };
     let told = ask(&inner, broker, &call)
         .await
-        .map(|answer| told(answer.topics, |one| (one.partition, one.code, one)));
+        .map(|answer| by_partition(answer.topics, |one| (one.partition, one.code, one)));
     take_in(
         &inner,
         &sought,

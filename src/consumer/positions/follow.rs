@@ -117,7 +117,11 @@ impl FetchNodes {
 
     /// Starts the loops that are missing; those are woken whose partitions may have come or gone: what is buffered
     /// goes with them.
-    pub(super) fn tell(&self, inner: &Arc<ConsumerInner>, state: &mut SubscriptionState) -> Wakes {
+    pub(super) fn start_and_wake(
+        &self,
+        inner: &Arc<ConsumerInner>,
+        state: &mut SubscriptionState,
+    ) -> Wakes {
         let mut wakes = Wakes::default();
         for (broker, is_needed) in &self.all {
             if *is_needed {

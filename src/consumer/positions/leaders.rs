@@ -25,7 +25,7 @@ pub(super) async fn ask<C: Call>(
 pub(super) type ByPartition<T> = HashMap<TopicPartition, (ErrorCode, T)>;
 
 /// Answers by partition; `read` tells the number and the code of one.
-pub(super) fn told<A, T>(
+pub(super) fn by_partition<A, T>(
     topics: Vec<(TopicName, Vec<A>)>,
     read: impl Fn(A) -> (i32, ErrorCode, T),
 ) -> ByPartition<T> {

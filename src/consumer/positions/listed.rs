@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tracing::debug;
 
-use super::leaders::{ByPartition, ask, take_in, told};
+use super::leaders::{ByPartition, ask, by_partition, take_in};
 use super::sought::Sought;
 use crate::cluster::by_topic;
 use crate::consumer::inner::ConsumerInner;
@@ -83,7 +83,9 @@ async fn list(
         timeout: inner.settings.request_timeout,
     };
     let answer = ask(inner, broker, &call).await?;
-    Ok(told(answer.topics, |one| (one.partition, one.code, one)))
+    Ok(by_partition(answer.topics, |one| {
+        (one.partition, one.code, one)
+    }))
 }
 
 /// Goes on from the offset that was found; a time after the last record's is the log's end.

@@ -4,7 +4,7 @@ use crate::config::{ConsumerSettings, OffsetReset};
 use crate::consumer::subscription_state::NodeFetch;
 use crate::consumer::testing::{Brokers, consumer_settings, partitions};
 use crate::error::ErrorCode;
-use crate::machine::fetch::Answered;
+use crate::machine::fetch::FetchedPart;
 use crate::types::TopicId;
 
 const NODE: Option<BrokerId> = Some(BrokerId(0));
@@ -34,7 +34,7 @@ async fn ahead(offset_reset: OffsetReset) -> Arc<ConsumerInner> {
     partition.lead_by(NODE, 3, id(1));
     partition.begin(None);
     partition.seek(at(100, 3), 1);
-    partition.answered(Answered {
+    partition.answered(FetchedPart {
         completed: None,
         next: Some(at(200, 3)),
         is_damaged: false,

@@ -5,7 +5,7 @@ use crate::batch::{BatchWriter, RecordParts, span};
 use crate::config::{Compression, ConsumerSettings};
 use crate::consumer::collect::FetchCollector;
 use crate::consumer::{Consumer, ConsumerHandle, ConsumerInner};
-use crate::machine::fetch::{Answered, CompletedFetch, Position, Start};
+use crate::machine::fetch::{CompletedFetch, FetchedPart, Position, Start};
 use crate::types::{BrokerId, ProducerId, TopicId};
 
 /// Reads `t-0`, `t-1` and so on, as many as told, from 0 on, from the leader of epoch 3.
@@ -56,7 +56,7 @@ pub(in crate::consumer) fn answer_fetch(consumer: &Consumer, index: u32, batches
     let name = wanted.partition.clone();
     let wakes = state.answered(
         index,
-        Answered {
+        FetchedPart {
             completed: Some(
                 CompletedFetch::new(name, wanted.offset, -1, records, Vec::new())
                     .of_topic(wanted.topic_id),

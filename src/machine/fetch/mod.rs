@@ -15,7 +15,7 @@ mod whole;
 pub(crate) use completed_fetch::{Block, CompletedFetch, Damage, Filter, NextRecords};
 pub(crate) use growth::Growth;
 pub(crate) use partition_state::PartitionState;
-pub(crate) use position::{Answered, Need, Position, Start, Wanted};
+pub(crate) use position::{FetchedPart, Need, Position, Start, Wanted};
 pub(crate) use refusals::{Refusals, Word};
 pub(crate) use session::{Asked, Heard, Session};
 pub(crate) use verdict::{FetchVerdict, LookupVerdict, fetch_verdict, is_refusal, lookup_verdict};

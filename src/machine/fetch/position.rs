@@ -54,7 +54,7 @@ impl Wanted {
 
 /// A partition's part of a good answer.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct FetchedPart {
     /// Whole batches; none when there is nothing new.
     pub(crate) completed: Option<CompletedFetch>,
     /// Behind the last of them.

@@ -27,11 +27,11 @@ pub(crate) enum Word {
 /// What was said already.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    topics: HashMap<TopicName, Topic>,
+    topics: HashMap<TopicName, RefusedTopic>,
 }
 
 #[derive(Debug)]
-struct Topic {
+struct RefusedTopic {
     /// The snapshot that was the newest when the topic was first of interest: what it says may be long over.
     stale: u64,
     trouble: Option<Trouble>,
@@ -57,11 +57,14 @@ impl Refusals {
         tells_missing: bool,
         now: Instant,
     ) -> Option<Word> {
-        let topic = self.topics.entry(name.clone()).or_insert_with(|| Topic {
-            stale: version,
-            trouble: None,
-            is_wanted: true,
-        });
+        let topic = self
+            .topics
+            .entry(name.clone())
+            .or_insert_with(|| RefusedTopic {
+                stale: version,
+                trouble: None,
+                is_wanted: true,
+            });
         topic.is_wanted = true;
         // One that is being made has no leader for a moment.
         let code = error.filter(|code| *code != ErrorCode::LEADER_NOT_AVAILABLE);
@@ -93,7 +96,8 @@ impl Refusals {
 
     /// The topics that are refused, of which only a new snapshot can tell when they are not any more.
     pub(crate) fn refused(&self) -> impl Iterator<Item = &TopicName> {
-        let is_refused = |topic: &Topic| topic.trouble.as_ref().is_some_and(|t| is_refusal(t.code));
+        let is_refused =
+            |topic: &RefusedTopic| topic.trouble.as_ref().is_some_and(|t| is_refusal(t.code));
         let refused = self
             .topics
             .iter()

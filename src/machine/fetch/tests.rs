@@ -250,7 +250,7 @@ fn what_is_paused_keeps_no_frame_that_is_much_larger_and_loses_no_record() {
 fn what_is_paused_in_a_frame_of_its_own_is_not_copied() {
     let part = Bytes::from(plain(0, &["a", "b", "c"]));
     let mut partition = fetching(0, 1);
-    partition.answered(Answered {
+    partition.answered(FetchedPart {
         completed: Some(CompletedFetch::new(
             name(0),
             0,

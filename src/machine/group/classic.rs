@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::member::{
-    Action, Actions, CallId, Event, Loss, Member, MemberIdentity, Request, Standing, Turn,
+    Action, Actions, CallId, Event, Loss, Member, MemberIdentity, MemberStanding, Request, Turn,
 };
 use super::protocol::Subscription;
 use crate::config::Assignor;
@@ -51,7 +51,7 @@ use holdings::{Due, Holdings, Work, without};
 use session::MemberSession;
 use state::{Goal, MemberState, Reason, Terms};
 use tries::Tries;
-use verdict::{Call, unanswered, verdict};
+use verdict::{GroupCall, unanswered, verdict};
 
 pub(crate) use settings::Settings;
 
@@ -78,7 +78,7 @@ pub(crate) struct Classic {
 impl Member for Classic {
     fn handle(&mut self, event: Event, now: Instant, jitter: f64) -> Actions {
         let mut turn = Turn::new(now, jitter);
-        self.take(event, &mut turn);
+        self.on_event(event, &mut turn);
         self.check_session(&mut turn);
         while self.step(&mut turn) {}
         self.pulse(&mut turn);
@@ -99,21 +99,21 @@ impl Member for Classic {
         self.goal == Goal::Paused
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> MemberStanding {
         let identity = |generation| MemberIdentity {
             generation,
             member_id: self.member_id.clone(),
             instance_id: self.settings.instance_id.clone(),
         };
         match (&self.state, self.state.generation()) {
-            (MemberState::Outside, _) if self.subscription.is_empty() => Standing::Alone,
-            (_, None) => Standing::Outside,
+            (MemberState::Outside, _) if self.subscription.is_empty() => MemberStanding::Alone,
+            (_, None) => MemberStanding::Outside,
             // The coordinator takes the old generation's commits until the new one begins.
-            (state, Some(_)) if state.is_between() => Standing::Rebalancing,
+            (state, Some(_)) if state.is_between() => MemberStanding::Rebalancing,
             (MemberState::Unjoined { .. } | MemberState::Joining { .. }, Some(generation)) => {
-                Standing::Joining(identity(generation))
+                MemberStanding::Joining(identity(generation))
             }
-            (_, Some(generation)) => Standing::Member(identity(generation)),
+            (_, Some(generation)) => MemberStanding::Member(identity(generation)),
         }
     }
 }
@@ -139,7 +139,7 @@ impl Classic {
         self.settings.assignors.iter().all(|a| a.is_cooperative())
     }
 
-    fn take(&mut self, event: Event, turn: &mut Turn) {
+    fn on_event(&mut self, event: Event, turn: &mut Turn) {
         match event {
             Event::Wake => {}
             Event::Subscribe(topics) => self.subscribe(topics),
@@ -153,7 +153,7 @@ impl Classic {
             Event::Found => self.found(turn.now),
             Event::NotFound(error) => {
                 self.lose_coordinator();
-                self.obey(unanswered(Call::Find, &error), error, turn);
+                self.obey(unanswered(GroupCall::Find, &error), error, turn);
             }
             Event::Moved => self.moved(),
             Event::Answer(call, answer) => self.answered(call, answer, turn),
@@ -162,7 +162,7 @@ impl Classic {
             Event::Refused { generation, code } => {
                 if self.state.generation() == Some(generation) && !self.may_be_next(Some(code)) {
                     let error = Error::broker(code, None, "committing offsets");
-                    self.obey(verdict(Call::Heartbeat, code), error, turn);
+                    self.obey(verdict(GroupCall::Heartbeat, code), error, turn);
                 }
             }
             Event::Leave if self.goal == Goal::Left => {}

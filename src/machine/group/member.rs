@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::assign::Counts;
+use super::assign::PartitionCounts;
 use crate::error::{Error, ErrorCode};
 use crate::types::{TopicName, TopicPartition};
 use crate::wire::{GroupMember, Heartbeat, JoinGroup, LeaveGroup, SyncGroup};
@@ -30,7 +30,7 @@ pub(crate) trait Member: Send {
     fn is_paused(&self) -> bool;
 
     /// As what the member may commit offsets.
-    fn standing(&self) -> Standing;
+    fn standing(&self) -> MemberStanding;
 }
 
 /// What a member wants done, in this order.
@@ -91,7 +91,7 @@ pub(crate) enum Event {
     /// A request was answered, or will not be.
     Answer(CallId, Result<Answer, Error>),
     /// Partitions of the topics last asked for with [`Action::Count`]; again whenever some may have changed.
-    Counts(Counts),
+    Counts(PartitionCounts),
     /// The last `Revoke`, `Assign` or `Lose` is carried out.
     Done,
     /// A commit of this generation was refused.
@@ -213,7 +213,7 @@ pub(crate) enum Request {
 
 /// As what offsets may be committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum MemberStanding {
     /// As a member of this generation.
     Member(MemberIdentity),
     /// As a member of this generation, while it joins the next one: the group may have gone on to that already.
@@ -226,7 +226,7 @@ pub(crate) enum Standing {
     Outside,
 }
 
-impl Standing {
+impl MemberStanding {
     /// Whether what was begun as `self` may go on as `other`.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         match (self, other) {

@@ -8,5 +8,5 @@ pub(crate) mod protocol;
 pub(crate) use classic::{Classic, Settings};
 pub(crate) use member::{
     Action, Answer, CallId, Described, Event, Grounds, Joined, Loss, Member, MemberIdentity,
-    Request, Standing,
+    MemberStanding, Request,
 };

@@ -25,7 +25,7 @@ const INLINE_ITERATIONS: u32 = 20_000;
 /// 144 bits, as Java's client has.
 const NONCE: usize = 18;
 
-pub(super) struct Login {
+pub(super) struct ScramExchange {
     credentials: Arc<Credentials>,
     state: State,
 }
@@ -37,7 +37,7 @@ enum State {
     Done,
 }
 
-impl Login {
+impl ScramExchange {
     pub(super) fn new(credentials: Arc<Credentials>) -> Self {
         Self {
             credentials,
@@ -136,7 +136,7 @@ impl Login {
     }
 }
 
-impl Exchange for Login {
+impl Exchange for ScramExchange {
     fn step<'a>(&'a mut self, challenge: &'a [u8]) -> Stepping<'a> {
         Box::pin(self.next(challenge))
     }
@@ -163,8 +163,8 @@ mod tests {
         }
     }
 
-    fn login(scram: &Scram, nonce: &str) -> (Login, String) {
-        let mut login = Login::new(scram.0.clone());
+    fn login(scram: &Scram, nonce: &str) -> (ScramExchange, String) {
+        let mut login = ScramExchange::new(scram.0.clone());
         let first = sent(login.first(nonce.to_owned()));
         (login, first)
     }
@@ -218,7 +218,7 @@ mod tests {
             salt: salt.to_vec(),
             iterations,
         };
-        let login = Login::new(scram.0.clone());
+        let login = ScramExchange::new(scram.0.clone());
         let key = login.salted(&server(b"salt", 4096)).await.unwrap();
         assert_eq!(key.expose().len(), 64);
         assert!(scram.0.known(b"salt", 4096).is_some());

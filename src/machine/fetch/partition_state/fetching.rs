@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::buffer::Behind;
 use super::{FetchState, PartitionState};
 use crate::machine::fetch::completed_fetch::CompletedFetch;
-use crate::machine::fetch::position::{Answered, NOWHERE, Wanted};
+use crate::machine::fetch::position::{FetchedPart, NOWHERE, Wanted};
 
 impl PartitionState {
     /// Whether it can be fetched, apart from the room that it needs.
@@ -54,7 +54,7 @@ impl PartitionState {
     }
 
     /// Takes what was fetched, which is expected.
-    pub(crate) fn answered(&mut self, answer: Answered) {
+    pub(crate) fn answered(&mut self, answer: FetchedPart) {
         self.retry.over();
         self.retry.told = None;
         if answer.high_watermark >= 0 {

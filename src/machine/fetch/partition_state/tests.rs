@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::machine::fetch::completed_fetch::CompletedFetch;
-use crate::machine::fetch::position::{Answered, Wanted};
+use crate::machine::fetch::position::{FetchedPart, Wanted};
 
 /// Something that happens to a partition.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +165,7 @@ impl World {
         let bytes = Bytes::from(vec![0; usize::try_from(records).unwrap_or(0) * 10]);
         let name = self.partition.name.clone();
         let completed = CompletedFetch::new(name, wanted.offset, -1, bytes, Vec::new());
-        self.partition.answered(Answered {
+        self.partition.answered(FetchedPart {
             completed: (records > 0).then_some(completed),
             next: (records > 0).then_some(Position {
                 offset: wanted.offset + records,

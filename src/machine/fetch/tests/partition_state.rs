@@ -5,7 +5,7 @@ use super::*;
 /// What was fetched up to 20 of the partition at 10.
 fn ahead(partition: &mut PartitionState) {
     let records = Bytes::from(plain(10, &["a", "b"]));
-    partition.answered(Answered {
+    partition.answered(FetchedPart {
         completed: Some(CompletedFetch::new(name(0), 10, -1, records, Vec::new())),
         next: Some(Position {
             offset: 12,

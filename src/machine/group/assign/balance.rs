@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::shares::{Counts, Member, Shares, give, in_order, wanted};
+use super::shares::{PartitionCounts, Shares, Subscriber, give, in_order, wanted};
 use crate::types::{TopicName, TopicPartition};
 
 /// What one member says it had, and since which generation.
@@ -27,7 +27,11 @@ pub(super) struct Balanced {
 }
 
 /// Shares all partitions out; each member keeps what it claims as far as balance allows.
-pub(super) fn balance(members: &[Member], counts: &Counts, claims: &[Claim]) -> Balanced {
+pub(super) fn balance(
+    members: &[Subscriber],
+    counts: &PartitionCounts,
+    claims: &[Claim],
+) -> Balanced {
     let owners = owners(claims);
     let mut table = Table::new(members, counts);
     table.keep(&owners);
@@ -97,7 +101,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(members: &[Member], counts: &'a Counts) -> Self {
+    fn new(members: &[Subscriber], counts: &'a PartitionCounts) -> Self {
         let order = in_order(members);
         let mut numbers = vec![0; members.len()];
         for (number, member) in order.iter().enumerate() {
@@ -323,7 +327,7 @@ impl<'a> Table<'a> {
         self.loads.get(member).copied().unwrap_or(0)
     }
 
-    fn shares(&self, members: &[Member]) -> Shares {
+    fn shares(&self, members: &[Subscriber]) -> Shares {
         let mut shares = vec![Vec::new(); members.len()];
         for (member, held) in self.order.iter().zip(&self.held) {
             for place in held

@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::balance::{Claim, balance};
-use super::shares::{Counts, Member, Shares};
+use super::shares::{PartitionCounts, Shares, Subscriber};
 
 /// The generation in which the member's assignment was made. Java: `CooperativeStickyAssignor`'s user data version 0.
 pub(super) fn user_data(generation: Option<i32>) -> Bytes {
@@ -15,7 +15,7 @@ pub(super) fn user_data(generation: Option<i32>) -> Bytes {
     out.freeze()
 }
 
-pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
+pub(super) fn assign(members: &[Subscriber], counts: &PartitionCounts) -> Shares {
     let claims: Vec<_> = members.iter().map(claim).collect();
     let balanced = balance(members, counts, &claims);
     let mut shares = balanced.shares;
@@ -29,7 +29,7 @@ pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
     shares
 }
 
-fn claim(member: &Member) -> Claim {
+fn claim(member: &Subscriber) -> Claim {
     let subscription = &member.subscription;
     let told: Option<[u8; 4]> = subscription.user_data.first_chunk().copied();
     Claim {

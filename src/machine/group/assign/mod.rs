@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::config::Assignor;
 use crate::types::TopicPartition;
 
-pub(crate) use self::shares::{Counts, Member, Shares};
+pub(crate) use self::shares::{PartitionCounts, Shares, Subscriber};
 
 impl Assignor {
     /// The name by which a group's members agree on it.
@@ -43,7 +43,7 @@ impl Assignor {
     }
 
     /// Shares the partitions out.
-    pub(crate) fn assign(self, members: &[Member], counts: &Counts) -> Shares {
+    pub(crate) fn assign(self, members: &[Subscriber], counts: &PartitionCounts) -> Shares {
         let mut shares = match self {
             Self::Range => range::assign(members, counts),
             Self::RoundRobin => round_robin::assign(members, counts),

@@ -2,10 +2,10 @@
 //!
 //! Topics of the same count with the same members are shared out alike: partition n of each is the same member's.
 
-use super::shares::{Counts, Member, Shares, give, wanted};
+use super::shares::{PartitionCounts, Shares, Subscriber, give, wanted};
 
 /// Gives each topic's members a run of partitions each, the first ones one more where it does not come out even.
-pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
+pub(super) fn assign(members: &[Subscriber], counts: &PartitionCounts) -> Shares {
     let mut shares = vec![Vec::new(); members.len()];
     for (topic, count, takers) in wanted(members, counts) {
         let ways = u32::try_from(takers.len()).unwrap_or(u32::MAX).max(1);

@@ -1,10 +1,10 @@
 //! Round robin: one partition after another, of all topics, to one member after another.
 
-use super::shares::{Counts, Member, Shares, give, in_order};
+use super::shares::{PartitionCounts, Shares, Subscriber, give, in_order};
 use crate::types::TopicName;
 
 /// Deals the partitions out; a member that does not want the topic is passed over.
-pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
+pub(super) fn assign(members: &[Subscriber], counts: &PartitionCounts) -> Shares {
     let mut shares = vec![Vec::new(); members.len()];
     let mut turn = in_order(members).into_iter().cycle().peekable();
     for (topic, count) in counts {
@@ -24,6 +24,6 @@ pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
     shares
 }
 
-fn wants(member: &Member, topic: &TopicName) -> bool {
+fn wants(member: &Subscriber, topic: &TopicName) -> bool {
     member.subscription.topics.binary_search(topic).is_ok()
 }

@@ -8,7 +8,7 @@ use crate::types::{TopicName, TopicPartition};
 
 /// One member, as the leader sees it.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
+pub(crate) struct Subscriber {
     pub(crate) id: Arc<str>,
     /// Of a static member (KIP-345).
     pub(crate) instance_id: Option<Arc<str>>,
@@ -16,14 +16,14 @@ pub(crate) struct Member {
 }
 
 /// How many partitions each topic has; topics that are not known are left out.
-pub(crate) type Counts = BTreeMap<TopicName, u32>;
+pub(crate) type PartitionCounts = BTreeMap<TopicName, u32>;
 
 /// Each member's partitions, in the order of the members; sorted, as the subscriptions' own lists are.
 pub(crate) type Shares = Vec<Vec<TopicPartition>>;
 
 /// Java's order of members: the static ones by instance id, then the others by member id; as indices.
-pub(super) fn in_order(members: &[Member]) -> Vec<usize> {
-    let key = |member: &&Member| match &member.instance_id {
+pub(super) fn in_order(members: &[Subscriber]) -> Vec<usize> {
+    let key = |member: &&Subscriber| match &member.instance_id {
         Some(instance) => (false, instance.clone()),
         None => (true, member.id.clone()),
     };
@@ -34,8 +34,8 @@ pub(super) fn in_order(members: &[Member]) -> Vec<usize> {
 
 /// Topics that some member wants, with their partition counts and the members, in Java's order, that want them.
 pub(super) fn wanted<'a>(
-    members: &[Member],
-    counts: &'a Counts,
+    members: &[Subscriber],
+    counts: &'a PartitionCounts,
 ) -> Vec<(&'a TopicName, u32, Vec<usize>)> {
     let mut wanted: BTreeMap<&TopicName, (u32, Vec<usize>)> = BTreeMap::new();
     for index in in_order(members) {

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::balance::{Claim, balance};
-use super::shares::{Counts, Member, Shares};
+use super::shares::{PartitionCounts, Shares, Subscriber};
 use crate::machine::group::protocol::{read_partitions, write_partitions};
 use crate::types::TopicPartition;
 use crate::wire::{Decoder, Encoder, Malformed};
@@ -20,13 +20,13 @@ pub(super) fn user_data(given: &[TopicPartition], generation: Option<i32>) -> By
     out.freeze()
 }
 
-pub(super) fn assign(members: &[Member], counts: &Counts) -> Shares {
+pub(super) fn assign(members: &[Subscriber], counts: &PartitionCounts) -> Shares {
     let claims: Vec<_> = members.iter().map(claim).collect();
     balance(members, counts, &claims).shares
 }
 
 /// What cannot be read counts as nothing: the member is served, though it may lose what it had.
-fn claim(member: &Member) -> Claim {
+fn claim(member: &Subscriber) -> Claim {
     read_user_data(&member.subscription.user_data).unwrap_or_default()
 }
 

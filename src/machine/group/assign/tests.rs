@@ -15,10 +15,10 @@ const ALL: [Assignor; 4] = [
     Assignor::CooperativeSticky,
 ];
 
-fn member(id: &str, topics: &[&str]) -> Member {
+fn member(id: &str, topics: &[&str]) -> Subscriber {
     let mut topics: Vec<TopicName> = topics.iter().map(|t| TopicName::from(*t)).collect();
     topics.sort_unstable();
-    Member {
+    Subscriber {
         id: id.into(),
         instance_id: None,
         subscription: Subscription {
@@ -28,7 +28,7 @@ fn member(id: &str, topics: &[&str]) -> Member {
     }
 }
 
-fn counts(of: &[(&str, u32)]) -> Counts {
+fn counts(of: &[(&str, u32)]) -> PartitionCounts {
     of.iter().map(|(t, n)| (TopicName::from(*t), *n)).collect()
 }
 
@@ -44,8 +44,13 @@ fn text(shares: &Shares) -> Vec<String> {
 }
 
 /// The members as they join next: with what they were given.
-fn next(assignor: Assignor, members: &[Member], shares: &Shares, generation: i32) -> Vec<Member> {
-    let one = |(member, share): (&Member, &Vec<TopicPartition>)| {
+fn next(
+    assignor: Assignor,
+    members: &[Subscriber],
+    shares: &Shares,
+    generation: i32,
+) -> Vec<Subscriber> {
+    let one = |(member, share): (&Subscriber, &Vec<TopicPartition>)| {
         let mut member = member.clone();
         let subscription = &mut member.subscription;
         subscription.user_data = assignor.user_data(share, Some(generation));
@@ -59,7 +64,11 @@ fn next(assignor: Assignor, members: &[Member], shares: &Shares, generation: i32
 }
 
 /// Joins again until nothing is withheld any more; checks that no partition is ever in two hands.
-fn settle(assignor: Assignor, members: &[Member], counts: &Counts) -> (Vec<Member>, Shares) {
+fn settle(
+    assignor: Assignor,
+    members: &[Subscriber],
+    counts: &PartitionCounts,
+) -> (Vec<Subscriber>, Shares) {
     let mut members = members.to_vec();
     for generation in 1..5 {
         let shares = assignor.assign(&members, counts);
@@ -74,14 +83,14 @@ fn settle(assignor: Assignor, members: &[Member], counts: &Counts) -> (Vec<Membe
     panic!("{assignor:?} does not come to an end");
 }
 
-fn wanted_total(members: &[Member], counts: &Counts) -> usize {
+fn wanted_total(members: &[Subscriber], counts: &PartitionCounts) -> usize {
     wanted(members, counts)
         .iter()
         .map(|(_, n, _)| *n as usize)
         .sum()
 }
 
-fn never_in_two_hands(members: &[Member], shares: &Shares) {
+fn never_in_two_hands(members: &[Subscriber], shares: &Shares) {
     for (new, share) in shares.iter().enumerate() {
         for (old, member) in members.iter().enumerate() {
             let owned = &member.subscription.owned;
@@ -91,7 +100,11 @@ fn never_in_two_hands(members: &[Member], shares: &Shares) {
     }
 }
 
-fn each_once_to_one_who_wants_it(members: &[Member], counts: &Counts, shares: &Shares) {
+fn each_once_to_one_who_wants_it(
+    members: &[Subscriber],
+    counts: &PartitionCounts,
+    shares: &Shares,
+) {
     let mut seen = BTreeSet::new();
     for (member, share) in members.iter().zip(shares) {
         for partition in share {
@@ -103,7 +116,11 @@ fn each_once_to_one_who_wants_it(members: &[Member], counts: &Counts, shares: &S
     assert_eq!(seen.len(), wanted_total(members, counts));
 }
 
-fn moved(before: &[(String, Vec<TopicPartition>)], members: &[Member], shares: &Shares) -> usize {
+fn moved(
+    before: &[(String, Vec<TopicPartition>)],
+    members: &[Subscriber],
+    shares: &Shares,
+) -> usize {
     let old: BTreeMap<_, _> = before
         .iter()
         .flat_map(|(id, share)| share.iter().map(move |p| (p.clone(), id.as_str())))
@@ -120,7 +137,7 @@ fn range_and_round_robin_give_javas_results() {
     for line in lines {
         let [name, topics, members, expected] =
             <[&str; 4]>::try_from(line.split(" | ").collect::<Vec<_>>()).unwrap();
-        let topics: Counts = topics
+        let topics: PartitionCounts = topics
             .split(' ')
             .map(|t| (t[..1].into(), t[1..].parse().unwrap()))
             .collect();
@@ -290,7 +307,7 @@ fn cooperative_waits_for_a_member_that_wants_the_topic_no_longer() {
 #[test]
 fn a_thousand_partitions_among_a_hundred_members_take_no_time() {
     let names: Vec<String> = (0..100).map(|n| format!("t{n:02}")).collect();
-    let topics: Counts = names.iter().map(|n| (n.as_str().into(), 10)).collect();
+    let topics: PartitionCounts = names.iter().map(|n| (n.as_str().into(), 10)).collect();
     for different in [false, true] {
         let one = |n: usize| {
             let wants = |t: &usize| !different || t % 7 != n % 7;
@@ -314,12 +331,12 @@ fn a_thousand_partitions_among_a_hundred_members_take_no_time() {
     }
 }
 
-fn some_counts() -> impl Strategy<Value = Counts> {
+fn some_counts() -> impl Strategy<Value = PartitionCounts> {
     proptest::collection::btree_map("[a-f]", 0u32..9, 1..6)
         .prop_map(|all| all.iter().map(|(t, n)| (t.as_str().into(), *n)).collect())
 }
 
-fn some_members(most: usize) -> impl Strategy<Value = Vec<Member>> {
+fn some_members(most: usize) -> impl Strategy<Value = Vec<Subscriber>> {
     let topics = proptest::collection::btree_set("[a-f]", 0..6);
     proptest::collection::btree_map("[k-z]{2}", (topics, any::<bool>()), 1..most).prop_map(|all| {
         let one = |(id, (topics, is_static)): (String, (BTreeSet<String>, bool))| {
@@ -333,7 +350,7 @@ fn some_members(most: usize) -> impl Strategy<Value = Vec<Member>> {
 }
 
 /// No single hand-over, and no chain of them, would even the loads out.
-fn is_balanced(members: &[Member], shares: &Shares) -> bool {
+fn is_balanced(members: &[Subscriber], shares: &Shares) -> bool {
     (0..members.len()).all(|from| {
         let mut reached = BTreeSet::from([from]);
         let mut open = vec![from];

@@ -8,9 +8,9 @@ use super::Classic;
 use super::advice::advised;
 use super::lead::Sharing;
 use super::state::{Begun, MemberState, Terms};
-use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
+use super::verdict::{GroupCall, MembershipVerdict as Verdict, unanswered, verdict};
 use crate::error::{Error, ErrorCode};
-use crate::machine::group::assign::Counts;
+use crate::machine::group::assign::PartitionCounts;
 use crate::machine::group::member::{Action, Answer, CallId, Joined, Request, Turn};
 use crate::machine::group::protocol::Assignment;
 use crate::wire::SyncGroup;
@@ -43,9 +43,9 @@ impl Classic {
         let (code, joined) = match answer {
             Ok(Answer::Join(code, joined)) => (code, joined),
             Ok(_) => return,
-            Err(error) => return self.refused(unanswered(Call::Join, &error), error, turn),
+            Err(error) => return self.refused(unanswered(GroupCall::Join, &error), error, turn),
         };
-        match verdict(Call::Join, code) {
+        match verdict(GroupCall::Join, code) {
             Verdict::Accept => self.joined(terms, joined, turn),
             Verdict::TakeId => {
                 let reason = format!(
@@ -100,7 +100,7 @@ impl Classic {
     }
 
     /// So many partitions there are, of which the leader makes the assignment, once.
-    pub(super) fn counted(&mut self, counts: Counts, turn: &mut Turn) {
+    pub(super) fn counted(&mut self, counts: PartitionCounts, turn: &mut Turn) {
         if let Some(lead) = self.state.lead() {
             return lead.counted(counts);
         }
@@ -136,11 +136,11 @@ impl Classic {
             Ok(Answer::Sync(code, bytes)) => (code, bytes),
             Ok(_) => return,
             Err(error) => {
-                let verdict = unanswered(Call::Sync, &error);
+                let verdict = unanswered(GroupCall::Sync, &error);
                 return self.sync_refused(verdict, error, turn);
             }
         };
-        let verdict = verdict(Call::Sync, code);
+        let verdict = verdict(GroupCall::Sync, code);
         if verdict != Verdict::Accept {
             let error = Error::broker(code, None, context());
             return self.sync_refused(verdict, error, turn);

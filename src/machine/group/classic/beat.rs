@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::Classic;
 use super::session::{Beat, Whereabouts};
 use super::state::{Goal, MemberState};
-use super::verdict::{Call, MembershipVerdict as Verdict, unanswered, verdict};
+use super::verdict::{GroupCall, MembershipVerdict as Verdict, unanswered, verdict};
 use crate::error::{Error, ErrorCode};
 use crate::machine::group::member::{Action, Answer, Request, Turn};
 use crate::types::after;
@@ -125,12 +125,12 @@ impl Classic {
             Ok(Answer::Heartbeat(code)) => {
                 let context = format!("heartbeat in group {}", self.settings.group);
                 (
-                    verdict(Call::Heartbeat, code),
+                    verdict(GroupCall::Heartbeat, code),
                     Error::broker(code, None, context),
                 )
             }
             Ok(_) => return,
-            Err(error) => (unanswered(Call::Heartbeat, &error), error),
+            Err(error) => (unanswered(GroupCall::Heartbeat, &error), error),
         };
         // What the coordinator said of an earlier generation says nothing of this one.
         let is_of_now =

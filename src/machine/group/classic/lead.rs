@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::Assignor;
-use crate::machine::group::assign::{Counts, Member};
+use crate::machine::group::assign::{PartitionCounts, Subscriber};
 use crate::machine::group::member::{Action, Joined, Turn};
 use crate::machine::group::protocol::{Assignment, Subscription};
 use crate::types::TopicName;
@@ -14,7 +14,7 @@ use crate::types::TopicName;
 /// What is to be shared out, until it is known how many partitions there are.
 #[derive(Debug)]
 pub(super) struct Sharing {
-    members: Vec<Member>,
+    members: Vec<Subscriber>,
     /// What any of the members wants, sorted.
     topics: Vec<TopicName>,
     /// A static leader that came back: the group goes on as it was (KIP-814).
@@ -25,8 +25,8 @@ pub(super) struct Sharing {
 #[derive(Debug)]
 pub(super) struct Lead {
     topics: Vec<TopicName>,
-    counted: Counts,
-    latest: Counts,
+    counted: PartitionCounts,
+    latest: PartitionCounts,
 }
 
 impl Sharing {
@@ -40,7 +40,7 @@ impl Sharing {
                 });
                 Subscription::default()
             });
-            members.push(Member {
+            members.push(Subscriber {
                 id: member.member_id,
                 instance_id: member.instance_id,
                 subscription,
@@ -63,7 +63,7 @@ impl Sharing {
     pub(super) fn share(
         self,
         assignor: Assignor,
-        counts: Counts,
+        counts: PartitionCounts,
     ) -> (Vec<(Arc<str>, Bytes)>, Lead) {
         let mut assignments: Vec<(Arc<str>, _)> = Vec::new();
         if !self.skips {
@@ -83,7 +83,7 @@ impl Sharing {
 
 impl Lead {
     /// There are so many partitions now.
-    pub(super) fn counted(&mut self, counts: Counts) {
+    pub(super) fn counted(&mut self, counts: PartitionCounts) {
         self.latest = counts;
     }
 

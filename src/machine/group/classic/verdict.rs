@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorCode};
 
 /// Which request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) enum GroupCall {
     Find,
     Join,
     Sync,
@@ -34,7 +34,7 @@ pub(crate) enum MembershipVerdict {
     Stop,
 }
 
-pub(crate) fn verdict(call: Call, code: ErrorCode) -> MembershipVerdict {
+pub(crate) fn verdict(call: GroupCall, code: ErrorCode) -> MembershipVerdict {
     use ErrorCode as E;
     match code {
         E::NONE => MembershipVerdict::Accept,
@@ -44,22 +44,22 @@ pub(crate) fn verdict(call: Call, code: ErrorCode) -> MembershipVerdict {
         | E::BROKER_NOT_AVAILABLE => MembershipVerdict::Find,
         E::COORDINATOR_LOAD_IN_PROGRESS => MembershipVerdict::Retry,
         E::FENCED_INSTANCE_ID => MembershipVerdict::Stop,
-        _ if call == Call::Find && code.is_retriable() => MembershipVerdict::Find,
-        _ if call == Call::Find => MembershipVerdict::Tell,
-        E::MEMBER_ID_REQUIRED if call == Call::Join => MembershipVerdict::TakeId,
+        _ if call == GroupCall::Find && code.is_retriable() => MembershipVerdict::Find,
+        _ if call == GroupCall::Find => MembershipVerdict::Tell,
+        E::MEMBER_ID_REQUIRED if call == GroupCall::Join => MembershipVerdict::TakeId,
         E::REBALANCE_IN_PROGRESS => MembershipVerdict::Rejoin,
         E::UNKNOWN_MEMBER_ID => MembershipVerdict::Lost { forget: true },
         // The id may still be good, and joining with it spares the group the wait for a member that is gone.
         E::ILLEGAL_GENERATION => MembershipVerdict::Lost { forget: false },
         // The next one may do better, and until the session ends nothing is lost.
-        E::UNKNOWN_SERVER_ERROR if call == Call::Heartbeat => MembershipVerdict::Retry,
+        E::UNKNOWN_SERVER_ERROR if call == GroupCall::Heartbeat => MembershipVerdict::Retry,
         _ if code.is_retriable() => MembershipVerdict::Retry,
         _ => MembershipVerdict::Tell,
     }
 }
 
 /// What it means that a request was not answered.
-pub(crate) fn unanswered(call: Call, error: &Error) -> MembershipVerdict {
+pub(crate) fn unanswered(call: GroupCall, error: &Error) -> MembershipVerdict {
     match error {
         Error::Broker { code, .. } => match verdict(call, *code) {
             MembershipVerdict::Accept => MembershipVerdict::Retry,
@@ -124,7 +124,12 @@ mod tests {
             (E::UNSUPPORTED_VERSION, [V::Tell; 4]),
             (E::new(9999), [V::Tell; 4]),
         ];
-        let calls = [Call::Find, Call::Join, Call::Sync, Call::Heartbeat];
+        let calls = [
+            GroupCall::Find,
+            GroupCall::Join,
+            GroupCall::Sync,
+            GroupCall::Heartbeat,
+        ];
         for (code, expected) in table {
             for (call, expected) in calls.into_iter().zip(expected) {
                 assert_eq!(verdict(call, code), expected, "{call:?} {code}");
@@ -135,13 +140,13 @@ mod tests {
             if listed.contains(&code) {
                 continue;
             }
-            let expected = match (code.is_retriable(), Call::Join) {
+            let expected = match (code.is_retriable(), GroupCall::Join) {
                 (true, _) => V::Retry,
                 (false, _) => V::Tell,
             };
-            assert_eq!(verdict(Call::Join, code), expected, "{code}");
-            assert_eq!(verdict(Call::Sync, code), expected, "{code}");
-            assert_eq!(verdict(Call::Heartbeat, code), expected, "{code}");
+            assert_eq!(verdict(GroupCall::Join, code), expected, "{code}");
+            assert_eq!(verdict(GroupCall::Sync, code), expected, "{code}");
+            assert_eq!(verdict(GroupCall::Heartbeat, code), expected, "{code}");
         }
     }
 
@@ -168,7 +173,7 @@ mod tests {
                 V::Tell,
             ),
         ] {
-            assert_eq!(unanswered(Call::Join, &error), expected, "{error}");
+            assert_eq!(unanswered(GroupCall::Join, &error), expected, "{error}");
         }
     }
 }

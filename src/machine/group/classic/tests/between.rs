@@ -12,7 +12,10 @@ fn a_commit_that_the_next_generation_overtakes_costs_no_partition() {
         script.beat(E::REBALANCE_IN_PROGRESS),
         "join as 'm1' with t0"
     );
-    assert!(matches!(script.member.standing(), Standing::Joining(_)));
+    assert!(matches!(
+        script.member.standing(),
+        MemberStanding::Joining(_)
+    ));
     let overtaken = Event::Refused {
         generation: 1,
         code: E::ILLEGAL_GENERATION,
@@ -115,7 +118,7 @@ fn an_application_that_hangs_in_a_rebalance_is_out_at_once() {
         "{said}"
     );
     assert!(said.ends_with("leave m1"), "{said}");
-    assert_eq!(script.member.standing(), Standing::Outside);
+    assert_eq!(script.member.standing(), MemberStanding::Outside);
     assert_eq!(script.refused("leave", E::NONE), "");
     assert_eq!(script.event(Event::Polled), "", "one thing after the other");
     assert_eq!(script.done(), "join as '' with");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::Backoff;
 use crate::error::ErrorCode;
-use crate::machine::group::assign::Counts;
+use crate::machine::group::assign::PartitionCounts;
 use crate::machine::group::member::{Answer, Joined};
 use crate::machine::group::protocol::Assignment;
 

@@ -155,7 +155,9 @@ impl Script {
 
     pub(super) fn generation(&self) -> Option<i32> {
         match self.member.standing() {
-            Standing::Member(identity) | Standing::Joining(identity) => Some(identity.generation),
+            MemberStanding::Member(identity) | MemberStanding::Joining(identity) => {
+                Some(identity.generation)
+            }
             _ => None,
         }
     }

@@ -24,9 +24,9 @@ fn a_new_member_takes_the_id_that_the_coordinator_chose() {
     };
     let reason = "need to re-join with the given member-id: m1";
     assert_eq!(join.reason.as_deref(), Some(reason));
-    assert_eq!(script.member.standing(), Standing::Outside);
+    assert_eq!(script.member.standing(), MemberStanding::Outside);
     assert_eq!(script.joined(1, "m1", "m0"), "sync 1");
-    assert_eq!(script.member.standing(), Standing::Rebalancing);
+    assert_eq!(script.member.standing(), MemberStanding::Rebalancing);
     assert_eq!(script.synced("t0 t1"), "assign t0 t1");
     assert_eq!(script.generation(), Some(1));
     assert_eq!(script.done(), "");
@@ -58,7 +58,7 @@ fn the_leader_counts_partitions_and_shares_them_out() {
     };
     let counting = script.answer("join", Answer::Join(E::NONE, joined));
     assert_eq!(counting, "unreadable m3, count t u");
-    let counts: Counts = [("t".into(), 3)].into();
+    let counts: PartitionCounts = [("t".into(), 3)].into();
     assert_eq!(script.event(Event::Counts(counts.clone())), "sync 5");
     let Request::Sync(sync) = &script.calls["sync"].1 else {
         panic!()
@@ -76,10 +76,14 @@ fn the_leader_counts_partitions_and_shares_them_out() {
     assert_eq!(script.synced("t0 t1"), "assign t0 t1");
     script.done();
     assert_eq!(script.event(Event::Counts(counts)), "", "as they were");
-    let other: Counts = [("t".into(), 3), ("x".into(), 1)].into();
+    let other: PartitionCounts = [("t".into(), 3), ("x".into(), 1)].into();
     assert_eq!(script.event(Event::Counts(other)), "", "nobody's");
-    assert_eq!(script.event(Event::Counts(Counts::new())), "", "no news");
-    let appeared: Counts = [("t".into(), 3), ("u".into(), 1)].into();
+    assert_eq!(
+        script.event(Event::Counts(PartitionCounts::new())),
+        "",
+        "no news"
+    );
+    let appeared: PartitionCounts = [("t".into(), 3), ("u".into(), 1)].into();
     assert_eq!(script.event(Event::Counts(appeared)), "revoke t0 t1");
     assert_eq!(script.done(), "join as 'm1' with");
 }
@@ -174,7 +178,7 @@ fn who_is_unknown_loses_everything_and_joins_anew() {
     for assignors in [EAGER, COOPERATIVE] {
         let mut script = Script::stable(settings(assignors), "t0");
         assert_eq!(script.beat(E::UNKNOWN_MEMBER_ID), "lose t0 Expired");
-        assert_eq!(script.member.standing(), Standing::Outside);
+        assert_eq!(script.member.standing(), MemberStanding::Outside);
         assert_eq!(script.done(), "join as '' with");
     }
 }
@@ -419,7 +423,7 @@ fn closing_amid_a_rebalance_waits_for_the_generation_in_which_it_may_commit() {
     script.beat(E::REBALANCE_IN_PROGRESS);
     assert_eq!(script.event(Event::Leave), "revoke t0");
     assert_eq!(script.joined(2, "m1", "m0"), "sync 2");
-    assert_eq!(script.member.standing(), Standing::Rebalancing);
+    assert_eq!(script.member.standing(), MemberStanding::Rebalancing);
     assert_eq!(script.synced("t0"), "");
     assert_eq!(script.generation(), Some(2));
     assert_eq!(script.done(), "leave m1");

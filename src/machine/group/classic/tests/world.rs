@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) group: Group,
     pub(super) nodes: Vec<Node>,
-    counts: Counts,
+    counts: PartitionCounts,
     answers: Vec<(Instant, usize, CallId, Result<Answer, Error>)>,
     found: Vec<(Instant, usize)>,
     /// Until then requests are lost.

@@ -20,16 +20,16 @@ pub(crate) trait TopicUser: Send + Sync {
     fn uses(&self, name: &str, topic: Option<&Topic>) -> Use;
 }
 
-pub(super) struct Shared {
+pub(super) struct ClusterInner {
     pub(super) settings: Arc<ClientSettings>,
     pub(super) pool: Arc<Pool>,
     current: ArcSwap<Topology>,
     receiver: watch::Receiver<Arc<Topology>>,
     wake: Notify,
-    state: Mutex<State>,
+    state: Mutex<ClusterState>,
 }
 
-struct State {
+struct ClusterState {
     /// Gone when the cluster is closed: that ends every wait for a change.
     sender: Option<watch::Sender<Arc<Topology>>>,
     interest: Interest,
@@ -40,7 +40,7 @@ struct State {
     home: Option<Home>,
 }
 
-impl Shared {
+impl ClusterInner {
     pub(super) fn new(settings: Arc<ClientSettings>, pool: Arc<Pool>) -> Arc<Self> {
         let topology = Arc::new(Topology::default());
         let (sender, receiver) = watch::channel(topology.clone());
@@ -54,7 +54,7 @@ impl Shared {
             current: ArcSwap::new(topology),
             receiver,
             wake: Notify::new(),
-            state: Mutex::new(State {
+            state: Mutex::new(ClusterState {
                 sender: Some(sender),
                 interest: Interest::new(pace, now()),
                 users: Vec::new(),
@@ -65,7 +65,7 @@ impl Shared {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ClusterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,7 +120,7 @@ impl Shared {
         self.update_with(|topology, _| next(topology));
     }
 
-    fn update_with(&self, next: impl FnOnce(&Topology, &mut State) -> Option<Topology>) {
+    fn update_with(&self, next: impl FnOnce(&Topology, &mut ClusterState) -> Option<Topology>) {
         let mut state = self.lock();
         if state.sender.is_none() {
             return;
