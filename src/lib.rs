@@ -47,7 +47,8 @@
 //! - [`Consumer`]: hands out records, one by [`recv`](Consumer::recv) or many by [`poll`](Consumer::poll), of the
 //!   partitions that its group gives it or that it was assigned. One task reads; a [`ConsumerHandle`] steers from any
 //!   other: commits, seeks, pauses.
-//! - [`Admin`]: topics, settings, groups and their offsets, the cluster.
+//! - [`Admin`]: topics, settings, groups and their offsets, the cluster; access control, passwords, quotas and delegation
+//!   tokens.
 //!
 //! Settings have typed setters, on [`ClientBuilder`], [`ProducerBuilder`] and [`ConsumerBuilder`], and Kafka's own names
 //! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
@@ -155,10 +156,12 @@ mod wire;
 
 pub use admin::{
     AclBinding, AclBindingFilter, AclOperation, AclPermission, Admin, BrokerDescription,
-    ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource, ConfigSource, CreatedTopic,
-    DeletedAcl, GroupDescription, GroupKind, GroupListing, GroupState, MemberDescription,
-    NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionLag, PartitionOffset,
-    PatternType, ResourcePattern, ResourceType, TopicDescription,
+    ClientQuotas, ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource, ConfigSource,
+    CreatedTopic, DelegationToken, DeletedAcl, GroupDescription, GroupKind, GroupListing,
+    GroupState, KafkaPrincipal, MemberDescription, NewDelegationToken, NewPartitions, NewTopic,
+    OffsetSpec, PartitionDescription, PartitionLag, PartitionOffset, PatternType, QuotaChanges,
+    QuotaEntity, QuotaFilter, ResourcePattern, ResourceType, ScramCredentialChange,
+    ScramCredentialInfo, TopicDescription, UserScramCredentials,
 };
 pub use client::Client;
 pub use config::{

@@ -1,6 +1,6 @@
 //! What to change so that brokers take calls about security.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 
 /// The same, with what to change where the code tells that.
 pub(super) fn advised<T>(result: Result<T>) -> Result<T> {
@@ -35,6 +35,7 @@ fn advice(code: ErrorCode) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn each_refusal_that_a_setting_or_a_grant_would_mend_says_which() {

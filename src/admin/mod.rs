@@ -1,13 +1,17 @@
-//! Administration: topics, settings, groups and their offsets, and the cluster itself.
+//! Administration: topics, settings, groups and their offsets, access control, and the cluster itself.
 
 mod acl;
 mod acls;
 mod advice;
 mod cluster;
 mod configs;
+mod delegation_tokens;
 mod describe_groups;
 mod group_offsets;
 mod groups;
+mod principal;
+mod quotas;
+mod scram_credentials;
 mod topics;
 
 use std::fmt;
@@ -31,8 +35,12 @@ pub use acl::{
 pub use acls::DeletedAcl;
 pub use cluster::{BrokerDescription, ClusterDescription};
 pub use configs::{ConfigChanges, ConfigEntry, ConfigResource, ConfigSource};
+pub use delegation_tokens::{DelegationToken, NewDelegationToken};
 pub use group_offsets::PartitionLag;
 pub use groups::{GroupDescription, GroupKind, GroupListing, GroupState, MemberDescription};
+pub use principal::KafkaPrincipal;
+pub use quotas::{ClientQuotas, QuotaChanges, QuotaEntity, QuotaFilter};
+pub use scram_credentials::{ScramCredentialChange, ScramCredentialInfo, UserScramCredentials};
 pub use topics::{CreatedTopic, NewPartitions, NewTopic, PartitionDescription, TopicDescription};
 
 /// Calls that change or describe the cluster; made by [`Client::admin`](crate::Client::admin).

@@ -5,10 +5,12 @@ use bytes::Bytes;
 use super::{LIMIT, byte};
 use crate::net::frames::Frames;
 use crate::wire::{
-    ApiKey, ApiVersions, Call, CreateAcls, CreateTopics, DeleteAcls, DeleteTopics, DescribeAcls,
-    Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup, LeaveGroup, ListOffsets,
-    MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch, SyncGroup, decode_produce,
-    recognise_foreign, split_response,
+    AlterClientQuotas, AlterUserScramCredentials, ApiKey, ApiVersions, Call, CreateAcls,
+    CreateDelegationToken, CreateTopics, DeleteAcls, DeleteTopics, DescribeAcls,
+    DescribeClientQuotas, DescribeDelegationToken, DescribeUserScramCredentials,
+    ExpireDelegationToken, Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup,
+    LeaveGroup, ListOffsets, MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch,
+    RenewDelegationToken, SyncGroup, decode_produce, recognise_foreign, split_response,
 };
 
 /// One of a call's supported versions.
@@ -141,13 +143,21 @@ pub fn api_versions_answer(data: &[u8]) {
 
 /// The body of one of the other answers, the first byte says which.
 pub fn other_answer(mut data: &[u8]) {
-    match byte(&mut data) % 6 {
+    match byte(&mut data) % 14 {
         0 => drop(answer::<CreateTopics>(data)),
         1 => drop(answer::<DeleteTopics>(data)),
         2 => drop(answer::<InitProducerId>(data)),
         3 => drop(answer::<DescribeAcls>(data)),
         4 => drop(answer::<CreateAcls>(data)),
-        _ => drop(answer::<DeleteAcls>(data)),
+        5 => drop(answer::<DeleteAcls>(data)),
+        6 => drop(answer::<CreateDelegationToken>(data)),
+        7 => drop(answer::<RenewDelegationToken>(data)),
+        8 => drop(answer::<ExpireDelegationToken>(data)),
+        9 => drop(answer::<DescribeDelegationToken>(data)),
+        10 => drop(answer::<DescribeClientQuotas>(data)),
+        11 => drop(answer::<AlterClientQuotas>(data)),
+        12 => drop(answer::<DescribeUserScramCredentials>(data)),
+        _ => drop(answer::<AlterUserScramCredentials>(data)),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn choose<C: Call>(
     call: &C,
 ) -> Result<i16, Error> {
     versions
-        .choose(C::KEY, call.max_version())
+        .choose(C::KEY, call.min_version(), call.max_version())
         .map_err(|reason| Error::Unsupported {
             feature: C::KEY.name(),
             address: link.name.clone(),

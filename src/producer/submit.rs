@@ -49,7 +49,7 @@ pub(super) fn submit(
     } else {
         i16::MAX
     };
-    let version = match connection.versions().choose(ApiKey::Produce, limit) {
+    let version = match connection.versions().choose(ApiKey::Produce, 0, limit) {
         Ok(version) => version,
         Err(reason) => {
             let error = Error::Unsupported {

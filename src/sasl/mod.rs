@@ -20,4 +20,5 @@ pub use mechanism::{Exchange, Mechanism, Step, Stepping};
 pub use oauthbearer::{OAuthBearer, Token, TokenFuture, TokenProvider};
 pub use plain::Plain;
 pub use scram::{Scram, ScramHash};
+pub(crate) use scram::{new_salt, salted_password};
 pub use secret::Secret;

@@ -82,3 +82,33 @@ impl Mechanism for Scram {
         Box::new(ScramExchange::new(self.0.clone()))
     }
 }
+
+/// The most that is worth computing; brokers refuse far fewer.
+const MOST_ITERATIONS: u32 = message::MOST_ITERATIONS;
+/// 256 bits.
+const SALT: usize = 32;
+
+/// A salt that no password had before.
+pub(crate) fn new_salt() -> Result<Vec<u8>, MechanismError> {
+    exchange::random::<SALT>().map(|bytes| bytes.to_vec())
+}
+
+/// The password as a server keeps it: salted, and hashed so often, away from the runtime's workers.
+pub(crate) async fn salted_password(
+    hash: ScramHash,
+    password: Secret,
+    salt: Vec<u8>,
+    iterations: u32,
+) -> Result<Secret, MechanismError> {
+    if password.is_empty() {
+        return Err(MechanismError::refused("the password is empty"));
+    }
+    if !(1..=MOST_ITERATIONS).contains(&iterations) {
+        return Err(MechanismError::refused(format!(
+            "{iterations} iterations are none from 1 to {MOST_ITERATIONS}"
+        )));
+    }
+    tokio::task::spawn_blocking(move || hash.salted(&password, &salt, iterations))
+        .await
+        .map_err(|_| MechanismError::unavailable("the runtime ends"))
+}

@@ -51,9 +51,17 @@ pub(crate) enum ApiKey {
     DescribeConfigs = 32,
     SaslAuthenticate = 36,
     CreatePartitions = 37,
+    CreateDelegationToken = 38,
+    RenewDelegationToken = 39,
+    ExpireDelegationToken = 40,
+    DescribeDelegationToken = 41,
     DeleteGroups = 42,
     IncrementalAlterConfigs = 44,
     OffsetDelete = 47,
+    DescribeClientQuotas = 48,
+    AlterClientQuotas = 49,
+    DescribeUserScramCredentials = 50,
+    AlterUserScramCredentials = 51,
     DescribeCluster = 60,
     ConsumerGroupDescribe = 69,
     ShareGroupDescribe = 77,
@@ -110,9 +118,17 @@ impl ApiKey {
             Self::DescribeConfigs => api("DescribeConfigs", 2, 4, 4),
             Self::SaslAuthenticate => api("SaslAuthenticate", 0, 2, 2),
             Self::CreatePartitions => api("CreatePartitions", 2, 3, 2),
+            Self::CreateDelegationToken => api("CreateDelegationToken", 1, 3, 2),
+            Self::RenewDelegationToken => api("RenewDelegationToken", 1, 2, 2),
+            Self::ExpireDelegationToken => api("ExpireDelegationToken", 1, 2, 2),
+            Self::DescribeDelegationToken => api("DescribeDelegationToken", 1, 3, 2),
             Self::DeleteGroups => api("DeleteGroups", 2, 2, 2),
             Self::IncrementalAlterConfigs => api("IncrementalAlterConfigs", 1, 1, 1),
             Self::OffsetDelete => api("OffsetDelete", 0, 0, NEVER),
+            Self::DescribeClientQuotas => api("DescribeClientQuotas", 0, 1, 1),
+            Self::AlterClientQuotas => api("AlterClientQuotas", 0, 1, 1),
+            Self::DescribeUserScramCredentials => api("DescribeUserScramCredentials", 0, 0, 0),
+            Self::AlterUserScramCredentials => api("AlterUserScramCredentials", 0, 0, 0),
             Self::DescribeCluster => api("DescribeCluster", 0, 1, 0),
             Self::ConsumerGroupDescribe => api("ConsumerGroupDescribe", 0, 1, 0),
             Self::ShareGroupDescribe => api("ShareGroupDescribe", 1, 1, 0),
@@ -124,6 +140,11 @@ impl ApiKey {
 pub(crate) trait Call: Send + Sync {
     type Response: Send + 'static;
     const KEY: ApiKey;
+
+    /// Lowest version that has all that this very request says.
+    fn min_version(&self) -> i16 {
+        Self::KEY.supported().0
+    }
 
     /// Highest version this very request may use, where its content limits it.
     fn max_version(&self) -> i16 {

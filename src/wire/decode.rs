@@ -65,6 +65,10 @@ impl Decoder {
         self.rest.try_get_i64().map_err(short)
     }
 
+    pub(crate) fn f64(&mut self) -> Result<f64, Malformed> {
+        self.rest.try_get_f64().map_err(short)
+    }
+
     pub(crate) fn uuid(&mut self) -> Result<[u8; 16], Malformed> {
         let mut id = [0; 16];
         self.rest.try_copy_to_slice(&mut id).map_err(short)?;

@@ -37,6 +37,10 @@ impl<'a> Encoder<'a> {
         self.out.put_i64(value);
     }
 
+    pub(crate) fn f64(&mut self, value: f64) {
+        self.out.put_f64(value);
+    }
+
     pub(crate) fn uuid(&mut self, id: [u8; 16]) {
         self.out.put_slice(&id);
     }

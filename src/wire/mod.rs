@@ -1,18 +1,25 @@
 //! Kafka's requests and answers as bytes, in both directions and every version that is spoken.
 
 mod acls;
+mod alter_client_quotas;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod call;
 mod create_acls;
+mod create_delegation_token;
 mod create_partitions;
 mod decode;
 mod delete_acls;
 mod delete_groups;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_delegation_token;
 mod describe_groups;
+mod describe_user_scram_credentials;
 mod encode;
+mod expire_delegation_token;
 mod fetch;
 mod fields;
 mod find_coordinator;
@@ -30,7 +37,10 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod principal;
 mod produce;
+mod quotas;
+mod renew_delegation_token;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
@@ -40,18 +50,25 @@ mod topics;
 mod version;
 
 pub(crate) use acls::{AclEntry, AclMatch};
+pub(crate) use alter_client_quotas::{AlterClientQuotas, QuotaChange};
+pub(crate) use alter_user_scram_credentials::{AlterUserScramCredentials, ScramUpsertion};
 pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
 pub(crate) use create_acls::CreateAcls;
+pub(crate) use create_delegation_token::CreateDelegationToken;
 pub(crate) use create_partitions::{CreatePartitions, GrownTopic};
 pub(crate) use decode::{Decoder, Malformed};
 pub(crate) use delete_acls::DeleteAcls;
 pub(crate) use delete_groups::DeleteGroups;
 pub(crate) use describe_acls::DescribeAcls;
+pub(crate) use describe_client_quotas::{DescribeClientQuotas, QuotaMatch, QuotaMatchName};
 pub(crate) use describe_cluster::DescribeCluster;
 pub(crate) use describe_configs::{DescribeConfigs, DescribedConfig, Resource};
+pub(crate) use describe_delegation_token::{DescribeDelegationToken, DescribedToken};
 pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember};
+pub(crate) use describe_user_scram_credentials::{DescribeUserScramCredentials, ScramUser};
 pub(crate) use encode::Encoder;
+pub(crate) use expire_delegation_token::ExpireDelegationToken;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
     ForgottenTopic, TooLarge,
@@ -75,9 +92,12 @@ pub(crate) use offset_commit::{CommitPartition, OffsetCommit, OffsetCommitAnswer
 pub(crate) use offset_delete::OffsetDelete;
 pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch};
 pub(crate) use offset_for_leader_epoch::{EpochQuestion, OffsetForLeaderEpoch};
+pub(crate) use principal::Principal;
 pub(crate) use produce::{
     ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
 };
+pub(crate) use quotas::QuotaNames;
+pub(crate) use renew_delegation_token::RenewDelegationToken;
 pub(crate) use sasl_authenticate::SaslAuthenticate;
 pub(crate) use sasl_handshake::SaslHandshake;
 pub(crate) use sync_group::SyncGroup;

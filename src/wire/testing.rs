@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 31] = [
+pub(crate) const ALL: [ApiKey; 39] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -40,6 +40,14 @@ pub(crate) const ALL: [ApiKey; 31] = [
     ApiKey::DescribeAcls,
     ApiKey::CreateAcls,
     ApiKey::DeleteAcls,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+    ApiKey::DescribeDelegationToken,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterUserScramCredentials,
 ];
 
 pub(super) fn versions(key: ApiKey) -> RangeInclusive<i16> {
@@ -169,6 +177,14 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::DescribeAcls => with::<super::DescribeAcls>,
         ApiKey::CreateAcls => with::<super::CreateAcls>,
         ApiKey::DeleteAcls => with::<super::DeleteAcls>,
+        ApiKey::CreateDelegationToken => with::<super::CreateDelegationToken>,
+        ApiKey::RenewDelegationToken => with::<super::RenewDelegationToken>,
+        ApiKey::ExpireDelegationToken => with::<super::ExpireDelegationToken>,
+        ApiKey::DescribeDelegationToken => with::<super::DescribeDelegationToken>,
+        ApiKey::DescribeClientQuotas => with::<super::DescribeClientQuotas>,
+        ApiKey::AlterClientQuotas => with::<super::AlterClientQuotas>,
+        ApiKey::DescribeUserScramCredentials => with::<super::DescribeUserScramCredentials>,
+        ApiKey::AlterUserScramCredentials => with::<super::AlterUserScramCredentials>,
     };
     decoder(version, body);
 }

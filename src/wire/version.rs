@@ -31,12 +31,12 @@ impl Versions {
         Some((*min, *max))
     }
 
-    /// The highest version that the broker, this library and the request (`our_limit`) all have.
+    /// The highest version that the broker, this library and the request (`least` and `most`) all have.
     ///
     /// The error names what each side speaks.
-    pub(crate) fn choose(&self, key: ApiKey, our_limit: i16) -> Result<i16, String> {
+    pub(crate) fn choose(&self, key: ApiKey, least: i16, most: i16) -> Result<i16, String> {
         let (our_min, our_max) = key.supported();
-        let our_max = our_max.min(our_limit);
+        let (our_min, our_max) = (our_min.max(least), our_max.min(most));
         let name = key.name();
         let Some((min, max)) = self.range(key) else {
             return Err(format!(
@@ -74,22 +74,27 @@ mod tests {
         ] {
             let (min, max) = broker;
             let versions = Versions::new([(18, 0, 4), (0, min, max), (3, 0, 12)]);
-            let chosen = versions.choose(ApiKey::Produce, limit).ok();
+            let chosen = versions.choose(ApiKey::Produce, 0, limit).ok();
             assert_eq!(chosen, expected, "{broker:?}, limit {limit}");
         }
     }
 
     #[test]
     fn without_a_common_version_the_error_names_both_ranges() {
-        let error = Versions::new([(0, 0, 7)]).choose(ApiKey::Produce, 13);
+        let error = Versions::new([(0, 0, 7)]).choose(ApiKey::Produce, 0, 13);
         assert_eq!(
             error.unwrap_err(),
             "the broker speaks Produce versions 0 to 7, this request needs 8 to 13"
         );
-        let error = Versions::new([]).choose(ApiKey::InitProducerId, 5);
+        let error = Versions::new([]).choose(ApiKey::InitProducerId, 0, 5);
         assert_eq!(
             error.unwrap_err(),
             "the broker has no InitProducerId, of which versions 2 to 5 would do"
+        );
+        let error = Versions::new([(38, 0, 2)]).choose(ApiKey::CreateDelegationToken, 3, 3);
+        assert_eq!(
+            error.unwrap_err(),
+            "the broker speaks CreateDelegationToken versions 0 to 2, this request needs 3 to 3"
         );
     }
 }

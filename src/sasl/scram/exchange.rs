@@ -144,11 +144,16 @@ impl Exchange for ScramExchange {
 
 /// What no login had before; the operating system's randomness, since an attacker must not guess it.
 fn nonce() -> Result<String, MechanismError> {
-    let mut bytes = [0; NONCE];
+    Ok(STANDARD.encode(random::<NONCE>()?))
+}
+
+/// The operating system's randomness.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], MechanismError> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         MechanismError::unavailable(format!("the system has no randomness: {error}"))
     })?;
-    Ok(STANDARD.encode(bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]
