@@ -11,6 +11,7 @@ mod live {
     pub(crate) mod admin;
     pub(crate) mod admin_cluster;
     pub(crate) mod admin_groups;
+    pub(crate) mod admin_security;
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     live::listeners::promises(&mut suite);
     live::logins::promises(&mut suite);
     live::tls::promises(&mut suite);
+    live::admin_security::promises(&mut suite);
     live::sessions::promises(&mut suite);
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);

@@ -125,6 +125,13 @@ numbered! {
     }
 }
 
+/// The operations that a broker allows, of its bits; `None` where it does not tell.
+pub(super) fn authorized(bits: i32) -> Option<Vec<AclOperation>> {
+    let is_set = |number: &i8| bits & (1 << *number) != 0;
+    let known = |number| Some(AclOperation::of(number)).filter(|told| *told != AclOperation::Other);
+    (bits != i32::MIN).then(|| (0..31).filter(is_set).filter_map(known).collect())
+}
+
 /// One resource, or all whose names begin alike. Kafka: `ResourcePattern`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -422,6 +429,14 @@ mod tests {
         assert_eq!(strange.resource.resource_type, ResourceType::Other);
         assert_eq!(strange.operation, AclOperation::Other);
         assert_eq!(strange.wire().operation, 0);
+    }
+
+    #[test]
+    fn each_bit_is_an_operation_and_the_lowest_number_is_silence() {
+        assert_eq!(authorized(i32::MIN), None);
+        assert_eq!(authorized(0), Some(vec![]));
+        let both = vec![AclOperation::Read, AclOperation::Describe];
+        assert_eq!(authorized(1 << 3 | 1 << 8 | 1 << 30 | 1), Some(both));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::acl::{AclOperation, authorized};
 use super::{Admin, refusal};
 use crate::error::{Error, Result};
-use crate::types::BrokerId;
 use crate::wire::{BrokerMeta, DescribeCluster, MetadataTopics};
 
 /// What the cluster says of itself.
@@ -18,6 +18,10 @@ pub struct ClusterDescription {
     pub controller: Option<i32>,
     /// The brokers that are up, by id.
     pub brokers: Vec<BrokerDescription>,
+    /// What this client may do with it; `None` unless
+    /// [`include_authorized_operations`](crate::Admin::include_authorized_operations) asked for it, and where the broker
+    /// does not tell.
+    pub authorized_operations: Option<Vec<AclOperation>>,
 }
 
 /// One broker, and where clients reach it.
@@ -46,31 +50,41 @@ impl Admin {
             .calls
             .retry_until(deadline, what, || async move {
                 let connection = self.calls.cluster.any().await?;
-                let call = &DescribeCluster;
+                let call = &DescribeCluster {
+                    operations: self.operations,
+                };
                 let answer = connection.call(call, self.calls.request_timeout()).await?;
                 let context = || "describing the cluster".to_owned();
                 refusal(answer.code, answer.message.as_ref(), context)?;
                 Ok(answer)
             })
             .await;
-        let (cluster_id, controller, brokers) = match asked {
-            Ok(answer) => (Some(answer.cluster_id), answer.controller, answer.brokers),
+        Ok(match asked {
+            Ok(told) => ClusterDescription {
+                cluster_id: Some(told.cluster_id),
+                controller: told.controller.map(|id| id.0),
+                brokers: describe(told.brokers),
+                authorized_operations: authorized(told.operations),
+            },
             Err(Error::Unsupported { .. }) => {
                 let brokers_alone = MetadataTopics::Names(Vec::new());
-                let answer = self.calls.metadata(deadline, what, brokers_alone).await?;
-                (answer.cluster_id, answer.controller, answer.brokers)
+                let told = self
+                    .calls
+                    .metadata_with(deadline, what, brokers_alone, self.operations)
+                    .await?;
+                ClusterDescription {
+                    cluster_id: told.cluster_id,
+                    controller: told.controller.map(|id| id.0),
+                    brokers: describe(told.brokers),
+                    authorized_operations: authorized(told.operations),
+                }
             }
             Err(error) => return Err(error),
-        };
-        Ok(describe(cluster_id, controller, brokers))
+        })
     }
 }
 
-fn describe(
-    cluster_id: Option<Arc<str>>,
-    controller: Option<BrokerId>,
-    brokers: Vec<BrokerMeta>,
-) -> ClusterDescription {
+fn describe(brokers: Vec<BrokerMeta>) -> Vec<BrokerDescription> {
     let mut brokers: Vec<_> = brokers
         .into_iter()
         .map(|broker| BrokerDescription {
@@ -81,9 +95,5 @@ fn describe(
         })
         .collect();
     brokers.sort_by_key(|broker| broker.id);
-    ClusterDescription {
-        cluster_id,
-        controller: controller.map(|id| id.0),
-        brokers,
-    }
+    brokers
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::acl::authorized;
 use super::groups::{GroupDescription, GroupKind, GroupState, MemberDescription};
 use super::{Admin, refusal};
 use crate::cluster::{each, unanswered, unless_nobody_answered};
@@ -62,13 +63,20 @@ impl Admin {
             Err(error) if is_absent(&error) => error,
             described => return described,
         };
-        let call = ConsumerGroupDescribe { groups: groups() };
+        let operations = self.operations;
+        let call = ConsumerGroupDescribe {
+            groups: groups(),
+            operations,
+        };
         let kind = GroupKind::Consumer;
         match self.describe_by(deadline, group, &call, kind).await {
             Err(error) if is_absent(&error) => {}
             described => return described,
         }
-        let call = ShareGroupDescribe { groups: groups() };
+        let call = ShareGroupDescribe {
+            groups: groups(),
+            operations,
+        };
         let kind = GroupKind::Share;
         match self.describe_by(deadline, group, &call, kind).await {
             Err(error) if is_absent(&error) => Err(absent),
@@ -84,6 +92,7 @@ impl Admin {
         let context = || format!("describing group {group}");
         let call = DescribeGroups {
             groups: vec![Arc::clone(group)],
+            operations: self.operations,
         };
         let mut answer = self
             .at_coordinator(deadline, WHAT, group, &call, |answer| {
@@ -140,6 +149,7 @@ fn describe_modern(told: ModernGroup, kind: GroupKind) -> GroupDescription {
         protocol_type: if is_share { SHARERS } else { CONSUMERS }.into(),
         assignor: Some(told.assignor).filter(|name| !name.is_empty()),
         members,
+        authorized_operations: authorized(told.operations),
     }
 }
 
@@ -187,6 +197,7 @@ fn describe(told: DescribedGroup) -> Option<GroupDescription> {
         protocol_type: told.protocol_type,
         assignor: Some(told.protocol).filter(|name| !name.is_empty()),
         members,
+        authorized_operations: authorized(told.operations),
     })
 }
 
@@ -218,6 +229,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::admin::AclOperation;
 
     fn member(id: &str, subscription: Bytes, assignment: Bytes) -> DescribedMember {
         DescribedMember {
@@ -239,6 +251,7 @@ mod tests {
             protocol_type: protocol_type.into(),
             protocol: "range".into(),
             members,
+            operations: i32::MIN,
         }
     }
 
@@ -303,9 +316,12 @@ mod tests {
             state: "Reconciling".into(),
             assignor: "uniform".into(),
             members: vec![member("b", assignment), member("a", vec![])],
+            operations: 1 << 3,
         };
         let described = describe_modern(told, GroupKind::Consumer);
         assert_eq!(described.kind, GroupKind::Consumer);
+        let may = Some(vec![AclOperation::Read]);
+        assert_eq!(described.authorized_operations, may);
         assert_eq!(described.state, GroupState::Reconciling);
         assert_eq!(&*described.protocol_type, "consumer");
         let [a, b] = &described.members[..] else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::acl::AclOperation;
 use super::{Admin, refusal};
 use crate::cluster::{Purpose, each, unanswered, unless_nobody_answered};
 use crate::error::Result;
@@ -139,6 +140,10 @@ pub struct GroupDescription {
     pub assignor: Option<Arc<str>>,
     /// Its members, by client id and member id.
     pub members: Vec<MemberDescription>,
+    /// What this client may do with it; `None` unless
+    /// [`include_authorized_operations`](crate::Admin::include_authorized_operations) asked for it, and where the broker
+    /// does not tell.
+    pub authorized_operations: Option<Vec<AclOperation>>,
 }
 
 /// A member of a group.

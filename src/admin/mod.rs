@@ -51,6 +51,8 @@ pub use topics::{CreatedTopic, NewPartitions, NewTopic, PartitionDescription, To
 #[derive(Clone)]
 pub struct Admin {
     calls: Calls,
+    /// Whether descriptions tell what the client may do.
+    operations: bool,
 }
 
 impl Admin {
@@ -60,6 +62,7 @@ impl Admin {
                 cluster,
                 timeout: Duration::from_secs(60),
             },
+            operations: false,
         }
     }
 
@@ -67,6 +70,14 @@ impl Admin {
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.calls.timeout = limit;
+        self
+    }
+
+    /// Whether topics, groups and the cluster are described with what this client may do with them. Default false:
+    /// brokers ask their authorizer about each operation. Kafka: `includeAuthorizedOperations` (KIP-430).
+    #[must_use]
+    pub fn include_authorized_operations(mut self, include: bool) -> Self {
+        self.operations = include;
         self
     }
 

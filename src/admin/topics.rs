@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::acl::{AclOperation, authorized};
 use super::{Admin, refusal, retry_all};
 use crate::cluster::unanswered;
 use crate::error::{Error, ErrorCode, Result};
@@ -140,6 +141,10 @@ pub struct TopicDescription {
     pub internal: bool,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionDescription>,
+    /// What this client may do with it; `None` unless
+    /// [`include_authorized_operations`](crate::Admin::include_authorized_operations) asked for it, and where the broker
+    /// does not tell.
+    pub authorized_operations: Option<Vec<AclOperation>>,
 }
 
 /// What the cluster knows about a partition.
@@ -370,7 +375,7 @@ impl Admin {
         let asked = MetadataTopics::Names(names.to_vec());
         let answer = self
             .calls
-            .metadata(deadline, "describe topics", asked)
+            .metadata_with(deadline, "describe topics", asked, self.operations)
             .await?;
         let find = |name: Arc<str>| {
             let told = answer
@@ -395,9 +400,10 @@ impl Admin {
     /// # Errors
     /// When no broker could be asked.
     pub async fn list_topics(&self) -> Result<Vec<TopicDescription>> {
+        let (deadline, all) = (self.calls.deadline(), MetadataTopics::All);
         let answer = self
             .calls
-            .metadata(self.calls.deadline(), "list topics", MetadataTopics::All)
+            .metadata_with(deadline, "list topics", all, self.operations)
             .await?;
         let usable = answer.topics.iter().filter(|topic| topic.code.is_none());
         let mut topics: Vec<_> = usable
@@ -424,6 +430,7 @@ fn describe(name: Arc<str>, topic: &TopicMeta) -> TopicDescription {
         id: topic.id,
         internal: topic.internal,
         partitions,
+        authorized_operations: authorized(topic.operations),
     }
 }
 

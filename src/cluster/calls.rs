@@ -76,9 +76,21 @@ impl Calls {
         what: &'static str,
         topics: MetadataTopics,
     ) -> Result<MetadataAnswer> {
+        self.metadata_with(deadline, what, topics, false).await
+    }
+
+    /// As `metadata`, with what the client may do where `operations` asks for it.
+    pub(crate) async fn metadata_with(
+        &self,
+        deadline: Instant,
+        what: &'static str,
+        topics: MetadataTopics,
+        operations: bool,
+    ) -> Result<MetadataAnswer> {
         let call = &MetadataCall {
             topics,
             allow_auto_create: false,
+            operations,
         };
         self.retry_until(deadline, what, || async move {
             let connection = self.cluster.any().await?;

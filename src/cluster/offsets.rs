@@ -299,6 +299,7 @@ mod tests {
             id: TopicId::ZERO,
             internal: false,
             partitions,
+            operations: i32::MIN,
         }
     }
 
@@ -314,6 +315,7 @@ mod tests {
     fn each_leader_is_asked_for_its_own_and_for_a_partition_once_a_request() {
         let metadata = MetadataAnswer {
             throttle: Duration::ZERO,
+            operations: i32::MIN,
             brokers: vec![],
             cluster_id: None,
             controller: None,

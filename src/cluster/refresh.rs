@@ -131,6 +131,7 @@ async fn ask(
     let call = Arc::new(MetadataCall {
         topics: MetadataTopics::Names(topics.to_vec()),
         allow_auto_create: creates,
+        operations: false,
     });
     ask::first(servers, |address| one(inner.clone(), address, call.clone())).await
 }

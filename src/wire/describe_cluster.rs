@@ -17,7 +17,10 @@ const ENDPOINT_FROM: i16 = 1;
 const BROKERS: i8 = 1;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct DescribeCluster;
+pub(crate) struct DescribeCluster {
+    /// Whether to tell what the asker may do (KIP-430).
+    pub(crate) operations: bool,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct DescribeClusterAnswer {
@@ -28,6 +31,8 @@ pub(crate) struct DescribeClusterAnswer {
     pub(crate) controller: Option<BrokerId>,
     /// Those with an id and a port that can be connected to.
     pub(crate) brokers: Vec<BrokerMeta>,
+    /// What the asker may do, a bit for each of Kafka's numbers; `i32::MIN` where that is not told.
+    pub(crate) operations: i32,
 }
 
 impl Call for DescribeCluster {
@@ -40,7 +45,7 @@ impl Call for DescribeCluster {
 
     fn encode(&self, version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
-        body.bool(false); // without the operations that are allowed
+        body.bool(self.operations);
         if version >= ENDPOINT_FROM {
             body.i8(BROKERS);
         }
@@ -62,8 +67,8 @@ impl Call for DescribeCluster {
             cluster_id: d.owned()?,
             controller: d.broker()?,
             brokers: d.array(11, read_broker)?.into_iter().flatten().collect(),
+            operations: d.i32()?,
         };
-        d.i32()?; // the operations that are allowed
         d.skip_tags()?;
         d.finish()?;
         Ok(answer)
@@ -81,9 +86,14 @@ mod tests {
     #[test]
     fn the_request_is_what_kafka_protocol_reads() {
         for version in versions(ApiKey::DescribeCluster) {
-            let read: DescribeClusterRequest = request(&DescribeCluster, version);
-            let expected = DescribeClusterRequest::default().with_endpoint_type(1);
-            assert_eq!(read, expected, "version {version}");
+            for operations in [false, true] {
+                let call = DescribeCluster { operations };
+                let read: DescribeClusterRequest = request(&call, version);
+                let expected = DescribeClusterRequest::default()
+                    .with_include_cluster_authorized_operations(operations)
+                    .with_endpoint_type(1);
+                assert_eq!(read, expected, "version {version}");
+            }
         }
     }
 
@@ -111,6 +121,7 @@ mod tests {
                     .with_cluster_id("c-1".into())
                     .with_controller_id(controller.into())
                     .with_brokers(vec![theirs(1, None), theirs(2, Some("r"))])
+                    .with_cluster_authorized_operations(1 << 8)
                     .with_unknown_tagged_fields(tag());
                 let body = encoded(&theirs, version);
                 let answer = DescribeCluster::decode(version, body.clone()).unwrap();
@@ -120,6 +131,7 @@ mod tests {
                 assert_eq!(&*answer.cluster_id, "c-1");
                 let known = (controller >= 0).then_some(BrokerId(controller));
                 assert_eq!(answer.controller, known);
+                assert_eq!(answer.operations, 1 << 8);
                 assert_eq!(answer.brokers, [ours(1, None), ours(2, Some("r"))]);
                 refuses_damage::<DescribeCluster>(version, &body);
             }

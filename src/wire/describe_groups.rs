@@ -16,6 +16,8 @@ const MESSAGE_FROM: i16 = 6;
 #[derive(Clone, Debug)]
 pub(crate) struct DescribeGroups {
     pub(crate) groups: Vec<Arc<str>>,
+    /// Whether to tell what the asker may do (KIP-430).
+    pub(crate) operations: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct DescribedGroup {
     /// The assignor that the members agreed on, empty for none.
     pub(crate) protocol: Arc<str>,
     pub(crate) members: Vec<DescribedMember>,
+    /// What the asker may do, a bit for each of Kafka's numbers; `i32::MIN` where that is not told.
+    pub(crate) operations: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ impl Call for DescribeGroups {
     fn encode(&self, _version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
         body.array(&self.groups, |body, group| body.string(group));
-        body.bool(false); // without the operations that are allowed
+        body.bool(self.operations);
         body.no_tags();
     }
 
@@ -90,8 +94,8 @@ fn read_group(version: i16, d: &mut Decoder) -> Result<DescribedGroup, Malformed
         protocol_type: d.owned()?,
         protocol: d.owned()?,
         members: d.array(7, read_member)?,
+        operations: d.i32()?,
     };
-    d.i32()?; // the operations that are allowed
     d.skip_tags()?;
     Ok(group)
 }
@@ -123,9 +127,12 @@ mod tests {
     fn the_request_is_what_kafka_protocol_reads() {
         let call = DescribeGroups {
             groups: vec!["a".into(), "b".into()],
+            operations: true,
         };
         let group = |text: &'static str| StrBytes::from(text).into();
-        let expected = DescribeGroupsRequest::default().with_groups(vec![group("a"), group("b")]);
+        let expected = DescribeGroupsRequest::default()
+            .with_groups(vec![group("a"), group("b")])
+            .with_include_authorized_operations(true);
         for version in versions(ApiKey::DescribeGroups) {
             let read: DescribeGroupsRequest = request(&call, version);
             assert_eq!(read, expected, "version {version}");
@@ -191,6 +198,7 @@ mod tests {
                 protocol_type: "consumer".into(),
                 protocol: "range".into(),
                 members: vec![member, blank],
+                operations: i32::MIN,
             };
             let bad = DescribedGroup {
                 code: ErrorCode::GROUP_ID_NOT_FOUND,
@@ -200,6 +208,7 @@ mod tests {
                 protocol_type: "".into(),
                 protocol: "".into(),
                 members: vec![],
+                operations: i32::MIN,
             };
             assert_eq!(answer.groups, [group, bad], "version {version}");
             refuses_damage::<DescribeGroups>(version, &body);

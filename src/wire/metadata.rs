@@ -19,6 +19,8 @@ pub(crate) struct MetadataCall {
     pub(crate) topics: MetadataTopics,
     /// Whether the broker may create a topic that is missing, where its own settings allow that too.
     pub(crate) allow_auto_create: bool,
+    /// Whether to tell what the asker may do with the cluster and the topics (KIP-430).
+    pub(crate) operations: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct MetadataAnswer {
     pub(crate) topics: Vec<TopicMeta>,
     /// The whole answer's, from version 13 on: REBOOTSTRAP_REQUIRED (KIP-1102).
     pub(crate) code: ErrorCode,
+    /// What the asker may do with the cluster, a bit for each of Kafka's numbers; `i32::MIN` where that is not told.
+    pub(crate) operations: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub(crate) struct TopicMeta {
     pub(crate) id: TopicId,
     pub(crate) internal: bool,
     pub(crate) partitions: Vec<PartitionMeta>,
+    /// What the asker may do, a bit for each of Kafka's numbers; `i32::MIN` where that is not told.
+    pub(crate) operations: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +97,9 @@ impl Call for MetadataCall {
         }
         body.bool(self.allow_auto_create);
         if version <= 10 {
-            body.bool(false); // the cluster's authorized operations
+            body.bool(self.operations); // the cluster's
         }
-        body.bool(false); // the topics' authorized operations
+        body.bool(self.operations); // the topics'
         body.no_tags();
     }
 
@@ -104,9 +110,7 @@ impl Call for MetadataCall {
         let cluster_id = d.nullable_owned()?;
         let controller = d.broker()?;
         let topics = d.array(10, |d| read_topic(version, d))?;
-        if version <= 10 {
-            d.i32()?; // the cluster's authorized operations
-        }
+        let operations = if version <= 10 { d.i32()? } else { i32::MIN };
         let code = if version >= 13 {
             d.code()?
         } else {
@@ -121,6 +125,7 @@ impl Call for MetadataCall {
             controller,
             topics,
             code,
+            operations,
         })
     }
 }
@@ -150,7 +155,7 @@ fn read_topic(version: i16, d: &mut Decoder) -> Result<TopicMeta, Malformed> {
     };
     let internal = d.bool()?;
     let partitions = d.array(18, read_partition)?;
-    d.i32()?; // the topic's authorized operations
+    let operations = d.i32()?;
     d.skip_tags()?;
     Ok(TopicMeta {
         code,
@@ -158,6 +163,7 @@ fn read_topic(version: i16, d: &mut Decoder) -> Result<TopicMeta, Malformed> {
         id,
         internal,
         partitions,
+        operations,
     })
 }
 

@@ -17,11 +17,15 @@ const TYPE_FROM: i16 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumerGroupDescribe {
     pub(crate) groups: Vec<Arc<str>>,
+    /// Whether to tell what the asker may do.
+    pub(crate) operations: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct ShareGroupDescribe {
     pub(crate) groups: Vec<Arc<str>>,
+    /// Whether to tell what the asker may do.
+    pub(crate) operations: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct ModernGroup {
     /// The coordinator's, such as `uniform`.
     pub(crate) assignor: Arc<str>,
     pub(crate) members: Vec<ModernMember>,
+    /// What the asker may do, a bit for each of Kafka's numbers; `i32::MIN` where that is not told.
+    pub(crate) operations: i32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +60,10 @@ pub(crate) struct ModernMember {
     pub(crate) assignment: Topics<i32>,
 }
 
-fn encode(groups: &[Arc<str>], out: &mut BytesMut) {
+fn encode(groups: &[Arc<str>], operations: bool, out: &mut BytesMut) {
     let mut body = Encoder::new(out, true);
     body.array(groups, |body, group| body.string(group));
-    body.bool(false); // without the operations that are allowed
+    body.bool(operations);
     body.no_tags();
 }
 
@@ -79,8 +85,8 @@ fn decode(
             state,
             assignor: d.owned()?,
             members: d.array(12, &member)?,
+            operations: d.i32()?,
         };
-        d.i32()?; // the operations that are allowed
         d.skip_tags()?;
         Ok(group)
     })?;
@@ -148,7 +154,7 @@ impl Call for ConsumerGroupDescribe {
     }
 
     fn encode(&self, _version: i16, out: &mut BytesMut) {
-        encode(&self.groups, out);
+        encode(&self.groups, self.operations, out);
     }
 
     fn decode(version: i16, body: Bytes) -> Result<Self::Response, Malformed> {
@@ -165,7 +171,7 @@ impl Call for ShareGroupDescribe {
     }
 
     fn encode(&self, _version: i16, out: &mut BytesMut) {
-        encode(&self.groups, out);
+        encode(&self.groups, self.operations, out);
     }
 
     fn decode(_version: i16, body: Bytes) -> Result<Self::Response, Malformed> {
@@ -191,15 +197,25 @@ mod tests {
         let groups = || vec!["a".into(), "b".into()];
         let theirs: Vec<_> = ["a", "b"].map(|g| StrBytes::from(g).into()).into();
         for version in versions(ApiKey::ConsumerGroupDescribe) {
-            let call = ConsumerGroupDescribe { groups: groups() };
+            let call = ConsumerGroupDescribe {
+                groups: groups(),
+                operations: true,
+            };
             let read: ConsumerGroupDescribeRequest = request(&call, version);
-            let expected = ConsumerGroupDescribeRequest::default().with_group_ids(theirs.clone());
+            let expected = ConsumerGroupDescribeRequest::default()
+                .with_group_ids(theirs.clone())
+                .with_include_authorized_operations(true);
             assert_eq!(read, expected, "version {version}");
         }
         for version in versions(ApiKey::ShareGroupDescribe) {
-            let call = ShareGroupDescribe { groups: groups() };
+            let call = ShareGroupDescribe {
+                groups: groups(),
+                operations: true,
+            };
             let read: ShareGroupDescribeRequest = request(&call, version);
-            let expected = ShareGroupDescribeRequest::default().with_group_ids(theirs.clone());
+            let expected = ShareGroupDescribeRequest::default()
+                .with_group_ids(theirs.clone())
+                .with_include_authorized_operations(true);
             assert_eq!(read, expected, "version {version}");
         }
     }
@@ -222,6 +238,7 @@ mod tests {
             state: "Stable".into(),
             assignor: "uniform".into(),
             members: vec![member("m-1"), member("m-2")],
+            operations: i32::MIN,
         };
         let bad = ModernGroup {
             code: ErrorCode::GROUP_ID_NOT_FOUND,
@@ -230,6 +247,7 @@ mod tests {
             state: "".into(),
             assignor: "".into(),
             members: vec![],
+            operations: i32::MIN,
         };
         [group, bad]
     }

@@ -146,6 +146,7 @@ async fn ask(
 async fn described(connection: &Connection, group: &Arc<str>) -> Option<Grounds> {
     let call = DescribeGroups {
         groups: vec![group.clone()],
+        operations: false,
     };
     let answer = connection.call(&call, DESCRIBING).await.ok()?;
     let told = answer.groups.into_iter().next()?;

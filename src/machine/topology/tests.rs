@@ -29,6 +29,7 @@ fn topic(id: TopicId, partitions: &[(i32, i32)]) -> TopicMeta {
         id,
         internal: false,
         partitions: partitions.iter().enumerate().map(partition).collect(),
+        operations: i32::MIN,
     }
 }
 
@@ -47,6 +48,7 @@ fn answer(topics: Vec<TopicMeta>) -> MetadataAnswer {
     };
     MetadataAnswer {
         throttle: Duration::ZERO,
+        operations: i32::MIN,
         brokers: [1, 2].map(broker).to_vec(),
         cluster_id: Some("cluster".into()),
         controller: Some(BrokerId(1)),

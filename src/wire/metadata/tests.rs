@@ -14,7 +14,7 @@ use crate::wire::testing::{
 #[test]
 fn the_request_is_what_kafka_protocol_reads() {
     for version in versions(ApiKey::Metadata) {
-        for allow in [false, true] {
+        for (allow, operations) in [(false, true), (true, false)] {
             for names in [None, Some(&[][..]), Some(&["a", "topic-2"])] {
                 let topics = match names {
                     None => MetadataTopics::All,
@@ -25,6 +25,7 @@ fn the_request_is_what_kafka_protocol_reads() {
                 let call = MetadataCall {
                     topics,
                     allow_auto_create: allow,
+                    operations,
                 };
                 let theirs = names.map(|names| {
                     let topic = |name: &&str| {
@@ -35,7 +36,9 @@ fn the_request_is_what_kafka_protocol_reads() {
                 });
                 let expected = MetadataRequest::default()
                     .with_topics(theirs)
-                    .with_allow_auto_topic_creation(allow);
+                    .with_allow_auto_topic_creation(allow)
+                    .with_include_cluster_authorized_operations(operations && version <= 10)
+                    .with_include_topic_authorized_operations(operations);
                 let read: MetadataRequest = request(&call, version);
                 assert_eq!(read, expected, "version {version}");
             }
@@ -113,7 +116,7 @@ prop_compose! {
     fn answer(version: i16)(
         throttle in 0i32.., brokers in prop::collection::vec(broker(), 0..4),
         cluster in prop::option::of(text()), controller in -1i32..5,
-        topics in prop::collection::vec(topic(version), 0..3), code: i16, tagged: bool,
+        topics in prop::collection::vec(topic(version), 0..3), code: i16, rights: i32, tagged: bool,
     ) -> MetadataResponse {
         let mut answer = MetadataResponse::default()
             .with_throttle_time_ms(throttle)
@@ -123,6 +126,9 @@ prop_compose! {
             .with_topics(topics);
         if version >= 13 {
             answer.error_code = code;
+        }
+        if version <= 10 {
+            answer.cluster_authorized_operations = rights;
         }
         if tagged {
             answer.unknown_tagged_fields = tag();
@@ -160,6 +166,7 @@ fn converted(topic: &MetadataResponseTopic) -> TopicMeta {
         id: TopicId(topic.topic_id.into_bytes()),
         internal: topic.is_internal,
         partitions: topic.partitions.iter().map(partition).collect(),
+        operations: topic.topic_authorized_operations,
     }
 }
 
@@ -179,6 +186,7 @@ proptest! {
         let topics: Vec<_> = theirs.topics.iter().map(converted).collect();
         prop_assert_eq!(ours.topics, topics);
         prop_assert_eq!(ours.code.code(), theirs.error_code);
+        prop_assert_eq!(ours.operations, theirs.cluster_authorized_operations);
     }
 
     #[test]
