@@ -52,7 +52,7 @@
 //!
 //! Settings have typed setters, on [`ClientBuilder`], [`ProducerBuilder`] and [`ConsumerBuilder`], and Kafka's own names
 //! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
-//! is refused, with the one that was probably meant.
+//! is refused, with the one that was probably meant. A Java client's file does as it is: [`PropertiesFile`].
 //!
 //! # Keys and values
 //!
@@ -165,7 +165,8 @@ pub use admin::{
 };
 pub use client::Client;
 pub use config::{
-    Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset, SecurityProtocol,
+    Acks, Assignor, ClientBuilder, Compression, IsolationLevel, OffsetReset, PropertiesFile,
+    SecurityProtocol,
 };
 pub use consumer::{
     Committable, Consumer, ConsumerBuilder, ConsumerHandle, ConsumerRecord, ListenerFuture,

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use lexopt::{Arg, Parser};
-use ottla::{Client, ClientBuilder};
+use ottla::ClientBuilder;
 
-use crate::command_line::{setting, text, value};
+use crate::command_line::{Settings, text, value};
 use crate::format::Format;
 
 pub(crate) const USAGE: &str = "\
@@ -35,6 +35,9 @@ What to print:
                        The default is %v
   --json               an object with all of these; bytes that are no text as {\"hex\":...}
 
+  --command-config FILE
+                       the client's settings and group.id, as Kafka's own tools take them; -X and
+                       --group count instead
   -X name=value        a setting by its Kafka name, such as isolation.level=read_committed
 
 Exit status: 0 when it ended as asked, also by Ctrl-C; 1 when reading failed, 2 for wrong options.
@@ -68,7 +71,7 @@ impl Options {
         let mut topics = Vec::new();
         let (mut group, mut from, mut count, mut format) = (None, None, None, None);
         let mut exit_at_end = false;
-        let mut client = Client::builder();
+        let mut settings = Settings::default();
         let all = &mut arguments;
         while let Some(argument) = all.next().map_err(text)? {
             match argument {
@@ -89,7 +92,8 @@ impl Options {
                     once(&mut format, "--format or --json", parsed)?;
                 }
                 Arg::Long("json") => once(&mut format, "--format or --json", Format::Json)?,
-                Arg::Short('X') => client = setting(all, client)?,
+                Arg::Short('X') => settings.setting(all)?,
+                Arg::Long("command-config") => settings.file(all)?,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(other.unexpected().to_string()),
             }
@@ -100,9 +104,10 @@ impl Options {
         if count == Some(0) {
             return Err("--count: at least 1".to_owned());
         }
+        let (client, named) = settings.finish()?;
         Ok(Some(Self {
             topics,
-            group,
+            group: group.or(named),
             from,
             count,
             exit_at_end,
@@ -146,6 +151,32 @@ mod tests {
         let options = parse("--topic=a").unwrap().unwrap();
         assert!(options.group.is_none() && options.from.is_none() && options.count.is_none());
         assert!(parse("--topic a --help").unwrap().is_none());
+    }
+
+    #[test]
+    fn the_files_settings_hold_where_no_option_says_otherwise() {
+        let name = format!("ottla-consume-{}.properties", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let text = "group.id=g\nfetch.max.wait.ms=111\nfetch.min.bytes=222\nkey.deserializer=x.Y\n";
+        std::fs::write(&path, text).unwrap();
+        let file = format!("--command-config {}", path.display());
+        let options = parse(&format!("--topic a -X fetch.max.wait.ms=333 {file}"));
+        let options = options.unwrap().unwrap();
+        assert_eq!(options.group.as_deref(), Some("g"));
+        let shown = format!("{:?}", options.client);
+        assert!(
+            shown.contains("333ms") && !shown.contains("111ms"),
+            "{shown}"
+        );
+        assert!(shown.contains("222"), "{shown}");
+        let options = parse(&format!("--topic a --group h {file}"));
+        assert_eq!(options.unwrap().unwrap().group.as_deref(), Some("h"));
+        std::fs::write(&path, "interceptor.classes=x.Y\n").unwrap();
+        let wrong = parse(&format!("--topic a {file}")).err().unwrap();
+        assert!(wrong.contains("interceptor.classes"), "{wrong}");
+        std::fs::remove_file(&path).unwrap();
+        let wrong = parse(&format!("--topic a {file}")).err().unwrap();
+        assert!(wrong.starts_with("--command-config: "), "{wrong}");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 mod builder;
 mod client;
 mod consumer;
+mod java;
 mod login;
 mod producer;
 mod properties;
+mod properties_file;
 mod property;
 mod security;
 mod settings;
@@ -20,6 +22,7 @@ mod tests;
 pub use builder::ClientBuilder;
 pub(crate) use consumer::ConsumerOptions;
 pub(crate) use producer::ProducerOptions;
+pub use properties_file::PropertiesFile;
 pub use security::SecurityProtocol;
 pub(crate) use settings::Backoff;
 #[allow(unused_imports)]

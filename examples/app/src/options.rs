@@ -23,6 +23,14 @@ pub struct Parts {
     /// Which of the settings' profiles holds, such as local or docker
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+
+    /// Kafka's settings in a properties file, as Kafka's own tools take them; above those of the settings
+    #[arg(long, value_name = "FILE")]
+    pub command_config: Option<PathBuf>,
+
+    /// A setting of Kafka by its own name, above those of any file; may be given more than once
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// For an option that is a number from `least` to `most`.

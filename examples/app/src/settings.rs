@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use ottla::{Client, ClientBuilder};
+use ottla::{Client, ClientBuilder, PropertiesFile};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -99,16 +99,9 @@ impl Settings {
         }
         file.check_profiles(&source)?;
         let named = kafka.remove(BOOTSTRAP);
-        let mut builder = checked(&source, Client::builder(), kafka)?;
-        let bootstrap = match (&parts.bootstrap, named) {
-            (Some(hosts), _) => Some(("--bootstrap", hosts.clone())),
-            (None, Some(hosts)) => Some((source.as_str(), hosts)),
-            (None, None) => None,
-        };
-        if let Some((option, hosts)) = &bootstrap {
-            let set = builder.set(BOOTSTRAP, hosts);
-            builder = set.map_err(|error| Failure::option(*option, error))?;
-        }
+        let named = named.map(|hosts| (source.clone(), hosts));
+        let (builder, bootstrap) =
+            above(parts, checked(&source, Client::builder(), kafka)?, named)?;
         // The embedded broker's address is not known yet; any will do to find conflicts.
         let probe = match &bootstrap {
             Some(_) => builder.clone(),
@@ -129,6 +122,45 @@ impl Settings {
     pub fn client(&self) -> ClientBuilder {
         self.kafka.clone()
     }
+}
+
+/// What options say above the settings, and which servers were named last, and where.
+fn above(
+    parts: &Parts,
+    mut builder: ClientBuilder,
+    mut bootstrap: Option<(String, String)>,
+) -> Result<(ClientBuilder, Option<(String, String)>), Failure> {
+    if let Some(path) = &parts.command_config {
+        let option = format!("--command-config {}", path.display());
+        let file = PropertiesFile::read(path);
+        let file = file.map_err(|error| Failure::option("--command-config", error))?;
+        let set = builder.properties_file(&file);
+        builder = set.map_err(|error| Failure::option(&option, error))?;
+        if let Some(hosts) = file.get(BOOTSTRAP) {
+            bootstrap = Some((option, hosts.to_owned()));
+        }
+    }
+    for setting in &parts.set {
+        let Some((name, value)) = setting.split_once('=') else {
+            return Err(Failure::option(
+                format!("-X {setting}"),
+                "expected name=value",
+            ));
+        };
+        let set = builder.set(name, value);
+        builder = set.map_err(|error| Failure::option("-X", error))?;
+        if name == BOOTSTRAP {
+            bootstrap = Some(("-X".to_owned(), value.to_owned()));
+        }
+    }
+    if let Some(hosts) = &parts.bootstrap {
+        bootstrap = Some(("--bootstrap".to_owned(), hosts.clone()));
+    }
+    if let Some((option, hosts)) = &bootstrap {
+        let set = builder.set(BOOTSTRAP, hosts);
+        builder = set.map_err(|error| Failure::option(option, error))?;
+    }
+    Ok((builder, bootstrap))
 }
 
 fn checked(
@@ -267,6 +299,40 @@ mod tests {
         assert!(wrong.to_string().ends_with("docker, local"), "{wrong}");
         let wrong = Settings::load(&parts(None, Some("nowhere")), INCLUDED).unwrap_err();
         assert!(wrong.to_string().starts_with("--bootstrap: "), "{wrong}");
+    }
+
+    #[test]
+    fn a_properties_file_goes_above_the_settings_and_an_option_above_both() {
+        let name = format!("ottla-app-{}.properties", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let text = "bootstrap.servers=file:1\nlinger.ms=33\nretry.backoff.ms=44\ngroup.id=g\n\
+                    value.serializer=x.Y\n";
+        fs::write(&path, text).unwrap();
+        let with = |set: &[&str], bootstrap: Option<&str>| {
+            let parts = Parts {
+                command_config: Some(path.clone()),
+                set: set.iter().map(|text| (*text).to_owned()).collect(),
+                ..parts(Some("local"), bootstrap)
+            };
+            Settings::load(&parts, INCLUDED)
+        };
+        let settings = with(&["linger.ms=55"], None).unwrap();
+        assert_eq!(settings.bootstrap.as_deref(), Some("file:1"));
+        let shown = format!("{:?}", settings.kafka);
+        assert!(shown.contains("55ms") && shown.contains("44ms"), "{shown}");
+        assert!(!shown.contains("33ms"), "{shown}");
+        let settings = with(&["bootstrap.servers=x:1"], None).unwrap();
+        assert_eq!(settings.bootstrap.as_deref(), Some("x:1"));
+        let settings = with(&["bootstrap.servers=x:1"], Some("b:1")).unwrap();
+        assert_eq!(settings.bootstrap.as_deref(), Some("b:1"));
+        let wrong = with(&["linger"], None).unwrap_err().to_string();
+        assert!(wrong.starts_with("-X linger: "), "{wrong}");
+        fs::write(&path, "metric.reporters=x.Y\n").unwrap();
+        let wrong = with(&[], None).unwrap_err().to_string();
+        assert!(wrong.contains("metric.reporters"), "{wrong}");
+        fs::remove_file(&path).unwrap();
+        let wrong = with(&[], None).unwrap_err().to_string();
+        assert!(wrong.starts_with("--command-config: "), "{wrong}");
     }
 
     #[test]
