@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::apart::Apart;
 
-/// Between two ticks; with that a record's time is less than a millisecond behind.
-const PERIOD: Duration = Duration::from_micros(500);
+/// Between two ticks; with that, and what a sleep lasts longer, a record's time is less than a millisecond behind. Each
+/// tick takes a core from who sends for a moment.
+const PERIOD: Duration = Duration::from_micros(900);
 /// Ticks for which nobody asked, after which there are no more.
-const IDLE: u32 = 100;
+const IDLE: u32 = 50;
 
 /// Tells that time has passed, to who cannot afford to ask what time it is.
 ///
