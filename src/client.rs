@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::cluster::Cluster;
-use crate::config::{ClientBuilder, ConsumerOptions, ProducerOptions};
+use crate::config::{ClientBuilder, ClientSettings, ConsumerOptions, ProducerOptions};
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Error, Result};
-use crate::net::TcpConnector;
+use crate::net::{Connector, TcpConnector};
 use crate::producer::ProducerBuilder;
 
 /// A connection to one Kafka cluster.
@@ -112,19 +112,61 @@ impl ClientBuilder {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect(self) -> Result<Client> {
+        let prepared = self.prepare()?;
+        let cluster = Cluster::connect(prepared.settings.clone(), prepared.connector.clone());
+        Ok(prepared.client(cluster.await?))
+    }
+
+    /// Checks the settings, and looks for a bootstrap server that answers in the background, until there is one.
+    ///
+    /// For a program that must start while its cluster is away. Until then its calls wait, and fail, as they do when
+    /// the cluster goes away later; a server that is no Kafka, or refuses the login, is told of by those calls and in
+    /// the log.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for settings that do not fit together, and
+    /// [`Error::Closed`](crate::Error::Closed) outside a tokio runtime.
+    pub fn connect_lazily(self) -> Result<Client> {
+        let prepared = self.prepare()?;
+        tokio::runtime::Handle::try_current().map_err(|_| Error::Closed {
+            what: "the tokio runtime (connect inside one)",
+        })?;
+        let (settings, connector) = (prepared.settings.clone(), prepared.connector.clone());
+        Ok(prepared.client(Cluster::connect_lazily(settings, connector)))
+    }
+
+    fn prepare(self) -> Result<Prepared> {
         let connector = self.own_connector();
         let (settings, producer_defaults, consumer_defaults) = self.build_settings()?;
         let settings = Arc::new(settings);
         let connector = connector.unwrap_or_else(|| Arc::new(TcpConnector::with(&settings)));
-        let cluster = Cluster::connect(settings, connector).await?;
-        if let Some(tls) = &cluster.settings().tls {
-            tls.watch();
-        }
-        Ok(Client {
-            cluster,
+        Ok(Prepared {
+            settings,
+            connector,
             producer_defaults,
             consumer_defaults,
         })
+    }
+}
+
+/// All that a client is made of but its cluster.
+struct Prepared {
+    settings: Arc<ClientSettings>,
+    connector: Arc<dyn Connector>,
+    producer_defaults: ProducerOptions,
+    consumer_defaults: ConsumerOptions,
+}
+
+impl Prepared {
+    fn client(self, cluster: Cluster) -> Client {
+        if let Some(tls) = &cluster.settings().tls {
+            tls.watch();
+        }
+        Client {
+            cluster,
+            producer_defaults: self.producer_defaults,
+            consumer_defaults: self.consumer_defaults,
+        }
     }
 }
 

@@ -18,6 +18,12 @@ pub use self::answers::{
 };
 pub use self::batches::{compressed, record_set, round_trip};
 
+/// Spilled records' files: any bytes, and what we wrote with damage.
+#[cfg(feature = "spill")]
+pub fn spilled(data: &[u8]) {
+    crate::spill::fuzzed::files(data);
+}
+
 /// The largest answer, and the most bytes out of a decompressor; far above what the inputs are.
 const LIMIT: usize = 1 << 20;
 

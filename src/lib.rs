@@ -125,6 +125,7 @@
 //! - `tls`, on by default: TLS in pure Rust on x86_64 and aarch64; `tls-ring` and `tls-aws-lc-rs` take another cryptography,
 //!   which compiles C and runs on more processors. See [`tls`].
 //! - `keystores`: keys and certificates in PKCS#12, and trust stores in Java's own format (JKS).
+//! - `spill`: records that cannot be delivered are kept on disk and sent later. See `spill`.
 //! - `encrypted-keys`: private keys that a password encrypts (PKCS#8).
 //!
 //! gzip, snappy, lz4 and zstd are always there, in pure Rust: the build needs no C
@@ -150,6 +151,8 @@ mod producer;
 mod record;
 pub mod sasl;
 mod serdes;
+#[cfg(feature = "spill")]
+pub mod spill;
 pub mod tls;
 mod types;
 mod wire;

@@ -5,14 +5,15 @@
 //!
 //! - `OTTLA_FAULTS_SECONDS`: how long each storm lasts, for a soak; default a few seconds each.
 //! - `OTTLA_CHURN_SECONDS`: how long members come and go in each test of `churn`; default 25.
+//! - `OTTLA_SPILL_SECONDS`: how long the brokers are away in `spilling`; default 15.
 //! - `OTTLA_FAULTS_SEED`: the seed of `storms::a_mix_of_everything`, which prints it.
 //! - `OTTLA_FAULTS_PROXY`: lets every storm go through the proxies, so that a failure shows each batch's way.
 //! - `RUST_LOG`: what the client's own log has, which goes to a file that a failure names; default `debug`.
 //!
 //! # Coverage
 //!
-//! Each row of the project's table of faults, and what covers it. `application`, `churn`, `outages`, `reading`, `scripted`
-//! and `storms` are in `tests/faults`, `live` is `tests/live`; the others are unit tests in `src`.
+//! Each row of the project's table of faults, and what covers it. `application`, `churn`, `outages`, `reading`, `scripted`,
+//! `spilling` and `storms` are in `tests/faults`, `live` is `tests/live`; the others are unit tests in `src`.
 //!
 //! | Connection | covered by |
 //! |---|---|
@@ -80,6 +81,7 @@
 //! | runtime shut down without close | churn::nothing_is_lost_or_skipped_by_range, live::lifetime::a_runtime_that_ends_resolves_every_delivery, live::lifetime::a_runtime_that_ends_wakes_those_who_wait |
 //! | callback panics | consumer::membership::tests::a_listener_that_panics_does_not_end_the_membership, live::partitioning::a_partitioner_that_fails_fails_the_one_record |
 //! | callback calls back into the client | live::groups::a_listener_commits_before_it_gives_up, application::a_partitioner_may_call_the_producer |
+//! | killed while the cluster is away, restarted meanwhile | spilling::what_an_application_was_told_is_safe_outlasts_kills_in_an_outage |
 //! | record above max.request.size | live::size::a_record_above_max_request_size_fails_at_once |
 //! | empty key or value against null; duplicate headers; empty header key | live::round_trip::null_and_empty_keys_and_values_stay_distinct, live::round_trip::headers_keep_order_duplicates_nulls_and_empty_names |
 //! | buffer full | live::buffer::a_full_buffer_fails_within_a_tenth_of_max_block, live::buffer::waiters_are_served_first_come_first_served, live::buffer::try_enqueue_gives_the_record_back |
@@ -100,6 +102,7 @@ mod faults {
     pub(crate) mod reading;
     pub(crate) mod scripted;
     pub(crate) mod silence;
+    pub(crate) mod spilling;
     pub(crate) mod storms;
     pub(crate) mod trace;
     pub(crate) mod world;
@@ -111,11 +114,14 @@ use std::process::ExitCode;
 
 use faults::churn::{self, ledger};
 use faults::world::World;
-use faults::{application, checker, load, outages, reading, scripted, storms};
+use faults::{application, checker, load, outages, reading, scripted, spilling, storms};
 use kafka_cluster::suite::Suite;
 use libtest_mimic::{Failed, Trial};
 
 fn main() -> ExitCode {
+    if let Some(ended) = spilling::application() {
+        return ended;
+    }
     let mut suite = Suite::from_args(&[]);
     // One cluster, and one fault at a time.
     suite.arguments.test_threads = Some(1);
@@ -123,6 +129,7 @@ fn main() -> ExitCode {
     let mut live = scripted::trials(&world);
     live.extend(storms::trials(&world));
     live.extend(outages::trials(&world));
+    live.extend(spilling::trials(&world));
     live.extend(application::trials(&world));
     live.extend(reading::trials(&world));
     live.extend(churn::trials(&world));
@@ -193,6 +200,7 @@ fn coverage(names: &[String]) -> Result<(), Failed> {
             "outages",
             "reading",
             "scripted",
+            "spilling",
             "storms",
         ]
         .contains(&path[0]);

@@ -327,6 +327,14 @@ impl ClosedBatch {
         Ok((closed, Some(self.buf)))
     }
 
+    /// The same batch with another base offset than 0.
+    #[cfg(feature = "spill")]
+    pub(crate) fn at(mut self, base_offset: i64) -> Self {
+        self.header.base_offset = base_offset;
+        self.write_header();
+        self
+    }
+
     /// Stamps identity + base sequence, computes the CRC32C, freezes (zero copy).
     pub(crate) fn seal(mut self, producer: ProducerId, base_sequence: i32) -> Bytes {
         stamp(&mut self.buf, producer, base_sequence);

@@ -26,6 +26,9 @@ pub(super) struct ClusterInner {
     current: ArcSwap<Topology>,
     receiver: watch::Receiver<Arc<Topology>>,
     wake: Notify,
+    /// A look for metadata failed.
+    #[cfg(feature = "spill")]
+    failing: Notify,
     state: Mutex<ClusterState>,
 }
 
@@ -54,6 +57,8 @@ impl ClusterInner {
             current: ArcSwap::new(topology),
             receiver,
             wake: Notify::new(),
+            #[cfg(feature = "spill")]
+            failing: Notify::new(),
             state: Mutex::new(ClusterState {
                 sender: Some(sender),
                 interest: Interest::new(pace, now()),
@@ -223,9 +228,25 @@ impl ClusterInner {
 
     /// The request failed: it is made again.
     pub(super) fn failed(&self, ask: &Ask, error: Error) {
-        let mut state = self.lock();
-        state.last_failure = Some(error);
-        state.interest.failed(ask, now(), fastrand::f64());
+        {
+            let mut state = self.lock();
+            state.last_failure = Some(error);
+            state.interest.failed(ask, now(), fastrand::f64());
+        }
+        #[cfg(feature = "spill")]
+        self.failing.notify_waiters();
+    }
+
+    /// Waits until the last refresh has failed.
+    #[cfg(feature = "spill")]
+    pub(super) async fn unreachable(&self) -> Error {
+        loop {
+            let failing = self.failing.notified();
+            if let Some(error) = self.last_failure() {
+                return error;
+            }
+            failing.await;
+        }
     }
 
     /// Why the last refresh failed, if it did.

@@ -60,9 +60,36 @@ impl Cluster {
         let pool = Pool::new(settings.clone(), connector);
         let handle = Handle(ClusterInner::new(settings, pool));
         refresh::bootstrap(&handle.0).await?;
+        Ok(Self::start(handle))
+    }
+
+    /// The same without waiting for a server: each is tried until one answers.
+    pub(crate) fn connect_lazily(
+        settings: Arc<ClientSettings>,
+        connector: Arc<dyn Connector>,
+    ) -> Self {
+        let pool = Pool::new(settings.clone(), connector);
+        let cluster = Self::start(Handle(ClusterInner::new(settings, pool)));
+        cluster.request_refresh();
+        cluster
+    }
+
+    fn start(handle: Handle) -> Self {
         // The guard is made here: a task that is dropped before its first turn must end the cluster too.
         tokio::spawn(refresh::run(CloseOnDrop(handle.0.clone())));
-        Ok(Self(Arc::new(handle)))
+        Self(Arc::new(handle))
+    }
+
+    /// Whether the last look for metadata failed.
+    #[cfg(feature = "spill")]
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.inner().last_failure().is_some()
+    }
+
+    /// Waits until no server answers: why the last look for metadata failed. At once while that is so.
+    #[cfg(feature = "spill")]
+    pub(crate) async fn unreachable(&self) -> Error {
+        self.inner().unreachable().await
     }
 
     fn inner(&self) -> &Arc<ClusterInner> {

@@ -17,6 +17,10 @@ impl Error {
             | Self::Deadline { .. }
             | Self::PollInterval { .. }
             | Self::PartitionsLost { .. } => true,
+            #[cfg(feature = "spill")]
+            Self::Spill { .. } | Self::SpillFull { .. } => true,
+            #[cfg(feature = "spill")]
+            Self::SpillLocked { .. } => false,
             Self::Authentication { refused, .. } | Self::Tls { refused, .. } => !refused,
             Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),

@@ -415,6 +415,44 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// The directory that records are spilled to could not be read or written.
+    #[cfg(feature = "spill")]
+    #[error("spill: {doing} {path}: {source}; see to the disk's room, rights and health")]
+    Spill {
+        /// What was being done.
+        doing: &'static str,
+        /// The file or folder.
+        path: Arc<str>,
+        /// What the operating system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+
+    /// The directory that records are spilled to holds as many bytes as it may.
+    #[cfg(feature = "spill")]
+    #[error(
+        "spill: no room for a record of {size} bytes beside {used} in max_bytes = {limit}: raise it, or send less while the \
+         cluster is away"
+    )]
+    SpillFull {
+        /// The record's size on disk, at most.
+        size: usize,
+        /// Bytes in the directory.
+        used: u64,
+        /// Its bound.
+        limit: u64,
+    },
+
+    /// The directory that records are spilled to is another process's, or another producer's of this one.
+    #[cfg(feature = "spill")]
+    #[error(
+        "spill: {directory} is in use by another producer, here or in another process: give each its own"
+    )]
+    SpillLocked {
+        /// The directory.
+        directory: Arc<str>,
+    },
+
     /// `close` of a consumer or an admin call did not end within its own limit.
     #[error("{what} did not end within {limit:?}")]
     Deadline {

@@ -145,7 +145,7 @@ impl ProducerInner {
         self.carry_out(queue, changed)
     }
 
-    fn check_size(&self, bound: usize) -> Result<()> {
+    pub(crate) fn check_size(&self, bound: usize) -> Result<()> {
         let size = bound + HEADER_LEN;
         let limits = [
             (self.settings.max_request_size, "max.request.size"),

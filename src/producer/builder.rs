@@ -23,6 +23,13 @@ impl ProducerBuilder {
         Self { cluster, options }
     }
 
+    /// The cluster, and the settings once they are checked.
+    #[cfg(feature = "spill")]
+    pub(crate) fn checked(self) -> Result<(Cluster, crate::config::ProducerSettings)> {
+        let settings = self.options.check(self.cluster.settings())?;
+        Ok((self.cluster, settings))
+    }
+
     /// Sets one setting by its Kafka name. White space around name and value is ignored.
     ///
     /// # Errors

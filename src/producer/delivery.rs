@@ -36,6 +36,32 @@ impl Delivery {
         }
     }
 
+    /// A second handle to the same record; this one must not have been polled yet.
+    #[cfg(feature = "spill")]
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            result: self.result.clone(),
+            index: self.index,
+            mark: self.mark,
+        }
+    }
+
+    /// Why the record failed, `None` in it for one that did not; `None` while nobody knows.
+    #[cfg(feature = "spill")]
+    pub(crate) fn failure(&self) -> Option<Option<crate::error::Error>> {
+        let Some(result) = &self.result else {
+            return Some(None);
+        };
+        match result.state() {
+            PENDING => None,
+            ACKED => Some(None),
+            _ => result.fate(self.index).map(|fate| match fate {
+                Fate::Acked { .. } => None,
+                Fate::Failed(error) => Some(error),
+            }),
+        }
+    }
+
     /// Where the record goes.
     #[must_use]
     ///

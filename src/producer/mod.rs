@@ -20,6 +20,8 @@ mod drain;
 mod end;
 mod enqueue;
 mod flushed;
+#[cfg(feature = "spill")]
+mod halt;
 mod identity;
 mod inner;
 mod last_use;
@@ -52,6 +54,8 @@ use crate::metrics::ProducerMetrics;
 use crate::record::Record;
 use crate::types::after;
 
+#[cfg(feature = "spill")]
+pub(crate) use self::accept::Refused as NotAccepted;
 pub use self::builder::ProducerBuilder;
 pub use self::delivery::{Delivery, RecordMetadata};
 pub use self::enqueue::Enqueue;
@@ -120,7 +124,7 @@ impl Producer {
     }
 
     #[inline]
-    fn inner(&self) -> &Arc<ProducerInner> {
+    pub(crate) fn inner(&self) -> &Arc<ProducerInner> {
         &self.handle.inner
     }
 

@@ -67,6 +67,25 @@ impl<T: Clone> BatchQueue<T> {
         self.check();
     }
 
+    /// Accepts no more records for now, and ends those that wait, with what will come back to wait; what is in flight is
+    /// left to its answer.
+    #[cfg(feature = "spill")]
+    pub(crate) fn halt(&mut self, error: &Arc<Error>, ended: &mut Vec<Ended<T>>) {
+        self.closed = true;
+        if let Some(place) = self.end_detached(|_| true, ended, |_| (**error).clone()) {
+            self.sequences.lose(place);
+        }
+        self.gone(error, ended);
+    }
+
+    /// Accepts records again after `halt` or `abort`.
+    #[cfg(feature = "spill")]
+    pub(crate) fn reopen(&mut self) {
+        self.closed = false;
+        self.gone = None;
+        self.check();
+    }
+
     /// Ends what has begun at a time that is `over`; what is in flight is told by `now` how long its broker is silent.
     fn end_where(
         &mut self,

@@ -1,0 +1,324 @@
+//! Which way each topic's records go: to the cluster at once, or to disk behind those that are there.
+//!
+//! ```text
+//!            gives up               spills             replayed
+//!   Direct ───────────▶ Holding ───────────▶ Spilling ───────────▶ Holding ───▶ Direct
+//!                                               ▲  new ones come     │
+//!                                               └────────────────────┘
+//! ```
+//!
+//! While a lane is held its records wait, for moments: those that were handed over before are brought to disk, or the last
+//! ones from disk are sent, and none may pass them.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use tracing::debug;
+
+use super::entry::Kept;
+use super::store::size;
+use super::verdict::{Fate, of_new};
+use crate::error::Result;
+use crate::producer::Delivery;
+use crate::types::TopicName;
+
+/// Which way a topic's records go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To the cluster.
+    #[default]
+    Direct,
+    /// Not before the route is another.
+    Holding,
+    /// To disk.
+    Spilling,
+}
+
+/// A record that was handed to the producer, and may have to be spilled yet.
+pub(crate) struct Pending {
+    pub(crate) record: Kept,
+    pub(crate) delivery: Delivery,
+    pub(crate) accepted: Instant,
+    /// Told when it is on disk, or cannot be.
+    pub(crate) told: oneshot::Sender<Result<()>>,
+}
+
+/// One topic.
+#[derive(Default)]
+struct Lane {
+    route: Route,
+    /// In the order of acceptance, by partition.
+    pending: HashMap<i32, VecDeque<Pending>>,
+    /// Its records are being brought to disk.
+    giving_up: bool,
+    /// A task sends what is on disk.
+    replaying: bool,
+    /// Callers who were told to spill and have not yet.
+    entering: usize,
+}
+
+/// All topics.
+pub(crate) struct Lanes {
+    lanes: HashMap<TopicName, Lane>,
+    second_copies: bool,
+    /// Bytes of records that are pending, or over and not yet let go.
+    kept: usize,
+    /// All lanes are looked through when so many are kept.
+    sweep_at: usize,
+}
+
+/// So many bytes of records that are over are kept at most.
+const SWEEP: usize = 2 << 20;
+
+impl Lanes {
+    pub(crate) fn new(second_copies: bool) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            second_copies,
+            kept: 0,
+            sweep_at: SWEEP,
+        }
+    }
+
+    fn lane(&mut self, topic: &TopicName) -> &mut Lane {
+        self.lanes.entry(topic.clone()).or_default()
+    }
+
+    /// Which way the topic's next record goes; whoever is told to spill says with [`entered`](Self::entered) that it has.
+    pub(crate) fn enter(&mut self, topic: &str) -> Route {
+        let Some(lane) = self.lanes.get_mut(topic) else {
+            return Route::Direct;
+        };
+        if lane.route == Route::Spilling {
+            lane.entering += 1;
+        }
+        lane.route
+    }
+
+    /// A record that was to be spilled is with the store's thread.
+    pub(crate) fn entered(&mut self, topic: &str) {
+        if let Some(lane) = self.lanes.get_mut(topic) {
+            lane.entering -= 1;
+        }
+    }
+
+    /// A record was handed to the producer; true when its topic's records have been brought to disk meanwhile.
+    pub(crate) fn accepted(&mut self, topic: &TopicName, pending: Pending) -> bool {
+        let second_copies = self.second_copies;
+        let lane = self.lane(topic);
+        let partition = pending.delivery.target().partition();
+        let queue = lane.pending.entry(partition).or_default();
+        // Those that are over leave as others come: two for each.
+        let mut gone = 0;
+        for _ in 0..2 {
+            gone += queue.pop_front_if_over(second_copies).unwrap_or(0);
+        }
+        let size = size(&pending.record);
+        queue.push_back(pending);
+        let is_late = lane.route != Route::Direct;
+        self.kept = self.kept.saturating_sub(gone) + size;
+        if self.kept >= self.sweep_at {
+            self.sweep();
+        }
+        is_late
+    }
+
+    /// Lets the records of all lanes go that are over.
+    fn sweep(&mut self) {
+        let second_copies = self.second_copies;
+        let queues = self
+            .lanes
+            .values_mut()
+            .flat_map(|lane| lane.pending.values_mut());
+        for queue in queues {
+            while let Some(size) = queue.pop_front_if_over(second_copies) {
+                self.kept = self.kept.saturating_sub(size);
+            }
+        }
+        self.sweep_at = self.kept + SWEEP;
+    }
+
+    /// Begins to bring the topic's records to disk; false when somebody does already.
+    pub(crate) fn begin_giving_up(&mut self, topic: &TopicName) -> bool {
+        let lane = self.lane(topic);
+        if lane.giving_up {
+            return false;
+        }
+        lane.giving_up = true;
+        if lane.route == Route::Direct {
+            lane.route = Route::Holding;
+        }
+        true
+    }
+
+    /// Handles to the topic's records that have not been acknowledged.
+    pub(crate) fn unresolved(&mut self, topic: &TopicName) -> Vec<Delivery> {
+        let pending = self.lane(topic).pending.values().flatten();
+        let open = pending.filter(|pending| !pending.delivery.is_done());
+        open.map(|pending| pending.delivery.again()).collect()
+    }
+
+    /// Takes the topic's records, in the order of acceptance for each partition.
+    pub(crate) fn take(&mut self, topic: &TopicName) -> Vec<Pending> {
+        let queues = std::mem::take(&mut self.lane(topic).pending);
+        let pending: Vec<_> = queues.into_values().flatten().collect();
+        let sizes = pending.iter().map(|pending| size(&pending.record));
+        self.kept = self.kept.saturating_sub(sizes.sum());
+        pending
+    }
+
+    /// The topic's records are with the store's thread; true when a task must be started that sends them.
+    pub(crate) fn spilling(&mut self, topic: &TopicName) -> bool {
+        let lane = self.lane(topic);
+        lane.giving_up = false;
+        lane.route = Route::Spilling;
+        !std::mem::replace(&mut lane.replaying, true)
+    }
+
+    /// All that was read from disk was sent: holds what comes, to see whether that was all.
+    pub(crate) fn hold(&mut self, topic: &TopicName) {
+        self.lane(topic).route = Route::Holding;
+    }
+
+    /// There was more, and more than moments take.
+    pub(crate) fn release(&mut self, topic: &TopicName) {
+        self.lane(topic).route = Route::Spilling;
+    }
+
+    /// Whether those who were told to spill all have.
+    pub(crate) fn is_entered(&mut self, topic: &TopicName) -> bool {
+        let lane = self.lane(topic);
+        lane.entering == 0 && !lane.giving_up
+    }
+
+    /// Nothing is on disk any more; false when that is no longer so.
+    pub(crate) fn direct(&mut self, topic: &TopicName) -> bool {
+        let lane = self.lane(topic);
+        let is_empty = lane.route == Route::Holding && !lane.giving_up;
+        if is_empty {
+            lane.route = Route::Direct;
+            lane.replaying = false;
+        }
+        is_empty
+    }
+
+    /// What is on disk is not sent any more; what comes goes there all the same.
+    pub(crate) fn replay_ended(&mut self, topic: &TopicName) {
+        let lane = self.lane(topic);
+        lane.replaying = false;
+        lane.route = Route::Spilling;
+    }
+
+    /// Whether what is on disk is being sent, of any topic.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.lanes.values().any(|lane| lane.replaying)
+    }
+
+    /// Topics whose oldest record was accepted before that time and is not acknowledged; and when the next one was.
+    pub(crate) fn overdue(&mut self, before: Instant) -> (Vec<TopicName>, Option<Instant>) {
+        self.sweep();
+        let (mut overdue, mut next) = (Vec::new(), None::<Instant>);
+        for (topic, lane) in &mut self.lanes {
+            let mut is_overdue = false;
+            for queue in lane.pending.values_mut() {
+                let Some(front) = queue.front() else { continue };
+                if front.accepted <= before {
+                    is_overdue = true;
+                } else {
+                    next = Some(next.map_or(front.accepted, |next| next.min(front.accepted)));
+                }
+            }
+            lane.pending.retain(|_, queue| !queue.is_empty());
+            if is_overdue && !lane.giving_up {
+                overdue.push(topic.clone());
+            }
+        }
+        (overdue, next)
+    }
+
+    /// Topics with records that have not been acknowledged, or not been looked at since.
+    pub(crate) fn pending(&self) -> Vec<TopicName> {
+        let lanes = self.lanes.iter();
+        let pending = lanes.filter(|(_, lane)| !lane.pending.is_empty() || lane.giving_up);
+        pending.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// Lets the topic's records go about which nothing is left to be done.
+    pub(crate) fn settle(&mut self, topic: &TopicName) {
+        let second_copies = self.second_copies;
+        let queues = &mut self.lane(topic).pending;
+        let mut gone = 0;
+        for queue in queues.values_mut() {
+            queue.retain(|pending| {
+                let is_over = pending.state(second_copies) == State::Over;
+                gone += if is_over { size(&pending.record) } else { 0 };
+                !is_over
+            });
+        }
+        queues.retain(|_, queue| !queue.is_empty());
+        self.kept = self.kept.saturating_sub(gone);
+    }
+
+    /// Whether the topic has records that are in memory alone.
+    pub(crate) fn is_pending(&self, topic: &str) -> bool {
+        let lane = self.lanes.get(topic);
+        lane.is_some_and(|lane| !lane.pending.is_empty() || lane.giving_up)
+    }
+
+    /// How many topics' records go to disk.
+    pub(crate) fn spilling_topics(&self) -> usize {
+        let lanes = self.lanes.values();
+        lanes.filter(|lane| lane.route != Route::Direct).count()
+    }
+}
+
+/// A partition's records, in the order of acceptance.
+trait Queue {
+    /// Lets the first one go if nothing is left to be done about it; its size.
+    fn pop_front_if_over(&mut self, second_copies: bool) -> Option<usize>;
+}
+
+impl Queue for VecDeque<Pending> {
+    fn pop_front_if_over(&mut self, second_copies: bool) -> Option<usize> {
+        let front = self.front()?;
+        if front.state(second_copies) != State::Over {
+            return None;
+        }
+        let size = size(&front.record);
+        self.pop_front();
+        Some(size)
+    }
+}
+
+impl Pending {
+    /// What has become of it.
+    pub(crate) fn state(&self, second_copies: bool) -> State {
+        match self.delivery.failure() {
+            None => State::Open,
+            Some(None) => State::Over,
+            Some(Some(error)) => match of_new(&error, second_copies) {
+                Fate::Spill => State::ToSpill,
+                Fate::GiveBack => {
+                    if self.told.is_closed() {
+                        let topic = self.record.topic();
+                        debug!(topic, %error, "a record was given back, or nobody waited for it");
+                    }
+                    State::Over
+                }
+            },
+        }
+    }
+}
+
+/// What has become of a record that was handed to the producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing yet.
+    Open,
+    /// It is in the log, or its caller has it back.
+    Over,
+    /// It failed, and is to be spilled.
+    ToSpill,
+}
