@@ -7,6 +7,9 @@
 //!
 //! Records of 100 bytes go to partitions in a fixed disorder; every 1,800,000 the producer is flushed, when all batches are full. Each case is a process of
 //! its own, and the medians of five are compared. Bar: at most 1.2 times the processor time a record. Needs Linux.
+//!
+//! The last column is what the machine's memory alone asks for: the same bytes appended to one buffer a partition, in the
+//! same order, and nothing else. What many partitions cost beside that is the producer's.
 
 #![allow(
     clippy::indexing_slicing,
@@ -29,7 +32,10 @@ use process::{Failure, figure};
 const FEW: i32 = 1_000;
 const MANY: i32 = 10_000;
 const RUNS: usize = 5;
-/// So many records fill a batch of 4,096 bytes.
+const BATCH_SIZE: usize = 4096;
+/// Without a common divisor with either: it visits every partition in turn, far from the one before.
+const STEP: u64 = 7_919;
+/// So many records fill a batch.
 const A_BATCH: u64 = 36;
 /// How many records between two flushes: the last batch of each partition is full, with many partitions as with few.
 const FLUSHED: u64 = 5 * A_BATCH * MANY as u64;
@@ -61,27 +67,34 @@ fn main() -> Result<(), Failure> {
         }
     };
     let cases = [(FEW, address(FEW)?), (MANY, address(MANY)?)];
-    println!("partitions   us/record   fill   requests/1000 records");
+    println!("partitions   us/record   fill   requests/1000 records   us/record, copied only");
     let mut costs = [const { Vec::new() }; 2];
+    let mut copies = costs.clone();
     for _ in 0..RUNS {
-        for ((partitions, address), costs) in cases.iter().zip(&mut costs) {
+        let figures = costs.iter_mut().zip(&mut copies);
+        for ((partitions, address), (costs, copies)) in cases.iter().zip(figures) {
             let figures = process::run(&[address, partitions])?;
             let of = |name: &str| figures.get(name).copied().unwrap_or(f64::NAN);
             println!(
-                "{partitions:10} {:11.3} {:6.3} {:23.2}",
+                "{partitions:10} {:11.3} {:6.3} {:23.2} {:24.3}",
                 of("cpu"),
                 of("fill"),
-                of("requests")
+                of("requests"),
+                of("copy")
             );
             costs.push(of("cpu"));
+            copies.push(of("copy"));
         }
     }
-    let [few, many] = costs.map(|mut costs| {
-        costs.sort_by(f64::total_cmp);
-        costs[RUNS / 2]
-    });
+    let median = |mut figures: Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        figures[RUNS / 2]
+    };
+    let ([few, many], [few_copied, many_copied]) = (costs.map(median), copies.map(median));
     let ratio = many / few;
     println!("{MANY} partitions: {ratio:.2} x the processor time a record of {FEW}");
+    let (more, copied) = (many - few, many_copied - few_copied);
+    println!("{more:.3} us a record more, of which the copy alone needs {copied:.3}");
     if ratio <= MOST {
         Ok(())
     } else {
@@ -91,7 +104,10 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
     let client = Client::connect(address).await?;
-    let builder = client.producer().buffer_memory(256 << 20).batch_size(4096);
+    let builder = client
+        .producer()
+        .buffer_memory(256 << 20)
+        .batch_size(BATCH_SIZE);
     let builder = builder.delivery_timeout(Duration::from_secs(7200));
     let producer = builder.linger(Duration::from_secs(3600)).build()?;
     let topic = format!("partitions-{partitions}");
@@ -115,8 +131,7 @@ async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
         if i == warm_up {
             cpu = process::cpu()?;
         }
-        // A step without a common divisor visits every partition in turn, far from the one before.
-        let partition = (i * 7_919 % partitions as u64) as i32;
+        let partition = (i * STEP % partitions as u64) as i32;
         let record = Record::to(&topic).partition(partition).value(&payload);
         held.push_back(producer.enqueue(record).await?);
         if i % 64 == 0 {
@@ -139,5 +154,23 @@ async fn measure(address: &str, partitions: i32) -> Result<(), Failure> {
         requests as f64 * 1000.0 / (warm_up + RECORDS) as f64,
     );
     producer.close(Duration::from_secs(10)).await?;
+    figure("copy", copied(partitions as usize)?);
     Ok(())
+}
+
+/// Microseconds of processor time for appending a record's bytes to its partition's buffer.
+fn copied(partitions: usize) -> Result<f64, Failure> {
+    let record = [7; BATCH_SIZE / A_BATCH as usize];
+    // Written once, so that each has its memory.
+    let mut buffers = vec![vec![1u8; BATCH_SIZE]; partitions];
+    let cpu = process::cpu()?;
+    for i in 0..RECORDS {
+        let buffer = &mut buffers[(i * STEP % partitions as u64) as usize];
+        if buffer.len() + record.len() > BATCH_SIZE {
+            buffer.clear();
+        }
+        buffer.extend_from_slice(&record);
+    }
+    std::hint::black_box(&buffers);
+    Ok((process::cpu()? - cpu) * 1e6 / RECORDS as f64)
 }
