@@ -47,6 +47,7 @@
 //! - [`Consumer`]: hands out records, one by [`recv`](Consumer::recv) or many by [`poll`](Consumer::poll), of the
 //!   partitions that its group gives it or that it was assigned. One task reads; a [`ConsumerHandle`] steers from any
 //!   other: commits, seeks, pauses.
+//! - [`Runner`](runner::Runner): calls a handler with each record, many at a time, with retries and dead letters.
 //! - [`Admin`]: topics, settings, groups and their offsets, the cluster; access control, passwords, quotas and delegation
 //!   tokens.
 //!
@@ -149,6 +150,7 @@ mod metrics;
 mod net;
 mod producer;
 mod record;
+pub mod runner;
 pub mod sasl;
 mod serdes;
 #[cfg(feature = "spill")]

@@ -7,6 +7,7 @@ mod embedded {
     mod blocked;
     mod pausing;
     mod retries;
+    mod runner;
     mod spilling;
     mod whole_topics;
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Consumer, RebalanceListener};
+use super::{AckTracker, Consumer, RebalanceListener};
 use crate::cluster::Cluster;
 use crate::config::{Assignor, ConsumerOptions, IsolationLevel, OffsetReset};
 use crate::error::{Error, Result};
@@ -27,6 +27,7 @@ pub struct ConsumerBuilder {
     partitions: Vec<TopicPartition>,
     topics: Vec<TopicName>,
     listener: Option<Arc<dyn RebalanceListener>>,
+    acks: Option<Arc<dyn AckTracker>>,
 }
 
 impl ConsumerBuilder {
@@ -38,7 +39,25 @@ impl ConsumerBuilder {
             partitions: Vec::new(),
             topics: Vec::new(),
             listener: None,
+            acks: None,
         }
+    }
+
+    /// Commits what this tells, whatever `enable.auto.commit` says.
+    pub(crate) fn acknowledged_by(mut self, acks: Arc<dyn AckTracker>) -> Self {
+        self.options.auto_commit = Some(true);
+        self.acks = Some(acks);
+        self
+    }
+
+    /// The group, if there is one.
+    pub(crate) fn group(&self) -> Option<&Arc<str>> {
+        self.group.as_ref()
+    }
+
+    /// The topics that are subscribed to.
+    pub(crate) fn topics(&self) -> &[TopicName] {
+        &self.topics
     }
 
     /// Sets one setting by its Kafka name. White space around name and value is ignored.
@@ -312,7 +331,8 @@ impl ConsumerBuilder {
         let settings = self
             .options
             .check(self.cluster.settings(), group.is_some())?;
-        let consumer = Consumer::start(self.cluster, settings, self.group, self.listener);
+        let Self { cluster, group, .. } = self;
+        let consumer = Consumer::start(cluster, settings, group, self.listener, self.acks);
         if !self.partitions.is_empty() {
             consumer.assign(self.partitions)?;
         }

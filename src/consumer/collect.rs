@@ -239,10 +239,9 @@ impl FetchCollector {
         }
     }
 
-    /// Up to `max.poll.records` records of what is there, and fewer when they come out of large compressed batches.
-    pub(super) fn take_many(&mut self) -> Result<Records> {
+    /// Up to so many records of what is there, and fewer when they come out of large compressed batches.
+    pub(super) fn take_many(&mut self, most: usize) -> Result<Records> {
         let settings = &self.inner.settings;
-        let most = settings.max_poll_records;
         let enough = settings.partition_fetch_bytes.max(ENOUGH);
         let mut unpacked = 0;
         let mut records = Records::with_capacity(most.min(1024));
@@ -261,7 +260,7 @@ impl FetchCollector {
                         if !records.ends_in(&block) {
                             unpacked += active.completed.unpacked();
                         }
-                        records.put(block, from);
+                        records.put(block, from, active.version);
                         parts.push(PolledPart {
                             index: active.index,
                             version: active.version,

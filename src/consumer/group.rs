@@ -78,6 +78,10 @@ impl Host for Grouped {
         self.inner().committed(offsets);
     }
 
+    fn refused(&self, error: &Error) {
+        self.inner().refused(error);
+    }
+
     fn calls(&self) -> (u64, bool) {
         let calls = self.inner().calls();
         (calls.count, calls.is_waiting)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout_at;
 
+use super::acks::{AckTracker, FinishedOffset, Handling};
 use super::offsets::{Commit, Commits, Offsets};
 use super::subscription_state::{SubscriptionState, Wakes};
 use crate::batch::Spares;
@@ -25,6 +26,8 @@ pub(super) struct ConsumerInner {
     pub(super) looks_ahead: bool,
     /// The group's, if the consumer has one.
     pub(super) offsets: Option<Offsets>,
+    /// Who tells what the application is done with, if that is not said by calling again.
+    acks: Option<Arc<dyn AckTracker>>,
     state: Mutex<SubscriptionState>,
     /// Wakes the application's call: records, an error, or the end.
     pub(super) ready: Notify,
@@ -46,12 +49,32 @@ pub(super) struct AppCalls {
     pub(super) is_waiting: bool,
 }
 
+impl AppCalls {
+    /// The same of an application that goes on calling while handlers are under way: those that end count, and calls only
+    /// while there are none. One that never ends is not alive for calling.
+    fn of_handlers(self, handling: Handling) -> Self {
+        if handling.is_busy {
+            return Self {
+                count: handling.ended,
+                is_waiting: false,
+            };
+        }
+        // Never the number of before, when the last handler has just ended.
+        let idle = 1 << 63;
+        Self {
+            count: idle | self.count.wrapping_add(handling.ended),
+            ..self
+        }
+    }
+}
+
 impl ConsumerInner {
     pub(super) fn new(
         id: RoleId,
         cluster: Cluster,
         settings: ConsumerSettings,
         group: Option<Arc<str>>,
+        acks: Option<Arc<dyn AckTracker>>,
     ) -> Arc<Self> {
         let filter = Filter {
             read_committed: settings.isolation == crate::config::IsolationLevel::ReadCommitted,
@@ -68,6 +91,7 @@ impl ConsumerInner {
             settings,
             filter,
             offsets,
+            acks,
             state: Mutex::default(),
             ready: Notify::new(),
             positioned: Notify::new(),
@@ -178,6 +202,12 @@ impl ConsumerInner {
     /// Adds partitions that are not fetched before `begin`.
     pub(super) fn hold(&self, partitions: &[TopicPartition]) {
         self.lock().hold(partitions);
+        if let Some(acks) = &self.acks {
+            for partition in partitions {
+                let version = self.lock().find(partition).map(|held| held.version);
+                acks.hold(partition, version.unwrap_or_default());
+            }
+        }
         for partition in partitions {
             self.cluster
                 .add_interest(partition.topic(), self.settings.auto_create_topics);
@@ -235,6 +265,9 @@ impl ConsumerInner {
     /// Hands out nothing more of these partitions, and drops what is buffered; their positions stay.
     pub(super) fn stop(&self, partitions: &[TopicPartition]) {
         self.apply(|state| state.stop(partitions));
+        if let Some(acks) = &self.acks {
+            acks.stop(partitions);
+        }
     }
 
     /// Waits until the application is done with what it was handed of these, or is gone; `false` at the deadline.
@@ -253,29 +286,81 @@ impl ConsumerInner {
                 is_settled
             };
             if is_settled {
-                return true;
+                break;
             }
             if timeout_at(deadline, called).await.is_err() {
                 return false;
             }
+        }
+        let Some(acks) = self.acks.as_ref().filter(|_| !self.lock().is_gone) else {
+            return true;
+        };
+        timeout_at(deadline, acks.settled(partitions)).await.is_ok()
+    }
+
+    /// What the group has committed of a partition that begins.
+    pub(super) fn begun(&self, partition: &TopicPartition, committed: &OffsetAndMetadata) {
+        if let Some(acks) = &self.acks {
+            acks.begin(partition, committed);
+        }
+    }
+
+    /// So many bytes of records that were handed out are in use still: they count against the bound of what is fetched.
+    pub(super) fn set_held(&self, bytes: usize) {
+        self.apply(|state| state.set_held(bytes));
+    }
+
+    /// A commit was refused.
+    pub(super) fn refused(&self, error: &Error) {
+        if let Some(acks) = &self.acks {
+            acks.refused(error);
         }
     }
 
     /// Gives partitions up.
     pub(super) fn remove(&self, partitions: &[TopicPartition]) {
         self.apply(|state| state.remove(partitions));
+        self.removed(partitions);
+    }
+
+    fn removed(&self, partitions: &[TopicPartition]) {
+        if let Some(acks) = &self.acks {
+            acks.remove(partitions);
+        }
     }
 
     /// The same with partitions that are paused again if they come back with the next assignment.
     pub(super) fn give_up(&self, partitions: &[TopicPartition]) {
         self.apply(|state| state.give_up(partitions));
+        self.removed(partitions);
     }
 
     /// The offsets to commit: behind what the application is done with, where that was not committed last.
     pub(super) fn committable(&self, partitions: Option<&[TopicPartition]>) -> Commits {
+        if let Some(acks) = &self.acks {
+            let finished = acks.finished(partitions);
+            return finished
+                .into_iter()
+                .map(|one| self.behind_all(one))
+                .collect();
+        }
         self.positions_of(partitions, |partition| {
             Some(partition.done()).filter(|done| Some(done.offset) != partition.committed())
         })
+    }
+
+    /// Behind what follows the last finished record and is handed to nobody, as far as that was seen.
+    fn behind_all(&self, finished: FinishedOffset) -> (TopicPartition, Commit) {
+        let (partition, topic_id) = (finished.partition, finished.topic_id);
+        let mut offset = finished.offset;
+        let mut state = self.lock();
+        let read = state.find(&partition).filter(|p| p.is_of_topic(topic_id));
+        let read = read.filter(|_| finished.is_all);
+        if let Some(unseen) = read.and_then(|partition| partition.behind(offset.offset)) {
+            offset.offset = unseen.offset;
+            offset.leader_epoch = (unseen.leader_epoch >= 0).then_some(unseen.leader_epoch);
+        }
+        (partition, Commit { offset, topic_id })
     }
 
     /// The positions: behind what was handed out.
@@ -323,6 +408,10 @@ impl ConsumerInner {
                 partition.set_committed(Some(commit.offset.offset));
             }
         }
+        drop(state);
+        if let Some(acks) = &self.acks {
+            acks.committed(offsets);
+        }
     }
 
     pub(super) fn assignment(&self) -> Vec<TopicPartition> {
@@ -330,11 +419,13 @@ impl ConsumerInner {
     }
 
     pub(super) fn calls(&self) -> AppCalls {
+        let handling = self.acks.as_ref().map(|acks| acks.handling());
         let state = self.lock();
-        AppCalls {
+        let calls = AppCalls {
             count: state.calls,
             is_waiting: state.is_waiting,
-        }
+        };
+        handling.map_or(calls, |handling| calls.of_handlers(handling))
     }
 
     /// Does something to a partition under the lock, then wakes whoever has something to do by that.

@@ -316,6 +316,9 @@ async fn auto_commit<H: Host>(hands: Hands<H>, every: Duration) {
             .commit_in(turn, began, &done, until, Manner::Regular);
         let outcome = committing.await;
         hands.committed(&outcome.committed);
+        if let Err(error) = &outcome.result {
+            hands.host.refused(error);
+        }
         match outcome.result {
             Ok(()) => {}
             Err(error) if error.is_retriable() => debug!(%error, "offsets not committed this time"),

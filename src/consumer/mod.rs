@@ -1,5 +1,6 @@
 //! The consumer: records out of the log.
 
+mod acks;
 mod builder;
 mod collect;
 mod commit;
@@ -37,10 +38,12 @@ use group::Grouped;
 use inner::ConsumerInner;
 use membership::Membership;
 
+pub(crate) use acks::{AckTracker, FinishedOffset, Handling, Settling};
 pub use builder::ConsumerBuilder;
 pub use commit::Committable;
 pub use handle::ConsumerHandle;
 pub use listener::{ListenerFuture, LostReason, RebalanceListener};
+pub(crate) use offsets::Commit;
 pub use record::{
     ConsumerRecord, PartitionRecords, RecordRef, Records, RecordsIter, TimestampType,
 };
@@ -85,8 +88,9 @@ impl Consumer {
         settings: ConsumerSettings,
         group: Option<Arc<str>>,
         listener: Option<Arc<dyn RebalanceListener>>,
+        acks: Option<Arc<dyn AckTracker>>,
     ) -> Self {
-        let inner = ConsumerInner::new(next_role(), cluster, settings, group);
+        let inner = ConsumerInner::new(next_role(), cluster, settings, group, acks);
         let user: Weak<dyn TopicUser> = Arc::<ConsumerInner>::downgrade(&inner);
         inner.cluster.add_user(user);
         tokio::spawn(positions::run(positions::EndOnDrop(inner.clone())));
@@ -147,16 +151,34 @@ impl Consumer {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub async fn poll(&mut self) -> Result<Option<Records>> {
+        self.poll_at_most(self.inner().settings.max_poll_records)
+            .await
+    }
+
+    /// As [`poll`](Self::poll), with so many records at most.
+    pub(crate) async fn poll_at_most(&mut self, most: usize) -> Result<Option<Records>> {
         give_way().await;
         loop {
             if !self.collector.next_completed().await? {
                 return Ok(None);
             }
-            let records = self.collector.take_many()?;
+            let records = self.collector.take_many(most)?;
             if !records.is_empty() {
                 return Ok(Some(records));
             }
         }
+    }
+
+    /// The bound of all that is fetched and in use, in bytes.
+    pub(crate) fn buffer_memory(&self) -> usize {
+        self.inner().settings.buffer_memory
+    }
+
+    /// Has put the records of the last `poll` into the hands of an [`AckTracker`], which keeps so many bytes of memory in use.
+    pub(crate) fn passed_on(&self, held: usize) {
+        let inner = self.inner();
+        inner.enter(&mut inner.lock());
+        inner.set_held(held);
     }
 
     /// Counts what was handed out as done, commits it with `enable.auto.commit`, leaves the group, and ends.

@@ -31,7 +31,8 @@ use turns::{CommitTurn, Turns};
 use verdict::{CommitVerdict, verdict};
 use waiting::WaitingCommits;
 
-pub(super) use commits::{Commit, Commits, Manner, Outcome, Refusal};
+pub(crate) use commits::Commit;
+pub(super) use commits::{Commits, Manner, Outcome, Refusal};
 
 /// How long the coordinator may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! What the application is handed: records, as places in the bytes that were fetched.
 
+mod blocks;
 mod typed;
 
 use std::fmt;
@@ -244,7 +245,15 @@ impl fmt::Debug for RecordRef<'_> {
 #[derive(Default)]
 pub struct Records {
     slots: Vec<Slot>,
-    parts: Vec<(Arc<Block>, Range<usize>)>,
+    parts: Vec<Part>,
+}
+
+/// Records that lie in one block.
+struct Part {
+    block: Arc<Block>,
+    slots: Range<usize>,
+    /// Of the partition, when they were taken.
+    version: u64,
 }
 
 impl Records {
@@ -279,7 +288,7 @@ impl Records {
 
     /// The partitions that the records are from; one may come more than once.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.parts.iter().map(|(block, _)| &block.partition)
+        self.parts.iter().map(|part| &part.block.partition)
     }
 
     /// The records of each partition, in order; partitions in the order in which they first come.
@@ -300,7 +309,7 @@ impl Records {
     pub fn by_partition(&self) -> Vec<PartitionRecords<'_>> {
         let mut places: HashMap<&TopicPartition, usize> = HashMap::new();
         let mut all: Vec<PartitionRecords<'_>> = Vec::new();
-        for (part, (block, range)) in self.parts.iter().enumerate() {
+        for (part, Part { block, slots, .. }) in self.parts.iter().enumerate() {
             let place = *places.entry(&block.partition).or_insert(all.len());
             if place == all.len() {
                 all.push(PartitionRecords {
@@ -312,7 +321,7 @@ impl Records {
             }
             if let Some(one) = all.get_mut(place) {
                 one.parts.push(part);
-                one.len += range.len();
+                one.len += slots.len();
             }
         }
         all
@@ -327,8 +336,9 @@ impl Records {
     /// The records of one part.
     fn part(&self, place: usize) -> impl DoubleEndedIterator<Item = RecordRef<'_>> + use<'_> {
         let part = self.parts.get(place);
-        part.into_iter().flat_map(|(block, range)| {
-            let slots = self.slots.get(range.clone()).unwrap_or_default();
+        part.into_iter().flat_map(|part| {
+            let slots = self.slots.get(part.slots.clone()).unwrap_or_default();
+            let block = &part.block;
             slots.iter().map(move |slot| RecordRef { block, slot })
         })
     }
@@ -341,24 +351,28 @@ impl Records {
     /// Whether the last of them are of this block.
     pub(super) fn ends_in(&self, block: &Arc<Block>) -> bool {
         let last = self.parts.last();
-        last.is_some_and(|(last, _)| Arc::ptr_eq(last, block))
+        last.is_some_and(|last| Arc::ptr_eq(&last.block, block))
     }
 
-    /// The slots from `from` on are places in this block.
-    pub(super) fn put(&mut self, block: Arc<Block>, from: usize) {
-        self.parts.push((block, from..self.slots.len()));
+    /// The slots from `from` on are places in this block; the partition has this version.
+    pub(super) fn put(&mut self, block: Arc<Block>, from: usize, version: u64) {
+        self.parts.push(Part {
+            block,
+            slots: from..self.slots.len(),
+            version,
+        });
     }
 
     /// Leaves out the parts for which `keep`, told each part's place, says no.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let old = std::mem::take(&mut self.slots);
         let parts = std::mem::take(&mut self.parts);
-        for (place, (block, range)) in parts.into_iter().enumerate() {
+        for (place, part) in parts.into_iter().enumerate() {
             if keep(place) {
                 let from = self.slots.len();
                 self.slots
-                    .extend_from_slice(old.get(range).unwrap_or_default());
-                self.put(block, from);
+                    .extend_from_slice(old.get(part.slots).unwrap_or_default());
+                self.put(part.block, from, part.version);
             }
         }
     }
@@ -436,14 +450,14 @@ impl<'a> Iterator for RecordsIter<'a> {
     #[inline]
     fn next(&mut self) -> Option<RecordRef<'a>> {
         let slot = self.records.slots.get(self.at)?;
-        let (block, range) = loop {
-            let (block, range) = self.records.parts.get(self.part)?;
-            if self.at < range.end {
-                break (block, range);
+        let Part { block, slots, .. } = loop {
+            let part = self.records.parts.get(self.part)?;
+            if self.at < part.slots.end {
+                break part;
             }
             self.part += 1;
         };
-        debug_assert!(range.contains(&self.at));
+        debug_assert!(slots.contains(&self.at));
         self.at += 1;
         Some(RecordRef { block, slot })
     }

@@ -70,6 +70,8 @@ pub(super) struct SubscriptionState {
     pub(super) is_closed: bool,
     /// Bytes that the application was handed decompressed, and is not done with.
     pub(super) unpacked: usize,
+    /// Bytes that are in use by records which the application has passed on to handlers.
+    held: usize,
     /// The running fetch loops.
     pub(super) nodes: HashMap<BrokerId, NodeFetch>,
 }

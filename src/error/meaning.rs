@@ -41,6 +41,7 @@ impl Error {
             | Self::NotAssigned { .. }
             | Self::TopicRecreated { .. }
             | Self::Decode { .. }
+            | Self::Handler { .. }
             | Self::Encode { .. }
             | Self::Undelivered { .. }
             | Self::RuntimeEnded { .. }

@@ -375,6 +375,23 @@ pub enum Error {
         reason: Arc<str>,
     },
 
+    /// A runner's handler failed with a record for good, and there is no dead-letter topic for it, or the application had the
+    /// runner stop: the record is unfinished, and whoever reads on begins with it.
+    #[error(
+        "the handler of {partition} failed at offset {offset} ({attempts} attempts): {reason}; give the runner a \
+         dead-letter topic, or skip the record by on_failure"
+    )]
+    Handler {
+        /// Where the record is from.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: i64,
+        /// How often the handler was called with it.
+        attempts: u32,
+        /// What the handler returned, or that it panicked.
+        reason: Arc<str>,
+    },
+
     /// A custom partitioner returned a partition that the topic does not have, or panicked.
     #[error("partitioner failed for topic {topic}: {reason}")]
     Partitioner {

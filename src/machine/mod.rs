@@ -4,4 +4,5 @@ pub(crate) mod fetch;
 pub(crate) mod group;
 pub(crate) mod interest;
 pub(crate) mod produce;
+pub(crate) mod runner;
 pub(crate) mod topology;

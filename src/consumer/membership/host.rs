@@ -62,6 +62,9 @@ pub(in crate::consumer) trait Host: Send + Sync + 'static {
     /// These offsets are committed.
     fn committed(&self, offsets: &[(TopicPartition, Commit)]);
 
+    /// Offsets were refused.
+    fn refused(&self, error: &Error);
+
     /// How often the application asked for records, and whether it is waiting for some now.
     fn calls(&self) -> (u64, bool);
 

@@ -84,17 +84,25 @@ impl<H: Host> Hands<H> {
         if !self.commits {
             return None;
         }
-        let done = self.host.committable(partitions);
-        if done.is_empty() {
-            return None;
+        let mut is_again = false;
+        loop {
+            let done = self.host.committable(partitions);
+            if done.is_empty() {
+                return None;
+            }
+            let committing = self.offsets.commit_until(&done, until, Manner::Parting);
+            let outcome = committing.await;
+            self.committed(&outcome.committed);
+            let left = done.len() - outcome.committed.len();
+            let error = outcome.result.err()?;
+            self.host.refused(&error);
+            // What was too long is left out now.
+            let is_too_long = error.broker_code() == Some(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+            if !is_too_long || std::mem::replace(&mut is_again, true) {
+                warn!(%error, partitions = left, "offsets of revoked partitions not committed");
+                return Some(error);
+            }
         }
-        let committing = self.offsets.commit_until(&done, until, Manner::Parting);
-        let outcome = committing.await;
-        self.committed(&outcome.committed);
-        let partitions = done.len() - outcome.committed.len();
-        let error = outcome.result.err()?;
-        warn!(%error, partitions, "offsets of revoked partitions not committed");
-        Some(error)
     }
 
     pub(super) fn committed(&self, committed: &Commits) {

@@ -5,10 +5,10 @@ use crate::types::{OffsetAndMetadata, TopicId, TopicPartition};
 
 /// An offset to commit, and of which topic it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::consumer) struct Commit {
-    pub(in crate::consumer) offset: OffsetAndMetadata,
+pub(crate) struct Commit {
+    pub(crate) offset: OffsetAndMetadata,
     /// Of the topic whose records were read; zero for the one that has the name, whichever that is.
-    pub(in crate::consumer) topic_id: TopicId,
+    pub(crate) topic_id: TopicId,
 }
 
 impl From<OffsetAndMetadata> for Commit {

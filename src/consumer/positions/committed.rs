@@ -28,9 +28,14 @@ pub(super) async fn find(inner: Arc<ConsumerInner>, sought: Vec<Sought>) {
             let mut found: HashMap<_, _> = found.into_iter().collect();
             for one in &sought {
                 match found.remove(&one.name) {
-                    Some(Ok(committed)) => apply_found(&inner, one, |state, index| {
-                        from_committed(&inner, state, index, committed)
-                    }),
+                    Some(Ok(committed)) => {
+                        if let Some(committed) = &committed {
+                            inner.begun(&one.name, committed);
+                        }
+                        apply_found(&inner, one, |state, index| {
+                            from_committed(&inner, state, index, committed)
+                        });
+                    }
                     // One that is refused does not hold up the others.
                     Some(Err(error)) => not_found(&inner, one, &error),
                     None => retry(&inner, one, None),

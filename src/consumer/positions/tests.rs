@@ -27,7 +27,7 @@ async fn ahead(offset_reset: OffsetReset) -> Arc<ConsumerInner> {
         offset_reset,
         ..consumer_settings()
     };
-    let inner = ConsumerInner::new(9, cluster, settings, None);
+    let inner = ConsumerInner::new(9, cluster, settings, None, None);
     let mut state = inner.lock();
     state.hold(&partitions([0]));
     let partition = state.get(0).unwrap();
@@ -226,7 +226,7 @@ async fn a_partition_that_its_topic_does_not_have_is_told_and_still_waited_for()
         },
         ..consumer_settings()
     };
-    let inner = ConsumerInner::new(9, brokers.cluster().await, settings, None);
+    let inner = ConsumerInner::new(9, brokers.cluster().await, settings, None, None);
     tokio::spawn(run(EndOnDrop(inner.clone())));
     let missing = partitions([99]);
     inner.hold(&missing);

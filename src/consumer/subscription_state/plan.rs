@@ -122,7 +122,8 @@ impl SubscriptionState {
     /// A broker's share of the buffer, and how much of it makes a partition full. Each broker has a share of its own: one
     /// that does not answer takes nothing from the others.
     fn share(&self, settings: &ConsumerSettings) -> (usize, usize) {
-        let memory = settings.buffer_memory.saturating_sub(self.unpacked);
+        let used = self.unpacked + self.held;
+        let memory = settings.buffer_memory.saturating_sub(used);
         let share = memory / self.nodes.len().max(1);
         // Whatever is left: what has nothing buffered is not full.
         (share, settings.partition_fetch_bytes.min(share).max(1))
@@ -280,6 +281,27 @@ impl SubscriptionState {
         Wakes {
             keeper: needs || node.is_none(),
             ..node.map(NodeFetch::wakes).unwrap_or_default()
+        }
+    }
+
+    /// So many bytes are in use by records that were handed out.
+    pub(in crate::consumer) fn set_held(&mut self, bytes: usize) -> Wakes {
+        let is_less = bytes < self.held;
+        self.held = bytes;
+        if is_less {
+            self.short_of_room()
+        } else {
+            Wakes::default()
+        }
+    }
+
+    /// Those fetch loops that wait for room.
+    fn short_of_room(&self) -> Wakes {
+        let all = self.nodes.values();
+        let short = all.filter(|node| node.missing > 0);
+        Wakes {
+            fetchers: short.map(|node| node.wake.clone()).collect(),
+            ..Wakes::default()
         }
     }
 

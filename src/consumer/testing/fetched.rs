@@ -20,7 +20,7 @@ pub(in crate::consumer) async fn of_group(
     group: Option<&str>,
 ) -> Consumer {
     let cluster = Brokers::start(count).cluster().await;
-    let inner = ConsumerInner::new(9, cluster, settings, group.map(Into::into));
+    let inner = ConsumerInner::new(9, cluster, settings, group.map(Into::into), None);
     let names = partitions(0..count);
     let mut state = inner.lock();
     state.hold(&names);

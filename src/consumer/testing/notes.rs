@@ -143,6 +143,8 @@ impl Host for Notes {
         self.note("committed", &[]);
     }
 
+    fn refused(&self, _error: &Error) {}
+
     fn calls(&self) -> (u64, bool) {
         *self.calls.lock().unwrap()
     }
