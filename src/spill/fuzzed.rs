@@ -1,5 +1,10 @@
 //! A topic's files as any bytes, and as what we wrote with damage: what the fuzz target calls.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a panic here is a finding, as it is in a test"
+)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
