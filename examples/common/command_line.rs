@@ -39,7 +39,7 @@ impl Settings {
         };
         // A mistake is told where it was made.
         let tried = Client::builder().set(name, value);
-        tried.map_err(|e| format!("-X {name}: {e}"))?;
+        tried.map(drop).map_err(|e| format!("-X {name}: {e}"))?;
         self.above.push((name.to_owned(), value.to_owned()));
         Ok(())
     }

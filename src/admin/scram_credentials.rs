@@ -155,16 +155,19 @@ impl Admin {
         Ok(answer.users)
     }
 
-    /// Gives users passwords for SCRAM and takes them away; each change has its own result, in order. All changes to
-    /// one user are made or none. Kafka: `AlterUserScramCredentials`.
+    /// Gives users passwords for SCRAM and takes them away; each change has its own result, in order. Kafka:
+    /// `AlterUserScramCredentials`.
+    ///
+    /// One change of each user at a time: brokers with KRaft refuse two of the same user, even of different hashes, with
+    /// `DUPLICATE_RESOURCE`, and make neither.
     ///
     /// A broker takes a new password within moments, not at once: it reads it as all that the controller writes.
     ///
     /// # Errors
     /// When no broker could be asked, or [`Error::Unsupported`] of a broker older than Kafka 2.7. A change's own result
     /// has the broker's error: `UNACCEPTABLE_CREDENTIAL` for too few or too many iterations, `RESOURCE_NOT_FOUND` where
-    /// there is no password to take away, `DUPLICATE_RESOURCE` for two changes to the same one; or [`Error::Config`]
-    /// for an empty password.
+    /// there is no password to take away, `DUPLICATE_RESOURCE` for two changes of one user; or [`Error::Config`] for
+    /// an empty password.
     pub async fn alter_user_scram_credentials(
         &self,
         changes: impl IntoIterator<Item = ScramCredentialChange>,

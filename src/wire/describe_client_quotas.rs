@@ -38,8 +38,11 @@ pub(crate) struct DescribeClientQuotasAnswer {
     pub(crate) throttle: Duration,
     pub(crate) code: ErrorCode,
     pub(crate) message: Option<Arc<str>>,
-    pub(crate) entries: Vec<(QuotaNames, Vec<(Arc<str>, f64)>)>,
+    pub(crate) entries: Vec<QuotaEntry>,
 }
+
+/// To whom quotas apply, and each quota by its name.
+pub(crate) type QuotaEntry = (QuotaNames, Vec<(Arc<str>, f64)>);
 
 fn is_flexible(version: i16) -> bool {
     version >= ApiKey::DescribeClientQuotas.flexible_from()

@@ -1,4 +1,4 @@
-//! Access control, passwords, quotas and delegation tokens administered: brokers act on it, and Java's tools see the same.
+//! Access control and passwords administered: brokers act on it, and Java's tools see the same.
 
 use std::time::Duration;
 
@@ -6,9 +6,8 @@ use kafka_cluster::Version;
 use libtest_mimic::Failed;
 use ottla::sasl::ScramHash;
 use ottla::{
-    AclBinding, AclBindingFilter, AclOperation, Admin, Client, ErrorCode, KafkaPrincipal,
-    NewDelegationToken, NewTopic, PatternType, QuotaChanges, QuotaEntity, QuotaFilter, Record,
-    ResourcePattern, ResourceType, ScramCredentialChange, SecurityProtocol,
+    AclBinding, AclBindingFilter, AclOperation, Admin, Client, ErrorCode, KafkaPrincipal, NewTopic,
+    PatternType, Record, ResourcePattern, ResourceType, ScramCredentialChange,
 };
 
 use super::logins::Secured;
@@ -16,12 +15,7 @@ use super::support::{Outcome, Suite, codes, eventually};
 
 const ACL_COMMAND: &str = "org.apache.kafka.tools.AclCommand";
 const CONFIG_COMMAND: &str = "kafka.admin.ConfigCommand";
-const TOKEN_COMMAND: &str = "org.apache.kafka.tools.DelegationTokenCommand";
 const ALICE: &str = "User:alice";
-/// What Java's tools take with `--command-config`.
-const ALICES_LOGIN: &str = "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n\
-    sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
-    username=\"alice\" password=\"alice-secret\";\n";
 
 pub(crate) fn promises(suite: &mut Suite) {
     suite.alone(
@@ -29,12 +23,12 @@ pub(crate) fn promises(suite: &mut Suite) {
         entries,
     );
     suite.alone(
-        "admin_security::passwords_quotas_and_tokens_are_what_brokers_and_java_go_by",
+        "admin_security::passwords_are_what_brokers_and_java_go_by",
         credentials,
     );
 }
 
-/// A broker that asks what each one may do, and makes delegation tokens.
+/// A broker that asks what each one may do.
 fn start() -> Result<Secured, Failed> {
     Secured::start(
         Version::V4_3_0,
@@ -45,7 +39,6 @@ fn start() -> Result<Secured, Failed> {
             ),
             // The brokers among themselves, and the tests' own administrator.
             ("super.users", "User:ANONYMOUS"),
-            ("delegation.token.secret.key", "0123456789abcdef"),
         ],
     )
 }
@@ -62,9 +55,7 @@ async fn credentials() -> Outcome {
     let secured = start()?;
     let root = Client::connect(&secured.cluster.bootstrap()).await?;
     let admin = root.admin();
-    passwords(&secured, &admin).await?;
-    quotas(&secured, &admin).await?;
-    tokens(&secured, &admin).await
+    passwords(&secured, &admin).await
 }
 
 /// What a tool of Java's prints, which must succeed.
@@ -241,18 +232,19 @@ async fn passwords(secured: &Secured, admin: &Admin) -> Outcome {
     let results = admin
         .alter_user_scram_credentials([
             carol(ScramHash::Sha256),
-            carol(ScramHash::Sha512).iterations(8192),
             ScramCredentialChange::upsert("dave", ScramHash::Sha256, "x").iterations(100),
             ScramCredentialChange::delete("erin", ScramHash::Sha256),
         ])
         .await?;
     let expected = [
         ErrorCode::NONE,
-        ErrorCode::NONE,
         ErrorCode::UNACCEPTABLE_CREDENTIAL,
         ErrorCode::RESOURCE_NOT_FOUND,
     ];
     assert_eq!(codes(&results), expected);
+    let other = carol(ScramHash::Sha512).iterations(8192);
+    let results = admin.alter_user_scram_credentials([other]).await?;
+    assert_eq!(codes(&results), [ErrorCode::NONE]);
     // The broker takes what was hashed here.
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let logs_in = async || {
@@ -306,135 +298,4 @@ async fn passwords(secured: &Secured, admin: &Admin) -> Outcome {
         connected.is_err()
     };
     eventually("carol no longer logs in", refused).await
-}
-
-async fn quotas(secured: &Secured, admin: &Admin) -> Outcome {
-    let alice = QuotaEntity::new().user("alice");
-    let results = admin
-        .alter_client_quotas([
-            QuotaChanges::of(alice.clone())
-                .set("producer_byte_rate", 123_456.0)
-                .set("consumer_byte_rate", 7.5),
-            QuotaChanges::of(QuotaEntity::new().default_user().client_id("app"))
-                .set("request_percentage", 50.0),
-            QuotaChanges::of(QuotaEntity::new().user("bob")).set("no_such_quota", 1.0),
-        ])
-        .await?;
-    let expected = [ErrorCode::NONE, ErrorCode::NONE, ErrorCode::INVALID_REQUEST];
-    assert_eq!(codes(&results), expected);
-    let of_alice = || QuotaFilter::all().user("alice").only();
-    let told = async || {
-        let told = admin.describe_client_quotas(of_alice()).await;
-        told.is_ok_and(|told| {
-            told.iter().any(|one| {
-                one.entity == alice
-                    && one.quotas.get("producer_byte_rate") == Some(&123_456.0)
-                    && one.quotas.get("consumer_byte_rate") == Some(&7.5)
-            })
-        })
-    };
-    eventually("the quota is told", told).await?;
-    let with_default = QuotaFilter::all().default_user().any_client_id();
-    let told = admin.describe_client_quotas(with_default).await?;
-    assert_eq!(told.len(), 1, "{told:?}");
-    let whom = ["--entity-type", "users", "--entity-name", "alice"];
-    let listed = java(
-        secured,
-        CONFIG_COMMAND,
-        &[&["--describe"], &whom[..]].concat(),
-    )?;
-    assert!(listed.contains("producer_byte_rate=123456"), "{listed}");
-    // The reverse.
-    let change = ["--alter", "--add-config", "producer_byte_rate=777"];
-    java(secured, CONFIG_COMMAND, &[&change[..], &whom].concat())?;
-    let removed = QuotaChanges::of(alice).remove("consumer_byte_rate");
-    let results = admin.alter_client_quotas([removed]).await?;
-    assert_eq!(codes(&results), [ErrorCode::NONE]);
-    let told = async || {
-        let told = admin.describe_client_quotas(of_alice()).await;
-        told.is_ok_and(|told| {
-            told.iter().any(|one| {
-                one.quotas.len() == 1 && one.quotas.get("producer_byte_rate") == Some(&777.0)
-            })
-        })
-    };
-    eventually("Java's change is told", told).await
-}
-
-async fn tokens(secured: &Secured, admin: &Admin) -> Outcome {
-    // Nobody in particular is given none.
-    let refused = admin
-        .create_delegation_token(NewDelegationToken::new())
-        .await;
-    let text = refused.err().ok_or("a token for nobody")?.to_string();
-    assert!(
-        text.contains("DELEGATION_TOKEN_REQUEST_NOT_ALLOWED"),
-        "{text}"
-    );
-    let alice = secured.named("PLAIN", "alice", "alice-secret").await?;
-    let alice = alice.admin();
-    let bob = KafkaPrincipal::user("bob");
-    let new = NewDelegationToken::new()
-        .renewer(bob.clone())
-        .max_lifetime(Duration::from_secs(3600));
-    let token = alice.create_delegation_token(new).await?;
-    assert_eq!(token.owner, KafkaPrincipal::user("alice"));
-    let lifetime = token.max_timestamp.duration_since(token.issued);
-    assert_eq!(lifetime.unwrap(), Duration::from_secs(3600));
-    let by_token = || {
-        Client::builder()
-            .bootstrap_servers(secured.proxy.address())
-            .security_protocol(SecurityProtocol::SaslPlaintext)
-    };
-    let logs_in = async || {
-        let Ok(login) = token.login(ScramHash::Sha512) else {
-            return false;
-        };
-        by_token().sasl(login).connect().await.is_ok()
-    };
-    eventually("the token logs in", logs_in).await?;
-    let told = async || {
-        let told = alice.describe_delegation_tokens().await;
-        told.is_ok_and(|told| {
-            told.iter()
-                .any(|one| one.id == token.id && one.renewers == [bob.clone()])
-        })
-    };
-    eventually("the token is told", told).await?;
-    let others = alice.describe_delegation_tokens_of([bob]).await?;
-    assert!(others.is_empty(), "{others:?}");
-    let renewed = alice
-        .renew_delegation_token(&token.hmac, Some(Duration::from_secs(60)))
-        .await?;
-    assert!(renewed < token.max_timestamp);
-
-    // Java's tool sees it, as who it belongs to, and makes another that we see.
-    let file = secured.cluster.dir().join("alice.properties");
-    std::fs::write(&file, ALICES_LOGIN)?;
-    let file = file.display().to_string();
-    let address = secured.proxy.address();
-    let server = ["--bootstrap-server", &address, "--command-config", &file];
-    let run = |what: &[&str]| -> Result<String, Failed> {
-        let arguments = [&server[..], what].concat();
-        let output = secured.cluster.tool(TOKEN_COMMAND, &arguments)?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let listed = run(&["--describe"])?;
-    assert!(listed.contains(&*token.id), "{listed}");
-    run(&["--create", "--max-life-time-period", "60000"])?;
-    let both = async || {
-        let told = alice.describe_delegation_tokens().await;
-        told.is_ok_and(|told| told.len() == 2)
-    };
-    eventually("Java's token is told", both).await?;
-    alice.expire_delegation_token(&token.hmac, None).await?;
-    let gone = async || {
-        let told = alice.describe_delegation_tokens().await;
-        told.is_ok_and(|told| told.iter().all(|one| one.id != token.id))
-    };
-    eventually("the token has ended", gone).await?;
-    let refused = alice.renew_delegation_token(&token.hmac, None).await;
-    let code = refused.err().and_then(|error| error.broker_code());
-    assert_eq!(code, Some(ErrorCode::DELEGATION_TOKEN_NOT_FOUND));
-    Ok(())
 }
