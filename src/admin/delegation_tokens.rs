@@ -202,7 +202,7 @@ impl Admin {
         self.tokens_of(None).await
     }
 
-    /// The same, of these owners alone.
+    /// The same, of those alone of which one of these is the owner or a renewer.
     ///
     /// # Errors
     /// As [`describe_delegation_tokens`](Self::describe_delegation_tokens).
