@@ -1,7 +1,8 @@
 //! A pure-Rust, async [Apache Kafka](https://kafka.apache.org) client on tokio.
 //!
 //! This version sends and reads records, alone or in a group, and manages the cluster, on brokers from Kafka 2.5 to
-//! 4.3, with or without encryption by TLS ([`tls`]) and a login by SASL ([`sasl`]). It does not produce in transactions yet.
+//! 4.3, with or without encryption by TLS ([`tls`]) and a login by SASL ([`sasl`]). It produces in transactions, by both
+//! protocols that brokers have.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -44,6 +45,8 @@
 //!   batches. [`send`](Producer::send) waits for the acknowledgement, [`enqueue`](Producer::enqueue)
 //!   hands out a [`Delivery`] to await, [`try_enqueue`](Producer::try_enqueue) never waits and gives
 //!   the record back instead.
+//! - [`TransactionalProducer`]: begins one [`Transaction`] after the other, whose records, and a group's offsets, become
+//!   visible to readers with `isolation.level=read_committed` all at once, or never.
 //! - [`Consumer`]: hands out records, one by [`recv`](Consumer::recv) or many by [`poll`](Consumer::poll), of the
 //!   partitions that its group gives it or that it was assigned. One task reads; a [`ConsumerHandle`] steers from any
 //!   other: commits, seeks, pauses.
@@ -182,13 +185,14 @@ pub use error::{Error, ErrorCode, Result};
 pub use metrics::{BrokerMetrics, ConsumerMetrics, Latency, ProducerMetrics};
 pub use net::{Connecting, Connector, Endpoint, Resolving, TcpConnector, Transport};
 pub use producer::{
-    Delivery, Enqueue, Flushed, NotEnqueued, Partitioner, Producer, ProducerBuilder, RecordMetadata,
+    Delivery, Enqueue, Flushed, NotEnqueued, Partitioner, Producer, ProducerBuilder,
+    RecordMetadata, Transaction, TransactionalProducer,
 };
 pub use record::{Data, Header, Record};
 #[cfg(feature = "json")]
 pub use serdes::Json;
 pub use serdes::{FromData, RawData};
-pub use types::{OffsetAndMetadata, TopicId, TopicPartition};
+pub use types::{GroupMetadata, OffsetAndMetadata, TopicId, TopicPartition};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -132,6 +132,78 @@ impl From<i64> for OffsetAndMetadata {
     }
 }
 
+/// As whom a consumer's offsets are made part of a producer's transaction (KIP-447): its group, and the member and
+/// generation that it is of. Kafka: `ConsumerGroupMetadata`.
+///
+/// A [`ConsumerHandle`](crate::ConsumerHandle) tells its own; where the group has gone on since to another generation, the
+/// offsets are refused, and with them the transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMetadata {
+    group: Arc<str>,
+    generation: i32,
+    member_id: Arc<str>,
+    instance_id: Option<Arc<str>>,
+}
+
+impl GroupMetadata {
+    /// Of a group whose offsets no member keeps: partitions are assigned by hand.
+    pub fn new(group: impl Into<Arc<str>>) -> Self {
+        Self {
+            group: group.into(),
+            generation: -1,
+            member_id: "".into(),
+            instance_id: None,
+        }
+    }
+
+    /// Of a member, as of a generation of its group.
+    pub(crate) fn with_member(
+        mut self,
+        generation: i32,
+        member_id: Arc<str>,
+        instance_id: Option<Arc<str>>,
+    ) -> Self {
+        (self.generation, self.member_id, self.instance_id) = (generation, member_id, instance_id);
+        self
+    }
+
+    /// The group (`group.id`).
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The generation in which the member has its partitions; -1 without a member.
+    #[must_use]
+    pub fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// The member's id in its group; empty without a member.
+    #[must_use]
+    pub fn member_id(&self) -> &str {
+        &self.member_id
+    }
+
+    /// The member's `group.instance.id`, where it has one.
+    #[must_use]
+    pub fn instance_id(&self) -> Option<&str> {
+        self.instance_id.as_deref()
+    }
+
+    pub(crate) fn shared_group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    pub(crate) fn shared_member_id(&self) -> &Arc<str> {
+        &self.member_id
+    }
+
+    pub(crate) fn shared_instance_id(&self) -> Option<&Arc<str>> {
+        self.instance_id.as_ref()
+    }
+}
+
 /// A producer's identity at the brokers; the epoch fences what an earlier one still has on the way (KIP-98, KIP-360).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProducerId {

@@ -9,6 +9,7 @@ mod embedded {
     mod retries;
     mod runner;
     mod spilling;
+    mod transactions;
     mod whole_topics;
 }
 

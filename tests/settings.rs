@@ -384,7 +384,7 @@ async fn settings_that_conflict_are_refused_with_both_named() -> Outcome {
     ];
     let client = Client::connect(&broker().await?).await?;
     for (number, (change, names)) in conflicts.into_iter().enumerate() {
-        match change(client.producer()).and_then(ProducerBuilder::build) {
+        match change(client.producer()).and_then(|builder| builder.build()) {
             Err(error @ Error::Config { .. }) => {
                 let text = error.to_string();
                 assert!(

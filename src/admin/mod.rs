@@ -25,7 +25,7 @@ use crate::config::IsolationLevel;
 use crate::error::{Error, ErrorCode, Result};
 use crate::net::Connection;
 use crate::types::TopicPartition;
-use crate::wire::Call;
+use crate::wire::{Call, CoordinatorKind};
 
 pub use crate::cluster::{OffsetSpec, PartitionOffset};
 pub use acl::{
@@ -117,7 +117,13 @@ impl Admin {
     async fn coordinator(&self, group: &Arc<str>) -> Result<Connection> {
         let cluster = &self.calls.cluster;
         let connection = cluster.any().await?;
-        let found = find_by(&connection, group, self.calls.request_timeout()).await?;
+        let found = find_by(
+            &connection,
+            CoordinatorKind::Group,
+            group,
+            self.calls.request_timeout(),
+        )
+        .await?;
         cluster.at(&found.address, Purpose::Control).await
     }
 }

@@ -159,6 +159,10 @@ impl BatchHeader {
         !matches!(self.compression(), Ok(Codec::None))
     }
 
+    pub(super) fn set_transactional(&mut self) {
+        self.attributes |= TRANSACTIONAL;
+    }
+
     pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
     }

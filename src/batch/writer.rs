@@ -335,6 +335,13 @@ impl ClosedBatch {
         self
     }
 
+    /// Makes it a batch of a transaction.
+    pub(crate) fn in_transaction(mut self) -> Self {
+        self.header.set_transactional();
+        self.write_header();
+        self
+    }
+
     /// Stamps identity + base sequence, computes the CRC32C, freezes (zero copy).
     pub(crate) fn seal(mut self, producer: ProducerId, base_sequence: i32) -> Bytes {
         stamp(&mut self.buf, producer, base_sequence);

@@ -1,4 +1,4 @@
-//! Finds the broker that coordinates a group, and remembers it until it turns out to be another one.
+//! Finds the broker that coordinates a group or the transactions of an id, and remembers it until it turns out to be another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{Cluster, Purpose};
 use crate::error::{Error, ErrorCode};
 use crate::net::Connection;
 use crate::types::{Address, BrokerId};
-use crate::wire::FindCoordinator;
+use crate::wire::{CoordinatorKind, FindCoordinator};
 
 /// A broker that is silent for so long holds nobody up: the next try asks one that owes no answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,21 +22,27 @@ pub(crate) struct Node {
     pub(crate) address: Address,
 }
 
-/// Asks this broker which one coordinates a group.
+/// Asks this broker which one coordinates a group, or the transactions of an id.
 ///
 /// # Errors
 /// The broker's or the connection's.
 pub(crate) async fn find_by(
     connection: &Connection,
-    group: &Arc<str>,
+    kind: CoordinatorKind,
+    key: &Arc<str>,
     limit: Duration,
 ) -> Result<Node, Error> {
     let call = FindCoordinator {
-        group: group.clone(),
+        kind,
+        key: key.clone(),
     };
     let answer = connection.call(&call, limit).await?;
     let refused = |code| {
-        let context = format!("finding the coordinator of group {group}");
+        let of = match kind {
+            CoordinatorKind::Group => "group",
+            CoordinatorKind::Transaction => "transactional.id",
+        };
+        let context = format!("finding the coordinator of {of} {key}");
         Error::broker(code, answer.message.clone(), context)
     };
     answer.code.ok().map_err(refused)?;
@@ -46,10 +52,12 @@ pub(crate) async fn find_by(
     }
 }
 
-/// One group's coordinator.
+/// The coordinator of one group, or of the transactions of one id.
 pub(crate) struct Coordinator {
     cluster: Cluster,
-    group: Arc<str>,
+    kind: CoordinatorKind,
+    /// The group's name, or the id.
+    key: Arc<str>,
     /// By which connections it is looked for.
     purpose: Purpose,
     known: Arc<Mutex<Option<Node>>>,
@@ -57,10 +65,11 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    pub(crate) fn new(cluster: Cluster, group: Arc<str>) -> Self {
+    pub(crate) fn new(cluster: Cluster, kind: CoordinatorKind, key: Arc<str>) -> Self {
         Self {
             cluster,
-            group,
+            kind,
+            key,
             purpose: Purpose::Control,
             known: Arc::default(),
             asking: tokio::sync::Mutex::default(),
@@ -72,7 +81,8 @@ impl Coordinator {
     pub(crate) fn for_members(&self) -> Self {
         Self {
             cluster: self.cluster.clone(),
-            group: self.group.clone(),
+            kind: self.kind,
+            key: self.key.clone(),
             purpose: Purpose::Seek,
             known: self.known.clone(),
             asking: tokio::sync::Mutex::default(),
@@ -107,7 +117,7 @@ impl Coordinator {
     pub(crate) async fn ask(&self) -> Result<Node, Error> {
         let limit = self.cluster.settings().request_timeout;
         let connection = self.cluster.any_for(self.purpose).await?;
-        let answer = timeout(PATIENCE, find_by(&connection, &self.group, limit)).await;
+        let answer = timeout(PATIENCE, find_by(&connection, self.kind, &self.key, limit)).await;
         let node = answer.map_err(|_| Error::RequestTimeout {
             address: connection.address().to_string().into(),
             request: "FindCoordinator",
@@ -115,7 +125,7 @@ impl Coordinator {
         })??;
         let before = self.known().replace(node.clone());
         if before.as_ref() != Some(&node) {
-            debug!(group = %self.group, coordinator = node.id.0, address = %node.address, "found the coordinator");
+            debug!(key = %self.key, kind = ?self.kind, coordinator = node.id.0, address = %node.address, "found the coordinator");
         }
         Ok(node)
     }

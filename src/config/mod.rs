@@ -28,4 +28,6 @@ pub(crate) use settings::Backoff;
 #[allow(unused_imports)]
 pub(crate) use settings::ConsumerSettings;
 pub use settings::{Acks, Assignor, Compression, IsolationLevel, OffsetReset};
-pub(crate) use settings::{ClientSettings, PartitionerChoice, ProducerSettings};
+pub(crate) use settings::{
+    ClientSettings, PartitionerChoice, ProducerSettings, TransactionSettings,
+};

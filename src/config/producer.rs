@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::client::retry_backoff;
 use super::properties as p;
-use super::settings::{Acks, ClientSettings, Compression, PartitionerChoice, ProducerSettings};
+use super::settings::{
+    Acks, ClientSettings, Compression, PartitionerChoice, ProducerSettings, TransactionSettings,
+};
 use crate::error::{Error, Result};
 
 /// `batch.size` unless set.
@@ -17,6 +19,7 @@ const DEFAULT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 const DEFAULT_MAX_IN_FLIGHT: usize = 5;
 const DEFAULT_METADATA_MAX_IDLE: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_REQUEST_SIZE: usize = 1_048_576;
+const DEFAULT_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// As many batches of one partition as a broker remembers the sequences of.
 const MAX_IN_FLIGHT_IDEMPOTENT: usize = 5;
@@ -46,6 +49,8 @@ pub(crate) struct ProducerOptions {
     pub(crate) partitioner: Option<PartitionerChoice>,
     pub(crate) ignore_keys: Option<bool>,
     pub(crate) adaptive: Option<bool>,
+    pub(crate) transactional_id: Option<String>,
+    pub(crate) transaction_timeout: Option<Duration>,
 }
 
 impl ProducerOptions {
@@ -98,7 +103,9 @@ impl ProducerOptions {
             adaptive: self.adaptive.unwrap_or(true),
             metadata_max_idle: p::METADATA_MAX_IDLE
                 .pick(self.metadata_max_idle, DEFAULT_METADATA_MAX_IDLE)?,
+            transactions: self.transactions()?,
         };
+        self.check_transactions(&settings)?;
         self.check_idempotence(&settings)?;
         self.check_memory(&settings)?;
         check_delivery_timeout(&settings)?;
@@ -138,12 +145,48 @@ impl ProducerOptions {
         })
     }
 
+    /// Whose transactions the producer's records are sent in.
+    fn transactions(&self) -> Result<Option<TransactionSettings>> {
+        match (&self.transactional_id, self.transaction_timeout) {
+            (Some(id), timeout) => Ok(Some(TransactionSettings {
+                id: id.as_str().into(),
+                timeout: p::TRANSACTION_TIMEOUT.pick(timeout, DEFAULT_TRANSACTION_TIMEOUT)?,
+            })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(p::TRANSACTION_TIMEOUT.refuse(
+                "no effect without transactional.id: leave it out, or set transactional.id"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Transactions need each record once and in order.
+    fn check_transactions(&self, settings: &ProducerSettings) -> Result<()> {
+        let Some(transactions) = &settings.transactions else {
+            return Ok(());
+        };
+        if transactions.id.is_empty() {
+            return Err(Error::config(p::TRANSACTIONAL_ID.name, "it is empty"));
+        }
+        if !settings.idempotence {
+            let reason = "false conflicts with transactional.id: leave one of them out";
+            return Err(Error::config(p::IDEMPOTENCE.name, reason));
+        }
+        Ok(())
+    }
+
     /// What "exactly one copy, in order" rests on; both ways out of a conflict are told.
     fn check_idempotence(&self, settings: &ProducerSettings) -> Result<()> {
         if !settings.idempotence {
             return Ok(());
         }
         let refuse = |name: &str, given: &str, instead: &str| {
+            if settings.transactions.is_some() {
+                let reason = format!(
+                    "{given} conflicts with transactional.id: set {instead}, or leave transactional.id out"
+                );
+                return Err(Error::config(name, reason));
+            }
             let default = if self.idempotence.is_none() {
                 " (the default)"
             } else {

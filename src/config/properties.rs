@@ -156,6 +156,13 @@ pub(super) const ADAPTIVE: Flag = Flag {
 pub(super) const METADATA_MAX_IDLE: Bounded<Duration> =
     Bounded::millis("metadata.max.idle.ms", 5000, LONG);
 
+pub(super) const TRANSACTIONAL_ID: Text = Text {
+    name: "transactional.id",
+    most: i16::MAX as usize,
+};
+pub(super) const TRANSACTION_TIMEOUT: Bounded<Duration> =
+    Bounded::millis("transaction.timeout.ms", 1, INT);
+
 pub(super) const FETCH_MIN: Bounded<usize> = Bounded::bytes("fetch.min.bytes", 0, INT);
 pub(super) const FETCH_MAX: Bounded<usize> = Bounded::bytes("fetch.max.bytes", 0, INT);
 pub(super) const FETCH_MAX_WAIT: Bounded<Duration> = Bounded::millis("fetch.max.wait.ms", 0, INT);

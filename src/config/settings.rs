@@ -81,6 +81,17 @@ pub(crate) struct ProducerSettings {
     pub(crate) adaptive: bool,
     /// `metadata.max.idle.ms`.
     pub(crate) metadata_max_idle: Duration,
+    /// `transactional.id`: none for a producer whose records are not sent in transactions.
+    pub(crate) transactions: Option<TransactionSettings>,
+}
+
+/// What a transactional producer does.
+#[derive(Clone, Debug)]
+pub(crate) struct TransactionSettings {
+    /// `transactional.id`.
+    pub(crate) id: Arc<str>,
+    /// `transaction.timeout.ms`.
+    pub(crate) timeout: Duration,
 }
 
 /// What one consumer does.

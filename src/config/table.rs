@@ -58,7 +58,7 @@ macro_rules! login {
     };
 }
 
-static PROPERTIES: [Property; 60] = [
+static PROPERTIES: [Property; 62] = [
     row!(Client BOOTSTRAP_SERVERS bootstrap bootstrap_servers),
     row!(Client CLIENT_ID client_id),
     row!(All REQUEST_TIMEOUT request_timeout),
@@ -98,6 +98,8 @@ static PROPERTIES: [Property; 60] = [
     row!(Producer IGNORE_KEYS ignore_keys),
     row!(Producer ADAPTIVE adaptive adaptive_partitioning),
     row!(Producer METADATA_MAX_IDLE metadata_max_idle),
+    row!(Producer TRANSACTIONAL_ID transactional_id),
+    row!(Producer TRANSACTION_TIMEOUT transaction_timeout),
     row!(Consumer FETCH_MIN fetch_min_bytes),
     row!(Consumer FETCH_MAX fetch_max_bytes),
     row!(Consumer FETCH_MAX_WAIT fetch_max_wait),

@@ -7,9 +7,7 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
     // Java's producer.
     ("key.serializer", BYTES),
     ("value.serializer", BYTES),
-    ("transactional.id", TRANSACTIONS),
-    ("transaction.timeout.ms", TRANSACTIONS),
-    ("transaction.two.phase.commit.enable", TRANSACTIONS),
+    ("transaction.two.phase.commit.enable", TWO_PHASES),
     (
         "interceptor.classes",
         "ottla has no interceptors: wrap the calls that send and receive",
@@ -237,7 +235,7 @@ const JAVA_TLS: &str = "of Java's own TLS: ottla has another";
 const OPENSSL: &str = "of OpenSSL: ottla has another TLS, whose choices are safe";
 const BYTES: &str =
     "ottla takes and gives bytes: its serdes make them of typed keys and values, and back";
-const TRANSACTIONS: &str = "transactions are not supported yet";
+const TWO_PHASES: &str = "commits in two phases are not supported";
 const METRICS: &str = "ottla reports its metrics by a call that returns them all";
 const NEXT_GROUPS: &str = "the group protocol of KIP-848 is not supported in this version";
 

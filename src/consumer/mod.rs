@@ -8,6 +8,7 @@ mod counts;
 mod fetcher;
 mod group;
 mod handle;
+mod in_transaction;
 mod inner;
 mod listener;
 mod lookup;

@@ -25,7 +25,7 @@ use crate::config::ConsumerSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::group::{MemberIdentity, MemberStanding};
 use crate::types::{TopicPartition, after};
-use crate::wire::{OffsetCommit, OffsetCommitAnswer, commit_topics};
+use crate::wire::{CoordinatorKind, OffsetCommit, OffsetCommitAnswer, commit_topics};
 use job::{Job, is_outdated, lines, recreated, weight};
 use turns::{CommitTurn, Turns};
 use verdict::{CommitVerdict, verdict};
@@ -67,7 +67,7 @@ impl Offsets {
         settings: Arc<ConsumerSettings>,
     ) -> Self {
         Self(Arc::new(OffsetsInner {
-            coordinator: Coordinator::new(cluster.clone(), group.clone()),
+            coordinator: Coordinator::new(cluster.clone(), CoordinatorKind::Group, group.clone()),
             cluster,
             group,
             id,

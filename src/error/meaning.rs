@@ -25,6 +25,11 @@ impl Error {
             Self::Commit { rejoining, cause } => *rejoining || cause.is_retriable(),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::Delivery { cause, .. } => cause.is_retriable(),
+            Self::NotCommitted {
+                possibly_committed,
+                cause,
+                ..
+            } => !possibly_committed && !cause.is_fatal(),
             Self::Config { .. }
             | Self::UnknownSetting { .. }
             | Self::NotKafka { .. }
@@ -44,6 +49,9 @@ impl Error {
             | Self::Handler { .. }
             | Self::Encode { .. }
             | Self::Undelivered { .. }
+            | Self::Fenced { .. }
+            | Self::Aborted { .. }
+            | Self::TransactionOpen { .. }
             | Self::RuntimeEnded { .. }
             | Self::Closed { .. } => false,
         }
@@ -53,14 +61,18 @@ impl Error {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Closed { .. } | Self::RuntimeEnded { .. } => true,
+            Self::Closed { .. } | Self::RuntimeEnded { .. } | Self::Fenced { .. } => true,
             Self::Broker { code, .. } => matches!(
                 *code,
                 ErrorCode::CLUSTER_AUTHORIZATION_FAILED
                     | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
                     | ErrorCode::FENCED_INSTANCE_ID
+                    | ErrorCode::PRODUCER_FENCED
+                    | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
             ),
-            Self::Delivery { cause, .. } | Self::Commit { cause, .. } => cause.is_fatal(),
+            Self::Delivery { cause, .. }
+            | Self::Commit { cause, .. }
+            | Self::NotCommitted { cause, .. } => cause.is_fatal(),
             _ => false,
         }
     }
@@ -105,16 +117,20 @@ impl Error {
         }
     }
 
-    /// Whether a record that failed with this error may be in the log all the same.
+    /// Whether a record that failed with this error may be in the log all the same, or a transaction be committed.
     ///
     /// `false` is a promise: the record is not in the log and never will be. Sending it again is
-    /// then safe; after `true` it may make a second copy.
+    /// then safe; after `true` it may make a second copy. A record of a transaction that was not committed is not visible
+    /// to `read_committed`, whatever is told of the record by itself.
     #[must_use]
     pub fn possibly_written(&self) -> bool {
         matches!(
             self,
             Self::Delivery {
                 possibly_written: true,
+                ..
+            } | Self::NotCommitted {
+                possibly_committed: true,
                 ..
             }
         )
@@ -125,7 +141,10 @@ impl Error {
     pub fn broker_code(&self) -> Option<ErrorCode> {
         match self {
             Self::Broker { code, .. } => Some(*code),
-            Self::Delivery { cause, .. } | Self::Commit { cause, .. } => cause.broker_code(),
+            Self::Delivery { cause, .. }
+            | Self::Commit { cause, .. }
+            | Self::NotCommitted { cause, .. }
+            | Self::Fenced { cause, .. } => cause.broker_code(),
             Self::DeliveryTimeout {
                 last: Some(last), ..
             } => last.broker_code(),

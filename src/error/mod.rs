@@ -420,6 +420,52 @@ pub enum Error {
         limit: Duration,
     },
 
+    /// A transaction was not committed: a record or a call of it failed, it was aborted, or its fate is not known.
+    ///
+    /// Unless [`is_fatal`](Error::is_fatal) says otherwise the producer goes on: what was done in the transaction is to be
+    /// done again in the next one, which begins when this one has been ended.
+    #[error(
+        "transaction of {transactional_id} not committed ({}): {cause}",
+        if *.possibly_committed { "it may be all the same" } else { "nothing of it is or will be visible to read_committed" }
+    )]
+    NotCommitted {
+        /// The producer's `transactional.id`.
+        transactional_id: Arc<str>,
+        /// Whether it may be committed all the same: the coordinator was asked to, and its answer never seen.
+        possibly_committed: bool,
+        /// Why.
+        cause: Arc<Error>,
+    },
+
+    /// Another producer has begun with the same `transactional.id`, or a transaction was not ended within
+    /// `transaction.timeout.ms`: this producer can do nothing more.
+    #[error(
+        "the producer of transactional.id {transactional_id} is fenced: another one has begun with the same id, or a \
+         transaction was not ended within transaction.timeout.ms: build it anew unless another one is to go on ({cause})"
+    )]
+    Fenced {
+        /// The producer's `transactional.id`.
+        transactional_id: Arc<str>,
+        /// The broker's refusal.
+        cause: Arc<Error>,
+    },
+
+    /// The transaction that the record or the offsets were part of was aborted, before they were sent.
+    #[error("a transaction of {transactional_id} was aborted")]
+    Aborted {
+        /// The producer's `transactional.id`.
+        transactional_id: Arc<str>,
+    },
+
+    /// A transaction of this producer is open already: commit it, abort it or drop it before the next one begins.
+    #[error(
+        "a transaction of {transactional_id} is open: commit, abort or drop it before the next one begins"
+    )]
+    TransactionOpen {
+        /// The producer's `transactional.id`.
+        transactional_id: Arc<str>,
+    },
+
     /// The tokio runtime that a client, a producer or a consumer was made on has ended, and its tasks with it.
     ///
     /// They live on the runtime in which `connect` or `build` was called, not on the one that calls them later: a

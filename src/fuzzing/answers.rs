@@ -5,12 +5,13 @@ use bytes::Bytes;
 use super::{LIMIT, byte};
 use crate::net::frames::Frames;
 use crate::wire::{
-    AlterClientQuotas, AlterUserScramCredentials, ApiKey, ApiVersions, Call, CreateAcls,
-    CreateDelegationToken, CreateTopics, DeleteAcls, DeleteTopics, DescribeAcls,
-    DescribeClientQuotas, DescribeDelegationToken, DescribeUserScramCredentials,
-    ExpireDelegationToken, Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup,
+    AddOffsetsToTxn, AddPartitionsToTxn, AlterClientQuotas, AlterUserScramCredentials, ApiKey,
+    ApiVersions, Call, CreateAcls, CreateDelegationToken, CreateTopics, DeleteAcls, DeleteTopics,
+    DescribeAcls, DescribeClientQuotas, DescribeDelegationToken, DescribeUserScramCredentials,
+    EndTxn, ExpireDelegationToken, Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup,
     LeaveGroup, ListOffsets, MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch,
-    RenewDelegationToken, SyncGroup, decode_produce, recognise_foreign, split_response,
+    RenewDelegationToken, SyncGroup, TxnOffsetCommit, decode_produce, recognise_foreign,
+    split_response,
 };
 
 /// One of a call's supported versions.
@@ -143,7 +144,7 @@ pub fn api_versions_answer(data: &[u8]) {
 
 /// The body of one of the other answers, the first byte says which.
 pub fn other_answer(mut data: &[u8]) {
-    match byte(&mut data) % 14 {
+    match byte(&mut data) % 18 {
         0 => drop(answer::<CreateTopics>(data)),
         1 => drop(answer::<DeleteTopics>(data)),
         2 => drop(answer::<InitProducerId>(data)),
@@ -157,6 +158,10 @@ pub fn other_answer(mut data: &[u8]) {
         10 => drop(answer::<DescribeClientQuotas>(data)),
         11 => drop(answer::<AlterClientQuotas>(data)),
         12 => drop(answer::<DescribeUserScramCredentials>(data)),
+        13 => drop(answer::<AddPartitionsToTxn>(data)),
+        14 => drop(answer::<AddOffsetsToTxn>(data)),
+        15 => drop(answer::<EndTxn>(data)),
+        16 => drop(answer::<TxnOffsetCommit>(data)),
         _ => drop(answer::<AlterUserScramCredentials>(data)),
     }
 }

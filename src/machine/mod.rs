@@ -6,3 +6,4 @@ pub(crate) mod interest;
 pub(crate) mod produce;
 pub(crate) mod runner;
 pub(crate) mod topology;
+pub(crate) mod transaction;

@@ -24,6 +24,7 @@ pub(super) async fn versions(link: &LinkInner, timeout: Duration) -> Result<Vers
             .code
             .ok()
             .map_err(|code| Error::broker(code, None, context()))?;
-        return Ok(Versions::new(answer.ranges));
+        let level = answer.transaction_version;
+        return Ok(Versions::new(answer.ranges).with_transaction_version(level));
     }
 }

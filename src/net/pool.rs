@@ -34,8 +34,10 @@ pub(crate) enum Purpose {
     Group(RoleId),
     /// What the member says while a join waits.
     Beside(RoleId),
-    /// One consumer's commits.
+    /// One consumer's commits, or what a producer makes part of its transactions of them.
     Offsets(RoleId),
+    /// One producer's calls to the coordinator of its transactions.
+    Transactions(RoleId),
 }
 
 /// Tells producers and consumers apart: brokers serve a connection's requests one by one.
@@ -56,7 +58,8 @@ impl Purpose {
             | Self::FetchBeside(id)
             | Self::Group(id)
             | Self::Beside(id)
-            | Self::Offsets(id) => Some(id),
+            | Self::Offsets(id)
+            | Self::Transactions(id) => Some(id),
         }
     }
 }

@@ -108,6 +108,9 @@ impl ProducerInner {
             first,
             leaderless,
         } = self.carry_out_for_caller(queue, opened);
+        if let Some(enrolled) = self.enroll(queue) {
+            self.carry_out_for_caller(queue, enrolled);
+        }
         let name = queue.target.topic();
         if topic.note_use() {
             // Given up between the look at it and now.

@@ -59,6 +59,7 @@ impl RecordAccumulator {
                 retries: settings.retries,
                 compressed: settings.compression != Compression::None,
                 idempotent: settings.idempotence,
+                transactional: settings.transactions.is_some(),
             },
             pool: Apart(BufferPool::new(settings.buffer_memory, settings.batch_size)),
             topics: TopicMap::default(),

@@ -1,26 +1,41 @@
 //! Collects a producer's settings and starts it.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::config::{Acks, Compression, PartitionerChoice, ProducerOptions};
-use crate::error::Result;
-use crate::producer::{Partitioner, Producer};
+use crate::error::{Error, Result};
+use crate::producer::{Partitioner, Producer, TransactionalProducer};
 
 /// Collects a producer's settings, by typed setters or by Kafka's names; the last one set holds.
 ///
 /// Starts from what was given to its client. [`build`](Self::build) checks all of them together.
-#[derive(Clone)]
+///
+/// `P` is what it builds: a [`Producer`], or after [`transactional_id`](ProducerBuilder::transactional_id) a
+/// [`TransactionalProducer`].
 #[must_use]
-pub struct ProducerBuilder {
+pub struct ProducerBuilder<P = Producer> {
     cluster: Cluster,
     options: ProducerOptions,
+    builds: PhantomData<fn() -> P>,
 }
 
-impl ProducerBuilder {
-    pub(crate) fn new(cluster: Cluster, options: ProducerOptions) -> Self {
-        Self { cluster, options }
+impl<P> Clone for ProducerBuilder<P> {
+    fn clone(&self) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            options: self.options.clone(),
+            builds: PhantomData,
+        }
+    }
+}
+
+impl<P> ProducerBuilder<P> {
+    fn start(self) -> Result<Producer> {
+        let settings = self.options.check(self.cluster.settings())?;
+        Producer::start(self.cluster, settings)
     }
 
     /// The cluster, and the settings once they are checked.
@@ -203,6 +218,40 @@ impl ProducerBuilder {
         self.options.metadata_max_idle = Some(limit);
         self
     }
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(cluster: Cluster, options: ProducerOptions) -> Self {
+        Self {
+            cluster,
+            options,
+            builds: PhantomData,
+        }
+    }
+
+    /// Makes it a producer whose records are sent in transactions of this id, which no other producer may have at the same
+    /// time: one that begins with it fences the one before.
+    ///
+    /// An application that is started again should have the id that it had: what it left open is aborted then. Default
+    /// none; not empty, at most 32767 bytes; `build` refuses `acks` other than [`Acks::All`], and `idempotence(false)`.
+    /// Kafka: `transactional.id`.
+    pub fn transactional_id(
+        mut self,
+        id: impl Into<String>,
+    ) -> ProducerBuilder<TransactionalProducer> {
+        self.options.transactional_id = Some(id.into());
+        self.transactional()
+    }
+
+    /// The same with the id that was set by its Kafka name, as by
+    /// [`Client::from_properties`](crate::Client::from_properties).
+    pub fn transactional(self) -> ProducerBuilder<TransactionalProducer> {
+        ProducerBuilder {
+            cluster: self.cluster,
+            options: self.options,
+            builds: PhantomData,
+        }
+    }
 
     /// Checks the settings and starts the producer.
     ///
@@ -211,7 +260,35 @@ impl ProducerBuilder {
     /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
     /// conflict.
     pub fn build(self) -> Result<Producer> {
-        let settings = self.options.check(self.cluster.settings())?;
-        Producer::start(self.cluster, settings)
+        if self.options.transactional_id.is_some() {
+            let reason = "a producer with it sends in transactions: build it by transactional() or transactional_id(id)";
+            return Err(Error::config("transactional.id", reason));
+        }
+        self.start()
+    }
+}
+
+impl ProducerBuilder<TransactionalProducer> {
+    /// How long a transaction may be open: its coordinator aborts it then, and fences the producer.
+    ///
+    /// Default 60 s; 1 ms to 2147483647 ms; the brokers refuse more than their `transaction.max.timeout.ms` (15 min), which
+    /// ends the producer. Kafka: `transaction.timeout.ms`.
+    pub fn transaction_timeout(mut self, limit: Duration) -> Self {
+        self.options.transaction_timeout = Some(limit);
+        self
+    }
+
+    /// Checks the settings and starts the producer, which asks the coordinator of its id for an identity in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config), naming the setting that is out of bounds or the settings that
+    /// conflict.
+    pub fn build(self) -> Result<TransactionalProducer> {
+        if self.options.transactional_id.is_none() {
+            let reason = "it is not set: set it, or build a producer without transactions";
+            return Err(Error::config("transactional.id", reason));
+        }
+        self.start().map(TransactionalProducer::new)
     }
 }

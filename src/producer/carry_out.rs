@@ -32,7 +32,7 @@ impl ProducerInner {
                 attempts: end.attempts,
                 cause: end.error,
             };
-            self.counters.failed(end.share.count, &error);
+            self.failed(end.share.count, &error);
             self.retry_log.failed(&queue.target);
             let share = end.share;
             share

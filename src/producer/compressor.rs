@@ -96,6 +96,7 @@ mod tests {
             retries: 0,
             compressed: true,
             idempotent: false,
+            transactional: false,
         };
         let topic = super::super::accumulator::testing::topic(number + 1);
         let queue = Arc::clone(&TopicQueues::new(&topic, None, limits).queues[number]);

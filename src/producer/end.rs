@@ -108,7 +108,7 @@ pub(crate) fn fail(
         cause: Arc::clone(&cause),
     };
     warn!(partition = %queue.target, %error, records = batch.share.count, "batch failed");
-    inner.counters.failed(batch.share.count, &error);
+    inner.failed(batch.share.count, &error);
     inner.retry_log.failed(&queue.target);
     let ResultShare {
         result,

@@ -1,4 +1,5 @@
-//! The producer's id and epoch: asked for once, bumped when sequences must restart (KIP-98, KIP-360).
+//! The producer's id and epoch: asked for once, bumped when sequences must restart (KIP-98, KIP-360); in transactions
+//! both are the coordinator's to tell.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,13 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The current identity.
 pub(crate) struct Identity {
     current: Mutex<Option<ProducerId>>,
+    /// Whether the coordinator of the producer's transactions gives ids and epochs.
+    transactional: bool,
     asking: tokio::sync::Mutex<()>,
 }
 
 impl Identity {
-    pub(crate) fn new(idempotent: bool) -> Self {
+    pub(crate) fn new(idempotent: bool, transactional: bool) -> Self {
         Self {
             current: Mutex::new((!idempotent).then_some(ProducerId::NONE)),
+            transactional,
             asking: tokio::sync::Mutex::default(),
         }
     }
@@ -35,9 +39,18 @@ impl Identity {
         *self.lock()
     }
 
+    /// What the coordinator of transactions has told.
+    pub(crate) fn set(&self, producer: ProducerId) {
+        *self.lock() = Some(producer);
+    }
+
     /// A later epoch than `own`, `None` when the epochs of the id are used up and a new id must be asked for.
     pub(crate) fn bump(&self, own: ProducerId) -> Option<ProducerId> {
         let mut current = self.lock();
+        if self.transactional {
+            // Its coordinator is asked for one once the transaction has been aborted.
+            return current.filter(|current| *current != own);
+        }
         if *current == Some(own) {
             *current = own
                 .epoch
@@ -60,12 +73,21 @@ impl Identity {
         if let Some(current) = self.current() {
             return Ok(current);
         }
+        if self.transactional {
+            // No transaction begins without one.
+            return Err(Error::Closed {
+                what: "the transaction",
+            });
+        }
         let _one_at_a_time = self.asking.lock().await;
         if let Some(current) = self.current() {
             return Ok(current);
         }
         let connection = cluster.any().await?;
-        let call = connection.call(&InitProducerId {}, cluster.settings().request_timeout);
+        let call = connection.call(
+            &InitProducerId::IDEMPOTENT,
+            cluster.settings().request_timeout,
+        );
         let answer =
             tokio::time::timeout(PATIENCE, call)
                 .await
@@ -104,7 +126,7 @@ mod tests {
 
     #[test]
     fn epoch_is_bumped_once_for_all_who_saw_the_same_one() {
-        let identity = Identity::new(true);
+        let identity = Identity::new(true, false);
         let first = ProducerId { id: 7, epoch: 0 };
         *identity.lock() = Some(first);
         let second = identity.bump(first);
@@ -114,7 +136,7 @@ mod tests {
 
     #[test]
     fn used_up_epochs_ask_for_a_new_id() {
-        let identity = Identity::new(true);
+        let identity = Identity::new(true, false);
         let last = ProducerId {
             id: 7,
             epoch: i16::MAX,
@@ -122,5 +144,17 @@ mod tests {
         *identity.lock() = Some(last);
         assert_eq!(identity.bump(last), None);
         assert_eq!(identity.current(), None);
+    }
+
+    #[test]
+    fn in_transactions_an_epoch_is_the_coordinators_to_tell() {
+        let identity = Identity::new(true, true);
+        let first = ProducerId { id: 7, epoch: 0 };
+        identity.set(first);
+        assert_eq!(identity.bump(first), None);
+        assert_eq!(identity.current(), Some(first));
+        let next = ProducerId { id: 7, epoch: 1 };
+        identity.set(next);
+        assert_eq!(identity.bump(first), Some(next));
     }
 }

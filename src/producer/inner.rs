@@ -13,6 +13,7 @@ use super::identity::Identity;
 use super::last_use::LastUse;
 use super::metrics::Counters;
 use super::retry_log::RetryLog;
+use super::transactions::Transactions;
 use crate::cluster::{Cluster, RoleId, next_role};
 use crate::config::ProducerSettings;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(crate) struct ProducerInner {
     pub(crate) compressor: Compressor,
     pub(crate) last_use: LastUse,
     pub(crate) retry_log: RetryLog,
+    /// Where every record is sent in a transaction.
+    pub(crate) transactions: Option<Transactions>,
     state: AtomicU8,
     /// Why nothing is sent any more, when that was not asked for.
     failure: Mutex<Option<Error>>,
@@ -63,11 +66,15 @@ impl ProducerInner {
         Self {
             id: next_role(),
             accumulator: RecordAccumulator::new(&settings),
-            identity: Apart(Identity::new(settings.idempotence)),
+            identity: Apart(Identity::new(
+                settings.idempotence,
+                settings.transactions.is_some(),
+            )),
             counters: Apart::default(),
             compressor: Compressor::default(),
             last_use: LastUse::default(),
             retry_log: RetryLog::default(),
+            transactions: settings.transactions.clone().map(Transactions::new),
             state: AtomicU8::new(OPEN),
             failure: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -136,8 +143,19 @@ impl ProducerInner {
         self.closing.send_replace(true);
         self.accumulator.pool.close();
         self.stop.send_replace(true);
+        if let Some(transactions) = &self.transactions {
+            transactions.end_for_good(Arc::new(error.clone()));
+        }
         for queue in self.accumulator.all_queues() {
             self.abort_queue(&queue, error);
+        }
+    }
+
+    /// Counts records that failed, and with them the transaction that they are part of.
+    pub(crate) fn failed(&self, records: u32, error: &Error) {
+        self.counters.failed(records, error);
+        if let Some(transactions) = &self.transactions {
+            transactions.fail(error);
         }
     }
 

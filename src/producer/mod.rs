@@ -19,6 +19,7 @@ mod delivery;
 mod drain;
 mod end;
 mod enqueue;
+mod enroll;
 mod flushed;
 #[cfg(feature = "spill")]
 mod halt;
@@ -35,6 +36,8 @@ mod split;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod transactional;
+mod transactions;
 mod usage;
 mod wait;
 mod watch;
@@ -61,6 +64,7 @@ pub use self::delivery::{Delivery, RecordMetadata};
 pub use self::enqueue::Enqueue;
 pub use self::flushed::Flushed;
 pub use self::partitioner::Partitioner;
+pub use self::transactional::{Transaction, TransactionalProducer};
 
 /// Sends records.
 ///
@@ -118,6 +122,9 @@ impl Producer {
         inner.cluster.add_user(user);
         // It is made here: a watcher that is dropped before its first turn resolves every delivery too.
         runtime.spawn(watch::run(watch::AbortOnDrop(Arc::clone(&inner))));
+        if inner.transactions.is_some() {
+            runtime.spawn(transactional::drive(Arc::clone(&inner)));
+        }
         Ok(Self {
             handle: Arc::new(Handle { inner }),
         })

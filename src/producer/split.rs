@@ -106,7 +106,7 @@ pub(crate) fn without_refused(
             attempts,
             cause,
         };
-        inner.counters.failed(1, &error);
+        inner.failed(1, &error);
         share
             .result
             .fail(share.first + index, 1, share.total, error);

@@ -7,13 +7,14 @@ use super::accumulator::{BrokerQueue, PartitionQueue};
 use super::answer::{self, Flying};
 use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
+use super::transactions::Transactions;
 use crate::config::Acks;
 use crate::error::Error;
 use crate::machine::produce::{Body, ProducerBatch, Taken};
 use crate::machine::topology::Topology;
 use crate::net::{Connection, RequestError};
 use crate::types::{ProducerId, TopicId};
-use crate::wire::{ApiKey, ProducePart, encode_produce};
+use crate::wire::{ApiKey, ProducePart, encode_produce, highest_produce};
 
 type OurBatch = ProducerBatch<Arc<BatchResult>>;
 
@@ -44,11 +45,8 @@ pub(super) fn submit(
         });
     }
     sort_by_topic(&mut parts, &mut flying);
-    let limit = if parts.iter().any(|part| part.topic_id.is_zero()) {
-        12
-    } else {
-        i16::MAX
-    };
+    let transaction = inner.transactions.as_ref().map(Transactions::on_the_wire);
+    let limit = highest_produce(&parts, transaction);
     let version = match connection.versions().choose(ApiKey::Produce, 0, limit) {
         Ok(version) => version,
         Err(reason) => {
@@ -69,7 +67,7 @@ pub(super) fn submit(
         Acks::All => -1,
     };
     let timeout = inner.settings.request_timeout;
-    let body = encode_produce(version, acks, timeout, &parts);
+    let body = encode_produce(version, acks, timeout, transaction, &parts);
     drop(parts);
     broker.sending();
     let (inner, broker, sent_at) = (Arc::clone(inner), Arc::clone(broker), Instant::now());

@@ -214,10 +214,14 @@ pub(crate) async fn flush(inner: &Arc<ProducerInner>) {
     await_all(inner, false).await;
 }
 
-/// The same for the last time: no record is accepted behind what is waited for.
+/// The same for the last time: no record is accepted behind what is waited for. A transaction that is being ended is
+/// waited for too.
 pub(crate) async fn flush_last(inner: &Arc<ProducerInner>) {
     inner.begin_closing();
     await_all(inner, true).await;
+    if let Some(transactions) = &inner.transactions {
+        transactions.settled().await;
+    }
 }
 
 async fn await_all(inner: &Arc<ProducerInner>, last: bool) {

@@ -19,6 +19,9 @@ pub(crate) struct ApiVersionsAnswer {
     /// Key, lowest and highest version.
     pub(crate) ranges: Vec<(i16, i16, i16)>,
     pub(crate) throttle: Duration,
+    /// The level of the cluster's feature `transaction.version`, 0 where there is none: from 2 on transactions go by the
+    /// second protocol (KIP-890).
+    pub(crate) transaction_version: i16,
 }
 
 impl ApiVersionsAnswer {
@@ -98,20 +101,45 @@ pub(crate) fn decode_api_versions(
     } else {
         Duration::ZERO
     };
-    d.skip_tags()?;
+    let mut transaction_version = 0;
+    d.tags(|tag, field| {
+        if tag == FINALIZED_FEATURES {
+            transaction_version = read_transaction_version(field)?;
+        }
+        Ok(())
+    })?;
     d.finish()?;
     Ok(ApiVersionsAnswer {
         code,
         ranges,
         throttle,
+        transaction_version,
     })
+}
+
+/// The tagged field that tells the levels that the cluster has agreed on (KIP-584).
+const FINALIZED_FEATURES: u32 = 2;
+
+fn read_transaction_version(field: &mut Decoder) -> Result<i16, Malformed> {
+    let features = field.array(6, |d| {
+        let name = d.string()?;
+        let (max, _min) = (d.i16()?, d.i16()?);
+        d.skip_tags()?;
+        Ok((name, max))
+    })?;
+    field.all_read()?;
+    let mut levels = features.iter();
+    let level = levels.find(|(name, _)| name.as_str() == "transaction.version");
+    Ok(level.map_or(0, |(_, level)| *level))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::testing::{encoded, refuses_damage, request, tag, versions};
-    use kafka_protocol::messages::api_versions_response::{ApiVersion, SupportedFeatureKey};
+    use kafka_protocol::messages::api_versions_response::{
+        ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+    };
     use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
     fn answer(code: i16, version: i16) -> ApiVersionsResponse {
@@ -138,6 +166,16 @@ mod tests {
                     .with_max_version(1),
             ];
             answer.finalized_features_epoch = 12;
+            let feature = |name: &'static str, level| {
+                FinalizedFeatureKey::default()
+                    .with_name(name.into())
+                    .with_max_version_level(level)
+                    .with_min_version_level(level)
+            };
+            answer.finalized_features = vec![
+                feature("metadata.version", 25),
+                feature("transaction.version", 2),
+            ];
             answer.unknown_tagged_fields = tag();
         }
         answer
@@ -169,6 +207,8 @@ mod tests {
             assert_eq!(read.ranges, [(0, 0, 13), (18, 0, 2), (3, 0, 12)]);
             let throttle = if version >= 1 { 1500 } else { 0 };
             assert_eq!(read.throttle, Duration::from_millis(throttle));
+            let level = if version >= 3 { 2 } else { 0 };
+            assert_eq!(read.transaction_version, level);
             refuses_damage::<ApiVersions>(version, &body);
         }
     }
@@ -198,6 +238,7 @@ mod tests {
             code: ErrorCode::UNSUPPORTED_VERSION,
             ranges: ranges.to_vec(),
             throttle: Duration::ZERO,
+            transaction_version: 0,
         };
         assert_eq!(refused(&[(18, 0, 2)]).downgrade(4), Some(2));
         assert_eq!(refused(&[(0, 0, 2)]).downgrade(4), Some(0));

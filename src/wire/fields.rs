@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decode::{Decoder, Malformed};
 use super::encode::Encoder;
 use crate::error::ErrorCode;
-use crate::types::{Address, BrokerId, TopicId, TopicName};
+use crate::types::{Address, BrokerId, ProducerId, TopicId, TopicName};
 
 /// What a group of consumers calls its protocols.
 pub(super) const PROTOCOL_TYPE: &str = "consumer";
@@ -32,6 +32,13 @@ impl Decoder {
 
     pub(super) fn nullable_owned(&mut self) -> Result<Option<Arc<str>>, Malformed> {
         Ok(self.nullable_string()?.map(|text| text.as_str().into()))
+    }
+
+    pub(super) fn producer(&mut self) -> Result<ProducerId, Malformed> {
+        Ok(ProducerId {
+            id: self.i64()?,
+            epoch: self.i16()?,
+        })
     }
 
     pub(super) fn topic_id(&mut self) -> Result<TopicId, Malformed> {
@@ -108,6 +115,11 @@ impl Decoder {
 }
 
 impl Encoder<'_> {
+    pub(super) fn producer(&mut self, producer: ProducerId) {
+        self.i64(producer.id);
+        self.i16(producer.epoch);
+    }
+
     /// Topics with what `partition` writes, its tagged fields too.
     pub(super) fn topics<T>(
         &mut self,

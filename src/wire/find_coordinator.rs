@@ -1,4 +1,4 @@
-//! FindCoordinator: which broker looks after a group.
+//! FindCoordinator: which broker looks after a group, or after the transactions of an id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,19 @@ use super::encode::Encoder;
 use crate::error::ErrorCode;
 use crate::types::{Address, BrokerId};
 
-/// The kind of what is looked for: a group, not a transactional id.
-const GROUP: i8 = 0;
+/// Of what the coordinator is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CoordinatorKind {
+    Group = 0,
+    /// A transactional id.
+    Transaction = 1,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct FindCoordinator {
-    pub(crate) group: Arc<str>,
+    pub(crate) kind: CoordinatorKind,
+    /// The group's name, or the transactional id.
+    pub(crate) key: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,8 +45,8 @@ impl Call for FindCoordinator {
 
     fn encode(&self, _version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
-        body.string(&self.group);
-        body.i8(GROUP);
+        body.string(&self.key);
+        body.i8(self.kind as i8);
         body.no_tags();
     }
 
@@ -70,14 +77,20 @@ mod tests {
     #[test]
     fn the_request_is_what_kafka_protocol_reads() {
         for version in versions(ApiKey::FindCoordinator) {
-            let call = FindCoordinator {
-                group: "group \u{e9}".into(),
-            };
-            let read: FindCoordinatorRequest = request(&call, version);
-            let expected = FindCoordinatorRequest::default()
-                .with_key("group \u{e9}".into())
-                .with_key_type(0);
-            assert_eq!(read, expected, "version {version}");
+            for (kind, number) in [
+                (CoordinatorKind::Group, 0),
+                (CoordinatorKind::Transaction, 1),
+            ] {
+                let call = FindCoordinator {
+                    kind,
+                    key: "key \u{e9}".into(),
+                };
+                let read: FindCoordinatorRequest = request(&call, version);
+                let expected = FindCoordinatorRequest::default()
+                    .with_key("key \u{e9}".into())
+                    .with_key_type(number);
+                assert_eq!(read, expected, "version {version}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
-//! InitProducerId: the identity under which an idempotent producer's batches are written once.
+//! InitProducerId: the identity under which a producer's batches are written once, alone or in transactions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,9 +11,25 @@ use super::encode::Encoder;
 use crate::error::ErrorCode;
 use crate::types::ProducerId;
 
-/// Asks for a new identity, not a transactional one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InitProducerId;
+/// Asks for an identity.
+#[derive(Clone, Debug)]
+pub(crate) struct InitProducerId {
+    /// `None` for an identity without transactions.
+    pub(crate) transactional_id: Option<Arc<str>>,
+    /// After so long the coordinator aborts a transaction by itself.
+    pub(crate) transaction_timeout: Duration,
+    /// The identity that is to get another epoch (KIP-360); [`ProducerId::NONE`] fences whoever has the id.
+    pub(crate) producer: ProducerId,
+}
+
+impl InitProducerId {
+    /// For a producer without transactions; the timeout, which means nothing to it, is Java's.
+    pub(crate) const IDEMPOTENT: Self = Self {
+        transactional_id: None,
+        transaction_timeout: Duration::from_millis(i32::MAX as u64),
+        producer: ProducerId::NONE,
+    };
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct InitProducerIdAnswer {
@@ -31,11 +48,10 @@ impl Call for InitProducerId {
 
     fn encode(&self, version: i16, out: &mut BytesMut) {
         let mut body = Encoder::new(out, true);
-        body.nullable_string(None); // transactional id
-        body.i32(i32::MAX); // the transaction timeout, of no meaning here: Java's value
+        body.nullable_string(self.transactional_id.as_deref());
+        body.millis(self.transaction_timeout);
         if version >= 3 {
-            body.i64(ProducerId::NONE.id);
-            body.i16(ProducerId::NONE.epoch);
+            body.producer(self.producer);
         }
         body.no_tags();
     }
@@ -45,10 +61,7 @@ impl Call for InitProducerId {
         let answer = InitProducerIdAnswer {
             throttle: d.millis()?,
             code: d.code()?,
-            producer: ProducerId {
-                id: d.i64()?,
-                epoch: d.i16()?,
-            },
+            producer: d.producer()?,
         };
         d.skip_tags()?;
         d.finish()?;
@@ -61,16 +74,36 @@ mod tests {
     use super::*;
     use crate::wire::testing::{encoded, refuses_damage, request, tag, versions};
     use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
+    use kafka_protocol::protocol::StrBytes;
 
     #[test]
     fn the_request_is_what_kafka_protocol_reads() {
         for version in versions(ApiKey::InitProducerId) {
-            let read: InitProducerIdRequest = request(&InitProducerId, version);
+            let read: InitProducerIdRequest = request(&InitProducerId::IDEMPOTENT, version);
             let expected = InitProducerIdRequest::default()
                 .with_transactional_id(None)
                 .with_transaction_timeout_ms(i32::MAX)
                 .with_producer_id((-1).into())
                 .with_producer_epoch(-1);
+            assert_eq!(read, expected, "version {version}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_bumped_from_version_3_on() {
+        let call = InitProducerId {
+            transactional_id: Some("payments-1".into()),
+            transaction_timeout: Duration::from_secs(10),
+            producer: ProducerId { id: 7, epoch: 3 },
+        };
+        for version in versions(ApiKey::InitProducerId) {
+            let (id, epoch) = if version >= 3 { (7, 3) } else { (-1, -1) };
+            let read: InitProducerIdRequest = request(&call, version);
+            let expected = InitProducerIdRequest::default()
+                .with_transactional_id(Some(StrBytes::from("payments-1").into()))
+                .with_transaction_timeout_ms(10_000)
+                .with_producer_id(id.into())
+                .with_producer_epoch(epoch);
             assert_eq!(read, expected, "version {version}");
         }
     }

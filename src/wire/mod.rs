@@ -1,6 +1,8 @@
 //! Kafka's requests and answers as bytes, in both directions and every version that is spoken.
 
 mod acls;
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_client_quotas;
 mod alter_user_scram_credentials;
 mod api_versions;
@@ -19,6 +21,7 @@ mod describe_delegation_token;
 mod describe_groups;
 mod describe_user_scram_credentials;
 mod encode;
+mod end_txn;
 mod expire_delegation_token;
 mod fetch;
 mod fields;
@@ -47,9 +50,12 @@ mod sync_group;
 #[cfg(test)]
 mod testing;
 mod topics;
+mod txn_offset_commit;
 mod version;
 
 pub(crate) use acls::{AclEntry, AclMatch};
+pub(crate) use add_offsets_to_txn::AddOffsetsToTxn;
+pub(crate) use add_partitions_to_txn::AddPartitionsToTxn;
 pub(crate) use alter_client_quotas::{AlterClientQuotas, QuotaChange};
 pub(crate) use alter_user_scram_credentials::{AlterUserScramCredentials, ScramUpsertion};
 pub(crate) use api_versions::ApiVersions;
@@ -68,12 +74,13 @@ pub(crate) use describe_delegation_token::{DescribeDelegationToken, DescribedTok
 pub(crate) use describe_groups::{DescribeGroups, DescribedGroup, DescribedMember};
 pub(crate) use describe_user_scram_credentials::{DescribeUserScramCredentials, ScramUser};
 pub(crate) use encode::Encoder;
+pub(crate) use end_txn::EndTxn;
 pub(crate) use expire_delegation_token::ExpireDelegationToken;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
     ForgottenTopic, TooLarge,
 };
-pub(crate) use find_coordinator::FindCoordinator;
+pub(crate) use find_coordinator::{CoordinatorKind, FindCoordinator};
 pub(crate) use frame::{recognise_foreign, request_header, split_response};
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use incremental_alter_configs::{AlteredConfig, ConfigChange, IncrementalAlterConfigs};
@@ -94,7 +101,8 @@ pub(crate) use offset_fetch::{FetchedOffset, OffsetFetch};
 pub(crate) use offset_for_leader_epoch::{EpochQuestion, OffsetForLeaderEpoch};
 pub(crate) use principal::Principal;
 pub(crate) use produce::{
-    ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
+    InTransaction, ProducePart, ProducePartitionAnswer, TopicRef, decode_produce, encode_produce,
+    highest_produce,
 };
 pub(crate) use quotas::QuotaNames;
 pub(crate) use renew_delegation_token::RenewDelegationToken;
@@ -104,4 +112,5 @@ pub(crate) use sync_group::SyncGroup;
 #[cfg(test)]
 pub(crate) use testing::ALL;
 pub(crate) use topics::{CreateTopics, DeleteTopics, NewTopicSpec};
+pub(crate) use txn_offset_commit::TxnOffsetCommit;
 pub(crate) use version::Versions;

@@ -17,6 +17,31 @@ const TOPIC_IDS_FROM: i16 = 13;
 /// From here on an answer may name a partition's new leader (KIP-951).
 const LEADER_HINTS_FROM: i16 = 10;
 
+/// The last version in which a transaction's batches do not make their partition part of it (KIP-890).
+const LAST_OF_FIRST_PROTOCOL: i16 = 11;
+
+/// The transaction that a request's batches are of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InTransaction<'a> {
+    pub(crate) transactional_id: &'a str,
+    /// Whether by the second protocol: the batches make their partitions part of it.
+    pub(crate) joins: bool,
+}
+
+/// The highest version for batches of these topics, of a transaction or of none.
+pub(crate) fn highest_produce(
+    parts: &[ProducePart],
+    transaction: Option<InTransaction<'_>>,
+) -> i16 {
+    if transaction.is_some_and(|transaction| !transaction.joins) {
+        LAST_OF_FIRST_PROTOCOL
+    } else if parts.iter().any(|part| part.topic_id.is_zero()) {
+        TOPIC_IDS_FROM - 1
+    } else {
+        ApiKey::Produce.supported().1
+    }
+}
+
 /// One sealed batch on its way to one partition.
 #[derive(Clone, Debug)]
 pub(crate) struct ProducePart {
@@ -33,6 +58,7 @@ pub(crate) fn encode_produce(
     version: i16,
     acks: i16,
     timeout: Duration,
+    transaction: Option<InTransaction<'_>>,
     parts: &[ProducePart],
 ) -> Vec<Bytes> {
     let flexible = version >= ApiKey::Produce.flexible_from();
@@ -40,11 +66,12 @@ pub(crate) fn encode_produce(
 
     // Room for every small piece, so that they are all slices of one allocation.
     let names: usize = topics().flatten().map(|part| part.topic.len()).sum();
-    let mut out = BytesMut::with_capacity(32 + parts.len() * 40 + names);
+    let id = transaction.map(|transaction| transaction.transactional_id);
+    let mut out = BytesMut::with_capacity(32 + id.map_or(0, str::len) + parts.len() * 40 + names);
     let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
 
     let mut body = Encoder::new(&mut out, flexible);
-    body.nullable_string(None); // transactional id
+    body.nullable_string(id);
     body.i16(acks);
     body.millis(timeout);
     body.long_length(topics().count());

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 39] = [
+pub(crate) const ALL: [ApiKey; 43] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -28,6 +28,10 @@ pub(crate) const ALL: [ApiKey; 39] = [
     ApiKey::DeleteTopics,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::SaslAuthenticate,
     ApiKey::CreatePartitions,
@@ -168,6 +172,10 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::OffsetCommit => with::<super::OffsetCommit>,
         ApiKey::OffsetFetch => with::<super::OffsetFetch>,
         ApiKey::FindCoordinator => with::<super::FindCoordinator>,
+        ApiKey::AddPartitionsToTxn => with::<super::AddPartitionsToTxn>,
+        ApiKey::AddOffsetsToTxn => with::<super::AddOffsetsToTxn>,
+        ApiKey::EndTxn => with::<super::EndTxn>,
+        ApiKey::TxnOffsetCommit => with::<super::TxnOffsetCommit>,
         ApiKey::JoinGroup => with::<super::JoinGroup>,
         ApiKey::Heartbeat => with::<super::Heartbeat>,
         ApiKey::LeaveGroup => with::<super::LeaveGroup>,

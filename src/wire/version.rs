@@ -7,6 +7,8 @@ use super::call::ApiKey;
 pub(crate) struct Versions {
     /// Sorted by key; a broker lists about a hundred.
     ranges: Box<[(i16, i16, i16)]>,
+    /// The level of the cluster's feature `transaction.version`.
+    transaction_version: i16,
 }
 
 impl Versions {
@@ -19,7 +21,19 @@ impl Versions {
         ranges.sort_unstable();
         Self {
             ranges: ranges.into_boxed_slice(),
+            transaction_version: 0,
         }
+    }
+
+    /// The same of a cluster with this level of the feature `transaction.version`.
+    pub(crate) fn with_transaction_version(mut self, level: i16) -> Self {
+        self.transaction_version = level;
+        self
+    }
+
+    /// The level of the cluster's feature `transaction.version`; 0 where it has none.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.transaction_version
     }
 
     /// The lowest and highest version that the broker speaks.

@@ -81,7 +81,7 @@ fn another_clients_name_is_refused_with_what_to_do_instead() {
     for (name, part) in [
         ("key.serializer", "ottla takes and gives bytes"),
         ("value.serializer", "ottla takes and gives bytes"),
-        ("transactional.id", "not supported yet"),
+        ("transaction.two.phase.commit.enable", "not supported"),
         ("sasl.kerberos.service.name", "Kerberos is not supported"),
         ("sasl.login.callback.handler.class", "OAuthBearer::new"),
         ("sasl.oauthbearer.token.endpoint.url", "OAuthBearer::new"),

@@ -46,6 +46,7 @@ const GOOD: &[(&str, &[&str])] = &[
     ("linger.ms", &["0", "5", "+5", "90000"]),
     ("buffer.memory", &["131072", "33554432", "68719476736"]),
     ("metadata.max.idle.ms", &["5000", "9223372036854775807"]),
+    ("transactional.id", &["payments-1", "결제 7"]),
     ("max.block.ms", &["0", "9223372036854775807"]),
     ("acks", &["all", "-1", "ALL"]),
     ("enable.idempotence", &["true", "false", "TRUE", " False "]),
@@ -149,6 +150,8 @@ const BAD: &[(&str, &[&str])] = &[
         ],
     ),
     ("metadata.max.idle.ms", &["4999", "0", "-1", "five"]),
+    ("transactional.id", &["a\tb"]),
+    ("transaction.timeout.ms", &["0", "-1", "2147483648", "1m"]),
     ("max.block.ms", &["-1", "9223372036854775808"]),
     ("acks", &["2", "-2", "none", ""]),
     ("enable.idempotence", &["yes", "1", ""]),
@@ -236,8 +239,11 @@ fn every_row_of_the_table_is_tried_with_good_and_bad_values() {
     for property in all() {
         let name = property.name;
         let tried = |table: &[(&str, &[&str])]| table.iter().any(|(tried, _)| *tried == name);
-        // Levels, logins and TLS are right only beside others: tried by themselves.
-        let beside = name.ends_with(".level") || name.starts_with("sasl.") || name.contains("ssl.");
+        // Levels, logins, TLS and a time for transactions are right only beside others: tried by themselves.
+        let beside = name.ends_with(".level")
+            || name.starts_with("sasl.")
+            || name.contains("ssl.")
+            || name == "transaction.timeout.ms";
         assert!(tried(GOOD) || beside, "{name}");
         // Every text may be a path, or fail only when it is read.
         assert!(tried(BAD) || name.contains("ssl."), "{name}");

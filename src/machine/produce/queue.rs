@@ -31,6 +31,7 @@ mod invariants;
 mod returned;
 mod send;
 mod sequences;
+mod transaction;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) struct Limits {
     pub(crate) retries: u32,
     pub(crate) compressed: bool,
     pub(crate) idempotent: bool,
+    /// Whether every batch is one of a transaction.
+    pub(crate) transactional: bool,
 }
 
 /// Where a queue gets memory and results from; called with the queue's lock held, so it must not wait.
@@ -202,6 +205,10 @@ pub(crate) struct BatchQueue<T> {
     closed: bool,
     /// Why there is no such partition any more.
     gone: Option<Arc<Error>>,
+    /// Whether the partition is part of the open transaction, if there are any: before, nothing is sent.
+    enrolled: bool,
+    /// Why what was not sent of the open transaction is not to be.
+    retracted: Option<Arc<Error>>,
 }
 
 impl<T: Clone> BatchQueue<T> {
@@ -227,6 +234,8 @@ impl<T: Clone> BatchQueue<T> {
             watched: false,
             closed: false,
             gone: None,
+            enrolled: !limits.transactional,
+            retracted: None,
         }
     }
 

@@ -57,6 +57,7 @@ fn parts_of<T: Clone>(
         writer: None,
         first: 0,
         next_sequence: batch.stamp.map_or(-1, |s| s.base_sequence),
+        transactional: whole.header().is_transactional(),
         done: Vec::new(),
     };
     for (index, record) in (0u32..).zip(records) {
@@ -90,6 +91,7 @@ struct Parts<'a, T> {
     /// Index of the writer's first record in the batch.
     first: u32,
     next_sequence: i32,
+    transactional: bool,
     done: Vec<ProducerBatch<T>>,
 }
 
@@ -139,7 +141,11 @@ impl<T: Clone> Parts<'_, T> {
             self.next_sequence = advance(self.next_sequence, count);
         }
         self.done.push(ProducerBatch {
-            body: Body::Unsealed(writer.close()),
+            body: Body::Unsealed(if self.transactional {
+                writer.close().in_transaction()
+            } else {
+                writer.close()
+            }),
             share: ResultShare {
                 result: self.batch.share.result.clone(),
                 first: self.batch.share.first + self.first,

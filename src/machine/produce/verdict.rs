@@ -23,6 +23,8 @@ pub(crate) struct Answer {
 pub(crate) struct Situation {
     /// Whether sequences are in use.
     pub(crate) idempotent: bool,
+    /// Whether the batch is one of a transaction.
+    pub(crate) transactional: bool,
     /// Whether no batch with an earlier sequence is unresolved.
     pub(crate) head: bool,
     /// Whether the broker has it, as far as is known.
@@ -101,6 +103,39 @@ pub(crate) fn verdict(answer: &Answer, situation: Situation) -> ProduceVerdict {
         },
 
         E::MESSAGE_TOO_LARGE | E::RECORD_LIST_TOO_LARGE => ProduceVerdict::Split,
+
+        // The coordinator is still ending the transaction before.
+        E::CONCURRENT_TRANSACTIONS if situation.transactional => ProduceVerdict::Retry {
+            refresh: false,
+            unknown: false,
+        },
+        E::PRODUCER_FENCED | E::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            if situation.transactional =>
+        {
+            ProduceVerdict::Fail {
+                unknown: false,
+                fatal: true,
+            }
+        }
+        // Within a transaction no sequence is given out anew: the transaction is lost.
+        E::UNKNOWN_PRODUCER_ID | E::INVALID_PRODUCER_EPOCH | E::INVALID_PRODUCER_ID_MAPPING
+            if situation.transactional =>
+        {
+            ProduceVerdict::Fail {
+                unknown: false,
+                fatal: false,
+            }
+        }
+        E::OUT_OF_ORDER_SEQUENCE_NUMBER
+            if situation.transactional
+                && situation.head
+                && !situation.knowledge.may_be_written() =>
+        {
+            ProduceVerdict::Fail {
+                unknown: false,
+                fatal: false,
+            }
+        }
 
         // Sequences are restarted only from the head: what stands behind an unresolved batch is out
         // of order merely because that one is not there yet.
@@ -187,6 +222,7 @@ mod tests {
 
     const HEAD: Situation = Situation {
         idempotent: true,
+        transactional: false,
         head: true,
         knowledge: Knowledge::NotWritten,
     };
@@ -326,6 +362,47 @@ mod tests {
         ];
         for (code, situation, expected) in table {
             assert_eq!(decide(code, situation), expected, "{code} {situation:?}");
+        }
+    }
+
+    #[test]
+    fn in_a_transaction_a_refused_sequence_loses_it_and_a_fenced_producer_ends() {
+        use ErrorCode as E;
+        let of = |situation| Situation {
+            transactional: true,
+            ..situation
+        };
+        let fatal = ProduceVerdict::Fail {
+            unknown: false,
+            fatal: true,
+        };
+        let table = [
+            (E::CONCURRENT_TRANSACTIONS, HEAD, RETRY),
+            (E::PRODUCER_FENCED, HEAD, fatal.clone()),
+            (E::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, HEAD, fatal),
+            (E::INVALID_PRODUCER_EPOCH, HEAD, FAIL),
+            (E::INVALID_PRODUCER_EPOCH, UNKNOWN, FAIL),
+            (E::UNKNOWN_PRODUCER_ID, HEAD, FAIL),
+            (E::INVALID_PRODUCER_ID_MAPPING, HEAD, FAIL),
+            (E::INVALID_TXN_STATE, HEAD, FAIL),
+            (E::TRANSACTION_ABORTABLE, HEAD, FAIL),
+            (E::TOPIC_AUTHORIZATION_FAILED, HEAD, FAIL),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, HEAD, FAIL),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, REFUSED, FAIL),
+            (E::OUT_OF_ORDER_SEQUENCE_NUMBER, BEHIND, RETRY),
+            (
+                E::OUT_OF_ORDER_SEQUENCE_NUMBER,
+                UNKNOWN,
+                ProduceVerdict::Doubt,
+            ),
+            (E::NOT_LEADER_OR_FOLLOWER, HEAD, UNSURE),
+        ];
+        for (code, situation, expected) in table {
+            assert_eq!(
+                decide(code, of(situation)),
+                expected,
+                "{code} {situation:?}"
+            );
         }
     }
 

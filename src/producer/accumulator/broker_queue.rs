@@ -287,6 +287,7 @@ mod tests {
             retries: 0,
             compressed: false,
             idempotent: false,
+            transactional: false,
         };
         let topic = super::super::testing::topic(count);
         super::super::topics::TopicQueues::new(&topic, None, limits).queues

@@ -51,6 +51,7 @@ mod tests {
             retries: 0,
             compressed: false,
             idempotent: false,
+            transactional: false,
         };
         let queues = TopicQueues::new(&topic(3), None, limits).queues;
         let busy = Busy::default();

@@ -157,6 +157,7 @@ mod tests {
             retries: 0,
             compressed: false,
             idempotent: false,
+            transactional: false,
         };
         let topic = Topic {
             name: name.into(),

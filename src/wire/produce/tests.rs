@@ -68,7 +68,7 @@ proptest! {
         }
         for version in versions(ApiKey::Produce) {
             let timeout_given = Duration::from_millis(timeout as u64);
-            let ours = encode_produce(version, acks, timeout_given, &parts).concat();
+            let ours = encode_produce(version, acks, timeout_given, None, &parts).concat();
             let theirs = theirs(version, acks, timeout, &parts);
             prop_assert_eq!(&encoded(&theirs, version), &ours);
             prop_assert_eq!(read::<ProduceRequest>(ours, version), theirs);
@@ -84,7 +84,7 @@ fn a_batch_goes_out_as_its_own_bytes_not_as_a_copy() {
         part(2, 0, b"third batch"),
     ];
     for version in versions(ApiKey::Produce) {
-        let pieces = encode_produce(version, -1, Duration::from_secs(30), &parts);
+        let pieces = encode_produce(version, -1, Duration::from_secs(30), None, &parts);
         for (i, part) in parts.iter().enumerate() {
             let piece = &pieces[2 * i + 1];
             assert_eq!(piece.as_ptr(), part.batch.as_ptr(), "version {version}");
@@ -99,7 +99,7 @@ fn a_batch_goes_out_as_its_own_bytes_not_as_a_copy() {
 fn the_small_pieces_are_slices_of_one_allocation() {
     let parts: Vec<_> = (0..200).map(|n| part(n, 0, b"batch")).collect();
     for version in versions(ApiKey::Produce) {
-        let pieces = encode_produce(version, -1, Duration::from_secs(30), &parts);
+        let pieces = encode_produce(version, -1, Duration::from_secs(30), None, &parts);
         let small: Vec<_> = pieces.iter().step_by(2).collect();
         for pair in small.windows(2) {
             let end = pair[0].as_ptr().wrapping_add(pair[0].len());
@@ -116,7 +116,7 @@ fn names_tell_topics_apart_below_version_13_and_ids_from_there_on() {
     };
     let parts = [part(1, 0, b"a"), recreated];
     for (version, topics) in [(12, 1), (13, 2)] {
-        let body = encode_produce(version, -1, Duration::ZERO, &parts).concat();
+        let body = encode_produce(version, -1, Duration::ZERO, None, &parts).concat();
         let request: ProduceRequest = read(body, version);
         assert_eq!(request.topic_data.len(), topics);
     }

@@ -40,6 +40,7 @@ impl<T: Clone> BatchQueue<T> {
         };
         let situation = Situation {
             idempotent: self.limits.idempotent,
+            transactional: self.limits.transactional,
             head,
             knowledge: batch.knowledge,
         };
@@ -192,10 +193,13 @@ impl<T: Clone> BatchQueue<T> {
                 log_append_time: -1,
             };
         }
-        if let Some(gone) = &self.gone {
-            batch.last_error = Some(Arc::clone(gone));
+        let retracted = self.retracted.as_ref();
+        let retracted = retracted.filter(|_| !batch.knowledge.may_be_written());
+        let ends = self.gone.as_ref().or(retracted);
+        if let Some(why) = ends {
+            batch.last_error = Some(Arc::clone(why));
         }
-        if batch.failures > self.limits.retries || self.gone.is_some() {
+        if batch.failures > self.limits.retries || ends.is_some() {
             self.lose(&batch);
             let possibly_written = batch.knowledge.may_be_written();
             return Answered::Failed {

@@ -119,7 +119,10 @@ impl<T: Clone> BatchQueue<T> {
         let plain_len = open.writer.len();
         self.last_len = plain_len;
         let count = open.writer.count();
-        let closed = open.writer.close();
+        let mut closed = open.writer.close();
+        if self.limits.transactional {
+            closed = closed.in_transaction();
+        }
         self.ready.push_back(ProducerBatch {
             body: if self.limits.compressed {
                 Body::Raw(closed)

@@ -22,7 +22,7 @@ impl<T: Clone> BatchQueue<T> {
                     && (!self.sequences.is_proven() || self.is_far_ahead()))
                 || self.flights.iter().any(|f| f.broker != leader)
                 || self.is_first_stamped());
-        if self.is_any_detached() || waits_for_answers {
+        if self.is_any_detached() || waits_for_answers || !self.enrolled {
             return Readiness::No;
         }
         if let Some(until) = self.backoff_until.filter(|until| *until > now) {

@@ -17,6 +17,7 @@ pub(super) const LIMITS: Limits = Limits {
     retries: u32::MAX,
     compressed: false,
     idempotent: true,
+    transactional: false,
 };
 
 /// Hands out numbered results, and memory up to a limit.
