@@ -29,6 +29,7 @@ mod live {
     mod made_anew;
     pub(crate) mod partitioning;
     pub(crate) mod round_trip;
+    pub(crate) mod runner;
     pub(crate) mod sessions;
     pub(crate) mod size;
     pub(crate) mod subscribing;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
     live::buffer::promises(&mut suite);
     live::timeouts::promises(&mut suite);
     live::closing::promises(&mut suite);
+    live::runner::promises(&mut suite);
     live::groups::promises(&mut suite);
     live::java_records::promises(&mut suite);
     live::java_transactions::promises(&mut suite);
