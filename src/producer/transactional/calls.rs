@@ -241,7 +241,10 @@ impl<'a> Caller<'a> {
 /// Each part of an answer with its code; the parts of most are one.
 type Codes = Vec<(Option<TopicPartition>, ErrorCode)>;
 
-fn codes(topics: &[(Arc<str>, Vec<(i32, ErrorCode)>)]) -> Codes {
+/// A topic, and what was said of its partitions.
+type TopicCodes = (Arc<str>, Vec<(i32, ErrorCode)>);
+
+fn codes(topics: &[TopicCodes]) -> Codes {
     let parts = topics.iter().flat_map(|(topic, partitions)| {
         let of = move |number| TopicPartition::new(Arc::clone(topic), number);
         partitions
