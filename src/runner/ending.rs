@@ -58,7 +58,7 @@ impl Runner {
     /// Begins no more handlers, waits for those in flight for up to `deadline`, commits what is finished, and leaves the
     /// group; tells what became of the records.
     ///
-    /// Handlers that are in flight when the deadline is over are told by their [`Context`], and count as left. The last
+    /// Handlers that are in flight when the deadline is over are told by their [`Context`](super::Context), and count as left. The last
     /// commit and leaving take up to 10 s more where the brokers do not answer.
     pub async fn shutdown(mut self, deadline: Duration) -> Account {
         let until = after(Instant::now().into_std(), deadline);
