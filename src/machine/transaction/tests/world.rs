@@ -301,7 +301,7 @@ impl World {
             _ => return,
         };
         let is_final = matches!(outcome, Outcome::Done(_) | Outcome::Refused(..));
-        if is_final && !(self.is_doubtful && !matches!(outcome, Outcome::Done(_))) {
+        if is_final && (!self.is_doubtful || matches!(outcome, Outcome::Done(_))) {
             self.call = None;
         }
         let told = self.manager.answered(outcome);
