@@ -92,8 +92,12 @@ impl Disk for Directory {
 
     fn make_folder(&mut self, folder: &str) -> io::Result<()> {
         fs::create_dir_all(self.root.join(folder))?;
-        let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
-        self.sync_folder(above)
+        let mut folder = folder;
+        while let Some((above, _)) = folder.rsplit_once('/') {
+            self.sync_folder(above)?;
+            folder = above;
+        }
+        self.sync_folder("")
     }
 
     fn write(&mut self, file: &str, at: u64, bytes: &[u8]) -> io::Result<()> {

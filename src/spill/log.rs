@@ -12,12 +12,9 @@ use super::disk::Disk;
 use super::entry::{self, Kept};
 use super::position::{self, Places, Position};
 use super::segment::{self, Segment, Stored};
-use crate::batch::BatchWriter;
 use crate::record::Record;
 use crate::types::TopicName;
 
-/// A batch is ended at this size: that much is lost by one flipped bit.
-const BATCH_BYTES: usize = 64 << 10;
 /// Where the position is, in the topic's folder.
 const POSITION: &str = "position";
 
@@ -67,6 +64,8 @@ pub(crate) struct TopicLog {
     files: VecDeque<File>,
     /// Whether records may be appended to the last file.
     open: bool,
+    /// It has records that do not outlast a loss of power yet.
+    unsynced: bool,
     /// The next record's number.
     end: u64,
     places: Places,
@@ -80,6 +79,7 @@ pub(crate) struct Mark {
     end: u64,
     len: u64,
     base: Option<u64>,
+    unsynced: bool,
 }
 
 impl TopicLog {
@@ -107,6 +107,7 @@ impl TopicLog {
             folder,
             files: segments.into(),
             open: false,
+            unsynced: false,
             end: 0,
             places: Places::default(),
             cursor: Cursor::default(),
@@ -216,6 +217,7 @@ impl TopicLog {
             end: self.end,
             len: last.map_or(0, |file| file.len),
             base: last.map(|file| file.segment.base),
+            unsynced: self.unsynced,
         }
     }
 
@@ -232,15 +234,14 @@ impl TopicLog {
     fn try_append(&mut self, disk: &mut dyn Disk, records: &[Kept]) -> io::Result<()> {
         let is_full = |file: &File| file.len >= self.segment_bytes;
         if !self.open || self.files.back().is_none_or(is_full) {
-            if self.open {
-                self.sync(disk)?;
-            }
+            self.sync(disk)?;
             self.begin_segment(disk)?;
         }
         let Some(file) = self.files.back().copied() else {
             return Ok(());
         };
-        let bytes = encode_from(&self.topic, file.segment, self.end, records);
+        let bytes = segment::encode_from(&self.topic, file.segment, self.end, records);
+        self.unsynced = true;
         disk.write(&self.path(file.segment), file.len, &bytes)?;
         self.end += records.len() as u64;
         if let Some(file) = self.files.back_mut() {
@@ -271,17 +272,20 @@ impl TopicLog {
     }
 
     /// Returns when all that was written outlasts a loss of power.
-    pub(crate) fn sync(&self, disk: &mut dyn Disk) -> io::Result<()> {
-        match self.files.back() {
-            Some(file) if self.open => disk.sync(&self.path(file.segment)),
-            _ => Ok(()),
+    pub(crate) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        if let Some(file) = self.files.back().filter(|_| self.unsynced) {
+            disk.sync(&self.path(file.segment))?;
         }
+        self.unsynced = false;
+        Ok(())
     }
 
     /// Takes back what was written since, which may be on disk all the same: nothing is appended behind it.
     pub(crate) fn undo(&mut self, disk: &mut dyn Disk, mark: Mark) {
         self.end = mark.end;
         self.open = false;
+        // What was told before is synced all the same when its time comes.
+        self.unsynced = mark.unsynced;
         let Some(last) = self.files.back_mut() else {
             return;
         };
@@ -298,6 +302,11 @@ impl TopicLog {
                 last.len = 0;
             }
         }
+    }
+
+    /// The record that is read next.
+    pub(crate) fn next(&self) -> u64 {
+        self.cursor.number
     }
 
     /// Reads on with the record of that number.
@@ -399,6 +408,7 @@ impl TopicLog {
                 done,
                 unsent: position.unsent.max(done),
             },
+            false,
         )?;
         loop {
             let next = self.files.get(1).map_or(self.end, |next| next.segment.base);
@@ -428,51 +438,35 @@ impl TopicLog {
                 unsent: number,
                 ..position
             },
-        )?;
-        if sync {
-            disk.sync(&format!("{}/{POSITION}", self.folder))?;
-        }
-        Ok(())
+            sync,
+        )
     }
 
     /// Notes that records from that number on were not sent after all.
     pub(crate) fn unsent(&mut self, disk: &mut dyn Disk, number: u64) -> io::Result<()> {
         let position = self.position();
         let unsent = number.clamp(position.done, position.unsent);
-        self.set(disk, Position { unsent, ..position })
+        self.set(disk, Position { unsent, ..position }, false)
     }
 
-    fn set(&mut self, disk: &mut dyn Disk, position: Position) -> io::Result<()> {
+    /// After an error the position is as it was, and the next one is written over the one that failed.
+    fn set(&mut self, disk: &mut dyn Disk, position: Position, sync: bool) -> io::Result<()> {
         if position == self.places.position {
             return Ok(());
         }
-        let (at, bytes) = self.places.write(position);
-        disk.write(&format!("{}/{POSITION}", self.folder), at, &bytes)
-    }
-}
-
-/// Records as a segment of their own.
-pub(super) fn encode(topic: &str, segment: Segment, records: &[Kept]) -> Vec<u8> {
-    encode_from(topic, segment, segment.base, records)
-}
-
-fn encode_from(topic: &str, segment: Segment, mut first: u64, records: &[Kept]) -> Vec<u8> {
-    let mark = segment.mark(topic);
-    let (mut bytes, mut key) = (Vec::new(), Vec::new());
-    let mut writer = BatchWriter::new(Vec::new());
-    for record in records {
-        if writer.count() > 0 && writer.len() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut writer, BatchWriter::new(Vec::new()));
-            let count = u64::from(full.count());
-            bytes.extend_from_slice(&segment::seal(full, mark, first));
-            first += count;
+        let file = format!("{}/{POSITION}", self.folder);
+        let mut places = self.places;
+        let (at, bytes) = places.write(position);
+        disk.write(&file, at, &bytes)?;
+        if self.places.is_new() {
+            disk.sync_folder(&self.folder)?;
         }
-        entry::append(&mut writer, record, &mut key);
+        if sync {
+            disk.sync(&file)?;
+        }
+        self.places = places;
+        Ok(())
     }
-    if writer.count() > 0 {
-        bytes.extend_from_slice(&segment::seal(writer, mark, first));
-    }
-    bytes
 }
 
 impl Read {

@@ -27,6 +27,8 @@ struct File {
     bytes: Vec<u8>,
     /// What outlasts a loss of power.
     synced: Vec<u8>,
+    /// That there is such a file does, too.
+    is_entered: bool,
 }
 
 #[derive(Default)]
@@ -35,6 +37,7 @@ struct State {
     /// Counts down with each call that changes something.
     faults: Vec<(usize, Fault)>,
     read_only: bool,
+    unreadable: bool,
     calls: usize,
 }
 
@@ -57,8 +60,13 @@ impl MemoryDisk {
 
     pub(super) fn put(&self, file: &str, bytes: Vec<u8>) {
         let synced = bytes.clone();
-        let file = file.to_owned();
-        self.lock().files.insert(file, File { bytes, synced });
+        let is_entered = true;
+        let put = File {
+            bytes,
+            synced,
+            is_entered,
+        };
+        self.lock().files.insert(file.to_owned(), put);
     }
 
     pub(super) fn rename_folder(&self, from: &str, to: &str) {
@@ -80,9 +88,10 @@ impl MemoryDisk {
     /// What is left when the power goes.
     pub(super) fn crashed(&self) -> Self {
         let copy = self.copied();
-        for file in copy.lock().files.values_mut() {
+        copy.lock().files.retain(|_, file| {
             file.bytes.clone_from(&file.synced);
-        }
+            file.is_entered
+        });
         copy
     }
 
@@ -100,6 +109,10 @@ impl MemoryDisk {
 
     pub(super) fn read_only(&self, is_so: bool) {
         self.lock().read_only = is_so;
+    }
+
+    pub(super) fn unreadable(&self, is_so: bool) {
+        self.lock().unreadable = is_so;
     }
 
     /// Counts a call that changes something; the fault that it meets.
@@ -171,6 +184,9 @@ impl Disk for MemoryDisk {
 
     fn read(&mut self, file: &str, at: u64, most: usize) -> io::Result<Vec<u8>> {
         let state = self.lock();
+        if state.unreadable {
+            return Err(io::ErrorKind::Other.into());
+        }
         let bytes = &state.files.get(file).ok_or_else(missing)?.bytes;
         let at = usize::try_from(at).unwrap().min(bytes.len());
         Ok(bytes[at..].iter().take(most).copied().collect())
@@ -184,8 +200,13 @@ impl Disk for MemoryDisk {
         })
     }
 
-    fn sync_folder(&mut self, _: &str) -> io::Result<()> {
-        self.change(|_| Ok(()))
+    fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
+        self.change(|state| {
+            for (name, file) in &mut state.files {
+                file.is_entered |= name.rsplit_once('/').is_some_and(|(of, _)| of == folder);
+            }
+            Ok(())
+        })
     }
 
     fn cut(&mut self, file: &str, len: u64) -> io::Result<()> {

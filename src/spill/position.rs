@@ -33,6 +33,11 @@ impl Places {
         whole.max_by_key(|places| places.turn)
     }
 
+    /// Whether nothing was written yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.turn == 0
+    }
+
     /// Where to write the next position, and what.
     pub(super) fn write(&mut self, position: Position) -> (u64, [u8; LEN]) {
         self.turn += 1;

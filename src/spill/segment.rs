@@ -3,9 +3,12 @@
 
 use bytes::Bytes;
 
+use super::entry::{self, Kept};
 use crate::batch::{BatchWriter, Batches, HEADER_LEN, Records};
 use crate::types::ProducerId;
 
+/// A batch is ended at this size: that much is lost by one flipped bit.
+const BATCH_BYTES: usize = 64 << 10;
 /// Where a batch's header has its producer's id, which is the segment's mark here.
 const MARK_AT: usize = 43;
 /// A record's number has so many bits in the place of a batch's sequence, and so many more in that of its epoch, both of
@@ -123,6 +126,36 @@ pub(super) fn find(bytes: &Bytes, mark: Mark, number: u64) -> Option<(usize, Sto
         }
         at += 1;
     }
+}
+
+/// Records as a segment of their own.
+pub(super) fn encode(topic: &str, segment: Segment, records: &[Kept]) -> Vec<u8> {
+    encode_from(topic, segment, segment.base, records)
+}
+
+/// Records as bytes of a segment, where the first of them has that number.
+pub(super) fn encode_from(
+    topic: &str,
+    segment: Segment,
+    mut first: u64,
+    records: &[Kept],
+) -> Vec<u8> {
+    let mark = segment.mark(topic);
+    let (mut bytes, mut key) = (Vec::new(), Vec::new());
+    let mut writer = BatchWriter::new(Vec::new());
+    for record in records {
+        if writer.count() > 0 && writer.len() >= BATCH_BYTES {
+            let full = std::mem::replace(&mut writer, BatchWriter::new(Vec::new()));
+            let count = u64::from(full.count());
+            bytes.extend_from_slice(&seal(full, mark, first));
+            first += count;
+        }
+        entry::append(&mut writer, record, &mut key);
+    }
+    if writer.count() > 0 {
+        bytes.extend_from_slice(&seal(writer, mark, first));
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::disk::Disk;
 use super::entry::Kept;
 use super::log::{Damage, Read, TopicLog};
-use super::segment::Segment;
+use super::segment::{self, Segment};
 use crate::batch::{RecordParts, size_bound};
 use crate::error::{Error, Result};
 use crate::record::{Data, Record};
@@ -141,7 +141,7 @@ impl Store {
     /// Lets all that was written outlast a loss of power.
     pub(crate) fn sync(&mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for log in self.logs.values() {
+        for log in self.logs.values_mut() {
             if let Err(error) = log.sync(&mut *self.disk) {
                 outcome = Err(told(&self.root, "syncing", log.topic(), error));
             }
@@ -155,14 +155,14 @@ impl Store {
         let Some(log) = self.logs.get_mut(topic) else {
             return Ok(Read::default());
         };
+        let next = log.next();
         let read = log.read(&mut *self.disk, most).and_then(|read| {
             log.sending(&mut *self.disk, read.end, sync)?;
             Ok(read)
         });
         read.map_err(|error| {
-            // What was not handed out is read again.
-            let done = log.position().done;
-            log.rewind(done);
+            // What was not handed out is read again, and nothing that was.
+            log.rewind(next);
             told(&self.root, "reading", topic, error)
         })
     }
@@ -207,7 +207,7 @@ impl Store {
             nonce: fastrand::u32(..),
         };
         self.keep(topic, &segment.file_name(), |disk, file| {
-            let bytes = super::log::encode(topic, segment, records);
+            let bytes = segment::encode(topic, segment, records);
             disk.write(file, 0, &bytes)
         })
     }
@@ -228,7 +228,11 @@ impl Store {
             .and_then(|()| disk.sync_folder(&folder));
         match kept {
             Ok(()) => Ok(self.root.join(file)),
-            Err(error) => Err(told(&self.root, "writing", &file, error)),
+            Err(error) => {
+                // A part of it is no use, and takes room.
+                let _ = disk.remove(&file);
+                Err(told(&self.root, "writing", &file, error))
+            }
         }
     }
 }

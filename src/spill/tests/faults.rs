@@ -86,3 +86,70 @@ fn a_position_that_cannot_be_written_sends_again_and_loses_nothing() {
     assert!(damage.is_empty());
     assert!(numbers(&mut store).0.into_iter().eq(5..20));
 }
+
+#[test]
+fn what_was_read_before_a_failed_read_is_not_read_again() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    append(&mut store, 0..20);
+    let first = store.read("t", 512, true).unwrap();
+    assert!(first.end > 0 && first.end < 20);
+    disk.unreadable(true);
+    for _ in 0..3 {
+        assert!(store.read("t", 512, true).is_err());
+    }
+    disk.unreadable(false);
+    // That it is being sent cannot be noted.
+    disk.fail(0, Fault::Fails(io::ErrorKind::Other));
+    assert!(store.read("t", 512, true).is_err());
+    assert!(numbers(&mut store).0.into_iter().eq(first.end..20));
+}
+
+#[test]
+fn a_position_that_was_not_written_is_written_with_the_next_read() {
+    // The write fails, or the sync behind it; the folder is synced between them.
+    for after in 0..3 {
+        let disk = MemoryDisk::default();
+        let (mut store, _) = open(&disk);
+        append(&mut store, 0..20);
+        disk.fail(after, Fault::Fails(io::ErrorKind::Other));
+        assert!(store.read("t", 512, true).is_err(), "{after}");
+        let read = store.read("t", 512, true).unwrap();
+        assert_eq!(open(&disk.crashed()).0.waiting(), [(topic(), read.end)]);
+    }
+}
+
+#[test]
+fn a_position_that_fails_twice_leaves_the_one_before_it_whole() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    append(&mut store, 0..20);
+    store.done("t", 4).unwrap();
+    store.done("t", 5).unwrap();
+    for done in [10, 11] {
+        // Behind the turn and the number, and before the CRC.
+        disk.fail(0, Fault::Short(20));
+        assert!(store.done("t", done).is_err());
+    }
+    let (mut again, damage) = open(&disk);
+    assert!(damage.is_empty(), "{damage:?}");
+    assert!(numbers(&mut again).0.into_iter().eq(5..20));
+}
+
+#[test]
+fn what_was_told_before_a_failed_write_is_synced_when_its_time_comes() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    assert_eq!(store.append(&topic(), &[numbered(0)], false).0, 1);
+    disk.fail(0, Fault::Short(7));
+    assert_eq!(store.append(&topic(), &[numbered(1)], false).0, 0);
+    store.sync().unwrap();
+    assert_eq!(numbers(&mut open(&disk.crashed()).0).0, [0]);
+    // The same when the next one begins a file behind it.
+    assert_eq!(store.append(&topic(), &[numbered(1)], false).0, 1);
+    disk.fail(0, Fault::Short(7));
+    assert_eq!(store.append(&topic(), &[numbered(2)], false).0, 0);
+    assert_eq!(store.append(&topic(), &[numbered(2)], false).0, 1);
+    store.sync().unwrap();
+    assert_eq!(numbers(&mut open(&disk.crashed()).0).0, [0, 1, 2]);
+}
