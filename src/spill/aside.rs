@@ -1,6 +1,7 @@
 //! What is not sent: kept in a file of its own, and told.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,12 +98,37 @@ impl Aside {
         self.records
             .fetch_add(records.unwrap_or_default(), Ordering::Relaxed);
         if let Some(listener) = &self.listener {
-            listener(&set_aside);
+            // Whoever panics has been told: the thread that writes to disk goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(&set_aside)));
         }
     }
 
     /// Records that were set aside.
     pub(crate) fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_panics_is_called_again_and_costs_nothing_else() {
+        let heard = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&heard);
+        let aside = Aside::new(Some(Arc::new(move |set_aside: &SetAside| {
+            counted.fetch_add(set_aside.records.unwrap_or_default(), Ordering::Relaxed);
+            panic!("planted");
+        })));
+        for records in [2, 3] {
+            aside.tell(SetAside {
+                topic: "t".into(),
+                records: Some(records),
+                reason: Reason::PossiblyWritten,
+                file: None,
+            });
+        }
+        assert_eq!((aside.records(), heard.load(Ordering::Relaxed)), (5, 5));
     }
 }
