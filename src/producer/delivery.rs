@@ -46,6 +46,18 @@ impl Delivery {
         }
     }
 
+    /// One of a record that was never sent, and how to end it.
+    #[cfg(all(test, feature = "spill"))]
+    pub(crate) fn planted(target: TopicPartition) -> (Self, impl FnOnce(Result<()>)) {
+        let result = Arc::new(BatchResult::new(target));
+        let delivery = Self::new(Arc::clone(&result), 0, result.mark(0, 0, 0));
+        let end = move |outcome| match outcome {
+            Ok(()) => result.ack(0, 1, 1, 0, -1),
+            Err(error) => result.fail(0, 1, 1, error),
+        };
+        (delivery, end)
+    }
+
     /// Why the record failed, `None` in it for one that did not; `None` while nobody knows.
     #[cfg(feature = "spill")]
     pub(crate) fn failure(&self) -> Option<Option<crate::error::Error>> {

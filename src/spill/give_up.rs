@@ -26,8 +26,23 @@ impl SpillInner {
         }
     }
 
-    /// Ends what the producer holds of the topic, and hands what did not arrive to the store, in order.
+    /// Hands what does not arrive of the topic to the store, in order, until nothing is accepted any more but by it.
     async fn bring_to_disk(self: &Arc<Self>, topic: &TopicName) {
+        let mut spilled = 0;
+        let starts = loop {
+            spilled += self.bring_accepted(topic).await;
+            if let Some(starts) = self.change(|lanes| lanes.spilling(topic)) {
+                break starts;
+            }
+        };
+        info!(%topic, spilled, "the topic's records are spilled until the cluster takes them");
+        if starts {
+            self.start_replay(topic, 0);
+        }
+    }
+
+    /// Ends what the producer holds of the topic, and hands what did not arrive to the store; tells how many that were.
+    async fn bring_accepted(self: &Arc<Self>, topic: &TopicName) -> u64 {
         let producer = self.direct.inner();
         producer.halt(topic, self.delivery_timeout);
         let in_flight = self.lanes().unresolved(topic);
@@ -52,23 +67,26 @@ impl SpillInner {
                         told: pending.told,
                     });
                 }
-                // On a partition that is new since: it is looked at again when its time is up.
+                // On a partition that is new since: it is ended in the next round.
                 State::Open => {
                     self.lanes().accepted(topic, pending);
                 }
             }
         }
-        info!(%topic, spilled, "the topic's records are spilled until the cluster takes them");
-        self.spill(topic, 0);
+        spilled
     }
 
     /// Sends the topic's records to disk from now on, and those on disk to the cluster; those below `doubtful` may have
-    /// been written.
+    /// been written. Nothing of the topic has been accepted yet.
     pub(crate) fn spill(self: &Arc<Self>, topic: &TopicName, doubtful: u64) {
-        if self.change(|lanes| lanes.spilling(topic)) {
-            let task = replay::run(Arc::clone(self), topic.clone(), doubtful);
-            self.spawn(task);
+        if self.change(|lanes| lanes.spilling(topic)) == Some(true) {
+            self.start_replay(topic, doubtful);
         }
+    }
+
+    fn start_replay(self: &Arc<Self>, topic: &TopicName, doubtful: u64) {
+        let task = replay::run(Arc::clone(self), topic.clone(), doubtful);
+        self.spawn(task);
     }
 
     /// Gives up topics whose records have waited for too long; until the producer is closed.

@@ -7,6 +7,8 @@
 //!                                               └────────────────────┘
 //! ```
 //!
+//! Whoever was told `Direct` and comes late with its record has the topic given up once more, whichever way it goes then.
+//!
 //! While a lane is held its records wait, for moments: those that were handed over before are brought to disk, or the last
 //! ones from disk are sent, and none may pass them.
 
@@ -104,7 +106,8 @@ impl Lanes {
         }
     }
 
-    /// A record was handed to the producer; true when its topic's records have been brought to disk meanwhile.
+    /// A record was handed to the producer; true when its topic's records have been brought to disk meanwhile, or are
+    /// being brought there.
     pub(crate) fn accepted(&mut self, topic: &TopicName, pending: Pending) -> bool {
         let second_copies = self.second_copies;
         let lane = self.lane(topic);
@@ -116,8 +119,9 @@ impl Lanes {
             gone += queue.pop_front_if_over(second_copies).unwrap_or(0);
         }
         let size = size(&pending.record);
+        // Its way may have been another, and be direct again.
+        let is_late = lane.route != Route::Direct || pending.state(second_copies) == State::ToSpill;
         queue.push_back(pending);
-        let is_late = lane.route != Route::Direct;
         self.kept = self.kept.saturating_sub(gone) + size;
         if self.kept >= self.sweep_at {
             self.sweep();
@@ -147,9 +151,7 @@ impl Lanes {
             return false;
         }
         lane.giving_up = true;
-        if lane.route == Route::Direct {
-            lane.route = Route::Holding;
-        }
+        lane.route = Route::Holding;
         true
     }
 
@@ -169,22 +171,36 @@ impl Lanes {
         pending
     }
 
-    /// The topic's records are with the store's thread; true when a task must be started that sends them.
-    pub(crate) fn spilling(&mut self, topic: &TopicName) -> bool {
+    /// The topic's records are with the store's thread; whether a task must be started that sends them. `None`, and
+    /// nothing changes, where one was accepted meanwhile.
+    pub(crate) fn spilling(&mut self, topic: &TopicName) -> Option<bool> {
+        let second_copies = self.second_copies;
         let lane = self.lane(topic);
+        let mut pending = lane.pending.values().flatten();
+        if pending.any(|pending| pending.state(second_copies) != State::Over) {
+            return None;
+        }
         lane.giving_up = false;
         lane.route = Route::Spilling;
-        !std::mem::replace(&mut lane.replaying, true)
+        Some(!std::mem::replace(&mut lane.replaying, true))
     }
 
     /// All that was read from disk was sent: holds what comes, to see whether that was all.
     pub(crate) fn hold(&mut self, topic: &TopicName) {
-        self.lane(topic).route = Route::Holding;
+        self.turn(topic, Route::Holding);
     }
 
     /// There was more, and more than moments take.
     pub(crate) fn release(&mut self, topic: &TopicName) {
-        self.lane(topic).route = Route::Spilling;
+        self.turn(topic, Route::Spilling);
+    }
+
+    /// Another way, unless records are being brought to disk, behind which all others go.
+    fn turn(&mut self, topic: &TopicName, route: Route) {
+        let lane = self.lane(topic);
+        if !lane.giving_up {
+            lane.route = route;
+        }
     }
 
     /// Whether those who were told to spill all have.
@@ -206,9 +222,8 @@ impl Lanes {
 
     /// What is on disk is not sent any more; what comes goes there all the same.
     pub(crate) fn replay_ended(&mut self, topic: &TopicName) {
-        let lane = self.lane(topic);
-        lane.replaying = false;
-        lane.route = Route::Spilling;
+        self.lane(topic).replaying = false;
+        self.turn(topic, Route::Spilling);
     }
 
     /// Whether what is on disk is being sent, of any topic.
@@ -321,4 +336,83 @@ pub(crate) enum State {
     Over,
     /// It failed, and is to be spilled.
     ToSpill,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::record::Record;
+    use crate::types::TopicPartition;
+
+    fn topic() -> TopicName {
+        "t".into()
+    }
+
+    /// A record that was accepted, and how to end it.
+    fn accepted() -> (Pending, impl FnOnce(Result<()>)) {
+        let (delivery, end) = Delivery::planted(TopicPartition::new("t", 0));
+        let pending = Pending {
+            record: Kept::new(Record::to("t").value("v")),
+            delivery,
+            accepted: Instant::now(),
+            told: oneshot::channel().0,
+        };
+        (pending, end)
+    }
+
+    fn overdue() -> Error {
+        Error::DeliveryTimeout {
+            timeout: std::time::Duration::from_secs(1),
+            last: None,
+        }
+    }
+
+    #[test]
+    fn new_records_wait_while_others_are_brought_to_disk_whatever_the_way_was() {
+        let mut lanes = Lanes::new(false);
+        assert_eq!(lanes.spilling(&topic()), Some(true));
+        assert_eq!(lanes.enter("t"), Route::Spilling);
+        lanes.entered("t");
+        assert!(lanes.begin_giving_up(&topic()));
+        assert!(!lanes.begin_giving_up(&topic()));
+        assert_eq!(lanes.enter("t"), Route::Holding);
+        // Nor does the task that sends what is on disk let them by.
+        for turn in [Lanes::release, Lanes::hold, Lanes::replay_ended] {
+            turn(&mut lanes, &topic());
+            assert!(!lanes.direct(&topic()));
+            assert_eq!(lanes.enter("t"), Route::Holding);
+        }
+        assert_eq!(lanes.spilling(&topic()), Some(true), "it ended");
+        assert_eq!(lanes.enter("t"), Route::Spilling);
+    }
+
+    #[test]
+    fn the_way_to_disk_is_open_when_all_that_was_accepted_has_gone_it() {
+        let mut lanes = Lanes::new(false);
+        assert!(lanes.begin_giving_up(&topic()));
+        assert!(lanes.take(&topic()).is_empty());
+        // Accepted before, and late with telling so.
+        let (late, end) = accepted();
+        assert!(lanes.accepted(&topic(), late));
+        assert_eq!(lanes.spilling(&topic()), None, "it is open yet");
+        end(Err(overdue()));
+        assert_eq!(lanes.spilling(&topic()), None, "it is to be spilled");
+        assert_eq!(lanes.enter("t"), Route::Holding);
+        assert_eq!(lanes.take(&topic()).len(), 1);
+        let (arrived, end) = accepted();
+        lanes.accepted(&topic(), arrived);
+        end(Ok(()));
+        assert_eq!(lanes.spilling(&topic()), Some(true));
+    }
+
+    #[test]
+    fn a_record_that_comes_late_is_noticed_though_the_way_is_direct_again() {
+        let mut lanes = Lanes::new(false);
+        let (late, end) = accepted();
+        end(Err(overdue()));
+        assert!(lanes.accepted(&topic(), late));
+        let (in_time, _) = accepted();
+        assert!(!lanes.accepted(&topic(), in_time));
+    }
 }
