@@ -21,7 +21,8 @@ pub struct SetAside {
     pub records: Option<u64>,
     /// Why they are not sent.
     pub reason: Reason,
-    /// Where they, or the damaged bytes, are kept; `None` where that failed, too.
+    /// Where they, or the damaged bytes, are kept; `None` for bytes that the disk did not take. Records stay where they are
+    /// until it does.
     pub file: Option<PathBuf>,
 }
 

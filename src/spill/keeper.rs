@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -38,7 +37,7 @@ enum Command {
     Rewind(TopicName, u64),
     Done(TopicName, u64),
     Unsent(TopicName, u64),
-    SetAside(TopicName, Vec<Kept>, Reason, oneshot::Sender<()>),
+    SetAside(TopicName, Vec<Kept>, Reason, oneshot::Sender<Result<()>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -210,11 +209,16 @@ impl Keeper {
         self.send(Command::Unsent(topic.clone(), number));
     }
 
-    /// Keeps records that are not sent, and tells of them.
-    pub(crate) async fn set_aside(&self, topic: &TopicName, records: Vec<Kept>, reason: Reason) {
+    /// Keeps records that are not sent, and tells of them; of none that could not be kept.
+    pub(crate) async fn set_aside(
+        &self,
+        topic: &TopicName,
+        records: Vec<Kept>,
+        reason: Reason,
+    ) -> Result<()> {
         let (told, kept) = oneshot::channel();
         self.send(Command::SetAside(topic.clone(), records, reason, told));
-        let _ = kept.await;
+        kept.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Ends the thread when all that it was given before is written; the directory is free then.
@@ -386,14 +390,15 @@ impl Thread {
                 }
             }
             Command::SetAside(topic, records, reason, told) => {
-                let file = noted(self.store.keep_records(&topic, &records), &topic);
-                self.settings.aside.tell(SetAside {
-                    topic,
-                    records: Some(records.len() as u64),
-                    reason,
-                    file,
+                let kept = self.store.keep_records(&topic, &records).map(|file| {
+                    self.settings.aside.tell(SetAside {
+                        topic,
+                        records: Some(records.len() as u64),
+                        reason,
+                        file: Some(file),
+                    });
                 });
-                let _ = told.send(());
+                let _ = told.send(kept);
             }
             Command::Append(_) | Command::Close(_) => {}
         }
@@ -407,7 +412,9 @@ impl Thread {
 }
 
 fn keep_damaged(store: &mut Store, aside: &Aside, topic: &TopicName, damage: Damage) {
-    let file = noted(store.keep_damaged(topic, &damage), topic);
+    let kept = store.keep_damaged(topic, &damage);
+    let kept = kept
+        .map_err(|error| warn!(%topic, %error, "damaged bytes that are set aside were not kept"));
     aside.tell(SetAside {
         topic: topic.clone(),
         records: damage.records,
@@ -416,11 +423,6 @@ fn keep_damaged(store: &mut Store, aside: &Aside, topic: &TopicName, damage: Dam
             at: damage.at,
             bytes: damage.bytes.len() as u64,
         },
-        file,
+        file: kept.ok(),
     });
-}
-
-fn noted(kept: Result<PathBuf>, topic: &TopicName) -> Option<PathBuf> {
-    kept.map_err(|error| warn!(%topic, %error, "what is set aside could not be kept"))
-        .ok()
 }

@@ -30,6 +30,7 @@ pub(crate) async fn run(inner: Arc<SpillInner>, topic: TopicName, doubtful: u64)
         flying: VecDeque::new(),
         sent_ahead: BTreeSet::new(),
         judged: BTreeMap::new(),
+        missing: BTreeMap::new(),
         failed_from: None,
         failures: 0,
         doubtful,
@@ -65,6 +66,14 @@ enum One {
     Left,
 }
 
+/// Records that are not sent, for one reason.
+struct Apart {
+    /// The number of the first.
+    first: u64,
+    reason: Reason,
+    records: Vec<Kept>,
+}
+
 struct Task {
     inner: Arc<SpillInner>,
     topic: TopicName,
@@ -74,6 +83,8 @@ struct Task {
     sent_ahead: BTreeSet<u64>,
     /// What is to be set aside when it is read again.
     judged: BTreeMap<u64, Reason>,
+    /// Partitions that were waited for and that the topic does not have, and what that was told as.
+    missing: BTreeMap<i32, Error>,
     /// The first one that failed.
     failed_from: Option<u64>,
     failures: u32,
@@ -226,7 +237,7 @@ impl Task {
     /// Hands the records to the producer, which makes them wait for room.
     async fn send(&mut self, read: &Read) -> Result<()> {
         let topic = self.topic.clone();
-        let mut set_aside: Vec<(Reason, Vec<Kept>)> = Vec::new();
+        let mut set_aside: Vec<Apart> = Vec::new();
         for (number, record) in read.records(&topic) {
             let Some(record) = record else {
                 self.unreadable();
@@ -251,23 +262,50 @@ impl Task {
             self.sent_ahead.insert(number);
             let kept = Kept::new(record.into_owned());
             match set_aside.last_mut() {
-                Some((last, records)) if last.is_like(&reason) => records.push(kept),
-                _ => set_aside.push((reason, vec![kept])),
+                Some(last) if last.reason.is_like(&reason) => last.records.push(kept),
+                _ => set_aside.push(Apart {
+                    first: number,
+                    reason,
+                    records: vec![kept],
+                }),
             }
         }
-        for (reason, records) in set_aside {
-            self.inner
-                .keeper
-                .set_aside(&self.topic, records, reason)
-                .await;
+        for apart in set_aside {
+            if !self.set_aside(&apart).await {
+                let from = self
+                    .failed_from
+                    .map_or(apart.first, |at| at.min(apart.first));
+                self.failed_from = Some(from);
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Keeps records in a file of their own, as soon as the disk takes it: false when the producer is closed before, and
+    /// they stay where they are.
+    async fn set_aside(&mut self, apart: &Apart) -> bool {
+        loop {
+            let (records, reason) = (apart.records.clone(), apart.reason.clone());
+            let kept = self.inner.keeper.set_aside(&self.topic, records, reason);
+            let Err(error) = kept.await else { return true };
+            self.release();
+            self.back_off(error).await;
+            if self.inner.is_closing() {
+                return false;
+            }
+        }
     }
 
     /// Hands one record over.
     async fn send_one(&mut self, number: u64, record: &Record<'_>) -> Result<One> {
         let inner = Arc::clone(&self.inner);
         let producer = inner.replay.inner();
+        if let Some(error) = record.partition.and_then(|at| self.missing.get(&at))
+            && self.lacks_partition(record)
+        {
+            return Ok(One::SetAside(Reason::Refused(error.clone())));
+        }
         loop {
             let accepted = match producer.accept(record, None) {
                 Ok(delivery) => Ok(delivery),
@@ -289,6 +327,13 @@ impl Task {
                 }
                 Err(error) => error,
             };
+            if matches!(error, Error::UnknownTopic { .. })
+                && self.lacks_partition(record)
+                && let Some(partition) = record.partition
+            {
+                self.missing.insert(partition, error.clone());
+                return Ok(One::SetAside(Reason::Refused(error)));
+            }
             match of_spilled(&error, inner.second_copies) {
                 Replay::Stop => return Err(error),
                 Replay::Refused => return Ok(One::SetAside(Reason::Refused(error))),
@@ -299,6 +344,15 @@ impl Task {
                 return Ok(One::Left);
             }
         }
+    }
+
+    /// Whether the topic is there and does not have the partition that the application chose.
+    fn lacks_partition(&self, record: &Record<'_>) -> bool {
+        let topology = self.inner.cluster.topology();
+        let topic = topology.topics.get(&*self.topic);
+        let topic = topic.filter(|topic| topic.error.is_none() && !topic.partitions.is_empty());
+        let chosen = record.partition.and_then(|at| usize::try_from(at).ok());
+        topic.is_some_and(|topic| chosen.is_some_and(|at| at >= topic.partitions.len()))
     }
 
     /// Looks at what has arrived, in order.

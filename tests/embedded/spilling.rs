@@ -393,3 +393,75 @@ async fn damage_costs_one_batch_is_told_and_the_rest_is_sent() {
     assert_eq!(producer.metrics().set_aside, 1);
     producer.close(SOON).await.unwrap();
 }
+
+/// Two records for a partition that the topic does not have, between others: spilled, and the cluster is back.
+async fn with_a_partition_too_many(cluster: &Cluster, builder: SpillBuilder) -> SpillingProducer {
+    cluster.node(1).crash().await;
+    let producer = builder.open().await.unwrap();
+    let nowhere = |number| numbered(number).partition(PARTITIONS + 4);
+    for record in [
+        numbered(0),
+        nowhere(1),
+        numbered(1),
+        nowhere(2),
+        numbered(2),
+    ] {
+        let sent = timeout(SOON, producer.send(record)).await.unwrap();
+        assert!(sent.unwrap().is_spilled());
+    }
+    cluster.node(1).restart().await.unwrap();
+    producer
+}
+
+#[tokio::test]
+async fn a_record_for_a_partition_that_its_topic_lacks_is_set_aside_and_the_others_are_sent() {
+    let (folder, cluster) = (Folder::new("lacking"), cluster().await);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let client = client(&cluster);
+    let producer = client.producer().max_block(Duration::from_secs(1));
+    let builder = producer
+        .spill(&folder.0)
+        .on_set_aside(move |set_aside| heard.lock().unwrap().push(set_aside.clone()));
+    let producer = with_a_partition_too_many(&cluster, builder).await;
+    emptied(&producer).await;
+    assert_all_in_order(&cluster, 3);
+    let metrics = producer.metrics();
+    assert_eq!((metrics.set_aside, metrics.replayed), (2, 3));
+    for set_aside in told.lock().unwrap().iter() {
+        let refused = matches!(
+            &set_aside.reason,
+            Reason::Refused(Error::UnknownTopic { .. })
+        );
+        assert!(refused, "{set_aside:?}");
+        assert!(set_aside.file.as_ref().unwrap().exists());
+    }
+    producer.close(SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_aside_stays_on_disk_until_it_can() {
+    let (folder, cluster) = (Folder::new("no-room"), cluster().await);
+    let client = client(&cluster);
+    let producer = client.producer().max_block(Duration::from_secs(1));
+    // No folder of that name can be made.
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let in_the_way = folder.0.join("set-aside");
+    std::fs::write(&in_the_way, "").unwrap();
+    let producer = with_a_partition_too_many(&cluster, producer.spill(&folder.0)).await;
+    until("it is told that the disk does not take it", || {
+        let trouble = producer.metrics().trouble;
+        matches!(trouble.get("t"), Some(Error::Spill { .. }))
+    })
+    .await;
+    let metrics = producer.metrics();
+    assert!(
+        metrics.set_aside == 0 && metrics.waiting >= 2,
+        "{metrics:?}"
+    );
+    std::fs::remove_file(&in_the_way).unwrap();
+    emptied(&producer).await;
+    assert_all_in_order(&cluster, 3);
+    assert_eq!(producer.metrics().set_aside, 2);
+    producer.close(SOON).await.unwrap();
+}
