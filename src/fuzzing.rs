@@ -9,6 +9,7 @@
 
 mod answers;
 mod batches;
+mod logins;
 
 use bytes::Buf;
 
@@ -17,6 +18,7 @@ pub use self::answers::{
     produce_answer,
 };
 pub use self::batches::{compressed, record_set, round_trip};
+pub use self::logins::{jaas_line, oauthbearer, pem, properties_file, scram};
 
 /// Spilled records' files: any bytes, and what we wrote with damage.
 #[cfg(feature = "spill")]

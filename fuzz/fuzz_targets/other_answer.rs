@@ -1,4 +1,4 @@
-//! CreateTopics, DeleteTopics and InitProducerId answers.
+//! The other answers: about topics, access control, quotas, tokens and transactions.
 
 #![no_main]
 

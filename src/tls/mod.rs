@@ -59,3 +59,10 @@ pub(crate) use engine::Tls;
 pub use options::{StoreFormat, TlsConfig, TlsVersion};
 #[cfg(not(feature = "__rustls"))]
 pub(crate) use without::Tls;
+
+/// Reads a text as certificates and as a key, whatever comes of it.
+#[cfg(all(fuzzing, feature = "__rustls"))]
+pub(crate) fn read_pem(text: &str) {
+    let _ = pem::certificates(text);
+    let _ = pem::private_key(text);
+}
