@@ -51,8 +51,8 @@
 //!   partitions that its group gives it or that it was assigned. One task reads; a [`ConsumerHandle`] steers from any
 //!   other: commits, seeks, pauses.
 //! - [`Runner`](runner::Runner): calls a handler with each record, many at a time, with retries and dead letters.
-//! - [`Admin`]: topics, settings, groups and their offsets, the cluster; access control, passwords, quotas and delegation
-//!   tokens.
+//! - [`Admin`]: topics, settings, groups and their offsets, transactions, the cluster; access control, passwords, quotas and
+//!   delegation tokens.
 //!
 //! Settings have typed setters, on [`ClientBuilder`], [`ProducerBuilder`] and [`ConsumerBuilder`], and Kafka's own names
 //! (`linger.ms`), by `set` on either or all at once by [`Client::from_properties`]. An unknown name
@@ -163,13 +163,14 @@ mod types;
 mod wire;
 
 pub use admin::{
-    AclBinding, AclBindingFilter, AclOperation, AclPermission, Admin, BrokerDescription,
-    ClientQuotas, ClusterDescription, ConfigChanges, ConfigEntry, ConfigResource, ConfigSource,
-    CreatedTopic, DelegationToken, DeletedAcl, GroupDescription, GroupKind, GroupListing,
-    GroupState, KafkaPrincipal, MemberDescription, NewDelegationToken, NewPartitions, NewTopic,
-    OffsetSpec, PartitionDescription, PartitionLag, PartitionOffset, PatternType, QuotaChanges,
-    QuotaEntity, QuotaFilter, ResourcePattern, ResourceType, ScramCredentialChange,
-    ScramCredentialInfo, TopicDescription, UserScramCredentials,
+    AclBinding, AclBindingFilter, AclOperation, AclPermission, ActiveProducer, Admin,
+    BrokerDescription, ClientQuotas, ClusterDescription, ConfigChanges, ConfigEntry,
+    ConfigResource, ConfigSource, CreatedTopic, DelegationToken, DeletedAcl, GroupDescription,
+    GroupKind, GroupListing, GroupState, KafkaPrincipal, MemberDescription, NewDelegationToken,
+    NewPartitions, NewTopic, OffsetSpec, PartitionDescription, PartitionLag, PartitionOffset,
+    PatternType, QuotaChanges, QuotaEntity, QuotaFilter, ResourcePattern, ResourceType,
+    ScramCredentialChange, ScramCredentialInfo, TopicDescription, TransactionDescription,
+    TransactionFilter, TransactionListing, TransactionState, UserScramCredentials,
 };
 pub use client::Client;
 pub use config::{

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod embedded {
+    mod admin_transactions;
     mod blocked;
     mod pausing;
     mod retries;

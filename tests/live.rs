@@ -12,6 +12,7 @@ mod live {
     pub(crate) mod admin_cluster;
     pub(crate) mod admin_groups;
     pub(crate) mod admin_security;
+    pub(crate) mod admin_transactions;
     pub(crate) mod buffer;
     pub(crate) mod closing;
     pub(crate) mod consuming;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
     live::admin::promises(&mut suite);
     live::admin_cluster::promises(&mut suite);
     live::admin_groups::promises(&mut suite);
+    live::admin_transactions::promises(&mut suite);
     live::example_consume::promises(&mut suite);
     live::example_groups::promises(&mut suite);
     let conclusion = run.run(suite.trials());

@@ -1,14 +1,14 @@
 //! Delegation tokens: passwords for a while, which who has logged in otherwise hands on (KIP-48).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::advice::advised;
 use super::principal::KafkaPrincipal;
-use super::{Admin, refusal};
+use super::{Admin, refusal, time};
 use crate::error::Result;
 use crate::sasl::{MechanismError, Scram, ScramHash, Secret};
 use crate::wire::{
@@ -252,13 +252,10 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A broker's time, which is none before 1970.
-fn time(millis: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
 use super::acl::AclOperation;
 use super::{Admin, refusal};
 use crate::cluster::{Purpose, each, unanswered, unless_nobody_answered};
 use crate::error::Result;
 use crate::types::{BrokerId, TopicPartition};
-use crate::wire::{DeleteGroups, ListGroups, ListedGroup, MetadataTopics};
+use crate::wire::{DeleteGroups, ListGroups, ListedGroup};
 
 /// A group that the cluster knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,45 +171,12 @@ impl Admin {
     /// # Errors
     /// When a broker could not be asked: a list that may lack groups is none.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>> {
-        let (what, deadline) = ("list groups", self.calls.deadline());
-        let known = std::sync::Mutex::new(HashMap::<BrokerId, Vec<ListedGroup>>::new());
-        let lock = || {
-            known
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-        };
-        let lock = &lock;
-        self.calls
-            .retry_until(deadline, what, || async move {
-                let brokers_alone = MetadataTopics::Names(Vec::new());
-                let metadata = self.calls.metadata(deadline, what, brokers_alone).await?;
-                let brokers: Vec<_> = metadata.brokers.iter().map(|broker| broker.id).collect();
-                // What a broker said that is gone by now, another one says.
-                lock().retain(|id, _| brokers.contains(id));
-                let open: Vec<_> = {
-                    let known = lock();
-                    brokers
-                        .into_iter()
-                        .filter(|id| !known.contains_key(id))
-                        .collect()
-                };
-                let answers = each(open.clone(), |id| {
-                    let admin = self.clone();
-                    async move { admin.groups_of(id).await }
-                })
-                .await;
-                let mut failed = None;
-                for (id, answer) in open.into_iter().zip(answers) {
-                    match answer {
-                        Ok(groups) => drop(lock().insert(id, groups)),
-                        Err(error) => failed = Some(error),
-                    }
-                }
-                failed.map_or(Ok(()), Err)
+        let listed = self
+            .of_every_broker("list groups", |admin, id| async move {
+                admin.groups_of(id).await
             })
             .await?;
-        let listed = std::mem::take(&mut *lock());
-        let mut groups: Vec<_> = listed.into_values().flatten().map(list).collect();
+        let mut groups: Vec<_> = listed.into_iter().map(list).collect();
         groups.sort_by(|a, b| a.group.cmp(&b.group));
         // A group that moved meanwhile was told of twice.
         groups.dedup_by(|a, b| a.group == b.group);

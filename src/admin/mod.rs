@@ -1,4 +1,4 @@
-//! Administration: topics, settings, groups and their offsets, access control, and the cluster itself.
+//! Administration: topics, settings, groups and their offsets, access control, transactions, and the cluster itself.
 
 mod acl;
 mod acls;
@@ -7,16 +7,19 @@ mod cluster;
 mod configs;
 mod delegation_tokens;
 mod describe_groups;
+mod every_broker;
 mod group_offsets;
 mod groups;
 mod principal;
+mod producers;
 mod quotas;
 mod scram_credentials;
 mod topics;
+mod transactions;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -39,9 +42,13 @@ pub use delegation_tokens::{DelegationToken, NewDelegationToken};
 pub use group_offsets::PartitionLag;
 pub use groups::{GroupDescription, GroupKind, GroupListing, GroupState, MemberDescription};
 pub use principal::KafkaPrincipal;
+pub use producers::ActiveProducer;
 pub use quotas::{ClientQuotas, QuotaChanges, QuotaEntity, QuotaFilter};
 pub use scram_credentials::{ScramCredentialChange, ScramCredentialInfo, UserScramCredentials};
 pub use topics::{CreatedTopic, NewPartitions, NewTopic, PartitionDescription, TopicDescription};
+pub use transactions::{
+    TransactionDescription, TransactionFilter, TransactionListing, TransactionState,
+};
 
 /// Calls that change or describe the cluster; made by [`Client::admin`](crate::Client::admin).
 ///
@@ -149,6 +156,11 @@ fn refusal(
 ) -> Result<()> {
     code.ok()
         .map_err(|code| Error::broker(code, message.cloned(), context()))
+}
+
+/// A broker's time, which is none before 1970.
+fn time(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 impl fmt::Debug for Admin {

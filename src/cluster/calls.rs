@@ -39,6 +39,21 @@ impl Calls {
         &self,
         deadline: Instant,
         what: &'static str,
+        attempt: impl FnMut() -> F,
+    ) -> Result<R>
+    where
+        F: Future<Output = Result<R>>,
+    {
+        self.retry_while(is_transient, deadline, what, attempt)
+            .await
+    }
+
+    /// As `retry_until`, while the error is one that `passes`.
+    pub(crate) async fn retry_while<R, F>(
+        &self,
+        passes: fn(&Error) -> bool,
+        deadline: Instant,
+        what: &'static str,
         mut attempt: impl FnMut() -> F,
     ) -> Result<R>
     where
@@ -50,7 +65,7 @@ impl Calls {
             let mut failures = 0;
             loop {
                 match attempt().await {
-                    Err(error) if is_transient(&error) => {
+                    Err(error) if passes(&error) => {
                         self.cluster.request_refresh();
                         last = Some(error);
                         failures += 1;

@@ -7,11 +7,12 @@ use crate::net::frames::Frames;
 use crate::wire::{
     AddOffsetsToTxn, AddPartitionsToTxn, AlterClientQuotas, AlterUserScramCredentials, ApiKey,
     ApiVersions, Call, CreateAcls, CreateDelegationToken, CreateTopics, DeleteAcls, DeleteTopics,
-    DescribeAcls, DescribeClientQuotas, DescribeDelegationToken, DescribeUserScramCredentials,
-    EndTxn, ExpireDelegationToken, Fetch, FindCoordinator, Heartbeat, InitProducerId, JoinGroup,
-    LeaveGroup, ListOffsets, MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch,
-    RenewDelegationToken, SyncGroup, TxnOffsetCommit, decode_produce, recognise_foreign,
-    split_response,
+    DescribeAcls, DescribeClientQuotas, DescribeDelegationToken, DescribeProducers,
+    DescribeTransactions, DescribeUserScramCredentials, EndTxn, ExpireDelegationToken, Fetch,
+    FindCoordinator, Heartbeat, InitProducerId, JoinGroup, LeaveGroup, ListOffsets,
+    ListTransactions, MetadataCall, OffsetCommit, OffsetFetch, OffsetForLeaderEpoch,
+    RenewDelegationToken, SyncGroup, TxnOffsetCommit, WriteTxnMarkers, decode_produce,
+    recognise_foreign, split_response,
 };
 
 /// One of a call's supported versions.
@@ -144,7 +145,7 @@ pub fn api_versions_answer(data: &[u8]) {
 
 /// The body of one of the other answers, the first byte says which.
 pub fn other_answer(mut data: &[u8]) {
-    match byte(&mut data) % 18 {
+    match byte(&mut data) % 22 {
         0 => drop(answer::<CreateTopics>(data)),
         1 => drop(answer::<DeleteTopics>(data)),
         2 => drop(answer::<InitProducerId>(data)),
@@ -162,7 +163,11 @@ pub fn other_answer(mut data: &[u8]) {
         14 => drop(answer::<AddOffsetsToTxn>(data)),
         15 => drop(answer::<EndTxn>(data)),
         16 => drop(answer::<TxnOffsetCommit>(data)),
-        _ => drop(answer::<AlterUserScramCredentials>(data)),
+        17 => drop(answer::<AlterUserScramCredentials>(data)),
+        18 => drop(answer::<WriteTxnMarkers>(data)),
+        19 => drop(answer::<DescribeProducers>(data)),
+        20 => drop(answer::<DescribeTransactions>(data)),
+        _ => drop(answer::<ListTransactions>(data)),
     }
 }
 

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::{ApiKey, Call, Malformed};
 
-pub(crate) const ALL: [ApiKey; 43] = [
+pub(crate) const ALL: [ApiKey; 47] = [
     ApiKey::Produce,
     ApiKey::Fetch,
     ApiKey::ListOffsets,
@@ -52,6 +52,10 @@ pub(crate) const ALL: [ApiKey; 43] = [
     ApiKey::AlterClientQuotas,
     ApiKey::DescribeUserScramCredentials,
     ApiKey::AlterUserScramCredentials,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
 ];
 
 pub(super) fn versions(key: ApiKey) -> RangeInclusive<i16> {
@@ -193,6 +197,10 @@ fn decode(key: ApiKey, version: i16, body: Bytes) {
         ApiKey::AlterClientQuotas => with::<super::AlterClientQuotas>,
         ApiKey::DescribeUserScramCredentials => with::<super::DescribeUserScramCredentials>,
         ApiKey::AlterUserScramCredentials => with::<super::AlterUserScramCredentials>,
+        ApiKey::WriteTxnMarkers => with::<super::WriteTxnMarkers>,
+        ApiKey::DescribeProducers => with::<super::DescribeProducers>,
+        ApiKey::DescribeTransactions => with::<super::DescribeTransactions>,
+        ApiKey::ListTransactions => with::<super::ListTransactions>,
     };
     decoder(version, body);
 }
