@@ -101,11 +101,14 @@ impl PartitionAcks {
     /// The records that follow, from this offset on, are of this origin.
     pub(crate) fn set_origin(&mut self, origin: Origin, offset: i64, now: Instant) -> Memory {
         let mut memory = Memory::default();
-        let is_other_topic = self.topic_id != origin.topic_id && self.version > 0;
+        // One whose id is not known is no other one.
+        let are_known = self.topic_id != TopicId::ZERO && origin.topic_id != TopicId::ZERO;
+        let is_other_topic = are_known && self.topic_id != origin.topic_id && self.version > 0;
         let is_back = self.version != origin.version && self.end.is_some_and(|end| offset < end);
-        if is_other_topic || is_back {
-            memory.freed = self.bytes();
-            self.restart();
+        if is_other_topic {
+            memory.freed = self.restart();
+        } else if is_back {
+            memory.freed = self.cut(offset);
         }
         if self.version == 0 && self.before.topic_id != origin.topic_id {
             self.before = Finished::default();
@@ -206,8 +209,29 @@ impl PartitionAcks {
         }
     }
 
-    /// What was taken counts no more.
-    fn restart(&mut self) {
+    /// What was taken from this offset on counts no more, for it is read again; the bytes of memory that are not in use by
+    /// that. What is unfinished before it is not read again, and stays.
+    fn cut(&mut self, offset: i64) -> usize {
+        let from = self.window.partition_point(|entry| entry >> 1 < offset);
+        if from == 0 {
+            return self.restart();
+        }
+        // The window's first is unfinished and stays, so that all others stay where they are.
+        let freed = (from..self.window.len())
+            .map(|place| self.finish(self.first + place as u64))
+            .sum();
+        for entry in self.window.range_mut(from..) {
+            *entry = offset << 1 | 1;
+        }
+        self.end = Some(offset);
+        self.before = Finished::default();
+        self.committed = None;
+        freed
+    }
+
+    /// What was taken counts no more; the bytes of memory that are not in use by that.
+    fn restart(&mut self) -> usize {
+        let freed = self.bytes();
         self.first += self.window.len() as u64;
         self.window.clear();
         self.runs.clear();
@@ -215,6 +239,7 @@ impl PartitionAcks {
         self.leader_epoch = None;
         self.before = Finished::default();
         self.committed = None;
+        freed
     }
 
     /// Bytes of memory in use.
@@ -265,7 +290,8 @@ impl PartitionAcks {
                 Some(next) => *next >> 1,
                 None => self.end.unwrap_or(from + 1),
             };
-            if entry & 1 == 1 {
+            // What was cut off has no offset of its own.
+            if entry & 1 == 1 && from < to {
                 finished.add(from, to);
             }
         }
@@ -284,9 +310,13 @@ impl PartitionAcks {
         })
     }
 
-    /// This is committed.
+    /// This is committed: it may be more than what was told, where nothing to hand out follows.
     pub(crate) fn committed(&mut self, topic_id: TopicId, offset: &OffsetAndMetadata) {
         if topic_id == self.topic_id {
+            if self.window.is_empty() && self.end.is_some_and(|end| end < offset.offset) {
+                self.end = Some(offset.offset);
+                self.leader_epoch = offset.leader_epoch;
+            }
             self.committed = Some(offset.clone());
         }
     }

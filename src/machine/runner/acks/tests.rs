@@ -189,6 +189,73 @@ fn a_partition_that_is_read_again_from_further_back_starts_there() {
 }
 
 #[test]
+fn what_was_unfinished_before_the_place_that_is_read_again_from_is_not_passed() {
+    let mut acks = PartitionAcks::default();
+    let offsets: Vec<i64> = (50..100).collect();
+    let before = take(&mut acks, origin(1, 1), &offsets);
+    for number in &before[1..] {
+        acks.finish(number.unwrap());
+    }
+    let end = take(&mut acks, origin(1, 2), &[100, 101]);
+    assert_eq!((low(&acks), acks.bytes()), (50, 2000));
+    // The log was cut at 90 by an unclean election, and other records follow.
+    let memory = acks.set_origin(origin(2, 3), 90, Instant::now());
+    assert_eq!((memory.used, memory.freed), (1000, 1000));
+    let again: Vec<_> = (90..93).map(|offset| acks.take(offset).unwrap()).collect();
+    acks.taken();
+    assert!(!acks.counts(end[0].unwrap()), "it is read again");
+    assert!(acks.counts(before[0].unwrap()), "it is not");
+    assert_eq!((low(&acks), unfinished(&acks)), (50, 4));
+    acks.finish(again[1]);
+    let mut next = handed_on(&acks);
+    let numbers = take(&mut next, origin(1, 1), &(50..93).collect::<Vec<_>>());
+    let repeated = numbers.iter().enumerate().filter(|(_, n)| n.is_some());
+    let repeated: Vec<_> = repeated.map(|(at, _)| 50 + at as i64).collect();
+    assert_eq!(repeated, [50, 90, 92]);
+    acks.finish(before[0].unwrap());
+    assert_eq!(low(&acks), 90);
+    acks.finish(again[0]);
+    acks.finish(again[2]);
+    assert_eq!((low(&acks), acks.open(), acks.bytes()), (93, 0, 0));
+}
+
+#[test]
+fn a_topic_whose_id_becomes_known_is_the_same_one() {
+    let mut acks = PartitionAcks::default();
+    let unnamed = Origin {
+        topic_id: TopicId::ZERO,
+        ..origin(1, 1)
+    };
+    let numbers = take(&mut acks, unnamed, &[0, 1]);
+    take(&mut acks, origin(1, 2), &[2]);
+    assert!(acks.counts(numbers[0].unwrap()));
+    take(&mut acks, unnamed, &[3]);
+    take(&mut acks, origin(1, 2), &[4]);
+    assert_eq!((low(&acks), unfinished(&acks)), (0, 5));
+}
+
+#[test]
+fn an_offset_that_was_raised_over_markers_is_committed_once() {
+    let mut acks = PartitionAcks::default();
+    let numbers = take(&mut acks, origin(1, 1), &[0, 1]);
+    numbers.into_iter().flatten().for_each(|number| {
+        acks.finish(number);
+    });
+    let raised = OffsetAndMetadata {
+        offset: 4,
+        leader_epoch: Some(5),
+        metadata: None,
+    };
+    acks.committed(TOPIC, &raised);
+    assert_eq!(acks.progress(LIMIT).unwrap().offset, raised);
+    assert!(acks.is_committed(&acks.progress(LIMIT).unwrap().offset));
+    // While something is taken, what was committed says nothing about it.
+    take(&mut acks, origin(1, 2), &[4]);
+    acks.committed(TOPIC, &raised);
+    assert_eq!((low(&acks), unfinished(&acks)), (4, 1));
+}
+
+#[test]
 fn what_is_committed_is_not_committed_again() {
     let mut acks = PartitionAcks::default();
     let numbers = take(&mut acks, origin(1, 1), &[0, 1, 2]);
