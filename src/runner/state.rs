@@ -293,9 +293,10 @@ impl State {
         match self.bucket.left(now) {
             Err(next) => Room::None(Some(next)),
             Ok(u32::MAX) => Room::For(room),
-            // What waits for its turn was given already: it is not to become more than one period's.
-            Ok(left) => match room.min((left as usize).saturating_sub(waiting)) {
-                0 => Room::None(None),
+            // What only waits for a handler was given already: it is not to become more than one period's. What waits
+            // behind others, or to be tried again, holds nobody up.
+            Ok(left) => match room.min((left as usize).saturating_sub(self.lanes.ready())) {
+                0 => Room::None(self.bucket.next()),
                 room => Room::For(room),
             },
         }

@@ -221,6 +221,26 @@ async fn a_runner_pauses_and_keeps_its_pace() {
 }
 
 #[tokio::test]
+async fn with_a_pace_what_waits_to_be_tried_again_stops_nothing_else() {
+    let (_cluster, client) = cluster(1).await;
+    fill(&client, 5, 5).await;
+    let long = Duration::from_secs(3600);
+    let running = runner(&client)
+        .pace(Pace::new(1, Duration::from_millis(20)))
+        .backoff(long, long)
+        .start(|record: ConsumerRecord, _| async move {
+            match record.offset() {
+                0 => Err("not yet"),
+                _ => Ok(()),
+            }
+        })
+        .await
+        .unwrap();
+    until("all others are handled", || running.metrics().handled == 4).await;
+    assert_eq!(running.metrics().waiting_to_retry, 1);
+}
+
+#[tokio::test]
 async fn settings_that_cannot_be_are_refused_with_what_to_do() {
     let (_cluster, client) = cluster(1).await;
     let producer = client

@@ -131,6 +131,11 @@ impl<T> Lanes<T> {
         self.waiting
     }
 
+    /// Items whose turn it is.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Whether it is somebody's turn.
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
@@ -156,7 +161,7 @@ mod tests {
         let (other, item) = lanes.take().unwrap();
         assert_eq!(item, "c");
         assert!(lanes.take().is_none(), "both lanes stand");
-        assert_eq!(lanes.waiting(), 2);
+        assert_eq!((lanes.waiting(), lanes.ready()), (2, 0));
         lanes.done(other);
         assert!(!lanes.has_ready());
         lanes.done(first);

@@ -6,7 +6,8 @@ use crate::types::after;
 
 /// At most so many records in each period.
 ///
-/// All of a period's records may come at its beginning; what was not used of one is not saved for the next.
+/// All of a period's records may come at its beginning; what was not used of one is not saved for the next. A record
+/// counts when it is read: one that waits behind another one of its key, or to be tried again, has counted already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     pub(crate) records: u32,
@@ -66,6 +67,11 @@ impl Bucket {
         Err(after(self.began.unwrap_or(now), pace.every))
     }
 
+    /// When the next period begins, where there are periods and one has begun.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        Some(after(self.began?, self.pace?.every))
+    }
+
     /// So many were taken.
     pub(crate) fn spend(&mut self, records: u32) {
         self.left = self.left.saturating_sub(records);
@@ -96,7 +102,9 @@ mod tests {
     fn each_period_gives_so_many_and_saves_none() {
         let mut bucket = bucket(3);
         let began = Instant::now();
+        assert_eq!(bucket.next(), None);
         assert_eq!(bucket.left(began), Ok(3));
+        assert_eq!(bucket.next(), Some(began + SECOND));
         bucket.spend(2);
         assert_eq!(bucket.left(began), Ok(1));
         bucket.spend(1);
