@@ -45,7 +45,8 @@ impl Runner {
     /// past, an error that ends its consumer ([`Error::ends_consumer`]) or its reading (damaged records, an offset that is
     /// gone with `auto.offset.reset=none`), or one that a dead letter could not be sent for.
     ///
-    /// It has begun no handler since; call [`shutdown`](Self::shutdown) all the same.
+    /// It has begun no handler since; call [`shutdown`](Self::shutdown) all the same, which lets others have its partitions
+    /// at once: without that they do after `max.poll.interval.ms`.
     pub async fn failed(&self) -> Error {
         let shared = self.handle.shared();
         let mut failed = shared.failed.subscribe();

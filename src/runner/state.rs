@@ -302,6 +302,13 @@ impl State {
         }
     }
 
+    /// Whether handlers are under way that the member's life depends on.
+    pub(super) fn is_busy(&self) -> bool {
+        // Where all hang, if only with records of before, no other one begins.
+        let is_stuck = self.running >= self.bounds.handlers && self.lanes.has_ready();
+        self.counting > 0 || is_stuck
+    }
+
     /// Whether the reading task has something to do by now.
     pub(super) fn is_news(&mut self) -> bool {
         if !self.resumable.is_empty() || self.is_closed {

@@ -129,9 +129,9 @@ impl AckTracker for Tracker {
             };
         };
         let mut state = shared.lock();
-        let is_busy = state.counting > 0;
-        // One that waits for its pace, to be resumed, or to try again, is not one that hangs.
-        if !is_busy && state.reading != Reading::Asking {
+        let is_busy = state.is_busy();
+        // One that waits for its pace, to be resumed, or to try again, is not one that hangs; one that has ended is.
+        if !is_busy && !state.is_closed && state.reading != Reading::Asking {
             state.rests += 1;
         }
         Handling {

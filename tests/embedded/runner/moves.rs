@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ottla::runner::{Order, Runner};
+use ottla::runner::{Order, Runner, RunnerBuilder};
 use ottla::{Client, ConsumerRecord, Error, OffsetReset};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{cluster, committed, fill, place, runner, until};
 use crate::SOON;
@@ -133,4 +134,56 @@ async fn a_member_whose_handlers_hang_loses_its_partitions_and_they_are_told() {
     let account = running.shutdown(SOON).await;
     assert!(account.error.is_none(), "{account:?}");
     assert_eq!(committed(&client, 1).await, [Some(1)]);
+}
+
+/// A runner of a member that is not alive when no handler ends for a short time.
+fn impatient(client: &Client) -> RunnerBuilder {
+    let consumer = client
+        .consumer("g")
+        .subscribe(["t"])
+        .offset_reset(OffsetReset::Earliest)
+        .heartbeat_interval(Duration::from_millis(50))
+        .max_poll_interval(Duration::from_millis(400));
+    Runner::builder(consumer)
+}
+
+#[tokio::test]
+async fn a_member_all_of_whose_handlers_hang_for_good_leaves_its_partitions_to_others() {
+    let (_cluster, client) = cluster(1).await;
+    fill(&client, 4, 4).await;
+    let hung = impatient(&client)
+        .max_handlers(1)
+        .start(|_, _| std::future::pending::<Result<(), Error>>())
+        .await
+        .unwrap();
+    until("it hangs", || hung.metrics().in_flight == 1).await;
+    until("it has none", || hung.consumer().assignment().is_empty()).await;
+    let other = runner(&client)
+        .start(|_, _| async { Ok::<_, Error>(()) })
+        .await
+        .unwrap();
+    until("another has all", || other.metrics().handled == 4).await;
+    assert!(hung.consumer().assignment().is_empty());
+    other.shutdown(SOON).await;
+    assert_eq!(committed(&client, 1).await, [Some(4)]);
+}
+
+#[tokio::test]
+async fn a_runner_that_has_stopped_by_itself_leaves_its_partitions_to_others() {
+    let (_cluster, client) = cluster(1).await;
+    fill(&client, 4, 1).await;
+    let stopped = impatient(&client)
+        .max_attempts(1)
+        .start(|_, _| async { Err::<(), _>("never") })
+        .await
+        .unwrap();
+    timeout(SOON, stopped.failed()).await.unwrap();
+    until("it has none", || stopped.consumer().assignment().is_empty()).await;
+    let other = runner(&client)
+        .start(|_, _| async { Ok::<_, Error>(()) })
+        .await
+        .unwrap();
+    until("another has all", || other.metrics().handled == 4).await;
+    let account = stopped.shutdown(SOON).await;
+    assert_eq!((account.handled, account.left), (0, 4));
 }
