@@ -1,5 +1,7 @@
 //! Dead letters: the record as it was, with what happened to it in headers, by Spring's names.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::failure::Failure;
 use crate::consumer::{ConsumerRecord, TimestampType};
 use crate::producer::Producer;
@@ -33,7 +35,10 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn of(failure: &Failure) -> Self {
-        let mut text = failure.text();
+        // The words are the application's.
+        let text = catch_unwind(AssertUnwindSafe(|| failure.text()));
+        let mut text = text
+            .unwrap_or_else(|_| "its error panicked when it was asked for its words".to_owned());
         if text.len() > MOST_TEXT {
             let end = (0..=MOST_TEXT)
                 .rev()

@@ -63,19 +63,22 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<HandlerError>,
 {
-    let panicked = |payload: Box<dyn std::any::Any + Send>| Panicked::new(&*payload).into();
+    let panicked = |payload: Box<dyn std::any::Any + Send>| -> HandlerError {
+        Panicked::new(&*payload).into()
+    };
     let handling = catch_unwind(AssertUnwindSafe(handle)).map_err(panicked)?;
-    let mut handling = pin!(handling);
+    let mut handling = pin!(Some(handling));
     // What a handler has borrowed is its own business: it is handed nothing of the runner.
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context)));
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(done)) => Poll::Ready(done.map_err(Into::into)),
-            Err(payload) => Poll::Ready(Err(panicked(payload))),
-        }
+    let done = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| match handling.as_mut().as_pin_mut() {
+            Some(handling) => handling.poll(context).map_err(Into::into),
+            None => Poll::Ready(Ok(())),
+        }));
+        polled.unwrap_or_else(|payload| Poll::Ready(Err(panicked(payload))))
     })
-    .await
+    .await;
+    let dropped = catch_unwind(AssertUnwindSafe(|| handling.set(None)));
+    done.and(dropped.map_err(panicked))
 }
 
 /// What becomes of a record whose handler has failed.
@@ -134,7 +137,16 @@ async fn bury(shared: &Shared, item: Item) -> End {
     let (Some(letters), Some(told)) = (&conduct.dead_letters, &item.dead) else {
         return End::Skipped;
     };
-    let topic = letters.topic(item.record.topic());
+    let named = catch_unwind(AssertUnwindSafe(|| letters.topic(item.record.topic())));
+    let Ok(topic) = named else {
+        let error = Error::Handler {
+            partition: item.record.topic_partition().clone(),
+            offset: item.record.offset(),
+            attempts: told.attempts,
+            reason: "the function that dead_letter_topic was given panicked".into(),
+        };
+        return End::Stop(item, error);
+    };
     let record = letter(&item.record, &topic, &conduct.group, told);
     match letters.producer.send(record).await {
         Ok(_) => End::DeadLettered,

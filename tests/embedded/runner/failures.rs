@@ -1,7 +1,12 @@
 //! What becomes of records whose handlers fail.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use ottla::runner::{HandlerError, OnFailure, Panicked};
 use ottla::{ConsumerRecord, Error, OffsetReset, Record, TopicPartition};
@@ -211,4 +216,95 @@ async fn the_application_says_what_is_skipped_and_what_stops() {
         (4, 1, 0)
     );
     assert_eq!(committed(&client, 1).await, [Some(5)]);
+}
+
+/// An error that cannot be told, or not even be made one.
+#[derive(Debug)]
+enum Mute {
+    WhenMade,
+    WhenTold,
+}
+
+/// What is told of it.
+#[derive(Debug)]
+struct Untold;
+
+impl fmt::Display for Untold {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words for it")
+    }
+}
+
+impl std::error::Error for Untold {}
+
+impl From<Mute> for HandlerError {
+    fn from(mute: Mute) -> Self {
+        match mute {
+            Mute::WhenMade => panic!("it is no error"),
+            Mute::WhenTold => Untold.into(),
+        }
+    }
+}
+
+/// A handler of which everything panics but itself.
+struct Trouble(i64);
+
+impl Future for Trouble {
+    type Output = Result<(), Mute>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.0 {
+            1 => Err(Mute::WhenMade),
+            2 => Err(Mute::WhenTold),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl Drop for Trouble {
+    fn drop(&mut self) {
+        assert_ne!(self.0, 0, "it goes with a bang");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_around_a_handler_is_a_failure_like_any_other() {
+    let (_cluster, client) = cluster(1).await;
+    fill(&client, 5, 1).await;
+    let running = runner(&client)
+        .max_handlers(1)
+        .on_failure(|_| OnFailure::Skip)
+        .start(|record: ConsumerRecord, _| Trouble(record.offset()))
+        .await
+        .unwrap();
+    until("three are skipped, and the others are handled", || {
+        let metrics = running.metrics();
+        (metrics.handled, metrics.skipped, metrics.in_flight) == (2, 3, 0)
+    })
+    .await;
+    let account = running.shutdown(SOON).await;
+    assert!(account.error.is_none(), "{account:?}");
+    assert_eq!(committed(&client, 1).await, [Some(5)]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_whose_topic_cannot_be_named_ends_the_runner() {
+    let (_cluster, client) = cluster(1).await;
+    fill(&client, 3, 1).await;
+    let producer = client.producer().build().unwrap();
+    let is_named = AtomicBool::new(false);
+    let running = runner(&client)
+        .dead_letters(&producer)
+        .dead_letter_topic(move |topic| {
+            assert!(!is_named.swap(true, Ordering::SeqCst), "once is enough");
+            format!("{topic}-dlt")
+        })
+        .on_failure(|_| OnFailure::DeadLetter)
+        .start(|_, _| async { Err::<(), _>("never") })
+        .await
+        .unwrap();
+    let error = timeout(SOON, running.failed()).await.unwrap();
+    assert!(error.to_string().contains("dead_letter_topic"), "{error}");
+    let account = running.shutdown(SOON).await;
+    assert_eq!((account.dead_letters, account.left), (0, 3));
 }
