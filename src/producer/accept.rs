@@ -108,7 +108,7 @@ impl ProducerInner {
             first,
             leaderless,
         } = self.carry_out_for_caller(queue, opened);
-        if let Some(enrolled) = self.enroll(queue) {
+        if let Some(enrolled) = self.enroll(queue, delivery.result()) {
             self.carry_out_for_caller(queue, enrolled);
         }
         let name = queue.target.topic();

@@ -196,17 +196,25 @@ impl BatchResult {
         Poll::Pending
     }
 
+    fn is_known(&self, slow: &Slow) -> bool {
+        match self.state() {
+            PENDING => false,
+            ACKED => true,
+            _ => slow.open == Some(0),
+        }
+    }
+
+    /// Whether every record's fate is known.
+    pub(crate) fn is_resolved(&self) -> bool {
+        self.is_known(&self.slow())
+    }
+
     /// Waits until every record's fate is known.
     pub(crate) async fn resolved(&self) {
         let mut waker_at = UNREGISTERED;
         std::future::poll_fn(|cx| {
             let mut slow = self.slow();
-            let resolved = match self.state() {
-                PENDING => false,
-                ACKED => true,
-                _ => slow.open == Some(0),
-            };
-            if resolved {
+            if self.is_known(&slow) {
                 return Poll::Ready(());
             }
             waker_at = slow.register(cx, waker_at);

@@ -89,7 +89,7 @@ impl Delivery {
         clippy::expect_used,
         reason = "a future must not be used after it has resolved"
     )]
-    fn result(&self) -> &Arc<BatchResult> {
+    pub(super) fn result(&self) -> &Arc<BatchResult> {
         self.result
             .as_ref()
             .expect("delivery used after it has resolved")

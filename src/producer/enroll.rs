@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use super::accumulator::{Changed, PartitionQueue};
+use super::batch_result::BatchResult;
 use super::inner::ProducerInner;
 use crate::machine::transaction::Enrolment;
 use crate::types::TopicPartition;
 
 impl ProducerInner {
     /// A batch was opened for a partition: what its transaction changes of the queue by that.
-    pub(crate) fn enroll(&self, queue: &PartitionQueue) -> Option<Changed<()>> {
-        match self.transactions.as_ref()?.enroll(&queue.target) {
+    pub(crate) fn enroll(
+        &self,
+        queue: &PartitionQueue,
+        result: &Arc<BatchResult>,
+    ) -> Option<Changed<()>> {
+        match self.transactions.as_ref()?.enroll(&queue.target, result) {
             Enrolment::Known | Enrolment::Later => None,
             Enrolment::Now => Some(queue.change(|locked, _| locked.queue.enroll())),
             Enrolment::Refused(error) => Some(queue.change(|locked, ended| {

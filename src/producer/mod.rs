@@ -38,6 +38,7 @@ mod submit;
 mod tests;
 mod transactional;
 mod transactions;
+mod unresolved;
 mod usage;
 mod wait;
 mod watch;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::batch_result::BatchResult;
+use super::unresolved::Unresolved;
 use crate::config::TransactionSettings;
 use crate::error::{Error, Result};
 use crate::machine::transaction::{
@@ -34,6 +36,7 @@ struct Held {
     manager: TransactionManager,
     committing: Option<Waiting>,
     offsets: HashMap<u64, Waiting>,
+    unresolved: Unresolved,
     /// Why the last call did not succeed, until one does.
     trouble: Option<Arc<Error>>,
 }
@@ -46,6 +49,7 @@ impl Transactions {
                 manager: TransactionManager::new(),
                 committing: None,
                 offsets: HashMap::new(),
+                unresolved: Unresolved::new(),
                 trouble: None,
             }),
             work: Notify::new(),
@@ -146,21 +150,46 @@ impl Transactions {
     }
 
     /// A batch was made for this partition: whether it may be sent.
-    pub(crate) fn enroll(&self, partition: &TopicPartition) -> Enrolment {
-        let enrolment = self.lock().manager.enroll(partition);
+    pub(crate) fn enroll(
+        &self,
+        partition: &TopicPartition,
+        result: &Arc<BatchResult>,
+    ) -> Enrolment {
+        let enrolment = {
+            let mut held = self.lock();
+            held.unresolved.add(result);
+            held.manager.enroll(partition)
+        };
         if matches!(enrolment, Enrolment::Later) {
             self.work.notify_one();
         }
         enrolment
     }
 
-    /// Commits; waits for up to `limit` for what comes of it, which may be longer in coming.
-    pub(super) async fn commit(&self, limit: Duration) -> Result<()> {
+    /// Waits until the fate of every batch is known, and what of it fails the transaction has.
+    ///
+    /// A queue lets go of a batch before that: what it waits for alone does not tell that no record has failed.
+    pub(super) async fn resolved(&self) {
+        loop {
+            let results = self.lock().unresolved.take();
+            if results.is_empty() {
+                return;
+            }
+            for result in results {
+                result.resolved().await;
+            }
+        }
+    }
+
+    /// Commits this transaction; waits for up to `limit` for what comes of it, which may be longer in coming.
+    pub(super) async fn commit(&self, number: u64, limit: Duration) -> Result<()> {
         let (sender, receiver) = oneshot::channel();
         let begun = {
             let mut held = self.lock();
-            let begun = held.manager.commit();
-            held.committing = begun.is_ok().then_some(sender);
+            let begun = held.manager.commit(number);
+            if begun.is_ok() {
+                held.committing = Some(sender);
+            }
             begun
         };
         self.work.notify_one();
@@ -176,12 +205,12 @@ impl Transactions {
         }
     }
 
-    /// Aborts the transaction that is open, if one is.
-    pub(super) fn abort(&self) {
+    /// Aborts the transaction that is open, where it is this one or none is named.
+    pub(super) fn abort(&self, number: Option<u64>) {
         let why = || Error::Aborted {
             transactional_id: Arc::clone(&self.settings.id),
         };
-        self.change(|manager| manager.abort(why));
+        self.change(|manager| manager.abort(number, why));
     }
 
     /// Waits for a transaction's end, for up to `limit`.
@@ -214,9 +243,10 @@ impl Transactions {
         let _ = tokio::time::timeout(self.settings.timeout, settled).await;
     }
 
-    /// Makes a group's offsets part of the transaction; waits for up to `limit`, and what comes later counts as well.
+    /// Makes a group's offsets part of this transaction; waits for up to `limit`, and what comes later counts as well.
     pub(super) async fn send_offsets(
         &self,
+        transaction: u64,
         group: GroupMetadata,
         offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
         limit: Duration,
@@ -224,7 +254,7 @@ impl Transactions {
         let (sender, receiver) = oneshot::channel();
         let number = {
             let mut held = self.lock();
-            let number = held.manager.add_offsets(group, offsets);
+            let number = held.manager.add_offsets(transaction, group, offsets);
             if let Ok(number) = number {
                 held.offsets.insert(number, sender);
             }
@@ -245,7 +275,15 @@ impl Transactions {
             let own = manager.failure();
             match (error, own) {
                 // It was retracted because of a failure before.
-                (Error::Delivery { cause, .. }, Some(own)) if Arc::ptr_eq(cause, &own) => {
+                (
+                    Error::Delivery {
+                        cause, attempts, ..
+                    },
+                    Some(own),
+                ) if Arc::ptr_eq(cause, &own) => {
+                    if *attempts > 0 {
+                        manager.spent();
+                    }
                     Told::default()
                 }
                 _ => manager.fail(Arc::new(error.clone())),

@@ -1,5 +1,7 @@
 //! Transactions, by both protocols: what is promised of them, and what becomes of every call that goes wrong.
 
+mod ends;
+
 use std::time::Duration;
 
 use ottla::{Acks, Client, Error, GroupMetadata, Record, Transaction, TransactionalProducer};

@@ -1,12 +1,13 @@
 //! The states of a producer's transactions; the diagram is at the top of `machine/transaction/mod.rs`.
 
+mod answer;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::requests::{GroupOffsets, Outcome, Protocol, TxnRequest};
-use super::verdict::TxnVerdict;
+use super::requests::{GroupOffsets, Protocol, TxnRequest};
 use crate::error::Error;
 use crate::types::{GroupMetadata, OffsetAndMetadata, ProducerId, TopicPartition};
 
@@ -135,13 +136,14 @@ impl TransactionManager {
     /// Begins a transaction, if that can be.
     pub(crate) fn begin(&mut self) -> Began {
         match &self.state {
-            State::Ready if self.offered == self.protocol => {
+            State::Ready if self.offered == self.protocol && !self.bumps => {
                 self.state = State::InTransaction;
                 self.number += 1;
                 Began::Yes(self.number)
             }
             State::Ready => {
-                // What the first protocol left on the way must not be taken for a part of a transaction of the second.
+                // Another epoch is needed: a sequence was spent, or what the first protocol left on the way must not be taken
+                // for a part of a transaction of the second.
                 self.state = State::Initializing;
                 Began::Wait
             }
@@ -156,6 +158,9 @@ impl TransactionManager {
         let is_new = self.partitions.insert(partition.clone());
         if let Some(error) = self.failure() {
             return Enrolment::Refused(error);
+        }
+        if !matches!(self.state, State::InTransaction | State::Committing) {
+            return Enrolment::Refused(over());
         }
         if !is_new {
             return Enrolment::Known;
@@ -172,15 +177,14 @@ impl TransactionManager {
         }
     }
 
-    /// Makes a group's offsets part of the transaction; gives their number.
+    /// Makes a group's offsets part of this transaction; gives their number.
     pub(crate) fn add_offsets(
         &mut self,
+        transaction: u64,
         group: GroupMetadata,
         offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
     ) -> Result<u64, Arc<Error>> {
-        if let Some(error) = self.failure() {
-            return Err(error);
-        }
+        self.check(transaction)?;
         self.last_offsets += 1;
         let number = self.last_offsets;
         self.offsets.push_back(Arc::new(GroupOffsets {
@@ -209,33 +213,47 @@ impl TransactionManager {
         }
     }
 
-    /// Commits the transaction once the fate of its records is known.
-    ///
-    /// # Errors
-    /// Why it cannot be: then it is aborted.
-    pub(crate) fn commit(&mut self) -> Result<(), Arc<Error>> {
+    /// Whether this transaction is open and can still be committed; else why not.
+    fn check(&self, number: u64) -> Result<(), Arc<Error>> {
         match &self.state {
-            State::AbortableError(error) => {
-                let error = Arc::clone(error);
-                self.state = State::Aborting(Arc::clone(&error));
-                Err(error)
-            }
             State::Fatal(error) => Err(Arc::clone(error)),
-            _ => {
-                self.state = State::Committing;
-                Ok(())
-            }
+            _ if self.number != number => Err(over()),
+            State::AbortableError(error) | State::Aborting(error) => Err(Arc::clone(error)),
+            State::InTransaction => Ok(()),
+            State::Initializing | State::Ready | State::Committing => Err(over()),
         }
     }
 
-    /// Aborts the transaction that is open; `why` is told to who waits for its offsets.
-    pub(crate) fn abort(&mut self, why: impl FnOnce() -> Error) -> Told {
-        if !self.is_open() {
+    /// Commits this transaction once the fate of its records is known.
+    ///
+    /// # Errors
+    /// Why it cannot be: then it is aborted, or was because the producer was closed.
+    pub(crate) fn commit(&mut self, number: u64) -> Result<(), Arc<Error>> {
+        let checked = self.check(number);
+        self.state = match &self.state {
+            State::AbortableError(error) if self.number == number => {
+                State::Aborting(Arc::clone(error))
+            }
+            State::InTransaction if self.number == number => State::Committing,
+            _ => return checked,
+        };
+        checked
+    }
+
+    /// Aborts the transaction that is open, where it is this one or none is named; `why` is told to who waits for its
+    /// offsets.
+    pub(crate) fn abort(&mut self, number: Option<u64>, why: impl FnOnce() -> Error) -> Told {
+        if !self.is_open() || number.is_some_and(|number| number != self.number) {
             return Told::default();
         }
         let why = self.failure().unwrap_or_else(|| Arc::new(why()));
         self.state = State::Aborting(Arc::clone(&why));
         self.drop_pending(&why)
+    }
+
+    /// Which transaction is the last one.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether somebody has a transaction to end.
@@ -273,8 +291,10 @@ impl TransactionManager {
             }
             State::Committing => {
                 self.state = State::Aborting(Arc::clone(&error));
+                // Every record's fate is known before the end is asked for; else it is too late to promise anything.
+                let possibly = matches!(self.call, Some(TxnRequest::EndTxn { .. }));
                 let mut told = self.drop_pending(&error);
-                told.committed = Some(Err((error, false)));
+                told.committed = Some(Err((error, possibly)));
                 told
             }
             _ => Told::default(),
@@ -330,6 +350,9 @@ impl TransactionManager {
             State::Committing => TxnRequest::EndTxn { commit: true },
             State::Aborting(_) => TxnRequest::EndTxn { commit: false },
         };
+        // The group becomes part of the transaction before anything of the offsets is looked at that may be refused.
+        self.is_started |=
+            self.protocol == Protocol::Second && matches!(request, TxnRequest::CommitOffsets(_));
         self.call = Some(request.clone());
         self.is_unknown = false;
         Next::Call(request)
@@ -367,112 +390,9 @@ impl TransactionManager {
             State::Ready
         };
     }
+}
 
-    /// Takes what came of the call that was given out last.
-    pub(crate) fn answered(&mut self, outcome: Outcome) -> Told {
-        let Some(request) = self.call.clone() else {
-            return Told::default();
-        };
-        match outcome {
-            Outcome::Done(producer) => {
-                self.call = None;
-                self.done(request, producer)
-            }
-            Outcome::Unanswered(_) => {
-                self.is_unknown = true;
-                self.is_started |= matches!(request, TxnRequest::CommitOffsets(_));
-                Told::default()
-            }
-            Outcome::Refused(verdict, error) => self.refused(request, verdict, error),
-        }
-    }
-
-    fn done(&mut self, request: TxnRequest, producer: Option<ProducerId>) -> Told {
-        let mut told = Told::default();
-        match request {
-            TxnRequest::InitProducerId(_) => {
-                self.producer = producer.unwrap_or(self.producer);
-                self.protocol = self.offered;
-                self.bumps = false;
-                self.state = State::Ready;
-            }
-            TxnRequest::AddPartitions(partitions) => {
-                self.is_started = true;
-                told.enrolled = Some(partitions);
-            }
-            TxnRequest::AddOffsets(group) => {
-                self.is_started = true;
-                self.groups.insert(group);
-            }
-            TxnRequest::CommitOffsets(offsets) => {
-                self.is_started = true;
-                // Not where they have failed with the transaction meanwhile.
-                if self.pop_offsets(offsets.number) {
-                    told.offsets.push((offsets.number, Ok(())));
-                }
-            }
-            TxnRequest::EndTxn { commit } => {
-                if let Some(next) = producer {
-                    self.producer = next;
-                    self.bumps = false;
-                }
-                told.committed = commit.then_some(Ok(()));
-                self.end();
-            }
-        }
-        told
-    }
-
-    fn pop_offsets(&mut self, number: u64) -> bool {
-        let is_first = self.offsets.front().is_some_and(|own| own.number == number);
-        is_first && self.offsets.pop_front().is_some()
-    }
-
-    fn refused(&mut self, request: TxnRequest, verdict: TxnVerdict, error: Arc<Error>) -> Told {
-        let ends = matches!(request, TxnRequest::EndTxn { .. });
-        match verdict {
-            TxnVerdict::Done | TxnVerdict::Retry | TxnVerdict::Find | TxnVerdict::Concurrent => {
-                // An attempt before this one may have been done all the same.
-                if !self.is_unknown && !ends {
-                    self.again_later(request);
-                }
-                Told::default()
-            }
-            // What may have been committed must not be aborted.
-            TxnVerdict::Abort | TxnVerdict::Forgotten if ends && self.is_unknown => {
-                self.end_for_good(error)
-            }
-            TxnVerdict::Abort if !ends => {
-                self.call = None;
-                self.fail(error)
-            }
-            TxnVerdict::Forgotten if !matches!(request, TxnRequest::InitProducerId(_)) => {
-                self.call = None;
-                self.is_started = false;
-                self.fail(error)
-            }
-            TxnVerdict::Abort if matches!(self.state, State::Committing) => {
-                self.call = None;
-                self.fail(error)
-            }
-            _ => {
-                if !self.is_unknown {
-                    self.call = None;
-                }
-                self.end_for_good(error)
-            }
-        }
-    }
-
-    /// What was refused for now joins what has come to be asked since; of a transaction that failed it is left.
-    fn again_later(&mut self, request: TxnRequest) {
-        self.call = None;
-        if self.failure().is_some() {
-            return;
-        }
-        if let TxnRequest::AddPartitions(partitions) = request {
-            let newer = std::mem::take(&mut self.new_partitions);
-            self.new_partitions = partitions.iter().cloned().chain(newer).collect();
-        }
-    }
+/// Why nothing can be added to a transaction that its owner has not ended: closing the producer has.
+fn over() -> Arc<Error> {
+    Arc::new(Error::Closed { what: "producer" })
 }

@@ -26,6 +26,7 @@ pub(crate) async fn drive(inner: Arc<ProducerInner>) {
         caller: Caller::new(&inner, transactions),
         inner: &inner,
         transactions,
+        number: 0,
         flushing: None,
         is_quiet: false,
         is_retracted: false,
@@ -44,6 +45,8 @@ struct Driver<'a> {
     inner: &'a Arc<ProducerInner>,
     transactions: &'a Transactions,
     caller: Caller<'a>,
+    /// The transaction that the next three are about.
+    number: u64,
     /// The wait for the fate of the transaction's records.
     flushing: Option<Step<'a, ()>>,
     /// Whether the fate of each record is known.
@@ -94,9 +97,14 @@ impl<'a> Driver<'a> {
 
     /// Does what the state of the transaction asks for besides calls.
     fn prepare(&mut self) {
-        let (is_ending, failure) = self
+        let (number, is_ending, failure) = self
             .transactions
-            .look(|manager| (manager.is_ending(), manager.failure()));
+            .look(|manager| (manager.number(), manager.is_ending(), manager.failure()));
+        if number != self.number {
+            // One may have begun, and be about to end already, since the driver has looked last.
+            self.number = number;
+            (self.is_quiet, self.is_retracted, self.flushing) = (false, false, None);
+        }
         match failure {
             None => self.is_retracted = false,
             Some(_) if self.is_retracted => {}
@@ -108,15 +116,21 @@ impl<'a> Driver<'a> {
         if !is_ending {
             self.is_quiet = false;
         } else if !self.is_quiet && self.flushing.is_none() {
-            self.flushing = Some(Box::pin(watch::flush(self.inner)));
+            let (inner, transactions) = (self.inner, self.transactions);
+            self.flushing = Some(Box::pin(async move {
+                watch::flush(inner).await;
+                transactions.resolved().await;
+            }));
         }
     }
 
     /// Takes back what was not sent.
     fn retract(&self, error: &Arc<Error>) {
-        for queue in self.inner.accumulator.busy.queues() {
+        // What is not enrolled yet takes itself back when it comes to be.
+        let partitions = self.transactions.look(|manager| manager.partitions());
+        for queue in self.inner.enrolled_queues(&partitions) {
             let changed = queue.change(|locked, ended| locked.queue.retract(error, ended));
-            if self.inner.carry_out(&queue, changed) {
+            if self.inner.carry_out(queue, changed) {
                 self.transactions.change(|manager| {
                     manager.spent();
                     Default::default()

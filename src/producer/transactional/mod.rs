@@ -85,7 +85,7 @@ impl TransactionalProducer {
     /// after `transaction.timeout.ms`.
     pub async fn close(&self, deadline: Duration) -> Result<Flushed> {
         if let Some(transactions) = self.transactions() {
-            transactions.abort();
+            transactions.abort(None);
         }
         self.producer.close(deadline).await
     }

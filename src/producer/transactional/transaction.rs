@@ -107,7 +107,7 @@ impl Transaction {
         }
         let (transactions, limit) = (self.transactions(), self.patience());
         transactions
-            .send_offsets(group.clone(), offsets, limit)
+            .send_offsets(self.number, group.clone(), offsets, limit)
             .await
     }
 
@@ -126,7 +126,7 @@ impl Transaction {
         self.is_over = true;
         let limit = self.producer.inner().settings.delivery_timeout;
         let limit = limit.saturating_add(self.patience());
-        self.transactions().commit(limit).await
+        self.transactions().commit(self.number, limit).await
     }
 
     /// Aborts: what was not sent is dropped, and nobody who reads committed records ever sees the rest. Kafka:
@@ -139,7 +139,7 @@ impl Transaction {
     pub async fn abort(mut self) -> Result<()> {
         self.is_over = true;
         let transactions = self.transactions();
-        transactions.abort();
+        transactions.abort(Some(self.number));
         transactions.ended(self.number, self.patience()).await?;
         transactions.end_error()
     }
@@ -148,7 +148,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.is_over {
-            self.transactions().abort();
+            self.transactions().abort(Some(self.number));
         }
     }
 }

@@ -74,6 +74,10 @@ impl TxnOffsetCommit {
         if let Some(forced) = at.forced_refusal() {
             return Err(forced);
         }
+        // As Kafka does: the group is part of the transaction even where its member is refused.
+        let enrolled = self.enroll(at, version);
+        let busy = ErrorCode::COORDINATOR_NOT_AVAILABLE;
+        enrolled.map_err(|code| told_by_verification(code, busy))?;
         let now = at.now.up;
         let known = at.state.in_group(&self.group, |group| {
             let classic = group.classic_mut();
@@ -90,9 +94,7 @@ impl TxnOffsetCommit {
             None if self.generation >= 0 => return Err(ErrorCode::ILLEGAL_GENERATION),
             None => {}
         }
-        let enrolled = self.enroll(at, version);
-        let busy = ErrorCode::COORDINATOR_NOT_AVAILABLE;
-        enrolled.map_err(|code| told_by_verification(code, busy))
+        Ok(())
     }
 
     /// The group is part of the transaction, or becomes it.

@@ -10,6 +10,8 @@ use crate::types::{GroupMetadata, ProducerId, TopicPartition};
 
 const FIRST: ProducerId = ProducerId { id: 7, epoch: 0 };
 const NEXT: ProducerId = ProducerId { id: 7, epoch: 1 };
+/// The first transaction's.
+const NUMBER: u64 = 1;
 
 fn error() -> Arc<Error> {
     Arc::new(Error::Closed { what: "test" })
@@ -82,14 +84,14 @@ fn by_the_second_protocol_writing_enrolls_and_offsets_need_no_call_before_them()
     assert!(matches!(manager.enroll(&partition(0)), Enrolment::Now));
     assert!(matches!(manager.next(false), Next::Nothing));
     manager
-        .add_offsets(GroupMetadata::new("g"), Vec::new())
+        .add_offsets(NUMBER, GroupMetadata::new("g"), Vec::new())
         .unwrap();
     assert!(matches!(
         next_call(&mut manager),
         TxnRequest::CommitOffsets(_)
     ));
     let _ = manager.answered(Outcome::Done(None));
-    manager.commit().unwrap();
+    manager.commit(NUMBER).unwrap();
     assert!(
         matches!(manager.next(false), Next::Nothing),
         "before every record's fate is known"
@@ -108,11 +110,11 @@ fn by_the_second_protocol_writing_enrolls_and_offsets_need_no_call_before_them()
 fn an_empty_transaction_ends_without_a_call() {
     for protocol in [Protocol::First, Protocol::Second] {
         let mut manager = begun(protocol);
-        manager.commit().unwrap();
+        manager.commit(NUMBER).unwrap();
         assert!(matches!(manager.next(true), Next::Finish));
         assert!(matches!(manager.finish().committed, Some(Ok(()))));
         assert!(matches!(manager.begin(), Began::Yes(2)));
-        let _ = manager.abort(|| Error::Closed { what: "test" });
+        let _ = manager.abort(None, || Error::Closed { what: "test" });
         assert!(matches!(manager.next(true), Next::Finish));
         let _ = manager.finish();
         assert!(matches!(manager.begin(), Began::Yes(3)));
@@ -123,7 +125,7 @@ fn an_empty_transaction_ends_without_a_call() {
 fn a_commit_without_an_answer_is_followed_by_itself_alone() {
     let mut manager = begun(Protocol::Second);
     manager.enroll(&partition(0));
-    manager.commit().unwrap();
+    manager.commit(NUMBER).unwrap();
     for _ in 0..3 {
         assert!(matches!(
             next_call(&mut manager),
@@ -133,7 +135,7 @@ fn a_commit_without_an_answer_is_followed_by_itself_alone() {
         let told = manager.answered(Outcome::Unanswered(error()));
         assert!(told.committed.is_none());
         assert!(matches!(manager.begin(), Began::Wait));
-        let told = manager.abort(|| Error::Closed { what: "test" });
+        let told = manager.abort(None, || Error::Closed { what: "test" });
         assert!(told.committed.is_none());
     }
     let _ = manager.answered(Outcome::Refused(TxnVerdict::Find, error()));
@@ -150,7 +152,7 @@ fn a_commit_that_is_refused_after_a_lost_answer_may_have_been_done() {
     for verdict in [TxnVerdict::Abort, TxnVerdict::Forgotten, TxnVerdict::Fenced] {
         let mut manager = begun(Protocol::Second);
         manager.enroll(&partition(0));
-        manager.commit().unwrap();
+        manager.commit(NUMBER).unwrap();
         next_call(&mut manager);
         let _ = manager.answered(Outcome::Unanswered(error()));
         let told = manager.answered(Outcome::Refused(verdict, error()));
@@ -159,6 +161,27 @@ fn a_commit_that_is_refused_after_a_lost_answer_may_have_been_done() {
             "{verdict:?}"
         );
         assert!(told.fatal.is_some());
+    }
+}
+
+#[test]
+fn a_commit_that_is_refused_for_now_may_have_been_done() {
+    for first in [TxnVerdict::Find, TxnVerdict::Retry, TxnVerdict::Concurrent] {
+        for verdict in [TxnVerdict::Abort, TxnVerdict::Forgotten, TxnVerdict::Fenced] {
+            let mut manager = begun(Protocol::Second);
+            manager.enroll(&partition(0));
+            manager.commit(NUMBER).unwrap();
+            next_call(&mut manager);
+            let told = manager.answered(Outcome::Refused(first, error()));
+            assert!(told.committed.is_none());
+            assert!(matches!(
+                next_call(&mut manager),
+                TxnRequest::EndTxn { commit: true }
+            ));
+            let told = manager.answered(Outcome::Refused(verdict, error()));
+            assert!(matches!(told.committed, Some(Err((_, true)))));
+            assert!(told.fatal.is_some());
+        }
     }
 }
 
@@ -174,7 +197,7 @@ fn a_commit_that_is_refused_at_once_was_not_done() {
         manager.enroll(&partition(0));
         next_call(&mut manager);
         let _ = manager.answered(Outcome::Done(None));
-        manager.commit().unwrap();
+        manager.commit(NUMBER).unwrap();
         next_call(&mut manager);
         let told = manager.answered(Outcome::Refused(verdict, error()));
         assert!(
@@ -191,7 +214,7 @@ fn a_coordinator_that_has_forgotten_the_producer_gives_another_epoch_and_ends_no
     manager.enroll(&partition(0));
     next_call(&mut manager);
     let _ = manager.answered(Outcome::Refused(TxnVerdict::Forgotten, error()));
-    assert!(manager.commit().is_err());
+    assert!(manager.commit(NUMBER).is_err());
     assert!(matches!(manager.next(true), Next::Finish));
     let _ = manager.finish();
     assert!(matches!(
@@ -209,9 +232,9 @@ fn a_record_that_fails_makes_the_commit_fail_and_the_next_transaction_has_anothe
         let _ = manager.answered(Outcome::Done(None));
         if fails_first {
             let _ = manager.fail(error());
-            assert!(manager.commit().is_err());
+            assert!(manager.commit(NUMBER).is_err());
         } else {
-            manager.commit().unwrap();
+            manager.commit(NUMBER).unwrap();
             let told = manager.fail(error());
             assert!(matches!(told.committed, Some(Err((_, false)))));
         }
@@ -236,7 +259,7 @@ fn what_the_coordinator_may_have_enrolled_is_known_before_the_transaction_is_end
     manager.enroll(&partition(0));
     next_call(&mut manager);
     let _ = manager.answered(Outcome::Unanswered(error()));
-    let _ = manager.abort(|| Error::Closed { what: "test" });
+    let _ = manager.abort(None, || Error::Closed { what: "test" });
     assert!(matches!(
         next_call(&mut manager),
         TxnRequest::AddPartitions(_)
@@ -255,7 +278,7 @@ fn another_protocol_is_taken_up_between_transactions_under_another_epoch() {
     assert!(matches!(manager.enroll(&partition(0)), Enrolment::Later));
     next_call(&mut manager);
     let _ = manager.answered(Outcome::Done(None));
-    manager.commit().unwrap();
+    manager.commit(NUMBER).unwrap();
     next_call(&mut manager);
     let _ = manager.answered(Outcome::Done(None));
     assert!(matches!(manager.begin(), Began::Wait));
@@ -274,4 +297,82 @@ fn a_second_transaction_beside_an_open_one_is_refused() {
     assert!(matches!(manager.begin(), Began::Open));
     let _ = manager.fail(error());
     assert!(matches!(manager.begin(), Began::Open));
+}
+
+#[test]
+fn what_another_has_aborted_is_not_committed_nor_added_to_by_its_owner() {
+    for protocol in [Protocol::First, Protocol::Second] {
+        for has_ended in [false, true] {
+            let mut manager = begun(protocol);
+            let _ = manager.abort(None, || Error::Closed { what: "test" });
+            if has_ended {
+                assert!(matches!(manager.next(true), Next::Finish));
+                let _ = manager.finish();
+            }
+            assert!(matches!(
+                manager.enroll(&partition(0)),
+                Enrolment::Refused(_)
+            ));
+            let group = GroupMetadata::new("g");
+            assert!(manager.add_offsets(NUMBER, group, Vec::new()).is_err());
+            assert!(manager.commit(NUMBER).is_err());
+            assert!(!matches!(
+                manager.next(true),
+                Next::Call(TxnRequest::EndTxn { commit: true })
+            ));
+        }
+    }
+}
+
+#[test]
+fn an_end_of_a_transaction_leaves_the_next_one_alone() {
+    let mut manager = begun(Protocol::Second);
+    let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+    assert!(matches!(manager.next(true), Next::Finish));
+    let _ = manager.finish();
+    assert!(matches!(manager.begin(), Began::Yes(2)));
+    let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+    assert!(manager.commit(NUMBER).is_err());
+    assert!(manager.is_open());
+    assert!(manager.commit(2).is_ok());
+}
+
+#[test]
+fn by_the_second_protocol_offsets_that_are_refused_are_ended_with_their_transaction() {
+    for verdict in [TxnVerdict::Abort, TxnVerdict::Find, TxnVerdict::Retry] {
+        let mut manager = begun(Protocol::Second);
+        let group = GroupMetadata::new("g");
+        manager.add_offsets(NUMBER, group, Vec::new()).unwrap();
+        next_call(&mut manager);
+        let _ = manager.answered(Outcome::Refused(verdict, error()));
+        let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+        assert!(matches!(
+            next_call(&mut manager),
+            TxnRequest::EndTxn { commit: false }
+        ));
+    }
+}
+
+#[test]
+fn a_sequence_that_was_spent_for_an_abort_gives_the_next_transaction_another_epoch() {
+    for is_late in [false, true] {
+        let mut manager = begun(Protocol::First);
+        manager.enroll(&partition(0));
+        next_call(&mut manager);
+        let _ = manager.answered(Outcome::Done(None));
+        let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+        if !is_late {
+            manager.spent();
+        }
+        next_call(&mut manager);
+        let _ = manager.answered(Outcome::Done(None));
+        if is_late {
+            manager.spent();
+        }
+        assert!(matches!(manager.begin(), Began::Wait));
+        assert!(matches!(
+            next_call(&mut manager),
+            TxnRequest::InitProducerId(FIRST)
+        ));
+    }
 }

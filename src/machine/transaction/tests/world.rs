@@ -209,9 +209,9 @@ impl World {
 
     fn send_offsets(&mut self, group: &str) {
         let Some(open) = &mut self.open else { return };
-        if let Ok(number) = self
-            .manager
-            .add_offsets(GroupMetadata::new(group), Vec::new())
+        if let Ok(number) =
+            self.manager
+                .add_offsets(self.manager.number(), GroupMetadata::new(group), Vec::new())
         {
             open.offsets.insert(number);
             self.offsets.insert(number, None);
@@ -222,7 +222,7 @@ impl World {
         let Some(mut fate) = self.open.take() else {
             return;
         };
-        match self.manager.commit() {
+        match self.manager.commit(self.manager.number()) {
             Ok(()) => self.committing = Some(fate),
             Err(_) => {
                 fate.told = Some(Err(false));
@@ -237,7 +237,9 @@ impl World {
         };
         fate.told = Some(Err(false));
         self.fates.push(fate);
-        let told = self.manager.abort(|| Error::Closed { what: "aborted" });
+        let told = self
+            .manager
+            .abort(None, || Error::Closed { what: "aborted" });
         self.take(told);
     }
 
