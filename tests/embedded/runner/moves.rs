@@ -164,7 +164,8 @@ async fn a_member_all_of_whose_handlers_hang_for_good_leaves_its_partitions_to_o
         .unwrap();
     until("another has all", || other.metrics().handled == 4).await;
     assert!(hung.consumer().assignment().is_empty());
-    other.shutdown(SOON).await;
+    let account = other.shutdown(SOON).await;
+    assert_eq!((account.handled, account.left), (4, 0));
     assert_eq!(committed(&client, 1).await, [Some(4)]);
 }
 
