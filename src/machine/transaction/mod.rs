@@ -17,7 +17,8 @@
 //!
 //! - One call is on the way at a time. One whose answer is lost may have been done: it is made again, exactly as it was,
 //!   until it is answered, before any other. So an EndTxn that may have committed is followed by nothing but itself, and a
-//!   partition that may be part of the transaction is known to be when the transaction is ended.
+//!   transaction that the coordinator may know of is ended. Of a transaction that has failed, partitions and groups that are
+//!   refused for now are left: it is ended with whatever is part of it.
 //! - EndTxn is asked for only when the fate of every record is known.
 //! - A transaction of which the coordinator can know nothing ends without a call.
 //! - The first protocol enrolls each partition and group by a call of its own before anything is written there; the second

@@ -31,6 +31,8 @@ pub(crate) enum TxnVerdict {
     Abort,
     /// The same, and the coordinator knows nothing of the producer: there is nothing to end, and another epoch to get.
     Forgotten,
+    /// No transaction is open that could be ended so: none is to be aborted.
+    NotOpen,
     /// Another producer has the transactional id, or the coordinator has ended the transaction by itself.
     Fenced,
     /// Nothing more can be done with this producer.
@@ -47,8 +49,9 @@ impl TxnVerdict {
             Self::Find => 3,
             Self::Abort => 4,
             Self::Forgotten => 5,
-            Self::Fatal => 6,
-            Self::Fenced => 7,
+            Self::NotOpen => 6,
+            Self::Fatal => 7,
+            Self::Fenced => 8,
         }
     }
 
@@ -83,8 +86,8 @@ pub(crate) fn verdict(call: TxnCall, code: ErrorCode) -> TxnVerdict {
         (E::UNKNOWN_PRODUCER_ID | E::INVALID_PRODUCER_ID_MAPPING, C::InitProducerId) => {
             TxnVerdict::Fatal
         }
-        (E::UNKNOWN_PRODUCER_ID | E::INVALID_PRODUCER_ID_MAPPING, _) => TxnVerdict::Forgotten,
-        (E::TRANSACTION_ABORTABLE, _) => TxnVerdict::Abort,
+        (E::INVALID_PRODUCER_ID_MAPPING, _) => TxnVerdict::Forgotten,
+        (E::UNKNOWN_PRODUCER_ID | E::TRANSACTION_ABORTABLE, _) => TxnVerdict::Abort,
         (E::TRANSACTIONAL_ID_AUTHORIZATION_FAILED | E::CLUSTER_AUTHORIZATION_FAILED, _) => {
             TxnVerdict::Fatal
         }
@@ -107,6 +110,7 @@ pub(crate) fn verdict(call: TxnCall, code: ErrorCode) -> TxnVerdict {
 
         (code, _) if code.is_retriable() => TxnVerdict::Retry,
         // Of these partitions alone, such as a topic that is gone.
+        (E::INVALID_TXN_STATE, C::EndTxn) => TxnVerdict::NotOpen,
         (E::INVALID_TXN_STATE, _) => TxnVerdict::Fatal,
         (_, C::AddPartitions) => TxnVerdict::Abort,
         _ => TxnVerdict::Fatal,
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn every_code_of_every_call_has_the_verdict_of_the_table() {
         use ErrorCode as E;
-        use TxnVerdict::{Abort, Concurrent, Done, Fatal, Fenced, Find, Forgotten, Retry};
+        use TxnVerdict::{Abort, Concurrent, Done, Fatal, Fenced, Find, Forgotten, NotOpen, Retry};
         // In the order of `CALLS`.
         let table = [
             (E::NONE, [Done; 7]),
@@ -164,9 +168,7 @@ mod tests {
             ),
             (
                 E::UNKNOWN_PRODUCER_ID,
-                [
-                    Forgotten, Forgotten, Fatal, Forgotten, Forgotten, Forgotten, Forgotten,
-                ],
+                [Abort, Abort, Fatal, Abort, Abort, Abort, Abort],
             ),
             (E::TRANSACTION_ABORTABLE, [Abort; 7]),
             (E::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, [Fatal; 7]),
@@ -199,7 +201,10 @@ mod tests {
                 E::OFFSET_METADATA_TOO_LARGE,
                 [Fatal, Fatal, Fatal, Abort, Abort, Abort, Fatal],
             ),
-            (E::INVALID_TXN_STATE, [Fatal; 7]),
+            (
+                E::INVALID_TXN_STATE,
+                [Fatal, Fatal, Fatal, Fatal, Fatal, Fatal, NotOpen],
+            ),
             (
                 E::INVALID_TOPIC_EXCEPTION,
                 [Fatal, Fatal, Fatal, Abort, Fatal, Fatal, Fatal],
@@ -238,6 +243,7 @@ mod tests {
             TxnVerdict::Find,
             TxnVerdict::Abort,
             TxnVerdict::Forgotten,
+            TxnVerdict::NotOpen,
             TxnVerdict::Fatal,
             TxnVerdict::Fenced,
         ];

@@ -21,7 +21,7 @@ impl TransactionManager {
             }
             Outcome::Unanswered(_) => {
                 self.is_unknown = true;
-                self.is_started |= matches!(request, TxnRequest::CommitOffsets(_));
+                self.is_started |= joins(&request);
                 Told::default()
             }
             Outcome::Refused(verdict, error) => self.refused(request, verdict, error),
@@ -77,12 +77,26 @@ impl TransactionManager {
                 if ends {
                     // Its end may be decided already, and only not be known by as many brokers as it must be.
                     self.is_unknown = true;
-                } else if !self.is_unknown {
-                    // Else an attempt before this one may have been done all the same.
+                    return Told::default();
+                }
+                // It may have been done, as far as one broker goes.
+                self.is_started |= joins(&request) && verdict != TxnVerdict::Concurrent;
+                // An attempt whose answer was lost may have been done all the same. What it has made part of a transaction
+                // that failed ends with it; but offsets that come late would be the next one's.
+                let is_left = self.failure().is_some() && joins(&request) && !carries(&request);
+                if !self.is_unknown || is_left {
                     self.again_later(request);
                 }
                 Told::default()
             }
+            TxnVerdict::NotOpen if ends && !commits => {
+                self.call = None;
+                self.is_started = false;
+                self.bumps = true;
+                Told::default()
+            }
+            // There is nothing else to do about it.
+            TxnVerdict::Abort if ends && !commits => Told::default(),
             // What may have been committed must not be aborted.
             TxnVerdict::Abort | TxnVerdict::Forgotten if commits && self.is_unknown => {
                 self.end_for_good(error)
@@ -120,4 +134,19 @@ impl TransactionManager {
             self.new_partitions = partitions.iter().cloned().chain(newer).collect();
         }
     }
+}
+
+/// Whether the coordinator has a transaction open once it has done this.
+fn joins(request: &TxnRequest) -> bool {
+    match request {
+        TxnRequest::AddPartitions(_) | TxnRequest::AddOffsets(_) | TxnRequest::CommitOffsets(_) => {
+            true
+        }
+        TxnRequest::InitProducerId(_) | TxnRequest::EndTxn { .. } => false,
+    }
+}
+
+/// Whether it brings something that becomes visible with the transaction.
+fn carries(request: &TxnRequest) -> bool {
+    matches!(request, TxnRequest::CommitOffsets(_))
 }

@@ -376,3 +376,61 @@ fn a_sequence_that_was_spent_for_an_abort_gives_the_next_transaction_another_epo
         ));
     }
 }
+
+#[test]
+fn what_may_have_been_enrolled_before_it_was_refused_is_ended() {
+    for first in [
+        Outcome::Unanswered(error()),
+        Outcome::Refused(TxnVerdict::Find, error()),
+    ] {
+        let mut manager = begun(Protocol::First);
+        manager.enroll(&partition(0));
+        next_call(&mut manager);
+        let _ = manager.answered(first);
+        next_call(&mut manager);
+        let _ = manager.answered(Outcome::Refused(TxnVerdict::Abort, error()));
+        assert!(manager.commit(NUMBER).is_err());
+        assert!(matches!(
+            next_call(&mut manager),
+            TxnRequest::EndTxn { commit: false }
+        ));
+        // Nothing was enrolled.
+        let told = manager.answered(Outcome::Refused(TxnVerdict::NotOpen, error()));
+        assert!(told.fatal.is_none());
+        assert!(matches!(manager.next(true), Next::Finish));
+        let _ = manager.finish();
+        assert!(matches!(
+            next_call(&mut manager),
+            TxnRequest::InitProducerId(FIRST)
+        ));
+    }
+}
+
+#[test]
+fn a_failed_transaction_is_ended_although_its_partitions_are_refused_for_ever() {
+    let mut manager = begun(Protocol::First);
+    manager.enroll(&partition(0));
+    next_call(&mut manager);
+    let _ = manager.answered(Outcome::Unanswered(error()));
+    let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+    next_call(&mut manager);
+    let _ = manager.answered(Outcome::Refused(TxnVerdict::Retry, error()));
+    assert!(matches!(
+        next_call(&mut manager),
+        TxnRequest::EndTxn { commit: false }
+    ));
+}
+
+#[test]
+fn an_abort_that_is_refused_is_asked_for_again() {
+    let mut manager = begun(Protocol::Second);
+    manager.enroll(&partition(0));
+    let _ = manager.abort(Some(NUMBER), || Error::Closed { what: "test" });
+    next_call(&mut manager);
+    let told = manager.answered(Outcome::Refused(TxnVerdict::Abort, error()));
+    assert!(told.fatal.is_none());
+    assert!(matches!(
+        next_call(&mut manager),
+        TxnRequest::EndTxn { commit: false }
+    ));
+}

@@ -303,8 +303,16 @@ impl World {
             _ => return,
         };
         let is_final = matches!(outcome, Outcome::Done(_) | Outcome::Refused(..));
-        if is_final && (!self.is_doubtful || matches!(outcome, Outcome::Done(_))) {
-            self.call = None;
+        // What was to become part of a transaction that has failed since is left.
+        let is_left = matches!(outcome, Outcome::Refused(..))
+            && matches!(
+                request,
+                TxnRequest::AddPartitions(_) | TxnRequest::AddOffsets(_)
+            )
+            && self.manager.failure().is_some();
+        let is_answered = !self.is_doubtful || matches!(outcome, Outcome::Done(_));
+        if is_final && (is_answered || is_left) {
+            (self.call, self.is_doubtful) = (None, false);
         }
         let told = self.manager.answered(outcome);
         // One that is asked for again as it was is still the same call.
