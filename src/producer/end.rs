@@ -118,6 +118,8 @@ pub(crate) fn fail(
     } = free(inner, batch);
     result.fail(first, count, total, error);
     if fatal {
-        inner.abort(&cause);
+        let transactions = inner.transactions.as_ref();
+        let fenced = transactions.and_then(|transactions| transactions.fenced(&cause));
+        inner.abort(fenced.as_ref().unwrap_or(&cause));
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::batch_result::BatchResult;
 use super::unresolved::Unresolved;
 use crate::config::TransactionSettings;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::machine::transaction::{
     Began, Enrolment, Next, Outcome, Protocol, Told, TransactionManager,
 };
@@ -289,6 +289,15 @@ impl Transactions {
                 _ => manager.fail(Arc::new(error.clone())),
             }
         });
+    }
+
+    /// What a refusal of a batch is told as that ends the producer because another one has its id.
+    pub(crate) fn fenced(&self, cause: &Arc<Error>) -> Option<Error> {
+        let is_fenced = cause.broker_code() == Some(ErrorCode::PRODUCER_FENCED);
+        is_fenced.then(|| Error::Fenced {
+            transactional_id: Arc::clone(&self.settings.id),
+            cause: Arc::clone(cause),
+        })
     }
 
     /// Nothing more is done.

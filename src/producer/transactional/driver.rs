@@ -37,6 +37,8 @@ pub(crate) async fn drive(inner: Arc<ProducerInner>) {
         _ = stopped.wait_for(|stop| *stop) => {}
         () = driver.run() => {}
     }
+    // As every sender does, so that none opens a connection behind the last closing.
+    inner.cluster.close_role(inner.id);
 }
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -155,6 +157,17 @@ impl<'a> Driver<'a> {
                 self.failures = 0;
                 return Duration::ZERO;
             }
+            // What comes next is another call.
+            Outcome::Refused(
+                TxnVerdict::Forgotten
+                | TxnVerdict::NotOpen
+                | TxnVerdict::Fenced
+                | TxnVerdict::Fatal,
+                _,
+            ) => {
+                self.failures = 0;
+                return Duration::ZERO;
+            }
             Outcome::Refused(verdict, error) => (error, *verdict == TxnVerdict::Concurrent),
             Outcome::Unanswered(error) => (error, false),
         };
@@ -165,7 +178,7 @@ impl<'a> Driver<'a> {
         let pause = backoff.delay(self.failures, fastrand::f64());
         if is_concurrent {
             CONCURRENT
-                .saturating_mul(1 << self.failures.min(5))
+                .saturating_mul(1 << (self.failures - 1).min(5))
                 .min(pause)
         } else {
             pause

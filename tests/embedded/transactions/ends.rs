@@ -158,3 +158,18 @@ async fn a_commit_fails_when_one_of_its_records_has_however_late_that_is_known()
         assert_eq!(committed(&cluster).await, nothing, "level {level}");
     }
 }
+
+#[tokio::test]
+async fn a_producer_that_a_partition_fences_is_told_so_by_later_calls() {
+    for level in PROTOCOLS {
+        let (cluster, client) = cluster(level).await;
+        let producer = producer(&client);
+        let fenced = Fault::error(ErrorCode::PRODUCER_FENCED).on(ApiKey::Produce);
+        cluster.faults().add(fenced);
+        let error = whole(&producer, "a", 1).await.unwrap_err();
+        assert!(!error.possibly_written(), "level {level}: {error}");
+        let again = timeout(SOON, producer.begin()).await.unwrap();
+        let again = again.unwrap_err();
+        assert!(matches!(again, Error::Fenced { .. }), "{again:?}");
+    }
+}
