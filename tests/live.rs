@@ -38,6 +38,7 @@ mod live {
     pub(crate) mod timeouts;
     pub(crate) mod tls;
     pub(crate) mod topics;
+    pub(crate) mod transactions;
     pub(crate) mod waiting;
 }
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     live::round_trip::older_brokers(&mut suite);
     live::java_records::older_brokers(&mut suite);
     live::java_transactions::older_brokers(&mut suite);
+    live::transactions::older_brokers(&mut suite);
     live::java_compacted::older_brokers(&mut suite);
     live::java_groups::older_brokers(&mut suite);
     live::groups::older_brokers(&mut suite);
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
     live::groups::promises(&mut suite);
     live::java_records::promises(&mut suite);
     live::java_transactions::promises(&mut suite);
+    live::transactions::promises(&mut suite);
     live::java_compacted::promises(&mut suite);
     live::java_groups::promises(&mut suite);
     live::java_topics::promises(&mut suite);
