@@ -228,7 +228,8 @@ impl<'a> Caller<'a> {
     /// The error as the application is told it.
     fn explain(&self, verdict: TxnVerdict, error: Error) -> Arc<Error> {
         let error = Arc::new(error);
-        if verdict != TxnVerdict::Fenced {
+        // A commit that finds nothing open comes after transaction.timeout.ms; an abort's refusal by it is not told.
+        if !matches!(verdict, TxnVerdict::Fenced | TxnVerdict::NotOpen) {
             return error;
         }
         Arc::new(Error::Fenced {

@@ -75,8 +75,9 @@ impl TransactionManager {
         match verdict {
             TxnVerdict::Done | TxnVerdict::Retry | TxnVerdict::Find | TxnVerdict::Concurrent => {
                 if ends {
-                    // Its end may be decided already, and only not be known by as many brokers as it must be.
-                    self.is_unknown = true;
+                    // Its end may be decided already, and only not be known by as many brokers as it must be; but not where
+                    // an earlier transaction, or the new epoch of another producer, is in the way.
+                    self.is_unknown |= verdict != TxnVerdict::Concurrent;
                     return Told::default();
                 }
                 // It may have been done, as far as one broker goes.

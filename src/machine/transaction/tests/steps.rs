@@ -166,7 +166,7 @@ fn a_commit_that_is_refused_after_a_lost_answer_may_have_been_done() {
 
 #[test]
 fn a_commit_that_is_refused_for_now_may_have_been_done() {
-    for first in [TxnVerdict::Find, TxnVerdict::Retry, TxnVerdict::Concurrent] {
+    for first in [TxnVerdict::Find, TxnVerdict::Retry] {
         for verdict in [TxnVerdict::Abort, TxnVerdict::Forgotten, TxnVerdict::Fenced] {
             let mut manager = begun(Protocol::Second);
             manager.enroll(&partition(0));
@@ -183,6 +183,19 @@ fn a_commit_that_is_refused_for_now_may_have_been_done() {
             assert!(told.fatal.is_some());
         }
     }
+}
+
+#[test]
+fn a_commit_that_another_one_is_in_the_way_of_has_not_been_done() {
+    let mut manager = begun(Protocol::Second);
+    manager.enroll(&partition(0));
+    manager.commit(NUMBER).unwrap();
+    next_call(&mut manager);
+    let _ = manager.answered(Outcome::Refused(TxnVerdict::Concurrent, error()));
+    next_call(&mut manager);
+    let told = manager.answered(Outcome::Refused(TxnVerdict::Fenced, error()));
+    assert!(matches!(told.committed, Some(Err((_, false)))));
+    assert!(told.fatal.is_some());
 }
 
 #[test]
