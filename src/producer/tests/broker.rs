@@ -263,6 +263,9 @@ impl State {
             records: count,
         });
         let answer = PartitionProduceResponse::default().with_index(partition);
+        if partition as usize >= self.leaders.len() {
+            return answer.with_error_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.code());
+        }
         if let Some(told) = self.told.pop_front() {
             let rejected = told.rejected.into_iter().map(|index| {
                 BatchIndexAndErrorMessage::default()

@@ -2,7 +2,6 @@
 
 use tokio::time::timeout;
 
-use super::broker::Told;
 use super::*;
 use crate::error::ErrorCode;
 
@@ -127,7 +126,6 @@ async fn without_topic_ids_records_for_a_partition_that_is_missing_for_long_fail
         let to = |partition| Record::to("t").partition(partition).value("v");
         producer.send(to(1)).await.unwrap();
         broker.make_anew_without_id(&[Some(0)]);
-        broker.tell(Told::code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
         let began = tokio::time::Instant::now();
         let (lost, kept) = (producer.enqueue(to(1)).await, producer.enqueue(to(0)).await);
         timeout(SOON, kept.unwrap()).await.unwrap().unwrap();
