@@ -1,6 +1,7 @@
 //! Our transactions on real Kafka: what was committed is read by everybody, and nothing else ever is.
 
 mod fenced;
+mod moved;
 mod visible;
 
 use kafka_cluster::Version;
@@ -43,6 +44,8 @@ pub(crate) fn promises(suite: &mut Suite) {
     suite.shared(another, fenced::by_another);
     let late = "transactions::one_that_is_open_too_long_is_aborted_and_fences_its_producer";
     suite.shared(late, fenced::by_time);
+    let moved = "transactions::a_killed_coordinator_loses_and_doubles_nothing";
+    suite.alone(moved, moved::coordinator);
 }
 
 fn producer(client: &Client, id: &str) -> Result<TransactionalProducer, Failed> {
