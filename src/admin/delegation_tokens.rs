@@ -12,8 +12,8 @@ use super::{Admin, refusal, time};
 use crate::error::Result;
 use crate::sasl::{MechanismError, Scram, ScramHash, Secret};
 use crate::wire::{
-    CreateDelegationToken, DescribeDelegationToken, DescribedToken, ExpireDelegationToken,
-    RenewDelegationToken,
+    ChangeDelegationToken, CreateDelegationToken, DescribeDelegationToken, DescribedToken,
+    ExpireDelegationToken, RenewDelegationToken,
 };
 
 /// A password for a while, by which its owner is logged in.
@@ -148,21 +148,12 @@ impl Admin {
         hmac: &Secret,
         period: Option<Duration>,
     ) -> Result<SystemTime> {
-        let call = &RenewDelegationToken {
+        let call = RenewDelegationToken {
             hmac: hmac.clone(),
             period: period.map_or(-1, millis),
         };
-        let answer = self
-            .calls
-            .with_retries("renew delegation token", || async move {
-                let connection = self.calls.cluster.any().await?;
-                let answer = connection.call(call, self.calls.request_timeout()).await?;
-                let context = || "renewing a delegation token".to_owned();
-                advised(refusal(answer.code, None, context))?;
-                Ok(answer)
-            })
-            .await?;
-        Ok(time(answer.expires))
+        let (what, doing) = ("renew delegation token", "renewing a delegation token");
+        self.change_delegation_token(&call, what, doing).await
     }
 
     /// Ends a delegation token, by its secret, so long from now, `None` at once; tells when it ends. Kafka:
@@ -175,17 +166,27 @@ impl Admin {
         hmac: &Secret,
         after: Option<Duration>,
     ) -> Result<SystemTime> {
-        let call = &ExpireDelegationToken {
+        let call = ExpireDelegationToken {
             hmac: hmac.clone(),
             period: after.map_or(-1, millis),
         };
+        let (what, doing) = ("expire delegation token", "ending a delegation token");
+        self.change_delegation_token(&call, what, doing).await
+    }
+
+    /// Changes when a token ends; tells when it ends now.
+    async fn change_delegation_token<const RENEWS: bool>(
+        &self,
+        call: &ChangeDelegationToken<RENEWS>,
+        what: &'static str,
+        doing: &str,
+    ) -> Result<SystemTime> {
         let answer = self
             .calls
-            .with_retries("expire delegation token", || async move {
+            .with_retries(what, || async move {
                 let connection = self.calls.cluster.any().await?;
                 let answer = connection.call(call, self.calls.request_timeout()).await?;
-                let context = || "ending a delegation token".to_owned();
-                advised(refusal(answer.code, None, context))?;
+                advised(refusal(answer.code, None, || doing.to_owned()))?;
                 Ok(answer)
             })
             .await?;

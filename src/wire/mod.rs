@@ -7,6 +7,7 @@ mod alter_client_quotas;
 mod alter_user_scram_credentials;
 mod api_versions;
 mod call;
+mod change_delegation_token;
 mod create_acls;
 mod create_delegation_token;
 mod create_partitions;
@@ -24,7 +25,6 @@ mod describe_transactions;
 mod describe_user_scram_credentials;
 mod encode;
 mod end_txn;
-mod expire_delegation_token;
 mod fetch;
 mod fields;
 mod find_coordinator;
@@ -46,7 +46,6 @@ mod offset_for_leader_epoch;
 mod principal;
 mod produce;
 mod quotas;
-mod renew_delegation_token;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
@@ -64,6 +63,9 @@ pub(crate) use alter_client_quotas::{AlterClientQuotas, QuotaChange};
 pub(crate) use alter_user_scram_credentials::{AlterUserScramCredentials, ScramUpsertion};
 pub(crate) use api_versions::ApiVersions;
 pub(crate) use call::{ApiKey, Call};
+pub(crate) use change_delegation_token::{
+    ChangeDelegationToken, ExpireDelegationToken, RenewDelegationToken,
+};
 pub(crate) use create_acls::CreateAcls;
 pub(crate) use create_delegation_token::CreateDelegationToken;
 pub(crate) use create_partitions::{CreatePartitions, GrownTopic};
@@ -81,7 +83,6 @@ pub(crate) use describe_transactions::{DescribeTransactions, DescribedTransactio
 pub(crate) use describe_user_scram_credentials::{DescribeUserScramCredentials, ScramUser};
 pub(crate) use encode::Encoder;
 pub(crate) use end_txn::EndTxn;
-pub(crate) use expire_delegation_token::ExpireDelegationToken;
 pub(crate) use fetch::{
     AbortedTransaction, Fetch, FetchAnswer, FetchPartition, FetchTopic, FetchedPartition,
     ForgottenTopic, TooLarge,
@@ -112,7 +113,6 @@ pub(crate) use produce::{
     highest_produce,
 };
 pub(crate) use quotas::QuotaNames;
-pub(crate) use renew_delegation_token::RenewDelegationToken;
 pub(crate) use sasl_authenticate::SaslAuthenticate;
 pub(crate) use sasl_handshake::SaslHandshake;
 pub(crate) use sync_group::SyncGroup;
