@@ -86,11 +86,8 @@ fn main() -> Result<(), Failure> {
             copies.push(of("copy"));
         }
     }
-    let median = |mut figures: Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        figures[RUNS / 2]
-    };
-    let ([few, many], [few_copied, many_copied]) = (costs.map(median), copies.map(median));
+    let ([few, many], [few_copied, many_copied]) =
+        (costs.map(support::median), copies.map(support::median));
     let ratio = many / few;
     println!("{MANY} partitions: {ratio:.2} x the processor time a record of {FEW}");
     let (more, copied) = (many - few, many_copied - few_copied);

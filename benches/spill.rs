@@ -76,10 +76,7 @@ async fn turns(address: &str, directory: &Path) -> Result<(), Failure> {
             .zip(turn)
             .for_each(|(all, rate)| all.push(rate));
     }
-    let [to, from, direct] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[TURNS / 2]
-    });
+    let [to, from, direct] = rates.map(support::median);
     let ratio = from / direct;
     println!("{to:.0} records/s to disk; from disk {ratio:.2} x the producer's own rate");
     if to < LEAST_RATE || ratio < LEAST_RATIO {

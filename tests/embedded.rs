@@ -23,6 +23,18 @@ use tokio::time::timeout;
 /// Longest wait for what should come at once.
 const SOON: Duration = Duration::from_secs(20);
 
+/// Waits until something is so.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(SOON, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
 fn all_of(topic: &str, partitions: i32) -> Vec<TopicPartition> {
     let all = 0..partitions;
     all.map(|partition| TopicPartition::new(topic, partition))

@@ -37,6 +37,12 @@ pub(crate) fn key(i: u64) -> [u8; 8] {
     (i % KEYS).to_be_bytes()
 }
 
+/// The one in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
 /// Short times: the whole of `cargo bench` stays below three minutes.
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()

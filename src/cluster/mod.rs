@@ -350,7 +350,8 @@ impl Drop for HeldTopics {
     }
 }
 
-fn is_usable(topic: &Topic) -> bool {
+/// Whether its partitions are known.
+pub(crate) fn is_usable(topic: &Topic) -> bool {
     topic.error.is_none() && !topic.partitions.is_empty()
 }
 

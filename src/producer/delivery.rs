@@ -64,14 +64,10 @@ impl Delivery {
         let Some(result) = &self.result else {
             return Some(None);
         };
-        match result.state() {
-            PENDING => None,
-            ACKED => Some(None),
-            _ => result.fate(self.index).map(|fate| match fate {
-                Fate::Acked { .. } => None,
-                Fate::Failed(error) => Some(error),
-            }),
-        }
+        result.fate(self.index).map(|fate| match fate {
+            Fate::Acked { .. } => None,
+            Fate::Failed(error) => Some(error),
+        })
     }
 
     /// Where the record goes.

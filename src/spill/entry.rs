@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::batch::{BatchWriter, RecordParts, Slot};
+use crate::batch::{BatchWriter, RecordParts, Slot, size_bound};
 use crate::record::{Data, Header, Record};
 
 /// A record that is kept until it is known to be safe.
@@ -29,6 +29,16 @@ pub(super) fn append(writer: &mut BatchWriter, record: &Record<'_>, key: &mut Ve
         value: record.get_value(),
         headers: &record.headers,
     });
+}
+
+/// No less than the record takes in a batch: what the producer's own limits are held against.
+pub(super) fn bound(record: &Record<'_>) -> usize {
+    size_bound(&RecordParts {
+        timestamp: 0,
+        key: record.get_key(),
+        value: record.get_value(),
+        headers: &record.headers,
+    })
 }
 
 /// What `append` has written, borrowed from the bytes of its batch; `None` for what it never writes.

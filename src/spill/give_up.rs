@@ -113,13 +113,7 @@ impl SpillInner {
         let mut changes = self.changes();
         loop {
             changes.mark_unchanged();
-            let pending = self.lanes().pending();
-            let left = pending.into_iter().filter(|topic| {
-                let mut lanes = self.lanes();
-                lanes.settle(topic);
-                lanes.is_pending(topic)
-            });
-            let left: Vec<_> = left.collect();
+            let left = self.lanes().unsettled();
             if left.is_empty() {
                 break;
             }

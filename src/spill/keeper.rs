@@ -78,19 +78,13 @@ impl Mailbox {
     }
 }
 
-/// The store's thread, as its users see it. The last one dropped ends it, once all that it was given is written.
-#[derive(Clone)]
-pub(crate) struct Keeper(Arc<Handle>);
+/// The store's thread, as its user sees it. Dropped, it ends the thread once all that it was given is written.
+pub(crate) struct Keeper(Arc<Mailbox>);
 
-struct Handle(Arc<Mailbox>);
-
-impl Drop for Handle {
+impl Drop for Keeper {
     fn drop(&mut self) {
         let (told, _) = oneshot::channel();
-        let mut commands = self.0.lock();
-        commands.waiting.push(Command::Close(told));
-        drop(commands);
-        self.0.wake.notify_one();
+        self.send(Command::Close(told));
     }
 }
 
@@ -130,14 +124,12 @@ impl Keeper {
             thread.publish();
             // Nobody waits for it any more: it ends with its keeper.
             let _ = told.send(Ok(waiting));
-            let closed = thread.run();
+            let (told, outcome) = thread.run();
             drop(thread);
             drop(lock);
-            if let Some((told, outcome)) = closed {
-                let _ = told.send(outcome);
-            }
+            let _ = told.send(outcome);
         };
-        let keeper = Self(Arc::new(Handle(Arc::clone(&mailbox))));
+        let keeper = Self(mailbox);
         std::thread::Builder::new()
             .name("ottla-spill".to_owned())
             .spawn(body)
@@ -153,7 +145,7 @@ impl Keeper {
     }
 
     fn mailbox(&self) -> &Mailbox {
-        &self.0.0
+        &self.0
     }
 
     /// Waits until there is room for more records.
@@ -260,7 +252,7 @@ type Closing = (oneshot::Sender<Result<()>>, Result<()>);
 
 impl Thread {
     /// Works until it is closed.
-    fn run(&mut self) -> Option<Closing> {
+    fn run(&mut self) -> Closing {
         loop {
             let commands = self.next();
             let mut appends: BTreeMap<TopicName, Vec<Waiting>> = BTreeMap::new();
@@ -286,7 +278,7 @@ impl Thread {
             self.sync_when_due();
             for command in others {
                 if let Command::Close(told) = command {
-                    return Some((told, self.store.sync()));
+                    return (told, self.store.sync());
                 }
                 self.carry_out(command);
             }

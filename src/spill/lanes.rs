@@ -253,33 +253,25 @@ impl Lanes {
         (overdue, next)
     }
 
-    /// Topics with records that have not been acknowledged, or not been looked at since.
-    pub(crate) fn pending(&self) -> Vec<TopicName> {
-        let lanes = self.lanes.iter();
-        let pending = lanes.filter(|(_, lane)| !lane.pending.is_empty() || lane.giving_up);
-        pending.map(|(topic, _)| topic.clone()).collect()
-    }
-
-    /// Lets the topic's records go about which nothing is left to be done.
-    pub(crate) fn settle(&mut self, topic: &TopicName) {
+    /// Lets all records go about which nothing is left to be done; topics that have others, which are in memory alone.
+    pub(crate) fn unsettled(&mut self) -> Vec<TopicName> {
         let second_copies = self.second_copies;
-        let queues = &mut self.lane(topic).pending;
-        let mut gone = 0;
-        for queue in queues.values_mut() {
-            queue.retain(|pending| {
-                let is_over = pending.state(second_copies) == State::Over;
-                gone += if is_over { size(&pending.record) } else { 0 };
-                !is_over
-            });
+        let (mut gone, mut left) = (0, Vec::new());
+        for (topic, lane) in &mut self.lanes {
+            for queue in lane.pending.values_mut() {
+                queue.retain(|pending| {
+                    let is_over = pending.state(second_copies) == State::Over;
+                    gone += if is_over { size(&pending.record) } else { 0 };
+                    !is_over
+                });
+            }
+            lane.pending.retain(|_, queue| !queue.is_empty());
+            if !lane.pending.is_empty() || lane.giving_up {
+                left.push(topic.clone());
+            }
         }
-        queues.retain(|_, queue| !queue.is_empty());
         self.kept = self.kept.saturating_sub(gone);
-    }
-
-    /// Whether the topic has records that are in memory alone.
-    pub(crate) fn is_pending(&self, topic: &str) -> bool {
-        let lane = self.lanes.get(topic);
-        lane.is_some_and(|lane| !lane.pending.is_empty() || lane.giving_up)
+        left
     }
 
     /// How many topics' records go to disk.

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
 
+use super::store::told;
 use crate::error::{Error, Result};
 
 /// The directory is this producer's alone for as long as it lives; a process that is killed gives it up.
@@ -16,11 +16,7 @@ impl Lock {
     /// Makes the directory where it is missing, and takes it.
     pub(crate) fn take(directory: &Path) -> Result<Self> {
         let file = directory.join("lock");
-        let failed = |doing, source| Error::Spill {
-            doing,
-            path: file.display().to_string().into(),
-            source: Arc::new(source),
-        };
+        let failed = |doing, error| told(directory, doing, "lock", error);
         fs::create_dir_all(directory).map_err(|error| failed("making the folder of", error))?;
         let mut options = OpenOptions::new();
         let opened = options.write(true).create(true).truncate(false).open(&file);

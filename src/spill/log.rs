@@ -75,7 +75,7 @@ pub(crate) struct TopicLog {
 
 /// Where a log's end was.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+struct Mark {
     end: u64,
     len: u64,
     base: Option<u64>,
@@ -211,7 +211,7 @@ impl TopicLog {
     }
 
     /// The end, to come back to.
-    pub(crate) fn mark(&self) -> Mark {
+    fn mark(&self) -> Mark {
         let last = self.files.back().filter(|_| self.open);
         Mark {
             end: self.end,
@@ -221,10 +221,18 @@ impl TopicLog {
         }
     }
 
-    /// Writes records; after an error the log is as it was.
-    pub(crate) fn append(&mut self, disk: &mut dyn Disk, records: &[Kept]) -> io::Result<()> {
+    /// Writes records, and lets them outlast a loss of power if `sync` says so; after an error the log is as it was.
+    pub(crate) fn append(
+        &mut self,
+        disk: &mut dyn Disk,
+        records: &[Kept],
+        sync: bool,
+    ) -> io::Result<()> {
         let before = self.mark();
-        let appended = self.try_append(disk, records);
+        let mut appended = self.try_append(disk, records);
+        if appended.is_ok() && sync {
+            appended = self.sync(disk);
+        }
         if appended.is_err() {
             self.undo(disk, before);
         }
@@ -240,7 +248,7 @@ impl TopicLog {
         let Some(file) = self.files.back().copied() else {
             return Ok(());
         };
-        let bytes = segment::encode_from(&self.topic, file.segment, self.end, records);
+        let bytes = segment::encode(&self.topic, file.segment, self.end, records);
         self.unsynced = true;
         disk.write(&self.path(file.segment), file.len, &bytes)?;
         self.end += records.len() as u64;
@@ -281,7 +289,7 @@ impl TopicLog {
     }
 
     /// Takes back what was written since, which may be on disk all the same: nothing is appended behind it.
-    pub(crate) fn undo(&mut self, disk: &mut dyn Disk, mark: Mark) {
+    fn undo(&mut self, disk: &mut dyn Disk, mark: Mark) {
         self.end = mark.end;
         self.open = false;
         // What was told before is synced all the same when its time comes.

@@ -8,14 +8,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::delivery::{NotSent, Sent, SpillDelivery};
-use super::entry::Kept;
+use super::entry::{self, Kept};
 use super::inner::SpillInner;
 use super::keeper::Waiting;
 use super::lanes::{Pending, Route};
 use super::metrics::SpillMetrics;
 use super::settings::FullBuffer;
 use super::verdict::{Fate, of_new};
-use crate::batch::{RecordParts, size_bound};
 use crate::error::{Error, Result};
 use crate::producer::{Delivery, NotAccepted};
 use crate::record::{Record, millis};
@@ -157,12 +156,7 @@ impl SpillingProducer {
                 name: record.topic().into(),
             });
         }
-        let bound = size_bound(&RecordParts {
-            timestamp: 0,
-            key: record.get_key(),
-            value: record.get_value(),
-            headers: &record.headers,
-        });
+        let bound = entry::bound(record);
         let inner = self.inner();
         inner.direct.inner().check_size(bound)?;
         inner.replay.inner().check_size(bound)

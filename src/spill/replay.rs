@@ -12,6 +12,7 @@ use super::entry::Kept;
 use super::inner::SpillInner;
 use super::log::Read;
 use super::verdict::{Replay, of_spilled};
+use crate::cluster::is_usable;
 use crate::error::{Error, Result};
 use crate::producer::Delivery;
 use crate::record::Record;
@@ -350,7 +351,7 @@ impl Task {
     fn lacks_partition(&self, record: &Record<'_>) -> bool {
         let topology = self.inner.cluster.topology();
         let topic = topology.topics.get(&*self.topic);
-        let topic = topic.filter(|topic| topic.error.is_none() && !topic.partitions.is_empty());
+        let topic = topic.filter(|topic| is_usable(topic));
         let chosen = record.partition.and_then(|at| usize::try_from(at).ok());
         topic.is_some_and(|topic| chosen.is_some_and(|at| at >= topic.partitions.len()))
     }

@@ -52,7 +52,7 @@ const MOST_NUMBER: u64 = 1 << (LOW_BITS + HIGH_BITS);
 pub(super) struct Mark(i64);
 
 /// Ends a batch whose first record has that number.
-pub(super) fn seal(writer: BatchWriter, mark: Mark, first: u64) -> Bytes {
+fn seal(writer: BatchWriter, mark: Mark, first: u64) -> Bytes {
     let (epoch, sequence) = parts(first);
     let mark = ProducerId { id: mark.0, epoch };
     let closed = writer.close().at(i64::try_from(first).unwrap_or(i64::MAX));
@@ -128,18 +128,8 @@ pub(super) fn find(bytes: &Bytes, mark: Mark, number: u64) -> Option<(usize, Sto
     }
 }
 
-/// Records as a segment of their own.
-pub(super) fn encode(topic: &str, segment: Segment, records: &[Kept]) -> Vec<u8> {
-    encode_from(topic, segment, segment.base, records)
-}
-
 /// Records as bytes of a segment, where the first of them has that number.
-pub(super) fn encode_from(
-    topic: &str,
-    segment: Segment,
-    mut first: u64,
-    records: &[Kept],
-) -> Vec<u8> {
+pub(super) fn encode(topic: &str, segment: Segment, mut first: u64, records: &[Kept]) -> Vec<u8> {
     let mark = segment.mark(topic);
     let (mut bytes, mut key) = (Vec::new(), Vec::new());
     let mut writer = BatchWriter::new(Vec::new());

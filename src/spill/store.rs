@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::entry::Kept;
+use super::entry::{self, Kept};
 use super::log::{Damage, Read, TopicLog};
 use super::segment::{self, Segment};
-use crate::batch::{RecordParts, size_bound};
 use crate::error::{Error, Result};
-use crate::record::{Data, Record};
+use crate::record::Record;
 use crate::types::{TopicName, is_legal_name};
 
 /// A folder for each topic is below this one.
@@ -120,21 +119,9 @@ impl Store {
                 }
             }
         };
-        let before = log.mark();
-        let written = log.append(&mut *self.disk, records);
-        let stored = written.and_then(|()| {
-            if sync {
-                log.sync(&mut *self.disk)
-            } else {
-                Ok(())
-            }
-        });
-        match stored {
+        match log.append(&mut *self.disk, records, sync) {
             Ok(()) => (fits, full),
-            Err(error) => {
-                log.undo(&mut *self.disk, before);
-                (0, Some(told(&self.root, "writing", topic, error)))
-            }
+            Err(error) => (0, Some(told(&self.root, "writing", topic, error))),
         }
     }
 
@@ -207,7 +194,7 @@ impl Store {
             nonce: fastrand::u32(..),
         };
         self.keep(topic, &segment.file_name(), |disk, file| {
-            let bytes = segment::encode(topic, segment, records);
+            let bytes = segment::encode(topic, segment, segment.base, records);
             disk.write(file, 0, &bytes)
         })
     }
@@ -239,16 +226,15 @@ impl Store {
 
 /// No less than a record takes on disk.
 pub(crate) fn size(record: &Record<'_>) -> usize {
-    OVERHEAD
-        + size_bound(&RecordParts {
-            timestamp: 0,
-            key: record.key.as_ref().map(Data::as_slice),
-            value: record.value.as_ref().map(Data::as_slice),
-            headers: &record.headers,
-        })
+    OVERHEAD + entry::bound(record)
 }
 
-fn told(root: &std::path::Path, doing: &'static str, what: &str, error: io::Error) -> Error {
+pub(super) fn told(
+    root: &std::path::Path,
+    doing: &'static str,
+    what: &str,
+    error: io::Error,
+) -> Error {
     Error::Spill {
         doing,
         path: root.join(what).display().to_string().into(),

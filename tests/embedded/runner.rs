@@ -13,9 +13,8 @@ use ottla::runner::{Order, Pace, Runner, RunnerBuilder};
 use ottla::{Client, ConsumerRecord, Error, OffsetReset, Record, TopicPartition};
 use ottla_broker::Cluster;
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
-use crate::{SOON, all_of};
+use crate::{SOON, all_of, until};
 
 async fn cluster(partitions: i32) -> (Cluster, Client) {
     let cluster = Cluster::builder()
@@ -51,18 +50,6 @@ fn runner(client: &Client) -> RunnerBuilder {
 
 fn place(record: &ConsumerRecord) -> (i32, i64) {
     (record.partition(), record.offset())
-}
-
-/// Waits until something is so, which handlers make so.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waiting = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    timeout(SOON, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn committed(client: &Client, partitions: i32) -> Vec<Option<i64>> {

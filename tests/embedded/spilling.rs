@@ -8,9 +8,9 @@ use std::time::Duration;
 use ottla::spill::{FullBuffer, Reason, Sent, SpillBuilder, SpillSync, SpillingProducer};
 use ottla::{Client, Error, Record};
 use ottla_broker::{ApiKey, Cluster, Fault};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::super::SOON;
+use crate::{SOON, until};
 
 const PARTITIONS: i32 = 3;
 
@@ -61,17 +61,6 @@ fn impatient(client: &Client, folder: &Folder) -> SpillBuilder {
 /// One that gives it two minutes, unless no server answers at all.
 fn patient(client: &Client, folder: &Folder) -> SpillBuilder {
     client.producer().max_block(SOON).spill(&folder.0)
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let waiting = async {
-        while !holds() {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(SOON, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
 fn key(number: usize) -> String {

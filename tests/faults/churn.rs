@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::checker::Told;
 use super::load::{Book as Sent, Keys, Load, Plan, read_back};
-use super::world::{Live, NODES, Outcome, World, until};
+use super::world::{Live, NODES, Outcome, World, seconds, until};
 use ledger::{Ledger, Survey};
 use member::{Book, Group, Habit, Home, Member};
 
@@ -34,12 +34,6 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
             coordinator::left,
         ),
     ]
-}
-
-/// `OTTLA_CHURN_SECONDS`, or 25 s.
-fn duration() -> Duration {
-    let named = std::env::var("OTTLA_CHURN_SECONDS").ok();
-    Duration::from_secs(named.and_then(|text| text.parse().ok()).unwrap_or(25))
 }
 
 /// The members at work, and those that have gone.
@@ -286,7 +280,7 @@ async fn cooperative(live: &Live) -> Outcome {
 
 async fn churn(live: &Live, topic: &'static str, assignor: Assignor) -> Outcome {
     let scene = Scene::set(live, topic, assignor, 3000, Ledger::default()).await?;
-    let end = Instant::now() + duration();
+    let end = Instant::now() + seconds("OTTLA_CHURN_SECONDS", 25);
     let milling = tokio::spawn(Crowd::new(scene.group.clone()).mill(end));
     let suffered = havoc(live, end).await;
     live.heal()?;

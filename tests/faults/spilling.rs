@@ -14,7 +14,7 @@ use ottla::spill::{Sent, SpillDelivery};
 use ottla::{Client, Error, Record};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::world::{Live, NODES, Outcome, World, until};
+use super::world::{Live, NODES, Outcome, World, seconds, until};
 
 /// What tells a process that it is the application: servers, directory, topic, and its first record's number.
 const APPLICATION: &str = "OTTLA_SPILL_APPLICATION";
@@ -32,11 +32,6 @@ pub(crate) fn trials(world: &World) -> Vec<Trial> {
         "spilling::what_an_application_was_told_is_safe_outlasts_kills_in_an_outage",
         kills,
     )]
-}
-
-fn seconds() -> u64 {
-    let named = std::env::var("OTTLA_SPILL_SECONDS").ok();
-    named.and_then(|text| text.parse().ok()).unwrap_or(15)
 }
 
 /// The application, as the test has it.
@@ -109,7 +104,7 @@ async fn kills(live: &Live) -> Outcome {
     for node in 1..=NODES {
         live.kill(node)?;
     }
-    let pause = Duration::from_secs(seconds()) / (KILLS as u32 + 1);
+    let pause = seconds("OTTLA_SPILL_SECONDS", 15) / (KILLS as u32 + 1);
     for kill in 1..=KILLS {
         sleep(pause).await;
         note(&mut safe, application.kill()?);

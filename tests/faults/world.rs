@@ -30,7 +30,12 @@ const WHOLE: Duration = Duration::from_secs(60);
 
 /// How long the storms of a test go on: `OTTLA_FAULTS_SECONDS`, or what the test says.
 pub(crate) fn duration(default: u64) -> Duration {
-    let named = std::env::var("OTTLA_FAULTS_SECONDS").ok();
+    seconds("OTTLA_FAULTS_SECONDS", default)
+}
+
+/// A time that a variable of the environment may name.
+pub(crate) fn seconds(variable: &str, default: u64) -> Duration {
+    let named = std::env::var(variable).ok();
     Duration::from_secs(named.and_then(|text| text.parse().ok()).unwrap_or(default))
 }
 
