@@ -158,6 +158,7 @@ pub mod sasl;
 mod serdes;
 #[cfg(feature = "spill")]
 pub mod spill;
+mod timer;
 pub mod tls;
 mod types;
 mod wire;

@@ -27,6 +27,11 @@ impl TopicId {
     pub fn is_zero(self) -> bool {
         self == Self::ZERO
     }
+
+    /// Whether these are the ids of two topics: one that is not known may be any.
+    pub(crate) fn is_other(self, id: Self) -> bool {
+        !self.is_zero() && !id.is_zero() && self != id
+    }
 }
 
 impl fmt::Display for TopicId {

@@ -19,4 +19,5 @@ pub(crate) use records::Headers;
 pub(crate) use records::{ControlType, RawRecord, Records, Slot, control_type};
 pub(crate) use spare::Spares;
 pub(crate) use unpack::{Unpacking, Unreadable};
+pub(crate) use varint::{put as put_varint, take as take_varint};
 pub(crate) use writer::{BatchWriter, ClosedBatch, RecordParts, reclaim, restamp, size_bound};

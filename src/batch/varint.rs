@@ -27,12 +27,20 @@ pub(super) const fn encoded_len(value: u64) -> usize {
 }
 
 #[inline]
-pub(super) fn put(buf: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(buf: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         buf.push(value as u8 | 0x80);
         value >>= 7;
     }
     buf.push(value as u8);
+}
+
+/// Takes off the front what `put` has written; `None` where there is no such thing.
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut cursor = Cursor::new(bytes);
+    let value = cursor.unsigned(10).ok()?;
+    *bytes = cursor.rest();
+    Some(value)
 }
 
 /// Up to five varints of up to three bytes each, gathered in a register and stored at once.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use super::offsets::{Manner, Offsets};
@@ -28,6 +28,7 @@ use crate::cluster::{Coordinator, Home, Node};
 use crate::config::ConsumerSettings;
 use crate::error::{Error, Result};
 use crate::machine::group::{Classic, Event, Member, Settings};
+use crate::timer::wait_until;
 use crate::types::{TopicName, after};
 use count::Counting;
 use idle::{Idle, Liveness};
@@ -169,7 +170,7 @@ impl<H: Host> Driver<H> {
         let topics = subscription.borrow_and_update().clone();
         self.subscribe(topics);
         while !self.has_left {
-            let wake = self.member.wake_at().map(Instant::from_std);
+            let wake = self.member.wake_at();
             let counted = self.counting.as_ref().and_then(Counting::deadline);
             let glance = Some(self.idle.look_at);
             tokio::select! {
@@ -178,14 +179,14 @@ impl<H: Host> Driver<H> {
                     generation: refusal.generation,
                     code: refusal.code,
                 }),
-                () = until(wake) => self.handle(Event::Wake),
+                () = wait_until(wake) => self.handle(Event::Wake),
                 Ok(()) = subscription.changed() => {
                     let topics = subscription.borrow_and_update().clone();
                     self.subscribe(topics);
                 }
                 Ok(()) = topology.changed() => self.count(),
-                () = until(counted) => self.count(),
-                () = until(glance) => self.look(),
+                () = wait_until(counted) => self.count(),
+                () = wait_until(glance) => self.look(),
                 Some(_) = self.tasks.join_next() => {}
             }
         }
@@ -289,13 +290,6 @@ impl<H: Host> Driver<H> {
             Liveness::Unsure => self.hands.host.nudge(),
             Liveness::Gone => self.handle(Event::PollExpired(self.settings.max_poll_interval)),
         }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::inner::ConsumerInner;
 use super::reset;
@@ -23,6 +23,7 @@ use crate::cluster::Purpose;
 use crate::error::Error;
 use crate::machine::fetch::{Need, Position, Refusals, Start, WholeTopics};
 use crate::machine::topology::Topology;
+use crate::timer::wait_until;
 use crate::types::{BrokerId, TopicName};
 use follow::{FetchNodes, Known, Search, follow, missing};
 use sought::Sought;
@@ -115,13 +116,6 @@ pub(super) async fn run(guard: EndOnDrop) {
 async fn prepare(inner: Arc<ConsumerInner>, leader: BrokerId) {
     // The fetch loop tries again.
     let _ = inner.cluster.broker(leader, Purpose::Fetch(inner.id)).await;
-}
-
-async fn wait_until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Follows the cluster, and finds what is to be looked up; `tells` of partitions that are not there.

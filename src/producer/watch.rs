@@ -1,7 +1,6 @@
 //! The producer's watcher: delivery timeouts, leaders that move, topics that grow, the end of the last handle.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tracing::debug;
 
@@ -12,6 +11,7 @@ use crate::cluster::refused;
 use crate::error::{Error, ErrorCode};
 use crate::machine::produce::{BatchQueue, Ended};
 use crate::machine::topology::{Topic, Topology};
+use crate::timer::wait_until;
 
 /// Fails what is left when the runtime drops the watcher: no handle waits for ever.
 pub(crate) struct AbortOnDrop(pub(crate) Arc<ProducerInner>);
@@ -31,11 +31,13 @@ pub(crate) async fn run(ends: AbortOnDrop) {
     let mut topology = inner.cluster.changes();
     let mut last_flush = None;
     loop {
-        let timer = at(inner.accumulator.deadlines.next());
-        let in_line = at(inner
-            .accumulator
-            .pool
-            .expire(tokio::time::Instant::now().into_std()));
+        let timer = wait_until(inner.accumulator.deadlines.next());
+        let in_line = wait_until(
+            inner
+                .accumulator
+                .pool
+                .expire(tokio::time::Instant::now().into_std()),
+        );
         tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             () = timer => expire(inner),
@@ -63,14 +65,6 @@ pub(crate) async fn run(ends: AbortOnDrop) {
                 return;
             }
         }
-    }
-}
-
-/// Sleeps until then, for ever without a time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

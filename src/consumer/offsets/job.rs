@@ -92,7 +92,7 @@ pub(super) fn is_outdated(
 ) -> bool {
     let known = topology.topics.get(partition.topic());
     let known = known.map_or(TopicId::ZERO, |topic| topic.id);
-    !known.is_zero() && !commit.topic_id.is_zero() && known != commit.topic_id
+    known.is_other(commit.topic_id)
 }
 
 pub(super) fn recreated(partition: &TopicPartition) -> Error {

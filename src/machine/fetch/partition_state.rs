@@ -305,7 +305,7 @@ impl PartitionState {
 
     /// Whether this may be the id of the topic that is read.
     pub(crate) fn is_of_topic(&self, id: TopicId) -> bool {
-        id == TopicId::ZERO || self.topic_id == TopicId::ZERO || self.topic_id == id
+        !self.topic_id.is_other(id)
     }
 
     /// The cluster's newest word on the partition.

@@ -101,9 +101,7 @@ impl PartitionAcks {
     /// The records that follow, from this offset on, are of this origin.
     pub(crate) fn set_origin(&mut self, origin: Origin, offset: i64, now: Instant) -> Memory {
         let mut memory = Memory::default();
-        // One whose id is not known is no other one.
-        let are_known = self.topic_id != TopicId::ZERO && origin.topic_id != TopicId::ZERO;
-        let is_other_topic = are_known && self.topic_id != origin.topic_id && self.version > 0;
+        let is_other_topic = self.topic_id.is_other(origin.topic_id) && self.version > 0;
         let is_back = self.version != origin.version && self.end.is_some_and(|end| offset < end);
         if is_other_topic {
             memory.freed = self.restart();
