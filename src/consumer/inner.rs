@@ -305,11 +305,6 @@ impl ConsumerInner {
         }
     }
 
-    /// So many bytes of records that were handed out are in use still: they count against the bound of what is fetched.
-    pub(super) fn set_held(&self, bytes: usize) {
-        self.apply(|state| state.set_held(bytes));
-    }
-
     /// A commit was refused.
     pub(super) fn refused(&self, error: &Error) {
         if let Some(acks) = &self.acks {

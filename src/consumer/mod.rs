@@ -178,8 +178,10 @@ impl Consumer {
     /// Has put the records of the last `poll` into the hands of an [`AckTracker`], which keeps so many bytes of memory in use.
     pub(crate) fn passed_on(&self, held: usize) {
         let inner = self.inner();
-        inner.enter(&mut inner.lock());
-        inner.set_held(held);
+        inner.apply(|state| {
+            inner.enter(state);
+            state.set_held(held)
+        });
     }
 
     /// Counts what was handed out as done, commits it with `enable.auto.commit`, leaves the group, and ends.

@@ -65,7 +65,7 @@ impl Runner {
         let until = after(Instant::now().into_std(), deadline);
         let shared = self.handle.shared().clone();
         shared.close();
-        let resting = shared.resting(|state| state.counting > 0);
+        let resting = shared.resting(|state| state.has_handlers());
         // What is still in flight then is left.
         let _ = timeout_at(until.into(), resting).await;
         shared

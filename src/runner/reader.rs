@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 use super::shared::Shared;
 use super::state::{Reading, Room};
 use crate::consumer::Consumer;
 use crate::error::Error;
+use crate::timer::wait_until;
 
 /// Reads until the runner is closed or cannot go on; gives the consumer back.
 pub(super) async fn read(shared: Arc<Shared>, mut consumer: Consumer) -> Consumer {
@@ -29,7 +29,7 @@ pub(super) async fn read(shared: Arc<Shared>, mut consumer: Consumer) -> Consume
             Room::None(until) => {
                 tokio::select! {
                     () = shared.news.notified() => {}
-                    () = reached(until) => {}
+                    () = wait_until(until) => {}
                 }
             }
             Room::For(most) => {
@@ -47,18 +47,10 @@ pub(super) async fn read(shared: Arc<Shared>, mut consumer: Consumer) -> Consume
                         }
                     }
                     Some(Ok(None)) => {
-                        shared.apply(|state| {
-                            state
-                                .failure
-                                .get_or_insert(Error::Closed { what: "consumer" });
-                            state.is_closed = true;
-                        });
+                        shared.apply(|state| state.fail(Error::Closed { what: "consumer" }));
                     }
                     Some(Err(error)) if ends_runner(&error) => {
-                        shared.apply(|state| {
-                            state.failure.get_or_insert(error);
-                            state.is_closed = true;
-                        });
+                        shared.apply(|state| state.fail(error));
                     }
                     Some(Err(error)) => warn!(%error, "reading goes on"),
                 }
@@ -80,13 +72,6 @@ fn look_after(shared: &Shared, consumer: &Consumer) {
         let _ = consumer.resume(&partition);
     }
     consumer.passed_on(held);
-}
-
-async fn reached(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Whether reading cannot go on, or only by leaving something out, which is for the application to say.

@@ -158,10 +158,9 @@ impl Shared {
     pub(super) fn next(
         self: &Arc<Self>,
         over: Option<(Turn, End, Option<Duration>)>,
-        is_first: bool,
     ) -> Option<Task> {
-        let is_over = over.is_some();
-        let (task, aside) = self.apply(|state| {
+        let is_first = over.is_none();
+        let (task, aside, is_awaited) = self.apply(|state| {
             let aside = over.and_then(|(turn, end, took)| {
                 if let Some(took) = took {
                     state.counts.time.add(took);
@@ -175,12 +174,12 @@ impl Shared {
             if task.is_none() {
                 state.workers -= 1;
             }
-            (task, aside)
+            (task, aside, std::mem::take(&mut state.is_awaited))
         });
         if let Some((place, delay)) = aside {
             self.call_after(place, delay);
         }
-        if is_over {
+        if is_awaited {
             self.rest.notify_waiters();
         }
         task
@@ -205,8 +204,12 @@ impl Shared {
         loop {
             let mut rest = std::pin::pin!(self.rest.notified());
             rest.as_mut().enable();
-            if !is_busy(&mut self.lock()) {
-                return;
+            {
+                let mut state = self.lock();
+                if !is_busy(&mut state) {
+                    return;
+                }
+                state.is_awaited = true;
             }
             rest.await;
         }

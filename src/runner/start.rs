@@ -99,8 +99,7 @@ impl RunnerBuilder {
             runtime.spawn(work(shared, handler.clone()));
         });
         let shared = Shared::new(state, conduct, start);
-        let tracker = Arc::new(Tracker::default());
-        tracker.set(&shared);
+        let tracker = Arc::new(Tracker::new(&shared));
         let consumer = self.consumer.acknowledged_by(tracker).build().await?;
         shared.lock().bounds.bytes = consumer.buffer_memory();
         let handle = RunnerHandle::new(shared.clone(), consumer.handle());

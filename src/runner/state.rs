@@ -80,9 +80,8 @@ pub(super) struct State {
     pub(super) partitions: Vec<Option<Partition>>,
     places: HashMap<TopicPartition, u32>,
     generations: u64,
-    /// Handlers in flight, and those among them of partitions that are assigned still.
+    /// Handlers in flight, those of partitions that are gone among them.
     pub(super) running: usize,
-    pub(super) counting: usize,
     /// Handlers that have ended.
     pub(super) ended: u64,
     /// How often a runner that rests was asked whether it is alive.
@@ -102,6 +101,8 @@ pub(super) struct State {
     pub(super) is_paused: bool,
     /// No handler begins any more.
     pub(super) is_closed: bool,
+    /// Somebody waits for handlers to end, and is told of the next one that does.
+    pub(super) is_awaited: bool,
     /// Bytes of a commit's metadata.
     pub(super) metadata_limit: usize,
     pub(super) counts: Counts,
@@ -117,7 +118,6 @@ impl State {
             places: HashMap::new(),
             generations: 0,
             running: 0,
-            counting: 0,
             ended: 0,
             rests: 0,
             workers: 0,
@@ -130,6 +130,7 @@ impl State {
             bucket: Bucket::default(),
             is_paused: false,
             is_closed: false,
+            is_awaited: false,
             metadata_limit,
             counts: Counts::default(),
             failure: None,
@@ -150,6 +151,11 @@ impl State {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.iter().flatten()
+    }
+
+    /// Whether handlers are in flight of partitions that are assigned still.
+    pub(super) fn has_handlers(&self) -> bool {
+        self.all().any(|partition| partition.running > 0)
     }
 
     /// A partition is assigned; one that is already stays as it is.
@@ -175,7 +181,6 @@ impl State {
         let index = self.places.remove(name);
         let place = index.and_then(|index| self.partitions.get_mut(index as usize));
         if let Some(partition) = place.and_then(Option::take) {
-            self.counting -= partition.running;
             self.held -= partition.acks.bytes();
             partition.assignment.lose();
         }
@@ -199,7 +204,6 @@ impl State {
             };
             partition.running += 1;
             self.running += 1;
-            self.counting += 1;
             let context = Context {
                 assignment: partition.assignment.clone(),
                 attempt: item.attempt + 1,
@@ -213,7 +217,7 @@ impl State {
         None
     }
 
-    /// A record's turn is over; whether somebody may wait for the partition to come to rest.
+    /// A record's turn is over; what is to be called again, and after what delay.
     pub(super) fn finish(&mut self, turn: &Turn, end: End) -> Option<(Place, Duration)> {
         self.running -= 1;
         self.ended += 1;
@@ -237,7 +241,6 @@ impl State {
         let partition = partition.and_then(Option::as_mut);
         if let Some(partition) = partition.filter(|p| p.generation == turn.generation) {
             partition.running -= 1;
-            self.counting -= 1;
             if is_finished {
                 self.held -= partition.acks.finish(turn.number);
                 if partition.is_full && partition.acks.open() <= most / 2 {
@@ -254,13 +257,18 @@ impl State {
                 return Some((turn.place, delay));
             }
             End::Stop(item, error) => {
-                self.failure.get_or_insert(error);
-                self.is_closed = true;
+                self.fail(error);
                 self.lanes.put_back(turn.place, item);
             }
             End::Handled | End::Skipped | End::DeadLettered => self.lanes.done(turn.place),
         }
         None
+    }
+
+    /// The runner ends by itself: the first reason counts.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+        self.is_closed = true;
     }
 
     /// Whether another worker is to be started, which is counted.
@@ -306,7 +314,7 @@ impl State {
     pub(super) fn is_busy(&self) -> bool {
         // Where all hang, if only with records of before, no other one begins.
         let is_stuck = self.running >= self.bounds.handlers && self.lanes.has_ready();
-        self.counting > 0 || is_stuck
+        self.has_handlers() || is_stuck
     }
 
     /// Whether the reading task has something to do by now.

@@ -1,6 +1,6 @@
 //! What the consumer asks a runner: what is finished, and whether handlers come to an end.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -12,17 +12,15 @@ use crate::error::{Error, ErrorCode};
 use crate::types::{OffsetAndMetadata, TopicPartition};
 
 /// The runner as its consumer knows it.
-#[derive(Default)]
-pub(super) struct Tracker(OnceLock<Weak<Shared>>);
+pub(super) struct Tracker(Weak<Shared>);
 
 impl Tracker {
-    /// Is asked about this runner from now on; before that there is nothing to be asked about.
-    pub(super) fn set(&self, shared: &Arc<Shared>) {
-        let _ = self.0.set(Arc::downgrade(shared));
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
     }
 
     fn shared(&self) -> Option<Arc<Shared>> {
-        self.0.get().and_then(Weak::upgrade)
+        self.0.upgrade()
     }
 }
 
@@ -55,12 +53,12 @@ impl AckTracker for Tracker {
         Box::pin(async move {
             let Some(shared) = self.shared() else { return };
             let resting = shared.resting(|state| {
-                let mut running = partitions
-                    .iter()
-                    .filter_map(|name| state.index(name))
-                    .collect::<Vec<_>>();
-                running.retain(|index| state.get(*index).is_some_and(|p| p.running > 0));
-                !running.is_empty()
+                let mut held = partitions.iter();
+                held.any(|name| {
+                    state
+                        .find(name)
+                        .is_some_and(|partition| partition.running > 0)
+                })
             });
             if timeout(shared.conduct.patience, resting).await.is_err() {
                 warn!(

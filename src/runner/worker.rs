@@ -25,7 +25,7 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<HandlerError>,
 {
-    let mut next = shared.next(None, true);
+    let mut next = shared.next(None);
     let mut began = Instant::now();
     while let Some(task) = next {
         let turn = task.turn();
@@ -50,7 +50,7 @@ where
                 }
             }
         };
-        next = shared.next(Some((turn, end, took)), false);
+        next = shared.next(Some((turn, end, took)));
         // By its name in every tokio from 1.40 on; the newer one came later.
         #[allow(deprecated)]
         tokio::task::consume_budget().await;
